@@ -1,0 +1,70 @@
+# All that the project's work needs, from a fresh machine with git, make and a Python on it.
+
+# Which Python .venv is made with: the first of these that works, or `make PYTHON=/path/to/python ...`.
+PYTHON ?=
+PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+# It has to run to be believed: a pyenv shim may stand for a version that is not there, and Debian's python3 comes
+# without ensurepip.
+USABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+
+BIN := .venv/bin
+STAMP := .venv/.stamp
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test lint format build pins clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@echo 'Each sets up .venv by itself when it needs it. Another Python: make clean, then make PYTHON=/path/to/python ...'
+
+demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run; again: only the new logs
+	@$(BIN)/python demo/run.py
+
+test: $(STAMP) ## Run all tests, the slow ones too
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP) ## Check style, format, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Format the code and put right what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+build: $(STAMP) ## Build wheel and sdist into dist/, and check what is in them
+	@rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	DIST=dist $(BIN)/python -m pytest -q tests/test_package.py
+
+pins: ## Renew requirements.txt (needs Python 3.11, 3.12 and 3.13)
+	@for python in $(PYTHONS); do \
+		if "$$python" -c '$(USABLE)' 2>/dev/null; then exec "$$python" .ci/pins.py; fi; \
+	done; \
+	echo 'No Python 3.11 or later with venv found (tried: $(PYTHONS)).' >&2; exit 1
+
+clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
+	rm -rf .venv dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find airflow_provider_imperva dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do.
+$(STAMP): pyproject.toml requirements.txt
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		found=; \
+		for python in $(PYTHONS); do \
+			if "$$python" -c '$(USABLE)' 2>/dev/null; then found=$$python; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo 'No Python 3.11 or later with venv found (tried: $(PYTHONS)).' >&2; \
+			echo 'Install one (Debian, Ubuntu: python3 and python3-venv), or name it: make PYTHON=/path/to/python ...' >&2; \
+			exit 1; \
+		fi; \
+		echo "Setting up .venv with $$("$$found" --version) (a few minutes the first time)"; \
+		"$$found" -m venv --clear .venv; \
+	fi
+	@echo 'Installing what requirements.txt pins, and this project'
+	@$(PIP) install --no-deps --requirement requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check || { echo 'requirements.txt does not fit pyproject.toml: run make pins.' >&2; exit 1; }
+	@touch $@

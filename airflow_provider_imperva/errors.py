@@ -1,0 +1,204 @@
+"""Every error this package raises of its own accord.
+
+Each message has three parts: the log (or object) it is about, what was found, and what to do. It never holds a
+secret, a key or text out of a log.
+
+::
+
+    ImpervaError
+    ├── ConfigurationError            the connection or an option is wrong; a person has to act
+    ├── RepositoryError
+    │   ├── AuthenticationError       401 or 403
+    │   ├── IndexNotFoundError        404 on logs.index
+    │   ├── InvalidIndexError         an answer that is no index: HTML, no name in it
+    │   ├── LogNotFoundError          404 on a log
+    │   └── RepositoryUnavailableError  the retries are used up: time-outs, 429, 5xx, cut bodies
+    ├── ContainerError                a log that does not decode; its bytes stay in raw/
+    │   ├── HeaderError
+    │   ├── MissingKeyError           waits for its private key, is not damaged
+    │   ├── WrongKeyError
+    │   ├── TruncatedError
+    │   ├── CorruptError              bytes that do not decrypt, inflate or are of no known kind
+    │   ├── ChecksumError
+    │   └── TooLargeError
+    └── LakeError
+        ├── ObjectExistsError         create-if-absent found the object there
+        ├── LedgerConflictError       somebody else wrote this plan or commit
+        ├── LedgerCorruptError        the ledger contradicts itself
+        ├── LakeMismatchError         the lake is not the one the last run wrote to
+        └── LeftBehindError           committed, but a batch failed or a log was lost
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ImpervaError(Exception):
+    """Root of all errors of this package.
+
+    :param found: what was found, without a final full stop.
+    :param do: what the reader should do about it, a sentence without a final full stop.
+    :param about: the log, file, object or URL it is about.
+    """
+
+    reason: ClassVar[str] = "error"
+    """Short code of the class, as written to the ledger and to ``quarantine/``."""
+
+    def __init__(self, found: str, *, do: str, about: str | None = None) -> None:
+        super().__init__(found, do, about)
+        self.found = found
+        self.do = do
+        self.about = about
+
+    def __str__(self) -> str:
+        subject = f"{self.about}: " if self.about else ""
+        return f"{subject}{self.found}. {self.do}."
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default pickling of exceptions.
+        return _restore, (type(self), self.found, self.do, self.about)
+
+
+def _restore(kind: type[ImpervaError], found: str, do: str, about: str | None) -> ImpervaError:
+    return kind(found, do=do, about=about)
+
+
+class ConfigurationError(ImpervaError):
+    """The connection, a key or an option is wrong; a person has to change it."""
+
+    reason = "configuration"
+
+
+class RepositoryError(ImpervaError):
+    """The log repository did not give what was asked of it."""
+
+    reason = "repository"
+
+
+class AuthenticationError(RepositoryError):
+    """The repository refused the API ID and key (HTTP 401 or 403)."""
+
+    reason = "authentication"
+
+
+class IndexNotFoundError(RepositoryError):
+    """There is no ``logs.index`` at the Log Server URL (HTTP 404)."""
+
+    reason = "index_not_found"
+
+
+class InvalidIndexError(RepositoryError):
+    """What came as ``logs.index`` is not an index."""
+
+    reason = "invalid_index"
+
+
+class LogNotFoundError(RepositoryError):
+    """The repository has no such log (HTTP 404): aged out, skipped, or not yet written."""
+
+    reason = "log_not_found"
+
+
+class RepositoryUnavailableError(RepositoryError):
+    """No whole answer came, however often it was asked for; another try later may succeed."""
+
+    reason = "unavailable"
+
+
+class ContainerError(ImpervaError):
+    """A log whose bytes do not decode to a plain body."""
+
+    reason = "container"
+
+
+class HeaderError(ContainerError):
+    """The header of the log contradicts itself or lacks what decoding needs."""
+
+    reason = "header"
+
+
+class MissingKeyError(ContainerError):
+    """The key ring has no private key of the id that the log names.
+
+    :param public_key_id: the id asked for.
+    """
+
+    reason = "awaiting_key"
+
+    def __init__(self, found: str, *, do: str, about: str | None = None, public_key_id: str = "") -> None:
+        super().__init__(found, do=do, about=about)
+        self.public_key_id = public_key_id
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore_missing_key, (self.found, self.do, self.about, self.public_key_id)
+
+
+def _restore_missing_key(found: str, do: str, about: str | None, public_key_id: str) -> MissingKeyError:
+    return MissingKeyError(found, do=do, about=about, public_key_id=public_key_id)
+
+
+class WrongKeyError(ContainerError):
+    """The private key of that id is not the one the log was encrypted for."""
+
+    reason = "wrong_key"
+
+
+class TruncatedError(ContainerError):
+    """The log ends before its end."""
+
+    reason = "truncated"
+
+
+class CorruptError(ContainerError):
+    """The body does not decrypt or inflate, or is of no known kind."""
+
+    reason = "corrupt"
+
+
+class ChecksumError(ContainerError):
+    """The plain body is not the one whose MD5 the header names."""
+
+    reason = "checksum"
+
+
+class TooLargeError(ContainerError):
+    """The body inflates to more than the bound set for it."""
+
+    reason = "too_large"
+
+
+class LakeError(ImpervaError):
+    """The lake could not be read or written as it must be."""
+
+    reason = "lake"
+
+
+class ObjectExistsError(LakeError):
+    """An object that must not exist yet does."""
+
+    reason = "object_exists"
+
+
+class LedgerConflictError(LakeError):
+    """Another run wrote this plan or commit first."""
+
+    reason = "ledger_conflict"
+
+
+class LedgerCorruptError(LakeError):
+    """The ledger contradicts itself: an object is missing, unreadable or has another hash."""
+
+    reason = "ledger_corrupt"
+
+
+class LakeMismatchError(LakeError):
+    """The lake has no ledger where the last run left one."""
+
+    reason = "lake_mismatch"
+
+
+class LeftBehindError(LakeError):
+    """The commit is made, but a batch failed or a log was lost, and people must hear of it."""
+
+    reason = "left_behind"

@@ -1,0 +1,157 @@
+"""What leaves the house: the wheel, the source distribution, and the pins they are tested with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import airflow_provider_imperva
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "airflow_provider_imperva"
+NAME = "airflow-provider-imperva"
+VERSION = airflow_provider_imperva.__version__
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both distributions: the one that DIST names, or one built now, the wheel out of the sdist."""
+    if named := os.environ.get("DIST"):
+        return ROOT / named
+    folder = tmp_path_factory.mktemp("dist")
+    run("-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    (wheel,) = dist.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel installed in it, and nothing else."""
+    folder = tmp_path_factory.mktemp("site")
+    run("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--target", folder, wheel)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    """Tests, demo and caches stay at home; no module is forgotten, nor the marker that says the types may be used."""
+    ours = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*") if path.is_file()}
+    ours = {name for name in ours if "__pycache__" not in name}
+    with zipfile.ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert held == ours
+    assert "airflow_provider_imperva/py.typed" in held
+
+
+@pytest.mark.slow
+def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+    """Version from the code, licence with its text."""
+    with zipfile.ZipFile(wheel) as archive:
+        info = f"airflow_provider_imperva-{VERSION}.dist-info"
+        metadata: Message = Parser().parsestr(archive.read(f"{info}/METADATA").decode())
+        licence = archive.read(f"{info}/licenses/LICENSE")
+    assert (metadata["Name"], metadata["Version"]) == (NAME, VERSION)
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert licence == (ROOT / "LICENSE").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_sdist_can_be_worked_with(dist: Path) -> None:
+    """Whoever unpacks it can run the tests: all that `make test` reads is there, and nothing that runs left behind."""
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    assert held >= {"Makefile", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "tests/test_package.py"}
+    assert not [name for name in held if name.startswith((".venv", ".git/", "dist", "lake", "logs"))]
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_can_be_used(site: Path, tmp_path: Path) -> None:
+    """Both entry points lead somewhere, and the version is the same from inside and outside."""
+    program = f"""
+import importlib.metadata, json
+import airflow_provider_imperva as package
+
+installed = importlib.metadata.distribution("{NAME}")
+loaded = {{point.name: point.load() for point in installed.entry_points}}
+print(json.dumps([
+    package.__file__, installed.version, package.__version__,
+    loaded["provider_info"]()["package-name"], callable(loaded["imperva-logs"]),
+]))
+"""
+    file, *rest = json.loads(run("-c", program, site=site, cwd=tmp_path))
+    assert Path(file).is_relative_to(site)
+    assert rest == [VERSION, VERSION, NAME, True]
+
+
+@pytest.mark.slow
+def test_airflow_lists_the_provider(site: Path, tmp_path: Path) -> None:
+    """Installing the wheel is all it takes."""
+    printed = run("-m", "airflow", "providers", "list", "--output", "json", site=site, cwd=tmp_path)
+    providers = json.loads(printed[printed.index("[{") :])
+    assert [found["version"] for found in providers if found["package_name"] == NAME] == [VERSION]
+
+
+def test_the_changelog_knows_this_version() -> None:
+    """Either released under its number, or in the making."""
+    assert re.search(rf"^## .*\b{re.escape(VERSION)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_pins_are_exact_and_name_no_index() -> None:
+    """A pin is a name, one version and perhaps a marker: no range, option, URL or path."""
+    pin = re.compile(
+        r"[a-z0-9-]+==[A-Za-z0-9.!+]+( ; python_version (<|>=) \"3\.\d+\"( and python_version < \"3\.\d+\")?)?"
+    )
+    assert [line for line in pins() if not pin.fullmatch(line)] == []
+
+
+def test_pins_fit_what_the_project_asks_for() -> None:
+    """Each direct dependency of running, testing, linting and building is pinned, at a version that is allowed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [
+        *project["project"]["dependencies"],
+        *project["build-system"]["requires"],
+        *(requirement for group in project["dependency-groups"].values() for requirement in group),
+    ]
+    pinned: dict[str, list[str]] = {}
+    for line in pins():
+        name, _, version = line.partition(" ;")[0].partition("==")
+        pinned.setdefault(name, []).append(version)
+    for requirement in map(Requirement, wanted):
+        versions = pinned.get(canonicalize_name(requirement.name), [])
+        assert versions, f"{requirement.name} is not pinned: run make pins"
+        assert all(map(requirement.specifier.contains, versions)), f"{requirement} but {versions}: run make pins"
+
+
+def pins() -> list[str]:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def run(*arguments: str | Path, site: Path | None = None, cwd: Path | None = None) -> str:
+    """Run Python, with the wheel in `site` before whatever else is installed, in an Airflow home of its own."""
+    env = dict(os.environ)
+    if site and cwd:
+        env |= {"PYTHONPATH": str(site), "AIRFLOW_HOME": str(cwd), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=cwd)
+    assert done.returncode == 0, f"{' '.join(command[1:3])}:\n{done.stdout}{done.stderr}"
+    return done.stdout
