@@ -1,0 +1,178 @@
+"""From the bytes of a log to its plain body, verified: decrypt, unpad, inflate, compare the checksum."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import logging
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal, TypeAlias
+
+from airflow_provider_imperva.container.crypto import BLOCK, PIECE, Ciphertext, unwrap_key
+from airflow_provider_imperva.container.header import LogHeader, begins_like_events, split_container
+from airflow_provider_imperva.container.inflate import compression, inflate
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import ChecksumError, CorruptError, TooLargeError, TruncatedError
+
+logger = logging.getLogger(__name__)
+
+# A plain body up to this size stays in memory once it is verified; a larger one is decoded again to be read.
+_KEPT_BYTES = 64 << 20
+
+_HEAD = 4096
+_DO = "Fetch the log again while the repository has it"
+
+# Gives the bytes of a body from the start, every time it is called.
+_Source: TypeAlias = Callable[[], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodePolicy:
+    """How much is let through.
+
+    :param max_plain_bytes: largest plain body; more is :class:`TooLargeError`.
+    :param encrypted_checksum: what a wrong checksum of an encrypted log does. ``quarantine`` raises
+        :class:`ChecksumError`: nothing else would tell tampering or a wrong key. ``warn`` only says so.
+    :param clear_checksum: the same for a clear log. It only warns by default: nobody has shown that Imperva's
+        checksums of clear logs are always right, and zlib brings a checksum of its own.
+    """
+
+    max_plain_bytes: int = 4 << 30
+    encrypted_checksum: Literal["quarantine", "warn"] = "quarantine"
+    clear_checksum: Literal["quarantine", "warn"] = "warn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainLog:
+    """A log whose container is verified.
+
+    :param header: None if the log has none.
+    :param encrypted: it was; ``compressed`` likewise.
+    :param checksum_ok: whether the body has the MD5 that the header names, None if it names none.
+    :param size: bytes of the plain body.
+    """
+
+    header: LogHeader | None
+    encrypted: bool
+    compressed: bool
+    checksum_ok: bool | None
+    size: int
+    _pieces: _Source = field(repr=False, compare=False)
+
+    def chunks(self, size: int = PIECE) -> Iterator[bytes]:
+        """Give the plain body in order, in chunks of at most ``size`` bytes, none empty; as often as asked for."""
+        for piece in self._pieces():
+            for start in range(0, len(piece), size):
+                yield piece[start : start + size]
+
+    @property
+    def body(self) -> bytes:
+        """The plain body as a whole."""
+        return b"".join(self._pieces())
+
+
+_DEFAULT_POLICY = DecodePolicy()
+
+
+def decode(content: bytes, *, log: str, keys: KeyRing, policy: DecodePolicy = _DEFAULT_POLICY) -> PlainLog:
+    """Decode a log; what is returned has been read to its end and found whole.
+
+    Memory stays bounded whatever the body inflates to. A body whose first two bytes are those of a zlib stream is
+    one, unless it does not inflate, reads as text, and no checksum speaks against its being text.
+
+    :param content: the log as received.
+    :param log: its name, for messages.
+    :param keys: the private keys.
+    :raises ContainerError: the log does not decode; the subclasses say why.
+    """
+    header, body = split_container(content, log=log)
+    stored, padded = _stored(header, body, log=log, keys=keys)
+    head = next(iter(stored()), b"")[:_HEAD]
+    # Uncompressed text that was encrypted ends in padding; without it, it is cut or damaged.
+    text = _is_text(head) and padded
+    strict = replace(policy, encrypted_checksum="quarantine", clear_checksum="quarantine")
+    if len(head) < 2:
+        # What is left when nearly all is cut off may be an empty log, too.
+        policy = strict
+    elif compression(head) is not None:
+        spare = 0 if padded else BLOCK - 1
+        try:
+            return _verify(
+                lambda: inflate(stored(), log=log, spare=spare), header=header, compressed=True, log=log, policy=policy
+            )
+        except (CorruptError, TruncatedError):
+            if not text:
+                raise
+            policy = strict
+    if not text:
+        raise CorruptError(
+            f"a body of {len(body)} bytes that is neither compressed nor text" + ("" if padded else ", wrongly padded"),
+            do=_DO,
+            about=log,
+        )
+    return _verify(stored, header=header, compressed=False, log=log, policy=policy)
+
+
+def _stored(header: LogHeader | None, body: memoryview, *, log: str, keys: KeyRing) -> tuple[_Source, bool]:
+    """Undo the encryption, if there is one; say also whether the body ends as it has to, in padding or clear."""
+    if header is None or not header.encrypted:
+        return partial(_cut, body), True
+    key = unwrap_key(header, log=log, keys=keys)
+    if len(body) % BLOCK:
+        raise TruncatedError(f"an encrypted body of {len(body)} bytes, not a multiple of {BLOCK}", do=_DO, about=log)
+    ciphertext = Ciphertext(body, key)
+    return ciphertext.pieces, not body or ciphertext.padding > 0
+
+
+def _cut(body: memoryview) -> Iterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        yield bytes(body[start : start + PIECE])
+
+
+def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log: str, policy: DecodePolicy) -> PlainLog:
+    """Read a plain body to its end, and keep it if it is small."""
+    size = 0
+    kept: list[bytes] = []
+    digest = hashlib.md5(usedforsecurity=False)
+    for piece in pieces():
+        size += len(piece)
+        if size > policy.max_plain_bytes:
+            raise TooLargeError(
+                f"the plain body is larger than {policy.max_plain_bytes} bytes",
+                do="Raise max_plain_bytes if logs this large are to be expected",
+                about=log,
+            )
+        digest.update(piece)
+        if size <= _KEPT_BYTES:
+            kept.append(piece)
+    encrypted = header is not None and header.encrypted
+    expected = header.checksum if header else None
+    checksum_ok = None if expected is None else digest.hexdigest() == expected
+    if checksum_ok is False:
+        found = f"the {size} bytes of the plain body do not have the checksum that the header names"
+        if (policy.encrypted_checksum if encrypted else policy.clear_checksum) == "quarantine":
+            raise ChecksumError(found, do=_DO, about=log)
+        logger.warning("%s: %s; kept all the same", log, found)
+    return PlainLog(
+        header=header,
+        encrypted=encrypted,
+        compressed=compressed,
+        checksum_ok=checksum_ok,
+        size=size,
+        _pieces=pieces if size > _KEPT_BYTES else lambda: kept,
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a body that begins like this is text: it begins like events, or is UTF-8 with few control characters."""
+    if begins_like_events(head):
+        return True
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    controls = sum(unicodedata.category(char) == "Cc" for char in text if char not in "\t\r\n")
+    return controls * 10 <= len(text)

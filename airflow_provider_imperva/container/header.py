@@ -1,0 +1,147 @@
+"""The header of a log: what it says, and where it ends and the body begins.
+
+Imperva writes ``key:value`` lines, then a line ``|==|``, then the body. Logs in formats other than CEF, LEEF and W3C
+come without all that: the body alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from airflow_provider_imperva.errors import TruncatedError
+
+HEADER_LIMIT = 64 * 1024
+"""The separator must begin within this many bytes; a real header takes well below one KiB."""
+
+_EVENT_STARTS = (b"CEF:", b"LEEF:", b"0|Incapsula|", b"#", b"{", b"[", b'"')
+_BOM = "\ufeff"
+_SEPARATOR = re.compile(rb"^\|==\|", re.MULTILINE)
+_LINE_END = re.compile(rb"\r?\n")
+
+_NUMBERS = {
+    "accountid": "account_id",
+    "configid": "config_id",
+    "starttime": "start_time",
+    "endtime": "end_time",
+}
+_TEXTS = {
+    "checksum": "checksum",
+    "format": "format",
+    "publickeyid": "public_key_id",
+    "key": "wrapped_key",
+}
+_KNOWN = _NUMBERS.keys() | _TEXTS.keys()
+_INT64_MAX = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogHeader:
+    """What the header of a log says; None where it says nothing.
+
+    :param account_id: account the log belongs to.
+    :param config_id: the account's log configuration.
+    :param checksum: MD5 of the plain body, lower-case hex.
+    :param format: ``CEF``, ``LEEF`` or ``W3C``, as written.
+    :param start_time: bounds of the log in time with ``end_time``, epoch milliseconds.
+    :param public_key_id: which uploaded public key the log was encrypted for, as written.
+    :param wrapped_key: the log's AES key, encrypted for that public key, in Base64.
+    :param unknown: every other line by its key as written; numbers that are none and repeated keys are here too.
+    """
+
+    account_id: int | None = None
+    config_id: int | None = None
+    checksum: str | None = None
+    format: str | None = None
+    start_time: int | None = None
+    end_time: int | None = None
+    public_key_id: str | None = None
+    wrapped_key: str | None = field(default=None, repr=False)
+    unknown: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it names a key at all; Imperva leaves both lines out of, or empty in, clear logs."""
+        return self.public_key_id is not None or self.wrapped_key is not None
+
+
+def split_container(content: bytes, *, log: str) -> tuple[LogHeader | None, memoryview]:
+    """Cut a log in two at its first separator.
+
+    Only the first one counts, and only before any event: an attacker can put ``|==|`` into a URL, but not before the
+    header.
+
+    :param content: the log as received.
+    :param log: its name, for messages.
+    :returns: the header, None for a log without one; and the body, which shares the memory of ``content``.
+    :raises TruncatedError: the log ends within its header.
+    """
+    view = memoryview(content)
+    if begins_like_events(content):
+        return None, view
+    separator = _SEPARATOR.search(content, 0, HEADER_LIMIT)
+    head = content[: separator.start() if separator else HEADER_LIMIT].decode("utf-8", "replace")
+    lines = [line.strip() for line in head.removeprefix(_BOM).split("\n") if line.strip()]
+    if separator is None:
+        if lines and _is_known(lines[0]):
+            raise TruncatedError(
+                f"{len(content)} bytes that begin like a header, but no line |==| ends it",
+                do="Fetch the log again while the repository has it",
+                about=log,
+            )
+        return None, view
+    if lines and not any(map(_is_known, lines)):
+        # Text of some other kind that happens to hold such a line; nothing of it may get lost.
+        return None, view
+    line_end = _LINE_END.match(content, separator.end())
+    return _parse(lines), view[line_end.end() if line_end else separator.end() :]
+
+
+def begins_like_events(content: bytes) -> bool:
+    """Whether content begins as a body of events does (some exports lose ``CEF:``)."""
+    return content[:HEADER_LIMIT].lstrip().removeprefix(_BOM.encode()).lstrip().startswith(_EVENT_STARTS)
+
+
+def _is_known(line: str) -> bool:
+    key, colon, _ = line.partition(":")
+    return bool(colon) and key.strip().lower() in _KNOWN
+
+
+def _parse(lines: list[str]) -> LogHeader:
+    numbers: dict[str, int] = {}
+    texts: dict[str, str] = {}
+    unknown: dict[str, str] = {}
+    for line in lines:
+        key, _, value = (part.strip() for part in line.partition(":"))
+        folded = key.lower()
+        number = _number(value)
+        if not value and folded in _KNOWN:
+            continue
+        if (name := _NUMBERS.get(folded)) and name not in numbers and number is not None:
+            numbers[name] = number
+        elif (name := _TEXTS.get(folded)) and name not in texts:
+            texts[name] = value.lower() if name == "checksum" else value
+        else:
+            unknown[key] = value
+    return LogHeader(
+        account_id=numbers.get("account_id"),
+        config_id=numbers.get("config_id"),
+        start_time=numbers.get("start_time"),
+        end_time=numbers.get("end_time"),
+        checksum=texts.get("checksum"),
+        format=texts.get("format"),
+        public_key_id=texts.get("public_key_id"),
+        wrapped_key=texts.get("wrapped_key"),
+        unknown=MappingProxyType(unknown),
+    )
+
+
+def _number(text: str) -> int | None:
+    """Read a number, None if it is none that an int64 holds."""
+    # int() takes much more: underscores, signs, digits of other scripts, and a million digits in quadratic time.
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        return None
+    number = int(text)
+    return number if number <= _INT64_MAX else None

@@ -1,0 +1,339 @@
+"""A log decodes to exactly its plain body, or to an error that says why; a damaged one never decodes to another."""
+
+import base64
+import gzip
+import hashlib
+import io
+import logging
+import os
+import tracemalloc
+import zlib
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+from airflow_provider_imperva.container import DecodePolicy, KeyRing, decode
+from airflow_provider_imperva.errors import (
+    ChecksumError,
+    ContainerError,
+    CorruptError,
+    HeaderError,
+    MissingKeyError,
+    TooLargeError,
+    TruncatedError,
+    WrongKeyError,
+)
+from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
+
+LOG = "8416_179.log"
+BODY = "".join(f"{event}\n" for event in forge_events(50, seed=1)).encode()
+EMPTY = KeyRing()
+
+
+def container(stored: bytes, plain: bytes, *more: str) -> bytes:
+    """Put together by hand what the forge would never write."""
+    checksum = f"checksum:{hashlib.md5(plain).hexdigest()}"
+    return "\n".join(["accountId:1", checksum, *more, "|==|", ""]).encode() + stored
+
+
+def encrypted_container(padded: bytes, plain: bytes, key: KeyPair) -> bytes:
+    """Encrypt bytes that are already whole blocks."""
+    aes_key = os.urandom(16)
+    encryptor = Cipher(AES(aes_key), CBC(bytes(16))).encryptor()
+    return container(encryptor.update(padded), plain, "publicKeyId:1", f"key:{wrap(aes_key, key)}")
+
+
+def wrap(aes_key: bytes, key: KeyPair) -> str:
+    return base64.b64encode(key.public_key.encrypt(base64.b64encode(aes_key), PKCS1v15())).decode()
+
+
+def body_of(content: bytes) -> bytes:
+    return content.split(b"\n|==|\n", 1)[1]
+
+
+class TestWhole:
+    @pytest.mark.parametrize("body", [BODY, b"", b"CEF:0|x", "CEF:0| Iaşi\u2028\n".encode(), b"x" * 15, b"x" * 16])
+    @pytest.mark.parametrize("compress", [True, False])
+    @pytest.mark.parametrize("encrypt", [True, False])
+    def test_every_kind_gives_the_exact_body(self, ring, key_pair, body: bytes, compress: bool, encrypt: bool):
+        content = forge_log(body, compress=compress, key=key_pair if encrypt else None)
+        plain = decode(content, log=LOG, keys=ring)
+        assert plain.body == body
+        assert plain.size == len(body)
+        assert (plain.compressed, plain.encrypted, plain.checksum_ok) == (compress, encrypt, True)
+        assert plain.header is not None
+        assert plain.header.config_id == 8416
+
+    @pytest.mark.parametrize("bits", [192, 256])
+    def test_longer_aes_keys_work(self, ring, key_pair, bits: int):
+        assert decode(forge_log(BODY, key=key_pair, aes_bits=bits), log=LOG, keys=ring).body == BODY
+
+    def test_logs_of_rotated_keys_decode_side_by_side(self, ring, key_pair, other_pair):
+        for pair in (key_pair, other_pair, key_pair):
+            assert decode(forge_log(BODY, key=pair), log=LOG, keys=ring).body == BODY
+
+    def test_no_bytes_at_all_are_an_empty_log(self):
+        plain = decode(b"", log=LOG, keys=EMPTY)
+        assert (plain.header, plain.body, plain.checksum_ok) == (None, b"", None)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b'{"event":{"id":1}}\n',
+            b'\xef\xbb\xbf[{"a":"\xc3\xa9"}]',
+            b"#Fields: date time\n",
+            b"Caf\xc3\xa9\n",
+            b"\n\nLEEF:1.0|",
+        ],
+    )
+    def test_a_log_without_header_is_taken_as_it_is(self, content: bytes):
+        plain = decode(content, log=LOG, keys=EMPTY)
+        assert (plain.header, plain.body, plain.encrypted, plain.compressed) == (None, content, False, False)
+
+    def test_a_separator_in_the_body_stays_in_the_body(self, ring, key_pair):
+        body = b"CEF:0|a\n|==|\nCEF:0|b\n"
+        for content in (forge_log(body, compress=False), forge_log(body, compress=False, key=key_pair)):
+            assert decode(content, log=LOG, keys=ring).body == body
+
+    @pytest.mark.parametrize("window", range(9, 16))
+    @pytest.mark.parametrize("level", [0, 1, 5, 9])
+    def test_every_zlib_header_is_known(self, window: int, level: int):
+        deflater = zlib.compressobj(level, zlib.DEFLATED, window)
+        assert decode(container(deflater.compress(BODY) + deflater.flush(), BODY), log=LOG, keys=EMPTY).body == BODY
+
+    def test_gzip_and_streams_in_a_row_inflate(self):
+        assert decode(container(gzip.compress(BODY), BODY), log=LOG, keys=EMPTY).body == BODY
+        stored = zlib.compress(BODY) + gzip.compress(b"") + zlib.compress(BODY)
+        assert decode(container(stored, BODY * 2), log=LOG, keys=EMPTY).body == BODY * 2
+
+    @pytest.mark.parametrize("body", [b"x^2 = y\nCEF:0|\n", b"HK: hello, this is text\n", "8Oé".encode()])
+    @pytest.mark.parametrize("header", [True, False])
+    def test_text_that_begins_like_zlib_is_text(self, body: bytes, header: bool):
+        plain = decode(forge_log(body, compress=False, header=header), log=LOG, keys=EMPTY)
+        assert (plain.body, plain.compressed) == (body, False)
+
+    def test_an_event_with_a_broken_character_is_text_all_the_same(self):
+        assert decode(b"CEF:0|\xff\xfe\xfd", log=LOG, keys=EMPTY).body == b"CEF:0|\xff\xfe\xfd"
+
+    def test_a_character_cut_by_the_look_at_the_head_is_no_damage(self):
+        body = ("a" + "é" * 5000).encode()
+        assert decode(body, log=LOG, keys=EMPTY).body == body
+
+    def test_a_header_without_checksum_leaves_it_open(self):
+        assert decode(b"format:CEF\n|==|\n" + zlib.compress(BODY), log=LOG, keys=EMPTY).checksum_ok is None
+
+    @pytest.mark.parametrize("size", [1, 16, 1000, 1 << 30])
+    def test_chunks_come_in_order_bounded_and_again(self, size: int):
+        plain = decode(forge_log(BODY), log=LOG, keys=EMPTY)
+        for _ in range(2):
+            chunks = list(plain.chunks(size))
+            assert b"".join(chunks) == BODY
+            assert all(0 < len(chunk) <= size for chunk in chunks)
+
+    def test_no_padding_is_accepted_where_the_stream_says_its_own_end(self, ring, key_pair):
+        for length in range(200, 232):
+            stored = zlib.compress(BODY[:length])
+            content = encrypted_container(stored + bytes(-len(stored) % 16), BODY[:length], key_pair)
+            assert decode(content, log=LOG, keys=ring).body == BODY[:length]
+
+
+class TestDamaged:
+    @pytest.mark.parametrize("compress", [True, False])
+    def test_a_cut_or_flipped_encrypted_log_never_decodes_to_another_body(self, ring, key_pair, compress: bool):
+        body = BODY[:300]
+        content = forge_log(body, compress=compress, key=key_pair)
+        start = len(content) - len(body_of(content))
+        refused: list[str] = []
+        for position in range(start, len(content)):
+            flipped = content[:position] + bytes([content[position] ^ 0x10]) + content[position + 1 :]
+            for damaged in (content[:position], flipped):
+                try:
+                    # The same body may come out if only padding was hit; another one never.
+                    assert decode(damaged, log=LOG, keys=ring).body == body
+                except ContainerError as error:
+                    refused.append(str(error))
+        assert all(message.startswith(f"{LOG}: ") for message in refused)
+        assert len(refused) > 1.9 * (len(content) - start)
+
+    def test_a_cut_compressed_log_never_decodes(self):
+        content = forge_log(BODY[:2000])
+        for position in range(len(content) - len(body_of(content)), len(content)):
+            with pytest.raises((TruncatedError, ChecksumError)):
+                decode(content[:position], log=LOG, keys=EMPTY)
+
+    def test_an_encrypted_body_cut_within_a_block_is_truncated(self, ring, key_pair):
+        with pytest.raises(TruncatedError, match="not a multiple of 16"):
+            decode(forge_log(BODY, key=key_pair)[:-1], log=LOG, keys=ring)
+
+    def test_an_encrypted_plain_body_cut_at_a_block_is_refused_without_a_checksum_too(self, ring, key_pair):
+        content = forge_log(BODY, compress=False, key=key_pair)
+        content = content.replace(b"checksum", b"ckecksum")[:-16]
+        with pytest.raises(CorruptError, match="wrongly padded"):
+            decode(content, log=LOG, keys=ring)
+
+    def test_an_empty_body_has_to_be_meant(self):
+        content = forge_log(BODY)
+        with pytest.raises(ChecksumError, match="the 0 bytes"):
+            decode(content[: -len(body_of(content))], log=LOG, keys=EMPTY)
+
+    def test_a_wrong_trailer_is_corrupt(self):
+        with pytest.raises(CorruptError, match="damaged"):
+            decode(container(zlib.compress(BODY)[:-4] + b"abcd", BODY), log=LOG, keys=EMPTY)
+
+    @pytest.mark.parametrize("tail", [b"\n", b"\x01", b"CEF:0|", bytes(100)])
+    def test_bytes_after_the_compressed_body_are_corrupt(self, tail: bytes):
+        with pytest.raises(CorruptError, match="bytes follow"):
+            decode(container(zlib.compress(BODY) + tail, BODY), log=LOG, keys=EMPTY)
+
+    def test_endless_streams_in_a_row_are_corrupt(self):
+        with pytest.raises(CorruptError, match="bytes follow"):
+            decode(container(zlib.compress(b"") * 100_000, b""), log=LOG, keys=EMPTY)
+
+    def test_more_than_padding_after_an_encrypted_compressed_body_is_corrupt(self, ring, key_pair):
+        stored = zlib.compress(BODY)
+        content = encrypted_container(stored + bytes(-len(stored) % 16 + 16), BODY, key_pair)
+        with pytest.raises(CorruptError, match="bytes follow"):
+            decode(content, log=LOG, keys=ring)
+
+    @pytest.mark.parametrize(
+        "body",
+        [bytes(100), b"\x01\x02\x03", b"\x89PNG\r\n", b"\xff" * 50],
+        ids=["zeros", "controls", "image", "no-utf8"],
+    )
+    def test_bytes_of_no_known_kind_are_not_taken_for_text(self, body: bytes):
+        for content in (body, container(body, body)):
+            with pytest.raises(ContainerError):
+                decode(content, log=LOG, keys=EMPTY)
+
+    def test_the_message_tells_size_and_no_content(self):
+        with pytest.raises(CorruptError) as caught:
+            decode(b"\x00topsecret\xff", log=LOG, keys=EMPTY)
+        assert "11 bytes" in str(caught.value)
+        assert "topsecret" not in str(caught.value)
+
+    def test_raw_deflate_is_not_guessed(self):
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        with pytest.raises(CorruptError):
+            decode(container(deflater.compress(BODY) + deflater.flush(), BODY), log=LOG, keys=EMPTY)
+
+    def test_damaged_zlib_that_reads_as_text_is_not_let_off_with_a_warning(self):
+        # A stored block of 16672 bytes: its length and complement are four bytes of valid UTF-8.
+        plain = b"CEF:0|" + b"a" * (0x4120 - 6)
+        stored = b"x\x01\x01\x20\x41\xdf\xbe" + plain + zlib.adler32(plain).to_bytes(4, "big")
+        assert decode(container(stored, plain), log=LOG, keys=EMPTY).body == plain
+        with pytest.raises(ContainerError):
+            decode(container(stored[:-3] + b"aaa", plain), log=LOG, keys=EMPTY)
+
+
+class TestKeys:
+    def test_a_missing_key_is_named(self, key_pair, ring):
+        stranger = KeyPair("17", key_pair.private_key)
+        with pytest.raises(MissingKeyError, match=r"publicKeyId '17', the key ring has 1, 2") as caught:
+            decode(forge_log(BODY, key=stranger), log=LOG, keys=ring)
+        assert caught.value.public_key_id == "17"
+        with pytest.raises(MissingKeyError, match="the key ring has no key"):
+            decode(forge_log(BODY, key=stranger), log=LOG, keys=EMPTY)
+
+    def test_a_wrong_key_is_told_from_damage(self, key_pair, other_pair):
+        swapped = KeyRing({"1": other_pair.private_key})
+        with pytest.raises(WrongKeyError, match="wrong key for publicKeyId '1'") as caught:
+            decode(forge_log(BODY, key=key_pair), log=LOG, keys=swapped)
+        assert "1" in caught.value.do
+
+    def test_a_wrong_key_of_another_size_is_a_wrong_key_too(self, key_pair):
+        small = KeyRing({"1": KeyPair.generate("1", bits=1024).private_key})
+        with pytest.raises(WrongKeyError):
+            decode(forge_log(BODY, key=key_pair), log=LOG, keys=small)
+
+    @pytest.mark.parametrize("drop", [b"publicKeyId", b"key"])
+    def test_half_of_the_key_lines_is_a_header_error(self, ring, key_pair, drop: bytes):
+        content = forge_log(BODY, key=key_pair).replace(b"\n" + drop + b":", b"\nother:", 1)
+        with pytest.raises(HeaderError, match="the header has a"):
+            decode(content, log=LOG, keys=ring)
+
+    def test_a_key_that_is_no_base64_is_a_header_error(self, ring, key_pair):
+        content = forge_log(BODY, key=key_pair).replace(b"\nkey:", b"\nkey:***")
+        with pytest.raises(HeaderError, match="no Base64"):
+            decode(content, log=LOG, keys=ring)
+
+    def test_a_key_wrapped_once_is_refused(self, ring, key_pair):
+        raw = base64.b64encode(key_pair.public_key.encrypt(os.urandom(16), PKCS1v15())).decode()
+        with pytest.raises(WrongKeyError):
+            decode(container(bytes(32), BODY, "publicKeyId:1", f"key:{raw}"), log=LOG, keys=ring)
+
+    def test_leading_zeros_of_the_id_do_not_matter(self, ring, key_pair):
+        assert decode(forge_log(BODY, key=KeyPair("01", key_pair.private_key)), log=LOG, keys=ring).body == BODY
+
+
+class TestPolicy:
+    def test_a_wrong_checksum_refuses_an_encrypted_log(self, ring, key_pair):
+        content = forge_log(BODY, key=key_pair, checksum="0" * 32)
+        with pytest.raises(ChecksumError):
+            decode(content, log=LOG, keys=ring)
+        lenient = DecodePolicy(encrypted_checksum="warn")
+        assert decode(content, log=LOG, keys=ring, policy=lenient).checksum_ok is False
+
+    def test_a_wrong_checksum_of_a_clear_log_warns_by_name(self, caplog):
+        content = forge_log(BODY, checksum="0" * 32)
+        with caplog.at_level(logging.WARNING):
+            plain = decode(content, log=LOG, keys=EMPTY)
+        assert (plain.checksum_ok, plain.body) == (False, BODY)
+        assert LOG in caplog.text
+        with pytest.raises(ChecksumError):
+            decode(content, log=LOG, keys=EMPTY, policy=DecodePolicy(clear_checksum="quarantine"))
+
+    def test_the_checksum_may_be_written_in_capitals(self, ring, key_pair):
+        content = forge_log(BODY, key=key_pair, checksum=hashlib.md5(BODY).hexdigest().upper())
+        assert decode(content, log=LOG, keys=ring).checksum_ok is True
+
+    @pytest.mark.parametrize("compress", [True, False])
+    def test_the_bound_holds_for_every_kind(self, compress: bool):
+        content = forge_log(b"x" * 1000, compress=compress)
+        assert decode(content, log=LOG, keys=EMPTY, policy=DecodePolicy(max_plain_bytes=1000)).size == 1000
+        with pytest.raises(TooLargeError, match="larger than 999 bytes"):
+            decode(content, log=LOG, keys=EMPTY, policy=DecodePolicy(max_plain_bytes=999))
+
+
+class TestMemory:
+    @pytest.fixture
+    def large(self, key_pair: KeyPair) -> tuple[bytes, int]:
+        """An encrypted log of 100 MB plain, made without holding them."""
+        deflater, digest, stored = zlib.compressobj(1), hashlib.md5(), io.BytesIO()
+        chunk = BODY * (1_000_000 // len(BODY))
+        for _ in range(100):
+            digest.update(chunk)
+            stored.write(deflater.compress(chunk))
+        stored.write(deflater.flush())
+        compressed = stored.getvalue()
+        padding = 16 - len(compressed) % 16
+        content = encrypted_container(compressed + bytes([padding]) * padding, b"", key_pair)
+        return content.replace(hashlib.md5().hexdigest().encode(), digest.hexdigest().encode()), 100 * len(chunk)
+
+    def test_memory_stays_flat_for_a_large_body(self, ring, large: tuple[bytes, int]):
+        content, size = large
+        tracemalloc.start()
+        try:
+            plain = decode(content, log=LOG, keys=ring)
+            _, verifying = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            read = sum(map(len, plain.chunks()))
+            _, reading = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert plain.size == read == size
+        assert verifying < 80 << 20
+        assert reading < 16 << 20
+
+    def test_a_bomb_stops_at_the_bound(self):
+        bomb = zlib.compress(bytes(50_000_000))
+        tracemalloc.start()
+        try:
+            with pytest.raises(TooLargeError):
+                decode(container(bomb, b""), log=LOG, keys=EMPTY, policy=DecodePolicy(max_plain_bytes=5_000_000))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 16 << 20
