@@ -1,0 +1,198 @@
+"""From texts to typed values, a whole array at a time: one conversion for each kind of column.
+
+Every conversion takes a string array and gives an array as long. Null in is null out; a text that does not fit its
+type is null out too, and that is all that tells a misfit. Only texts out of the ordinary are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_imperva.events.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
+
+_NO_TEXT = pa.scalar(None, TEXT)
+_SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_GROUP = "[0-9a-fA-F]{1,4}"
+_ADDRESS_FORMS = [
+    rf"(?:{_OCTET}\.){{3}}{_OCTET}",
+    f"{_GROUP}(?::{_GROUP}){{7}}",
+    f"::(?:{_GROUP}(?::{_GROUP}){{0,6}})?",
+    *(f"{_GROUP}(?::{_GROUP}){{{n}}}::(?:{_GROUP}(?::{_GROUP}){{0,{5 - n}}})?" for n in range(6)),
+    f"{_GROUP}(?::{_GROUP}){{6}}::",
+]
+_ADDRESS = f"^(?:{'|'.join(_ADDRESS_FORMS)})$"
+
+
+def integers(texts: pa.StringArray) -> pa.Int64Array:
+    """Decimal integers. Never by way of floats, which cannot hold the 17 to 19 digits of ids."""
+    # 18 digits always fit; the cast alone would take hexadecimal too, and fail the whole array on one misfit.
+    plain = pc.match_substring_regex(texts, "^-?[0-9]{1,18}$")
+    return _patched(pc.if_else(plain, texts, _NO_TEXT).cast(INT64), texts, plain, _integer)
+
+
+def _integer(text: str) -> int | None:
+    if not _SIGNED.fullmatch(text):
+        return None
+    value = int(text)
+    return value if -(2**63) <= value < 2**63 else None
+
+
+def floats(texts: pa.StringArray) -> pa.DoubleArray:
+    """Finite decimal numbers."""
+    plain = pc.match_substring_regex(texts, r"^-?[0-9]{1,15}(?:\.[0-9]{1,20})?$")
+    return _patched(pc.if_else(plain, texts, _NO_TEXT).cast(FLOAT), texts, plain, _float)
+
+
+def _float(text: str) -> float | None:
+    value = float(text) if _DECIMAL.fullmatch(text) else math.nan
+    return value if math.isfinite(value) else None
+
+
+def booleans(texts: pa.StringArray) -> pa.BooleanArray:
+    """Read ``true`` and ``false``, in any case."""
+    lower = pc.ascii_lower(texts)
+    true = pc.equal(lower, "true")
+    return pc.if_else(pc.or_(true, pc.equal(lower, "false")), true, pa.scalar(None, BOOL))
+
+
+def times(texts: pa.StringArray) -> pa.TimestampArray:
+    """Epoch milliseconds (13 digits), epoch seconds (10 digits), or ISO 8601, in UTC where it names no zone."""
+    milliseconds = pc.match_substring_regex(texts, "^[0-9]{13}$")
+    return _patched(pc.if_else(milliseconds, texts, _NO_TEXT).cast(INT64), texts, milliseconds, _time).cast(TIME)
+
+
+def _time(text: str) -> int | None:
+    if in_seconds(text):
+        return int(text) * 1000
+    if not _DATE.match(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return round(aware.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def in_seconds(text: str) -> bool:
+    """Whether a time is in epoch seconds, not milliseconds: ten digits."""
+    return len(text) == 10 and text.isascii() and text.isdigit()
+
+
+def are_addresses(texts: pa.StringArray) -> pa.BooleanArray:
+    """Whether each text is an IPv4 or IPv6 address."""
+    plain = pc.match_substring_regex(texts, _ADDRESS)
+    # What is left is rare, and so are addresses in it (::ffff:1.2.3.4).
+    return _patched(pc.if_else(plain, True, pa.scalar(None, BOOL)), texts, plain, _is_address)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def countries(texts: pa.StringArray) -> pa.StringArray:
+    """Country codes without the brackets that logs of 2017 have around them."""
+    return _no_empty(pc.utf8_trim(texts, "[] \t"))
+
+
+def trimmed_lists(texts: pa.StringArray) -> pa.ListArray:
+    """Cut lists at commas and trim each element of blanks."""
+    lists = pc.split_pattern(texts, ",")
+    return pa.ListArray.from_arrays(lists.offsets, pc.utf8_trim(lists.values, " \t"), mask=pc.is_null(lists)).cast(LIST)
+
+
+def slots(texts: pa.StringArray) -> pa.ListArray:
+    """Cut lists at commas. Even the last element has one behind it, mostly; an empty element holds its place."""
+    return pc.split_pattern(pc.replace_substring_regex(texts, ",$", ""), ",").cast(LIST)
+
+
+def _same(texts: pa.StringArray) -> pa.StringArray:
+    return texts
+
+
+_CONVERSIONS: dict[str, Callable[[pa.StringArray], pa.Array]] = {
+    "int": integers,
+    "float": floats,
+    "bool": booleans,
+    "time": times,
+    "country": countries,
+    "list": trimmed_lists,
+    "slots": slots,
+}
+
+
+def to_type(column: Column, texts: pa.StringArray) -> pa.Array:
+    """Texts as values of a column's type; null for a text that does not fit it."""
+    values = _CONVERSIONS.get(column.kind, _same)(texts)
+    if column.type == CATEGORY:
+        return values.dictionary_encode()
+    if column.kind == "int" and column.type != INT64:
+        bound = 2 ** (column.type.bit_width - 1)
+        fits = pc.and_(pc.greater_equal(values, -bound), pc.less(values, bound))
+        return pc.if_else(fits, values, pa.scalar(None, INT64)).cast(column.type)
+    return values
+
+
+def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
+    """Host without port, up to the first ``/``, and path from there up to ``?``; null where there is none.
+
+    Imperva logs URLs without a scheme; one that is there is passed over.
+    """
+    parts = pc.extract_regex(urls, r"(?s)^(?:[a-zA-Z][a-zA-Z0-9+.\-]*://)?(?P<host>[^/?]*)(?P<path>/[^?]*)?")
+    hosts = pc.replace_substring_regex(pc.struct_field(parts, "host"), ":[0-9]*$", "")
+    paths = pc.struct_field(parts, "path")
+    return _no_empty(hosts), _no_empty(paths)
+
+
+def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+    """TLS version and cipher: the first word and the rest."""
+    codes = tls.dictionary_encode()
+    parts = pc.extract_regex(codes.dictionary, r"(?s)^(?P<version>[^ \t]+)[ \t]*(?P<cipher>.*)$")
+    words = [_no_empty(pc.struct_field(parts, name)).take(codes.indices) for name in ("version", "cipher")]
+    return words[0].dictionary_encode(), words[1].dictionary_encode()
+
+
+_OUTCOMES = {
+    "REQ_PASSED": "passed",
+    "REQ_CACHED": "cached",
+    "REQ_BLOCKED": "blocked",
+    "REQ_CHALLENGE": "challenged",
+    "REQ_BAD": "error",
+    "REQ_UNRESOLVED": "error",
+}
+
+
+def outcomes(actions: pa.DictionaryArray) -> pa.DictionaryArray:
+    """How each action ended, by its prefix: actions of the same prefix are added at any time."""
+    known = pa.array([_outcome(action) for action in actions.dictionary.to_pylist()], TEXT)
+    return known.take(actions.indices).dictionary_encode()
+
+
+def _outcome(action: str) -> str:
+    return next((outcome for prefix, outcome in _OUTCOMES.items() if action.startswith(prefix)), "other")
+
+
+def _no_empty(texts: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(pc.equal(texts, ""), _NO_TEXT, texts)
+
+
+def _patched(values: pa.Array, texts: pa.StringArray, plain: pa.BooleanArray, one: Callable[[str], object]) -> pa.Array:
+    """Fill in, one by one, the values of those texts that are not plain."""
+    odd = pc.fill_null(pc.invert(plain), False)
+    rest = [one(text) for text in texts.filter(odd).to_pylist()]
+    return pc.replace_with_mask(values, odd, pa.array(rest, values.type)) if rest else values

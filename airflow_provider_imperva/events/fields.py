@@ -1,0 +1,68 @@
+"""What the formats hand on: for every column with a source an Arrow array of texts, and notes on single rows.
+
+This is the seam between the two stages of reading. A format turns lines into fields, record by record or a whole
+chunk at once; :mod:`~airflow_provider_imperva.events.table` turns fields into typed columns and knows no format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from airflow_provider_imperva.events.columns import TEXT, Format
+from airflow_provider_imperva.events.record import Record
+
+
+@dataclass(slots=True)
+class Notes:
+    """What does not fit the columns, by row: texts for ``extra``, codes for ``parse_warnings``.
+
+    :param extra: row, key and text.
+    :param warnings: row and code.
+    """
+
+    extra: list[tuple[int, str, str]] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The records of one block, as texts.
+
+    :param format: the format they were found in.
+    :param lines: 1-based line of each record in the plain body, int64. Its length is the number of rows.
+    :param event_class: class of each record, string.
+    :param texts: column name to string array: unescaped, trimmed, null for what is missing or empty. A column all of
+        whose texts are missing may be left out.
+    :param notes: keys without a column and what was odd, in the order found.
+    :param raw: each record as it stood in the body, string; None unless wanted.
+    """
+
+    format: Format
+    lines: pa.Int64Array
+    event_class: pa.StringArray
+    texts: Mapping[str, pa.StringArray]
+    notes: Notes
+    raw: pa.StringArray | None = None
+
+    @classmethod
+    def of(
+        cls, records: Sequence[Record], *, format_name: Format, lines: Sequence[int], raw: Sequence[str] | None
+    ) -> Fields:
+        """Gather records that were read one by one."""
+        notes = Notes(
+            extra=[(row, key, text) for row, record in enumerate(records) for key, text in record.extra],
+            warnings=[(row, code) for row, record in enumerate(records) for code in record.warnings],
+        )
+
+        named = {name for record in records for name in record.texts}
+        return cls(
+            format=format_name,
+            lines=pa.array(lines, pa.int64()),
+            event_class=pa.array([record.event_class for record in records], TEXT),
+            texts={name: pa.array([record.texts.get(name) for record in records], TEXT) for name in sorted(named)},
+            notes=notes,
+            raw=None if raw is None else pa.array(raw, TEXT),
+        )

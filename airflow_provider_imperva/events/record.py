@@ -1,0 +1,30 @@
+"""What reading one line by itself gives: the texts of a record, or the reason why it is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Rejection(StrEnum):
+    """Why a line is no event: the reason codes of ``quarantine/``."""
+
+    NOT_A_RECORD = "not_a_record"
+    BAD_HEADER = "bad_header"
+    TOO_LONG = "too_long"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as texts.
+
+    :param event_class: ``access``, ``security``, ``attack_analytics`` or ``other``.
+    :param texts: column name to text, unescaped, never empty.
+    :param extra: key and text of what has no column; a key may recur.
+    :param warnings: codes; one may recur.
+    """
+
+    event_class: str
+    texts: dict[str, str]
+    extra: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)

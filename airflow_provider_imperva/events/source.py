@@ -1,0 +1,36 @@
+"""Where a body came from: what the ``src_*`` columns say, and what stands in for a missing time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSource:
+    """The provenance of one body.
+
+    :param file: the log's name, verbatim as the index gave it.
+    :param sequence: the number in the name; None where it has none.
+    :param account_id: ``accountId`` of the header.
+    :param config_id: ``configId`` of the header.
+    :param format: ``format`` of the header.
+    :param start_time: ``startTime`` of the header, epoch milliseconds.
+    :param end_time: ``endTime`` of the header, epoch milliseconds.
+    :param checksum_ok: whether the body has the header's checksum; None without a checksum.
+    :param encrypted: whether the body was encrypted.
+    :param compressed: whether the body was compressed.
+    :param fetched_time: when the log came to us, epoch milliseconds. An event more than a day younger has a wrong
+        time. Give it, so that reading the log again another day yields the same rows; the clock stands in.
+    """
+
+    file: str
+    sequence: int | None = None
+    account_id: int | None = None
+    config_id: int | None = None
+    format: str | None = None
+    start_time: int | None = None
+    end_time: int | None = None
+    checksum_ok: bool | None = None
+    encrypted: bool = False
+    compressed: bool = False
+    fetched_time: int | None = None

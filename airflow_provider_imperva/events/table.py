@@ -1,0 +1,184 @@
+"""From fields to a table of the schema: typed columns, derived columns, provenance, and what did not fit.
+
+A text that does not fit its column goes to ``extra`` under the format's own key, with the code ``bad_<kind>:<key>`` in
+``parse_warnings``. A key that came before in the same ``extra`` gets ``#2``, ``#3`` and so on, for readers take no map
+with the same key twice.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_imperva.events import convert
+from airflow_provider_imperva.events.columns import COLUMNS, EXTRA, INT64, LIST, TEXT, TIME
+from airflow_provider_imperva.events.fields import Fields, Notes
+from airflow_provider_imperva.events.schema import PARSED_SCHEMA
+from airflow_provider_imperva.events.source import LogSource
+
+EARLIEST = 1_262_304_000_000
+"""2010-01-01 in epoch milliseconds: an earlier time is a wrong one."""
+
+DAY = 86_400_000
+"""Milliseconds. An event cannot be later than a day after its log was fetched; clocks differ by less."""
+
+
+def to_table(fields: Fields, source: LogSource) -> pa.Table:
+    """Turn fields into a table of ``PARSED_SCHEMA``, row by row in the same order."""
+    rows = len(fields.lines)
+    notes = Notes(extra=[*fields.notes.extra], warnings=[*fields.notes.warnings])
+    latest = (int(time.time() * 1000) if source.fetched_time is None else source.fetched_time) + DAY
+    columns = _typed(fields, notes, latest=latest)
+    _note_unaligned(columns, fields, notes)
+    columns |= _derived(columns)
+    columns |= _when(columns, source, notes, rows=rows, latest=latest)
+    columns |= _provenance(fields, source)
+    columns["extra"] = _extra(notes, rows)
+    columns["parse_warnings"] = _warnings(notes, rows)
+    arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in PARSED_SCHEMA]
+    return pa.table(arrays, schema=PARSED_SCHEMA)
+
+
+def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
+    columns: dict[str, pa.Array] = {}
+    for column in COLUMNS:
+        texts = fields.texts.get(column.name)
+        if texts is None:
+            continue
+        key = column.key(fields.format)
+        values = convert.to_type(column, texts)
+        if column.kind == "time":
+            values = _within(values, latest=latest)
+        columns[column.name] = values
+        for row in _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))):
+            notes.extra.append((row, key, texts[row].as_py()))
+            notes.warnings.append((row, f"bad_{column.kind}:{key}"))
+        if column.kind == "ip":
+            notes.warnings += [(row, f"bad_ip:{key}") for row in _rows(pc.invert(convert.are_addresses(texts)))]
+        if column.kind == "time":
+            seconds = _rows(pc.and_(pc.is_valid(values), pc.equal(pc.binary_length(texts), 10)))
+            notes.warnings += [
+                (row, f"epoch_seconds:{key}") for row in seconds if convert.in_seconds(texts[row].as_py())
+            ]
+    # Imperva's way to say that no origin server was asked.
+    for name, nothing in (("server_ip", "0.0.0.0"), ("server_port", 0)):  # noqa: S104
+        if name in columns:
+            values = columns[name]
+            columns[name] = pc.if_else(pc.equal(values, nothing), pa.scalar(None, values.type), values)
+    return columns
+
+
+def _within(times: pa.TimestampArray, *, latest: int) -> pa.TimestampArray:
+    milliseconds = times.cast(INT64)
+    sound = pc.and_(pc.greater_equal(milliseconds, EARLIEST), pc.less_equal(milliseconds, latest))
+    return pc.if_else(sound, times, pa.scalar(None, TIME))
+
+
+def _note_unaligned(columns: dict[str, pa.Array], fields: Fields, notes: Notes) -> None:
+    """Note where the parallel lists differ in length, as they do when a rule's name has a comma in it."""
+    codes = columns.get("attack_type_codes")
+    for column in COLUMNS:
+        other = columns.get(column.name)
+        if column.kind == "slots" and codes is not None and other is not None:
+            unequal = pc.not_equal(pc.list_value_length(codes), pc.list_value_length(other))
+            notes.warnings += [(row, f"unaligned:{column.key(fields.format)}") for row in _rows(unequal)]
+
+
+def _derived(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    derived: dict[str, pa.Array] = {}
+    if "event_time" in columns and "end_time" in columns:
+        duration = pc.subtract(columns["end_time"].cast(INT64), columns["event_time"].cast(INT64))
+        derived["duration_ms"] = pc.if_else(pc.less(duration, 0), pa.scalar(None, INT64), duration)
+    if "action" in columns:
+        derived["outcome"] = convert.outcomes(columns["action"])
+    if "tls" in columns:
+        derived["tls_version"], derived["tls_cipher"] = convert.tls_parts(columns["tls"])
+    if "url" in columns:
+        derived["url_host"], derived["url_path"] = convert.url_parts(columns["url"])
+    # A format's own value counts: JSON has host and path, but no URL.
+    return {name: values for name, values in derived.items() if name not in columns}
+
+
+def _when(
+    columns: dict[str, pa.Array], source: LogSource, notes: Notes, *, rows: int, latest: int
+) -> dict[str, pa.Array]:
+    """Give every event a time, if need be the log's start, and the date of its partition.
+
+    Without either, the date is that of the fetch, and failing that 1970-01-01: a partition there must be.
+    """
+    times = columns.get("event_time", pa.nulls(rows, TIME))
+    start = source.start_time
+    if start is not None and not EARLIEST <= start <= latest:
+        start = None
+    code = "no_time" if start is None else "time_from_file"
+    notes.warnings += [(row, code) for row in _rows(pc.is_null(times))]
+    times = pc.fill_null(times, pa.scalar(start, TIME)) if start is not None else times
+    last_resort = pa.scalar(source.fetched_time or 0, TIME)
+    return {"event_time": times, "event_date": pc.fill_null(times, last_resort).cast(pa.date32())}
+
+
+def _provenance(fields: Fields, source: LogSource) -> dict[str, pa.Array]:
+    rows = len(fields.lines)
+    same_in_all = {
+        "src_file": pa.scalar(source.file, TEXT),
+        "src_seq": pa.scalar(source.sequence, INT64),
+        "src_account_id": pa.scalar(source.account_id, INT64),
+        "src_config_id": pa.scalar(source.config_id, INT64),
+        "src_format": pa.scalar(fields.format, TEXT),
+        "src_file_start": pa.scalar(source.start_time, TIME),
+        "src_file_end": pa.scalar(source.end_time, TIME),
+        "src_checksum_ok": pa.scalar(source.checksum_ok, pa.bool_()),
+        "src_encrypted": pa.scalar(source.encrypted, pa.bool_()),
+        "src_compressed": pa.scalar(source.compressed, pa.bool_()),
+    }
+    columns = {name: pa.repeat(value, rows) for name, value in same_in_all.items()}
+    columns["src_format"] = columns["src_format"].dictionary_encode()
+    columns["src_line"] = fields.lines
+    columns["event_class"] = fields.event_class.dictionary_encode()
+    if fields.raw is not None:
+        columns["raw"] = fields.raw
+    return columns
+
+
+def _extra(notes: Notes, rows: int) -> pa.MapArray:
+    by_row: dict[int, dict[str, str]] = {}
+    times: dict[tuple[int, str], int] = {}
+    for row, key, text in notes.extra:
+        texts = by_row.setdefault(row, {})
+        count = times.get((row, key), 0) + 1
+        while (name := key if count == 1 else f"{key}#{count}") in texts:
+            count += 1
+        times[row, key] = count
+        texts[name] = text
+    entries = [by_row[row] for row in sorted(by_row)]
+    return pa.MapArray.from_arrays(
+        _offsets({row: len(texts) for row, texts in by_row.items()}, rows),
+        pa.array([name for texts in entries for name in texts], TEXT),
+        pa.array([text for texts in entries for text in texts.values()], TEXT),
+    ).cast(EXTRA)
+
+
+def _warnings(notes: Notes, rows: int) -> pa.ListArray:
+    by_row: dict[int, dict[str, None]] = {}
+    for row, code in notes.warnings:
+        by_row.setdefault(row, {})[code] = None
+    codes = pa.array([code for row in sorted(by_row) for code in by_row[row]], TEXT)
+    return pa.ListArray.from_arrays(_offsets({row: len(codes) for row, codes in by_row.items()}, rows), codes).cast(
+        LIST
+    )
+
+
+def _offsets(lengths: dict[int, int], rows: int) -> pa.Int32Array:
+    sizes = np.zeros(rows + 1, np.int32)
+    for row, length in lengths.items():
+        sizes[row + 1] = length
+    return pa.array(sizes.cumsum(dtype=np.int32))
+
+
+def _rows(mask: pa.BooleanArray) -> list[int]:
+    """Where a mask is true, null being false."""
+    rows: list[int] = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False)).tolist()
+    return rows
