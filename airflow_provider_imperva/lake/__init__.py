@@ -1,0 +1,1 @@
+"""Where the logs go: objects of a lake, its ledger, and the watermark."""

@@ -1,0 +1,167 @@
+"""Committing a plan: from the reports of its batches to the one write that makes them true.
+
+The run that planned commits, or any later one that finds its plan without a commit (*recovery*). Both do the same, and
+doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import (
+    LOGS_SCHEMA,
+    VERSION,
+    Commit,
+    LogRecord,
+    Plan,
+    Report,
+    Run,
+    Totals,
+)
+from airflow_provider_imperva.lake.watermark import Prefix, State, decide
+
+SWEPT_COMMITS = 3
+"""How many commits back a commit looks for parts of a task that wrote after its plan was committed without it."""
+
+
+def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, at: datetime) -> Commit:
+    """Commit what the finished batches of a plan did, and remove the parts of the others.
+
+    :param by: who commits.
+    :param at: now, UTC.
+    :returns: the commit; the one that is there already if the plan was committed before.
+    """
+    if ledger.committed(plan.commit):
+        commit = ledger.commit(plan.commit)
+    else:
+        reports, failures = _gather(ledger, plan)
+        content = _logs_parquet(plan, reports)
+        ledger.store.write(ledger.layout.logs(plan.commit), content)
+        commit = ledger.create_commit(
+            Commit(
+                v=VERSION,
+                repository=plan.repository,
+                commit=plan.commit,
+                previous_sha256=ledger.sha256(plan.commit - 1) if plan.commit > 1 else None,
+                logs_sha256=hashlib.sha256(content).hexdigest(),
+                run=plan.run,
+                committed_by=by,
+                provider_version=provider_version,
+                committed_at=at,
+                observed_at=plan.observed_at,
+                batches=tuple(report.batch for report in reports),
+                failed_batches=tuple(failures),
+                parts=tuple(part for report in reports for part in report.parts),
+                totals=_totals(plan, reports),
+                open=_left_open(plan, reports, failures),
+                prefixes=_advance(plan.prefixes, reports),
+            )
+        )
+    finish_commit(ledger, commit)
+    return commit
+
+
+def finish_commit(ledger: Ledger, commit: Commit) -> None:
+    """Do what follows a commit, and what a run that died right after it left undone.
+
+    Parts of unfinished batches go only now that the commit says which those are: before, another run may just be
+    committing them.
+    """
+    _repair_logs(ledger, commit)
+    _sweep(ledger, commit)
+
+
+def _repair_logs(ledger: Ledger, commit: Commit) -> None:
+    """Make a commit's ``logs.parquet`` the one that the commit names.
+
+    Of two runs that commit the same plan at once, the one that loses may write its ``logs.parquet`` last. The rows
+    follow from the plan and the reports, so anybody can write the right ones again.
+    """
+    path = ledger.layout.logs(commit.commit)
+    if hashlib.sha256(ledger.store.read(path)).hexdigest() != commit.logs_sha256:
+        reports = [report for batch in commit.batches if (report := ledger.report(commit.commit, batch))]
+        ledger.store.write(path, _logs_parquet(ledger.plan(commit.commit), reports))
+
+
+def _gather(ledger: Ledger, plan: Plan) -> tuple[list[Report], dict[int, str]]:
+    """Return the sound reports, and by batch why there is none."""
+    reports: list[Report] = []
+    failures: dict[int, str] = {}
+    for batch in range(len(plan.batches)):
+        report = ledger.report(plan.commit, batch)
+        if report is None:
+            failures[batch] = "its batch did not finish"
+        elif imbalance := report.imbalance():
+            failures[batch] = f"its batch does not add up: {imbalance}"
+        else:
+            reports.append(report)
+    return reports, failures
+
+
+def _left_open(plan: Plan, reports: Iterable[Report], failures: dict[int, str]) -> dict[str, str]:
+    unfinished = {log.name: reason for batch, reason in failures.items() for log in plan.batches[batch]}
+    return unfinished | {name: reason for report in reports for name, reason in report.open.items()}
+
+
+def _records(plan: Plan, reports: Iterable[Report]) -> list[LogRecord]:
+    ranges = [
+        LogRecord(
+            prefix=closed.prefix,
+            sequence=closed.first,
+            sequence_to=closed.last,
+            state=closed.state,
+            first_listed_at=None,
+            reason=f"missing since {closed.since:%Y-%m-%d %H:%M} UTC",
+        )
+        for closed in plan.closed
+    ]
+    records = ranges + [log for report in reports for log in report.logs]
+    return sorted(records, key=lambda record: (len(record.prefix), record.prefix, record.sequence))
+
+
+def _logs_parquet(plan: Plan, reports: Sequence[Report]) -> bytes:
+    records = _records(plan, reports)
+    columns = [pa.array([getattr(record, field.name) for record in records], field.type) for field in LOGS_SCHEMA]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=LOGS_SCHEMA), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _totals(plan: Plan, reports: Sequence[Report]) -> Totals:
+    records = _records(plan, reports)
+    states: Counter[State] = Counter()
+    for record in records:
+        states[record.state] += record.sequence_to - record.sequence + 1
+    return Totals(
+        logs=dict(states),
+        lines=sum(record.lines for record in records),
+        rows=sum(record.rows for record in records),
+        quarantined_lines=sum(record.quarantined_lines for record in records),
+        raw_bytes=sum(record.raw_bytes or 0 for record in records),
+    )
+
+
+def _advance(prefixes: dict[str, Prefix], reports: Iterable[Report]) -> dict[str, Prefix]:
+    outcomes: dict[str, dict[int, str | None]] = {name: {} for name in prefixes}
+    for report in reports:
+        for log in report.logs:
+            waits_for = log.public_key_id if log.state is State.AWAITING_KEY else None
+            outcomes[log.prefix][log.sequence] = waits_for
+    return {name: decide(prefix, outcomes[name]) for name, prefix in prefixes.items()}
+
+
+def _sweep(ledger: Ledger, commit: Commit) -> None:
+    """Remove parts that no commit names: those of batches that did not finish, or finished after their commit."""
+    for number in range(max(1, commit.commit - SWEPT_COMMITS), commit.commit + 1):
+        overtaken = commit if number == commit.commit else ledger.commit(number)
+        for batch in overtaken.failed_batches:
+            ledger.store.delete(ledger.intent(number, batch))
+    ledger.store.sweep()

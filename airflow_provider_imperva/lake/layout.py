@@ -1,0 +1,78 @@
+"""Where everything is in a lake: one repository's paths below the lake's root.
+
+::
+
+    raw/repository=<r>/<prefix>/<sequence // 1000>/<log name>
+    events/repository=<r>/event_class=<c>/event_date=<date>/part-<commit>-<batch>.parquet
+    quarantine/repository=<r>/part-<commit>-<batch>.parquet
+    ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
+
+The thousands keep listings short after years. Commits have 12 digits, thousands 9 and batches 4, so that the order of
+the names is the order of the numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from airflow_provider_imperva.repository.names import LogName
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one repository.
+
+    :ivar repository: the repository's id, safe as one segment of a path.
+    """
+
+    repository: str
+
+    @property
+    def ledger(self) -> str:
+        """Folder of the ledger."""
+        return f"ledger/repository={self.repository}"
+
+    def raw_folder(self, log: LogName) -> str:
+        """Folder of a log's bytes as received."""
+        return f"raw/repository={self.repository}/{log.prefix}/{log.sequence // 1000:09d}"
+
+    def raw(self, log: LogName) -> str:
+        """Object with a log's bytes as received."""
+        return f"{self.raw_folder(log)}/{log}"
+
+    def part(self, *, commit: int, batch: int, event_class: str, event_date: date) -> str:
+        """Parquet part with a batch's events of one class and date."""
+        partition = f"event_class={event_class}/event_date={event_date.isoformat()}"
+        return f"events/repository={self.repository}/{partition}/part-{commit:012d}-{batch:04d}.parquet"
+
+    def quarantine(self, *, commit: int, batch: int) -> str:
+        """Parquet part with what a batch could not decode."""
+        return f"quarantine/repository={self.repository}/part-{commit:012d}-{batch:04d}.parquet"
+
+    def thousand(self, commit: int) -> str:
+        """Folder of the ledger that holds a commit."""
+        return f"{self.ledger}/{commit // 1000:09d}"
+
+    def _entry(self, commit: int, kind: str) -> str:
+        return f"{self.thousand(commit)}/{commit:012d}.{kind}"
+
+    def plan(self, commit: int) -> str:
+        """What a run set out to load."""
+        return self._entry(commit, "plan.json")
+
+    def intent(self, commit: int, batch: int) -> str:
+        """The parts a batch is about to write."""
+        return self._entry(commit, f"batch-{batch:04d}.parts.json")
+
+    def report(self, commit: int, batch: int) -> str:
+        """What a batch did."""
+        return self._entry(commit, f"batch-{batch:04d}.json")
+
+    def logs(self, commit: int) -> str:
+        """One row a log decided in this commit."""
+        return self._entry(commit, "logs.parquet")
+
+    def commit(self, commit: int) -> str:
+        """The write that makes a plan's outcome true."""
+        return self._entry(commit, "commit.json")

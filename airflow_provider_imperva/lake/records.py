@@ -1,0 +1,250 @@
+"""The records a ledger is made of, as they stand in its JSON and Parquet objects."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+import pyarrow as pa
+
+from airflow_provider_imperva.lake.watermark import Prefix, State
+
+VERSION = 1
+"""Version of the ledger's format, in every JSON object of it."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """The Airflow run (or command) that wrote a record."""
+
+    dag_id: str
+    run_id: str
+
+
+class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A log that a plan sets out to load.
+
+    :ivar first_listed_at: when an index first named it, UTC.
+    :ivar late: it had been decided as skipped, unobserved or expired before an index listed it.
+    """
+
+    name: str
+    first_listed_at: datetime
+    late: bool = False
+
+
+class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
+    """Numbers of a prefix that a plan decides without a log: skipped or unobserved."""
+
+    prefix: str
+    first: int
+    last: int
+    state: State
+    since: datetime
+
+
+class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one run set out to load.
+
+    :ivar created_at: when it was written, UTC.
+    :ivar observed_at: when the repository's index was last read and had names in it, UTC.
+    :ivar listed: how many logs that index named.
+    :ivar batches: the logs, oldest first, cut for the mapped tasks.
+    :ivar closed: gaps that this plan's commit decides.
+    :ivar prefixes: the watermark as it would be if no log of this plan were loaded.
+    """
+
+    v: int
+    repository: str
+    commit: int
+    run: Run
+    provider_version: str
+    created_at: datetime
+    observed_at: datetime
+    listed: int
+    batches: tuple[tuple[PlannedLog, ...], ...]
+    closed: tuple[Closed, ...]
+    prefixes: dict[str, Prefix]
+
+    @property
+    def logs(self) -> int:
+        """How many logs it sets out to load."""
+        return sum(map(len, self.batches))
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A Parquet object in ``events/`` or ``quarantine/``.
+
+    :ivar path: below the lake's root.
+    :ivar size: bytes.
+    :ivar event_class, event_date: its partition; None in ``quarantine/``.
+    """
+
+    path: str
+    rows: int
+    size: int
+    sha256: str
+    event_class: str | None = None
+    event_date: str | None = None
+
+
+class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a log, or of a range of numbers without one.
+
+    :ivar name: the log's name; None for a range.
+    :ivar sequence, sequence_to: the number, or the range's ends.
+    :ivar fetched_at: when its bytes came to ``raw/``, UTC.
+    :ivar replaced_sha256: of the bytes received first, where they did not decode and others took their place.
+    :ivar start_time, end_time: the header's, epoch milliseconds.
+    :ivar lines: records in the plain body; ``rows + quarantined_lines`` always.
+    :ivar reason: why it is in its state, where that is not plain.
+    """
+
+    prefix: str
+    sequence: int
+    sequence_to: int
+    state: State
+    name: str | None = None
+    first_listed_at: datetime | None = None
+    fetched_at: datetime | None = None
+    raw_key: str | None = None
+    raw_bytes: int | None = None
+    raw_sha256: str | None = None
+    replaced_sha256: str | None = None
+    account_id: int | None = None
+    config_id: int | None = None
+    checksum: str | None = None
+    format: str | None = None
+    start_time: int | None = None
+    end_time: int | None = None
+    public_key_id: str | None = None
+    encrypted: bool | None = None
+    compressed: bool | None = None
+    checksum_ok: bool | None = None
+    lines: int = 0
+    rows: int = 0
+    quarantined_lines: int = 0
+    late: bool = False
+    reason: str | None = None
+
+
+_TIME = pa.timestamp("ms", tz="UTC")
+LOGS_SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),
+        ("prefix", pa.string()),
+        ("sequence", pa.int64()),
+        ("sequence_to", pa.int64()),
+        ("state", pa.string()),
+        ("first_listed_at", _TIME),
+        ("fetched_at", _TIME),
+        ("raw_key", pa.string()),
+        ("raw_bytes", pa.int64()),
+        ("raw_sha256", pa.string()),
+        ("replaced_sha256", pa.string()),
+        ("account_id", pa.int64()),
+        ("config_id", pa.int64()),
+        ("checksum", pa.string()),
+        ("format", pa.string()),
+        ("start_time", _TIME),
+        ("end_time", _TIME),
+        ("public_key_id", pa.string()),
+        ("encrypted", pa.bool_()),
+        ("compressed", pa.bool_()),
+        ("checksum_ok", pa.bool_()),
+        ("lines", pa.int64()),
+        ("rows", pa.int64()),
+        ("quarantined_lines", pa.int64()),
+        ("late", pa.bool_()),
+        ("reason", pa.string()),
+    ],
+    metadata={"imperva.ledger_version": str(VERSION)},
+)
+"""Schema of ``logs.parquet``, one row a :class:`LogRecord`."""
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """The parts a batch is about to write, noted before it does."""
+
+    v: int
+    paths: tuple[str, ...]
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What one batch did, written last by its normalize task.
+
+    :ivar parts: what it wrote to ``events/`` and ``quarantine/``.
+    :ivar logs: the logs it decided, and those that wait for a key.
+    :ivar open: logs that stay open for the next plan, with the reason.
+    """
+
+    v: int
+    commit: int
+    batch: int
+    parts: tuple[Part, ...]
+    logs: tuple[LogRecord, ...]
+    open: dict[str, str] = {}
+
+    def imbalance(self) -> str | None:
+        """Say where lines and rows do not add up; None if they do."""
+        for log in self.logs:
+            if log.lines != log.rows + log.quarantined_lines:
+                return f"{log.name} has {log.lines} lines, but {log.rows} rows and {log.quarantined_lines} quarantined"
+        written = sum(part.rows for part in self.parts if part.event_class is not None)
+        rows = sum(log.rows for log in self.logs)
+        if written != rows:
+            return f"the parts have {written} rows, the logs {rows}"
+        # A log that went to quarantine as a whole has one row there.
+        quarantined = sum(log.quarantined_lines + (log.state is State.QUARANTINED) for log in self.logs)
+        written = sum(part.rows for part in self.parts if part.event_class is None)
+        if written != quarantined:
+            return f"the parts have {written} rows of quarantine, the logs {quarantined}"
+        return None
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Sums over a commit.
+
+    :ivar logs: by state, of what this commit decided (a range counts each of its numbers).
+    :ivar raw_bytes: of the logs that were fetched.
+    """
+
+    logs: dict[State, int]
+    lines: int
+    rows: int
+    quarantined_lines: int
+    raw_bytes: int
+
+
+class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The one write that makes a plan's outcome true.
+
+    :ivar previous_sha256: of the commit before, byte for byte; None in the first.
+    :ivar logs_sha256: of this commit's ``logs.parquet``.
+    :ivar run: who planned; ``committed_by`` who committed, where that was another.
+    :ivar batches: those whose reports this commit is made of.
+    :ivar failed_batches: those without one; their logs stay open.
+    :ivar open: logs that were planned and stay open, with the reason.
+    :ivar prefixes: the watermark.
+    """
+
+    v: int
+    repository: str
+    commit: int
+    previous_sha256: str | None
+    logs_sha256: str
+    run: Run
+    committed_by: Run
+    provider_version: str
+    committed_at: datetime
+    observed_at: datetime
+    batches: tuple[int, ...]
+    failed_batches: tuple[int, ...]
+    parts: tuple[Part, ...]
+    totals: Totals
+    open: dict[str, str]
+    prefixes: dict[str, Prefix]
+
+    @property
+    def lost(self) -> int:
+        """How many numbers this commit declares as expired or unobserved."""
+        return self.totals.logs.get(State.EXPIRED, 0) + self.totals.logs.get(State.UNOBSERVED, 0)

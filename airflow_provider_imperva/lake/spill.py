@@ -1,0 +1,109 @@
+"""Rows on their way into parts: in memory while they are few, in a temporary file once they are many."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections import defaultdict
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+
+from airflow_provider_imperva.errors import LakeError
+
+MEMORY_BYTES = 64 << 20
+"""Arrow bytes that stay in memory; a small batch never touches the disk."""
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class Rows(Generic[_Key]):
+    """Tables by the part they will be in, each part's in the order they came.
+
+    The temporary file is in the folder that ``TMPDIR`` names. It has no name, so it is gone with the process, however
+    that ends.
+    """
+
+    def __init__(self) -> None:
+        self._in_memory: defaultdict[_Key, list[pa.Table]] = defaultdict(list)
+        self._on_disk: defaultdict[_Key, list[pa.Table]] = defaultdict(list)
+        self._size = 0
+        self._file: _TableFile | None = None
+
+    def add(self, key: _Key, rows: pa.Table) -> None:
+        """Take over a table that is not empty.
+
+        :raises LakeError: if the temporary file cannot be written.
+        """
+        self._in_memory[key].append(rows)
+        self._size += rows.nbytes
+        if self._size >= MEMORY_BYTES:
+            self._move_to_disk()
+
+    def _move_to_disk(self) -> None:
+        self._file = self._file or _TableFile()
+        while self._in_memory:
+            key, tables = self._in_memory.popitem()
+            # One table in one piece is found faster again than many small ones, and takes less to keep track of.
+            whole = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+            self._on_disk[key].append(self._file.append(whole))
+        self._size = 0
+
+    @property
+    def keys(self) -> set[_Key]:
+        """The parts that have rows."""
+        return {*self._on_disk, *self._in_memory}
+
+    def pop(self, key: _Key) -> list[pa.Table]:
+        """Hand over a part's tables."""
+        return self._on_disk.pop(key, []) + self._in_memory.pop(key, [])
+
+    def forget(self) -> None:
+        """Give back the memory of what was looked at in tables on the disk; to look again is to read again."""
+        if self._file:
+            self._file.forget()
+
+    def close(self) -> None:
+        """Give up the temporary file."""
+        if self._file:
+            self._file.close()
+
+
+class _TableFile:
+    """A nameless file that tables are appended to, and read from where they stand."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._maps: list[mmap.mmap] = []
+
+    def append(self, table: pa.Table) -> pa.Table:
+        """Write a table, and return it as it stands in the file: its values are read when they are looked at."""
+        try:
+            begin = _page_after(self._file.tell())
+            self._file.seek(begin)
+            # A stream for each, since within one a column has the same dictionary throughout.
+            with pa.ipc.new_stream(self._file, table.schema) as writer:
+                writer.write_table(table)
+            self._file.flush()
+        except OSError as error:
+            raise LakeError(
+                f"the rows of a batch could not be set aside ({error.strerror or type(error).__name__})",
+                do="Make room there, or set TMPDIR to a folder that has it",
+                about=tempfile.gettempdir(),
+            ) from error
+        pages = mmap.mmap(self._file.fileno(), self._file.tell() - begin, access=mmap.ACCESS_READ, offset=begin)
+        self._maps.append(pages)
+        return pa.ipc.open_stream(pa.py_buffer(pages)).read_all()
+
+    def forget(self) -> None:
+        for pages in self._maps:
+            pages.madvise(mmap.MADV_DONTNEED)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _page_after(position: int) -> int:
+    """Round up to where a map may begin."""
+    return -(-position // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY

@@ -1,0 +1,226 @@
+"""How far a repository has been loaded, per prefix: pure sequence algebra over ranges of numbers.
+
+Ranges, and never single numbers, because an index is not to be trusted: one line with a huge number must not make us
+count up to it.
+
+A number that the index does not list is told apart: it is a *gap* while Imperva may still list it, was *skipped* once
+it has been missing for longer than the window while we looked, and is *unobserved* if nobody looked for so long that
+it may have come and gone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+
+import msgspec
+
+
+class State(StrEnum):
+    """What is known of a log, or of a number that no log is known for."""
+
+    LISTED = "listed"
+    """In the index; will be fetched."""
+    GAP = "gap"
+    """Below a number that was listed, never listed itself, younger than the window."""
+    AWAITING_KEY = "awaiting_key"
+    """In ``raw/``; loads by itself once its private key is there."""
+    COMMITTED = "committed"
+    """Loaded."""
+    QUARANTINED = "quarantined"
+    """In ``raw/``, but could not be decoded."""
+    EXPIRED = "expired"
+    """Was listed, and gone when we asked for it."""
+    SKIPPED = "skipped"
+    """A gap older than the window: Imperva never wrote it."""
+    UNOBSERVED = "unobserved"
+    """A gap from a time when nobody looked for longer than the window: skipped or lost, nobody can tell."""
+
+
+LOST = frozenset({State.EXPIRED, State.UNOBSERVED})
+"""States in which events may be missing from the lake for good: people are told."""
+
+ABSENT = LOST | {State.SKIPPED}
+"""Final states of numbers of which nothing was ever fetched: such a log is fetched if an index lists it after all."""
+
+
+class Range(msgspec.Struct, frozen=True, omit_defaults=True, rename={"first": "from", "last": "to"}):
+    """Consecutive numbers of one prefix in one state.
+
+    :ivar first, last: the ends, both included.
+    :ivar since: when it was first listed or, for a gap, first missed; UTC.
+    :ivar public_key_id: of the private key that is missing, for ``awaiting_key``.
+    """
+
+    first: int
+    last: int
+    state: State
+    since: datetime
+    public_key_id: str | None = None
+
+
+class Prefix(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The watermark of one prefix.
+
+    :ivar contiguous: every number up to it is decided.
+    :ivar highest: the highest number ever listed.
+    :ivar open: what is undecided between the two, ascending.
+    :ivar left_out: every number up to it was left out on purpose when the lake began; -1 if none was.
+    """
+
+    contiguous: int
+    highest: int
+    open: tuple[Range, ...] = ()
+    left_out: int = -1
+
+    def numbers(self, state: State) -> Iterator[tuple[int, Range]]:
+        """Yield each open number in a state with the range it is in, ascending."""
+        for item in self.open:
+            if item.state is state:
+                for number in range(item.first, item.last + 1):
+                    yield number, item
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What one look at the index changes for a prefix.
+
+    :ivar prefix: the watermark after the look.
+    :ivar closed: gaps that the look decides, as skipped or unobserved.
+    :ivar again: numbers that the index lists although they are decided, ascending.
+    """
+
+    prefix: Prefix
+    closed: tuple[Range, ...]
+    again: tuple[int, ...]
+
+
+def begin(listed: Sequence[int], *, at: datetime, window: timedelta, start: str | int = "oldest") -> Observation:
+    """Look at a prefix for the first time.
+
+    :param listed: the numbers in the index, ascending, at least one.
+    :param start: ``oldest`` takes everything the index has, ``now`` what comes after it, a number what comes from
+        there on.
+    """
+    if start == "oldest":
+        return observe(Prefix(listed[0] - 1, listed[0] - 1), listed, at=at, window=window, unwatched=False)
+    left_out = listed[-1] if start == "now" else int(start) - 1
+    # Between the number asked for and the first listed, nobody can tell what there was.
+    return observe(Prefix(left_out, left_out, left_out=left_out), listed, at=at, window=window, unwatched=True)
+
+
+def observe(prefix: Prefix, listed: Sequence[int], *, at: datetime, window: timedelta, unwatched: bool) -> Observation:
+    """Hold an index against the watermark.
+
+    :param listed: the numbers of this prefix in the index, ascending; may be empty.
+    :param at: when the index was read, UTC.
+    :param window: how long Imperva keeps a log.
+    :param unwatched: whether the look before this one is longer ago than the window.
+    """
+    opened: list[Range] = []
+    closed: list[Range] = []
+    for piece, hit in _split(prefix.open, listed):
+        if piece.state is not State.GAP:
+            opened.append(piece)
+        elif hit:
+            opened.append(_with(piece, State.LISTED, at))
+        elif unwatched:
+            closed.append(_with(piece, State.UNOBSERVED, piece.since))
+        elif at - piece.since > window:
+            closed.append(_with(piece, State.SKIPPED, piece.since))
+        else:
+            opened.append(piece)
+    next_expected = prefix.highest + 1
+    for first, last in _runs(listed[bisect_right(listed, prefix.highest) :]):
+        if next_expected < first:
+            # Only the numbers below the first one listed may have come and gone; the others fit between logs that
+            # are still there.
+            lost_sight = unwatched and next_expected == prefix.highest + 1
+            hole = Range(next_expected, first - 1, State.UNOBSERVED if lost_sight else State.GAP, at)
+            (closed if lost_sight else opened).append(hole)
+        opened.append(Range(first, last, State.LISTED, at))
+        next_expected = last + 1
+    again = _decided(prefix, listed)
+    return Observation(_settle(prefix, opened, highest=next_expected - 1), tuple(closed), tuple(again))
+
+
+def decide(prefix: Prefix, outcomes: Mapping[int, str | None]) -> Prefix:
+    """Apply what became of logs.
+
+    :param outcomes: by number: None for a log that is decided, or the id of the private key it waits for.
+    """
+    numbers = sorted(outcomes)
+    opened: list[Range] = []
+    for piece, hit in _split(prefix.open, numbers):
+        if not hit:
+            opened.append(piece)
+            continue
+        for number in range(piece.first, piece.last + 1):
+            key_id = outcomes[number]
+            if key_id is not None:
+                opened.append(Range(number, number, State.AWAITING_KEY, piece.since, public_key_id=key_id))
+    return _settle(prefix, opened, highest=prefix.highest)
+
+
+def reopen(prefix: Prefix, numbers: Iterable[int], *, at: datetime) -> Prefix:
+    """Take back the decision on numbers that an index lists after all, so that their logs are fetched.
+
+    ``contiguous`` falls below the lowest of them, since they are undecided again.
+    """
+    listed = [Range(number, number, State.LISTED, at) for number in numbers]
+    return _settle(prefix, [*prefix.open, *listed], highest=prefix.highest)
+
+
+def oldest_listed(prefixes: Iterable[Prefix]) -> datetime | None:
+    """Return when the oldest log not yet fetched was first listed; None if there is none."""
+    return min((item.since for prefix in prefixes for item in prefix.open if item.state is State.LISTED), default=None)
+
+
+def _with(piece: Range, state: State, since: datetime) -> Range:
+    return Range(piece.first, piece.last, state, since)
+
+
+def _decided(prefix: Prefix, listed: Sequence[int]) -> Iterator[int]:
+    starts = [item.first for item in prefix.open]
+    for number in listed[: bisect_right(listed, prefix.highest)]:
+        if number > prefix.left_out:
+            at = bisect_right(starts, number) - 1
+            if at < 0 or prefix.open[at].last < number:
+                yield number
+
+
+def _settle(prefix: Prefix, opened: Iterable[Range], *, highest: int) -> Prefix:
+    """Join ranges that touch and say the same, and move ``contiguous`` up to the first open one."""
+    joined: list[Range] = []
+    for item in sorted(opened, key=lambda piece: piece.first):
+        if joined and joined[-1].last + 1 == item.first and _same(joined[-1], item):
+            item = msgspec.structs.replace(joined.pop(), last=item.last)
+        joined.append(item)
+    contiguous = joined[0].first - 1 if joined else highest
+    return Prefix(contiguous, highest, tuple(joined), prefix.left_out)
+
+
+def _same(one: Range, other: Range) -> bool:
+    return (one.state, one.since, one.public_key_id) == (other.state, other.since, other.public_key_id)
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last of each run of consecutive numbers."""
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        yield run[0], run[-1]
+
+
+def _split(ranges: Iterable[Range], numbers: Sequence[int]) -> Iterator[tuple[Range, bool]]:
+    """Cut ranges into the pieces that are among ``numbers`` (True) and the rest (False)."""
+    for item in ranges:
+        rest = item.first
+        for first, last in _runs(numbers[bisect_left(numbers, item.first) : bisect_right(numbers, item.last)]):
+            if rest < first:
+                yield msgspec.structs.replace(item, first=rest, last=first - 1), False
+            yield msgspec.structs.replace(item, first=first, last=last), True
+            rest = last + 1
+        if rest <= item.last:
+            yield msgspec.structs.replace(item, first=rest), False

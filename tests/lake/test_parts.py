@@ -1,0 +1,181 @@
+"""Parts: one for each class and date, sorted, self-describing, and the same bytes whenever they are written again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_imperva.events.columns import CATEGORY
+from airflow_provider_imperva.events.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
+from airflow_provider_imperva.lake.store import Store, open_store
+
+LAYOUT = Layout("8416_1745073")
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NOTHING = QUARANTINE_SCHEMA.empty_table()
+
+
+def row(line: int, at: datetime | None = NOON, *, event_class: str = "access", **columns: Any) -> dict[str, Any]:
+    where = {"src_file": "8416_1.log", "src_seq": 1, "src_line": line}
+    day = at.date() if at else date(2026, 11, 22)
+    return {"event_time": at, "event_class": event_class, "event_date": day, **where, **columns}
+
+
+def table(rows: Iterable[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=PARSED_SCHEMA)
+
+
+def batch_parts(store: Store, *, commit: int = 42, batch: int = 3) -> BatchParts:
+    return BatchParts(store, LAYOUT, commit=commit, batch=batch)
+
+
+def parquet(store: Store, path: str) -> pq.ParquetFile:
+    return pq.ParquetFile(io.BytesIO(store.read(path)))
+
+
+@pytest.fixture
+def store(ledger: Ledger) -> Store:
+    return ledger.store
+
+
+def test_a_part_for_each_class_and_date_under_the_name_that_the_plan_decides(store: Store):
+    midnight = datetime(2026, 11, 23, tzinfo=UTC)
+    parts = batch_parts(store)
+    parts.add(table([row(1, midnight - timedelta(milliseconds=1)), row(2, midnight)]), NOTHING)
+    parts.add(table([row(3, midnight, event_class="security"), row(4, midnight)]), NOTHING)
+    announced = parts.paths
+    written = parts.write()
+    folder = "events/repository=8416_1745073"
+    name = "part-000000000042-0003.parquet"
+    assert [part.path for part in written] == announced
+    assert [(part.path, part.rows, part.event_class, part.event_date) for part in written] == [
+        (f"{folder}/event_class=access/event_date=2026-11-22/{name}", 1, "access", "2026-11-22"),
+        (f"{folder}/event_class=access/event_date=2026-11-23/{name}", 2, "access", "2026-11-23"),
+        (f"{folder}/event_class=security/event_date=2026-11-23/{name}", 1, "security", "2026-11-23"),
+    ]
+    for part in written:
+        content = store.read(part.path)
+        assert (part.size, part.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+        assert parquet(store, part.path).metadata.num_rows == part.rows
+
+
+def test_nothing_is_written_before_write(store: Store):
+    parts = batch_parts(store)
+    parts.add(table([row(1)]), NOTHING)
+    assert store.folders("events/repository=8416_1745073") == []
+
+
+def test_a_batch_without_rows_writes_no_part(store: Store):
+    parts = batch_parts(store)
+    parts.add(PARSED_SCHEMA.empty_table(), NOTHING)
+    assert parts.paths == []
+    assert parts.write() == ()
+
+
+def test_rows_are_sorted_by_time_and_otherwise_in_the_order_they_came(store: Store):
+    parts = batch_parts(store)
+    for chunk in range(20):
+        lines = range(chunk * 50, chunk * 50 + 50)
+        parts.add(table(row(line, NOON + timedelta(seconds=line * 7 % 5)) for line in lines), NOTHING)
+    parts.add(table([row(1000, None)]), NOTHING)
+    (part,) = parts.write()
+    rows = parquet(store, part.path).read(["event_time", "src_line"]).to_pylist()
+    expected = sorted(range(1000), key=lambda line: (line * 7 % 5, line))
+    assert [found["src_line"] for found in rows] == [*expected, 1000]
+
+
+def test_the_file_says_what_it_is(store: Store):
+    parts = batch_parts(store)
+    parts.add(table(row(line, action="REQ_PASSED") for line in range(100)), NOTHING)
+    parts.add_quarantined(quarantined_log(file="8416_2.log", sequence=2, reason="truncated"))
+    event_part, quarantine_part = parts.write()
+    for path, schema in ((event_part.path, SCHEMA), (quarantine_part.path, QUARANTINE_SCHEMA)):
+        file = parquet(store, path)
+        assert file.schema_arrow.metadata[b"imperva.schema_version"] == b"1"
+        assert file.schema_arrow.equals(schema, check_metadata=False), "the partition columns are in the path only"
+        for number in range(file.metadata.num_columns):
+            column = file.metadata.row_group(0).column(number)
+            assert column.compression == "ZSTD"
+            assert column.has_offset_index
+            assert column.has_column_index
+            assert column.is_stats_set
+    column = parquet(store, event_part.path).metadata.row_group(0).column(SCHEMA.names.index("event_time"))
+    assert column.statistics.min == column.statistics.max == NOON
+
+
+def test_columns_of_few_values_are_dictionaries_to_the_reader(store: Store):
+    parts = batch_parts(store)
+    for action in ("REQ_PASSED", "REQ_BLOCKED_SECURITY"):  # each block brings a dictionary of its own
+        parts.add(table(row(line, action=action) for line in range(10)), NOTHING)
+    (part,) = parts.write()
+    file = parquet(store, part.path)
+    assert file.schema_arrow.field("action").type == CATEGORY
+    assert sorted(set(file.read(["action"])["action"].to_pylist())) == ["REQ_BLOCKED_SECURITY", "REQ_PASSED"]
+    position = SCHEMA.names.index("action")
+    assert "RLE_DICTIONARY" in file.metadata.row_group(0).column(position).encodings
+
+
+def test_writing_the_same_rows_again_gives_the_same_bytes_under_the_same_names(store: Store):
+    written = []
+    for _ in range(2):
+        parts = batch_parts(store)
+        for chunk in range(5):
+            rows = (
+                row(
+                    line,
+                    NOON + timedelta(hours=line * 5 % 17),
+                    event_class=("access", "security")[line % 2],
+                    action=f"REQ_{line % (chunk + 2)}",
+                    extra=[("key", str(line))],
+                    x_forwarded_for=["198.51.100.1"] * (line % 3),
+                )
+                for line in range(chunk * 100, chunk * 100 + 100)
+            )
+            parts.add(table(rows), NOTHING)
+        parts.add_quarantined(quarantined_log(file="8416_2.log", sequence=2, reason="truncated"))
+        written.append(parts.write())
+    assert len(written[0]) == 5
+    assert written[0] == written[1]
+
+
+def test_a_log_in_quarantine_is_one_row_without_a_line(store: Store):
+    parts = batch_parts(store)
+    parts.add_quarantined(quarantined_log(file="8416_2.log", sequence=2, reason="truncated: short"))
+    (part,) = parts.write()
+    assert part.path == "quarantine/repository=8416_1745073/part-000000000042-0003.parquet"
+    assert (part.rows, part.event_class, part.event_date) == (1, None, None)
+    (found,) = parquet(store, part.path).read().to_pylist()
+    assert {key: value for key, value in found.items() if value is not None} == {
+        "src_file": "8416_2.log",
+        "src_seq": 2,
+        "reason": "truncated: short",
+    }
+
+
+def test_an_independent_reader_sees_the_partitions_as_columns(tmp_path: Path):
+    parts = batch_parts(open_store(str(tmp_path)))
+    parts.add(table([row(1, action="REQ_PASSED"), row(2, event_class="security")]), NOTHING)
+    parts.write()
+    found = duckdb.sql(
+        f"""
+        SELECT repository, event_class, event_date, epoch_ms(event_time), action, src_line
+        FROM read_parquet('{tmp_path}/events/**/*.parquet', hive_partitioning=true) ORDER BY src_line
+        """
+    ).fetchall()
+    day = date(2026, 11, 22)
+    assert [(*found_row[:3], *found_row[4:]) for found_row in found] == [
+        ("8416_1745073", "access", day, "REQ_PASSED", 1),
+        ("8416_1745073", "security", day, None, 2),
+    ]
+    assert all(found_row[3] == NOON.timestamp() * 1000 for found_row in found)
