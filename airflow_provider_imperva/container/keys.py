@@ -28,7 +28,7 @@ class KeyRing:
     __slots__ = ("_keys",)
 
     def __init__(self, keys: Mapping[str, RSAPrivateKey] | None = None) -> None:
-        self._keys = {_canonical(public_key_id): key for public_key_id, key in (keys or {}).items()}
+        self._keys = {canonical_id(public_key_id): key for public_key_id, key in (keys or {}).items()}
 
     @classmethod
     def from_folder(cls, folder: Path | str, *, passphrase: str | None = None) -> KeyRing:
@@ -96,13 +96,14 @@ class KeyRing:
 
     def get(self, public_key_id: str) -> RSAPrivateKey | None:
         """Look a key up by the id that a log names, None if it is not there."""
-        return self._keys.get(_canonical(public_key_id))
+        return self._keys.get(canonical_id(public_key_id))
 
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(sorted(self.ids))})"
 
 
-def _canonical(public_key_id: str) -> str:
+def canonical_id(public_key_id: str) -> str:
+    """Write an id the way the ring names it: without blanks around it and leading zeros."""
     text = public_key_id.strip()
     return text.lstrip("0") or "0" if text.isdigit() else text
 

@@ -1,0 +1,108 @@
+"""Fetching: the bytes of a batch's logs, as received, into ``raw/``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from airflow_provider_imperva.errors import AuthenticationError, LogNotFoundError, RepositoryError
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import Plan, PlannedLog
+from airflow_provider_imperva.load.plan import batch_logs
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.repository.names import LogName
+
+logger = logging.getLogger(__name__)
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What became of the logs of a batch that did not come; every other one is in ``raw/``.
+
+    :ivar expired: gone: not found, and no longer listed.
+    :ivar not_yet: not found although still listed; the next plan asks again.
+    :ivar unavailable: no whole answer came, however often they were asked for, or one that cannot be made sense of.
+    """
+
+    commit: int
+    batch: int
+    expired: list[str]
+    not_yet: list[str]
+    unavailable: list[str]
+
+
+def fetch(
+    ledger: Ledger,
+    client: RepositoryClient,
+    plan: Plan,
+    batch: int,
+    *,
+    max_concurrency: int,
+    window: timedelta,
+    on_log: Callable[[], None] = lambda: None,
+) -> Fetched:
+    """Fetch the logs of a batch that are not in ``raw/`` yet.
+
+    :param max_concurrency: how many requests may be under way at once.
+    :param window: how long Imperva keeps a log.
+    :param on_log: called after each log, for a progress bar.
+    :raises AuthenticationError: if the repository refuses us.
+    """
+    logs = batch_logs(plan, batch)
+    folders = {ledger.layout.raw_folder(name) for _, name in logs}
+    present = {item.path for folder in folders for item in ledger.store.objects(folder)}
+    wanted = [(log, name) for log, name in logs if ledger.layout.raw(name) not in present]
+    logger.info("Batch %d: %d logs, %d of them in raw/ already", batch, len(logs), len(logs) - len(wanted))
+
+    def bring(name: LogName) -> RepositoryError | None:
+        try:
+            ledger.store.write(ledger.layout.raw(name), client.read_log(name))
+        except AuthenticationError:
+            raise
+        except RepositoryError as error:
+            # One log that is refused in an odd way must not keep the others from coming.
+            return error
+        finally:
+            on_log()
+        return None
+
+    with ThreadPoolExecutor(max_workers=max_concurrency) as pool:
+        outcomes = list(pool.map(bring, (name for _, name in wanted)))
+    unavailable: list[str] = []
+    not_found: list[PlannedLog] = []
+    for (log, _), error in zip(wanted, outcomes, strict=True):
+        if isinstance(error, LogNotFoundError):
+            not_found.append(log)
+        elif error is not None:
+            logger.warning("%s", error)
+            unavailable.append(log.name)
+    expired = _expired(not_found, _listed(client), window=window) if not_found else []
+    for name in expired:
+        logger.error("%s has expired: it was listed, and is gone from the repository", name)
+    not_yet = [log.name for log in not_found if log.name not in expired]
+    return Fetched(plan.commit, batch, expired, not_yet, unavailable)
+
+
+def _listed(client: RepositoryClient) -> frozenset[str]:
+    """Return the names in the index; none if there is no index to be had, which must not stop the logs that came."""
+    try:
+        return frozenset(map(str, client.read_index().names))
+    except AuthenticationError:
+        raise
+    except RepositoryError as error:
+        logger.warning("%s", error)
+        return frozenset()
+
+
+def _expired(not_found: Collection[PlannedLog], listed: Collection[str], *, window: timedelta) -> list[str]:
+    """Return the logs that are gone for good.
+
+    An empty index says nothing; then a log is gone only once the window has passed over it.
+    """
+    if listed:
+        return [log.name for log in not_found if log.name not in listed]
+    oldest = datetime.now(UTC) - window
+    return [log.name for log in not_found if log.first_listed_at < oldest]

@@ -1,0 +1,289 @@
+"""Normalizing: a batch's logs from ``raw/`` to Parquet parts, and the report of what became of each."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import BinaryIO
+
+from airflow_provider_imperva.container.decode import DecodePolicy, PlainLog, decode
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import (
+    ContainerError,
+    LedgerConflictError,
+    LogNotFoundError,
+    MissingKeyError,
+    RepositoryError,
+)
+from airflow_provider_imperva.events.parse import parse
+from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
+from airflow_provider_imperva.lake.records import VERSION, LogRecord, Plan, PlannedLog, Report
+from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.plan import batch_logs
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.repository.names import LogName
+
+logger = logging.getLogger(__name__)
+
+_CHUNK_BYTES = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizeOptions:
+    """How logs become rows.
+
+    :ivar policy: what a wrong checksum means, and how large a body may get.
+    :ivar keep_raw: whether each row carries its line in the column ``raw``.
+    """
+
+    policy: DecodePolicy = field(default_factory=DecodePolicy)
+    keep_raw: bool = False
+
+
+def normalize(
+    ledger: Ledger,
+    client: RepositoryClient,
+    keys: KeyRing,
+    plan: Plan,
+    fetched: Fetched,
+    *,
+    options: NormalizeOptions = NormalizeOptions(),
+    on_log: Callable[[], None] = lambda: None,
+) -> Report:
+    """Turn the logs of a batch into parts, and report.
+
+    Doing it again gives the same parts under the same names; a batch that has reported is left as it is.
+
+    :param on_log: called after each log, for a progress bar.
+    :raises LedgerConflictError: if the plan was committed without this batch, which then writes nothing.
+    """
+    batch = fetched.batch
+    if report := ledger.report(plan.commit, batch):
+        return report
+    with BatchParts(ledger.store, ledger.layout, commit=plan.commit, batch=batch) as parts:
+        records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
+        return _write(ledger, plan, batch, parts, records, left_open)
+
+
+def _read(
+    ledger: Ledger,
+    client: RepositoryClient,
+    keys: KeyRing,
+    plan: Plan,
+    fetched: Fetched,
+    parts: BatchParts,
+    *,
+    options: NormalizeOptions,
+    on_log: Callable[[], None],
+) -> tuple[list[LogRecord], dict[str, str]]:
+    """Bring the rows of a batch together; return what became of its logs, and which stay open and why."""
+    batch = fetched.batch
+    absent = _absent(fetched)
+    written_at = _written_at(ledger, plan, batch)
+    records: list[LogRecord] = []
+    left_open: dict[str, str] = {}
+    for log, name in batch_logs(plan, batch):
+        # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
+        if fetched_at := written_at.get(ledger.layout.raw(name)):
+            try:
+                records.append(_Normalization(ledger, client, keys, parts, options, log, name, fetched_at).run())
+            except RepositoryError as error:
+                logger.warning("%s", error)
+                left_open[log.name] = "it does not decode, and could not be fetched once more"
+        elif log.name in fetched.expired:
+            records.append(_record(log, name, State.EXPIRED, reason="not found (404), and no longer in the index"))
+        else:
+            left_open[log.name] = absent.get(log.name, "its bytes are not in raw/")
+        on_log()
+    return records, left_open
+
+
+def _absent(fetched: Fetched) -> dict[str, str]:
+    not_yet = dict.fromkeys(fetched.not_yet, "not found (404), but still in the index")
+    return not_yet | dict.fromkeys(fetched.unavailable, "the repository gave no whole answer")
+
+
+def _written_at(ledger: Ledger, plan: Plan, batch: int) -> dict[str, datetime]:
+    folders = {ledger.layout.raw_folder(name) for _, name in batch_logs(plan, batch)}
+    return {item.path: item.modified for folder in folders for item in ledger.store.objects(folder)}
+
+
+def _write(
+    ledger: Ledger,
+    plan: Plan,
+    batch: int,
+    parts: BatchParts,
+    records: list[LogRecord],
+    left_open: dict[str, str],
+) -> Report:
+    """Write intent, parts and report, in this order.
+
+    The intent goes first, so that whatever this batch writes can be found again, even what it writes after the plan
+    was committed without it.
+    """
+    paths = parts.paths
+    stale = set(ledger.intent(plan.commit, batch)) - set(paths)
+    ledger.write_intent(plan.commit, batch, [*stale, *paths])
+    _stop_if_overtaken(ledger, plan, batch)
+    if report := ledger.report(plan.commit, batch):
+        return report  # by another attempt, which was quicker
+    ledger.store.delete(stale)
+    report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), left_open)
+    try:
+        # Once more, since it may have hung in between for longer than commits look back for orphans.
+        _stop_if_overtaken(ledger, plan, batch)
+    except LedgerConflictError:
+        ledger.store.delete(paths)
+        raise
+    ledger.write_report(report)
+    return report
+
+
+def _stop_if_overtaken(ledger: Ledger, plan: Plan, batch: int) -> None:
+    if ledger.committed(plan.commit) and batch in ledger.commit(plan.commit).failed_batches:
+        raise LedgerConflictError(
+            f"plan {plan.commit} was committed without batch {batch}, which had not reported",
+            do="nothing is lost: the logs of this batch are in a later plan",
+            about=ledger.store.uri(ledger.layout.plan(plan.commit)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A log's bytes as received: how many, and which."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, file: BinaryIO) -> _Received:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return cls(file.seek(0, io.SEEK_END), sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class _Normalization:
+    """One log on its way from ``raw/`` into the parts of its batch."""
+
+    ledger: Ledger
+    client: RepositoryClient
+    keys: KeyRing
+    parts: BatchParts
+    options: NormalizeOptions
+    log: PlannedLog
+    name: LogName
+    fetched_at: datetime
+
+    def run(self) -> LogRecord:
+        key = self.ledger.layout.raw(self.name)
+        with self.ledger.store.reader(key) as file:
+            received = _Received.of(file)
+            try:
+                plain = self._decode(file)
+            except MissingKeyError as error:
+                logger.warning("%s", error)
+                return self._kept(received, State.AWAITING_KEY, reason=str(error), public_key_id=error.public_key_id)
+            except ContainerError as error:
+                logger.warning("%s It is fetched once more.", error)
+                damage = error
+            else:
+                return self._parse(received, plain)
+        other = self._fetch_again(received)
+        if other is None:
+            return self._quarantine(received, damage)
+        content, plain = other
+        self.ledger.store.write(key, content)
+        return self._parse(_Received.of(io.BytesIO(content)), plain, replaced=received.sha256)
+
+    def _decode(self, content: bytes | BinaryIO) -> PlainLog:
+        return decode(content, log=str(self.name), keys=self.keys, policy=self.options.policy)
+
+    def _fetch_again(self, received: _Received) -> tuple[bytes, PlainLog] | None:
+        """Return other bytes of the log that do decode; None if there are none.
+
+        :raises RepositoryError: if there was no answer that would tell.
+        """
+        try:
+            other = self.client.read_log(self.name)
+            return None if received == _Received.of(io.BytesIO(other)) else (other, self._decode(other))
+        except (LogNotFoundError, ContainerError) as error:
+            logger.warning("%s", error)
+            return None
+
+    def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None = None) -> LogRecord:
+        header = plain.header
+        source = LogSource(
+            file=str(self.name),
+            sequence=self.name.sequence,
+            account_id=header.account_id if header else None,
+            config_id=header.config_id if header else None,
+            format=header.format if header else None,
+            start_time=header.start_time if header else None,
+            end_time=header.end_time if header else None,
+            fetched_time=int(self.fetched_at.timestamp() * 1000),
+            checksum_ok=plain.checksum_ok,
+            encrypted=plain.encrypted,
+            compressed=plain.compressed,
+        )
+        lines = rows = quarantined = 0
+        for parsed in parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=self.options.keep_raw):
+            self.parts.add(parsed.events, parsed.quarantined)
+            lines += parsed.lines
+            rows += parsed.events.num_rows
+            quarantined += parsed.quarantined.num_rows
+        return self._kept(
+            received,
+            State.COMMITTED,
+            replaced_sha256=replaced,
+            account_id=source.account_id,
+            config_id=source.config_id,
+            checksum=header.checksum if header else None,
+            format=source.format,
+            start_time=source.start_time,
+            end_time=source.end_time,
+            public_key_id=header.public_key_id if header else None,
+            encrypted=plain.encrypted,
+            compressed=plain.compressed,
+            checksum_ok=plain.checksum_ok,
+            lines=lines,
+            rows=rows,
+            quarantined_lines=quarantined,
+        )
+
+    def _quarantine(self, received: _Received, error: ContainerError) -> LogRecord:
+        logger.error("%s Its bytes stay in raw/.", error)
+        reason = f"{error.reason}: {error}"
+        self.parts.add_quarantined(quarantined_log(file=str(self.name), sequence=self.name.sequence, reason=reason))
+        return self._kept(received, State.QUARANTINED, reason=reason)
+
+    def _kept(self, received: _Received, state: State, **fields: object) -> LogRecord:
+        return _record(
+            self.log,
+            self.name,
+            state,
+            fetched_at=self.fetched_at,
+            raw_key=self.ledger.layout.raw(self.name),
+            raw_bytes=received.size,
+            raw_sha256=received.sha256,
+            **fields,
+        )
+
+
+def _record(log: PlannedLog, name: LogName, state: State, **fields: object) -> LogRecord:
+    return LogRecord(
+        prefix=name.prefix,
+        sequence=name.sequence,
+        sequence_to=name.sequence,
+        state=state,
+        name=log.name,
+        first_listed_at=log.first_listed_at,
+        late=log.late,
+        **fields,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,271 @@
+"""Planning: which logs a run sets out to load, told from the index and the ledger."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from airflow_provider_imperva import __version__
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.lake.commit import commit_plan, finish_commit
+from airflow_provider_imperva.lake.ledger import Head, Ledger
+from airflow_provider_imperva.lake.records import VERSION, Closed, Commit, Plan, PlannedLog, Run
+from airflow_provider_imperva.lake.watermark import ABSENT, Observation, Prefix, State, begin, observe, reopen
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.repository.index import LogIndex
+from airflow_provider_imperva.repository.names import LogName
+
+logger = logging.getLogger(__name__)
+
+WINDOW = timedelta(hours=48)
+"""How long Imperva keeps a log."""
+
+_BATCH_BYTES = 16 * 2**20
+_USUAL_LOG_BYTES = 250_000
+_LARGEST_BATCH = 1000
+_MOST_BATCHES = 1000
+"""Airflow maps over no more than 1024 items unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """How a run plans.
+
+    :ivar window: how long Imperva keeps a log.
+    :ivar start: where a new lake begins: ``oldest`` takes all the index has, ``now`` only what comes after it, a number
+        what comes from that sequence on.
+    :ivar max_logs: the most logs one plan loads; the rest waits for the next.
+    :ivar logs_per_batch: how many logs one mapped task loads; by default as many as make about 16 MiB as received,
+        judged by the last commit.
+    """
+
+    window: timedelta = WINDOW
+    start: str | int = "oldest"
+    max_logs: int = 2000
+    logs_per_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.start not in {"oldest", "now"} and not str(self.start).isdecimal():
+            raise ConfigurationError(
+                "the start policy is none of them", do="Set start to oldest, to now, or to a sequence number"
+            )
+        if self.max_logs < 1 or (self.logs_per_batch is not None and self.logs_per_batch < 1):
+            raise ConfigurationError("a plan or a batch of no logs", do="Set max_logs and logs_per_batch above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What there is to do, as a look at the index shows it.
+
+    :ivar prefixes: the watermark after the look.
+    :ivar closed: gaps that can be closed.
+    :ivar pending: the logs to load, oldest first.
+    :ivar observed_at: when the repository was last seen to list anything.
+    :ivar listed: how many logs the index names.
+    :ivar due: whether the look itself has to be committed: a new prefix, or the last look on record is growing old.
+    """
+
+    prefixes: dict[str, Prefix]
+    closed: tuple[Closed, ...]
+    pending: tuple[PlannedLog, ...]
+    observed_at: datetime
+    listed: int
+    due: bool
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a plan is worth making."""
+        return bool(self.pending or self.closed or self.due)
+
+
+class Work(msgspec.Struct, frozen=True):
+    """Why a plan is worth making.
+
+    :ivar logs: how many logs can be loaded now.
+    :ivar closed_gaps: how many numbers missing in the sequence can be decided.
+    :ivar recover: the plan that a dead run left without a commit.
+    """
+
+    logs: int = 0
+    closed_gaps: int = 0
+    recover: int | None = None
+
+
+def look(
+    ledger: Ledger, head: Head, index: LogIndex, *, key_ids: frozenset[str], at: datetime, options: PlanOptions
+) -> Outlook:
+    """Hold the index against the ledger: the set difference, what waits for a key, and what can be closed.
+
+    An empty index proves nothing, so it closes nothing.
+
+    :param key_ids: ids of the private keys at hand.
+    :param at: when the index was read, UTC.
+    """
+    last_look = head.commit.observed_at if head.commit else None
+    if not index.names:
+        pending = _pending(head.prefixes, key_ids=key_ids, late=set())
+        return Outlook(head.prefixes, (), pending, last_look or at, 0, due=False)
+    unwatched = last_look is not None and at - last_look > options.window
+    prefixes: dict[str, Prefix] = {}
+    closed: list[Closed] = []
+    late: set[LogName] = set()
+    listed = _by_prefix(index.names)
+    for name in sorted(head.prefixes.keys() | listed.keys(), key=lambda prefix: (len(prefix), prefix)):
+        numbers = listed.get(name, [])
+        known = head.prefixes.get(name)
+        if known is None:
+            # Only a new lake starts where it is told to. A prefix that comes later is loaded from its oldest log.
+            start = options.start if head.commit is None else "oldest"
+            seen = begin(numbers, at=at, window=options.window, start=start)
+        else:
+            seen = observe(known, numbers, at=at, window=options.window, unwatched=unwatched)
+        closed += [Closed(name, gap.first, gap.last, gap.state, gap.since) for gap in seen.closed]
+        found = _late(ledger, name, seen)
+        late.update(found)
+        prefixes[name] = reopen(seen.prefix, [log.sequence for log in found], at=at)
+    due = prefixes.keys() != head.prefixes.keys() or (last_look is not None and at - last_look > options.window / 4)
+    return Outlook(prefixes, tuple(closed), _pending(prefixes, key_ids=key_ids, late=late), at, len(index.names), due)
+
+
+def recover(ledger: Ledger, head: Head, *, run: Run, at: datetime) -> Head:
+    """Commit a plan that was left without a commit, for its run died or hangs; finish a commit that was cut short."""
+    if head.plan:
+        logger.warning(
+            "Plan %d of run %s has no commit: committing what its finished batches did",
+            head.plan.commit,
+            head.plan.run.run_id,
+        )
+        commit_plan(ledger, head.plan, by=run, provider_version=__version__, at=at)
+        return ledger.head()
+    if head.commit:
+        finish_commit(ledger, head.commit)
+    return head
+
+
+def find_work(
+    ledger: Ledger, client: RepositoryClient, *, key_ids: frozenset[str], options: PlanOptions
+) -> Work | None:
+    """Tell whether a plan would have anything to do; nothing is written.
+
+    :raises RepositoryError: if the index cannot be read.
+    """
+    head = ledger.head()
+    if head.plan:
+        return Work(recover=head.plan.commit)
+    outlook = look(ledger, head, client.read_index(), key_ids=key_ids, at=datetime.now(UTC), options=options)
+    if not outlook.has_work:
+        return None
+    return Work(logs=len(outlook.pending), closed_gaps=sum(gap.last - gap.first + 1 for gap in outlook.closed))
+
+
+def make_plan(
+    ledger: Ledger,
+    client: RepositoryClient,
+    *,
+    run: Run,
+    key_ids: frozenset[str],
+    options: PlanOptions,
+) -> Plan | None:
+    """Recover what a dead run left, and plan what is to be loaded now.
+
+    A retry of the same run gets the plan it made before.
+
+    :param run: who plans.
+    :param key_ids: ids of the private keys at hand.
+    :returns: the plan as written to the ledger; None if there is nothing to do.
+    :raises RepositoryError: if the index cannot be read.
+    :raises LedgerConflictError: if another run planned at the same time.
+    """
+    head = ledger.head()
+    if head.plan and head.plan.run == run:
+        return head.plan
+    head = recover(ledger, head, run=run, at=datetime.now(UTC))
+    index = client.read_index()
+    at = datetime.now(UTC)
+    if index.junk_count:
+        logger.warning("The index has %d lines that are no log's name; they are passed over", index.junk_count)
+    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options)
+    if not outlook.has_work:
+        return None
+    planned = outlook.pending[: options.max_logs]
+    size = max(options.logs_per_batch or _logs_per_batch(head.commit), -(-len(planned) // _MOST_BATCHES))
+    return ledger.create_plan(
+        Plan(
+            v=VERSION,
+            repository=client.repository,
+            commit=head.next_commit,
+            run=run,
+            provider_version=__version__,
+            created_at=at,
+            observed_at=outlook.observed_at,
+            listed=outlook.listed,
+            batches=tuple(planned[start : start + size] for start in range(0, len(planned), size)),
+            closed=outlook.closed,
+            prefixes=outlook.prefixes,
+        )
+    )
+
+
+def _by_prefix(names: Iterable[LogName]) -> dict[str, list[int]]:
+    listed: defaultdict[str, list[int]] = defaultdict(list)
+    for name in names:
+        listed[name.prefix].append(name.sequence)
+    return listed
+
+
+def _pending(prefixes: dict[str, Prefix], *, key_ids: frozenset[str], late: set[LogName]) -> tuple[PlannedLog, ...]:
+    found = []
+    for name, prefix in prefixes.items():
+        for number, item in prefix.numbers(State.LISTED):
+            found.append((item.since, LogName(name, number)))
+        for number, item in prefix.numbers(State.AWAITING_KEY):
+            if item.public_key_id in key_ids:
+                found.append((item.since, LogName(name, number)))
+    return tuple(PlannedLog(str(log), since, late=log in late) for since, log in sorted(found))
+
+
+def _late(ledger: Ledger, prefix: str, seen: Observation) -> list[LogName]:
+    """Return the logs that the index lists although they were decided without ever being fetched.
+
+    Nearly all that is listed again is in ``raw/``, which a listing or two tell. The ledger is asked only for the rest:
+    a log that somebody deleted from ``raw/`` is not to be loaded twice.
+    """
+    again = [LogName(prefix, number) for number in seen.again]
+    folders = {ledger.layout.raw_folder(log) for log in again}
+    present = {item.path for folder in folders for item in ledger.store.objects(folder)}
+    missing = {log.sequence: log for log in again if ledger.layout.raw(log) not in present}
+    if not missing:
+        return []
+    states = _states(ledger, prefix, missing)
+    return [log for number, log in missing.items() if states.get(number, State.SKIPPED) in ABSENT]
+
+
+def _states(ledger: Ledger, prefix: str, numbers: Iterable[int]) -> dict[int, State]:
+    """Look up the last state of numbers, from the newest commit back."""
+    wanted = set(numbers)
+    states: dict[int, State] = {}
+    for commit in ledger.commits(newest_first=True):
+        if not wanted:
+            break
+        for row in ledger.logs(commit.commit).select(["prefix", "sequence", "sequence_to", "state"]).to_pylist():
+            if row["prefix"] == prefix:
+                decided = {number for number in wanted if row["sequence"] <= number <= row["sequence_to"]}
+                states.update(dict.fromkeys(decided, State(row["state"])))
+                wanted -= decided
+    return states
+
+
+def _logs_per_batch(commit: Commit | None) -> int:
+    loaded = commit.totals.logs.get(State.COMMITTED, 0) if commit else 0
+    weight = commit.totals.raw_bytes / loaded if commit and loaded else _USUAL_LOG_BYTES
+    return max(1, min(_LARGEST_BATCH, int(_BATCH_BYTES / max(weight, 1))))
+
+
+def batch_logs(plan: Plan, batch: int) -> Sequence[tuple[PlannedLog, LogName]]:
+    """Return a batch's logs with their parsed names."""
+    return [(log, LogName.parse(log.name)) for log in plan.batches[batch]]

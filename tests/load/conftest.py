@@ -1,0 +1,38 @@
+"""An account to load, a clock to put forward, and keys, which are slow to make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from load_runs import Account, Clock
+
+from airflow_provider_imperva.load import fetch as fetch_module
+from airflow_provider_imperva.load import plan as plan_module
+from airflow_provider_imperva.testing import FakeRepository
+from airflow_provider_imperva.testing.forge import KeyPair
+
+
+@pytest.fixture(scope="session")
+def key_pair() -> KeyPair:
+    return KeyPair.generate("1")
+
+
+@pytest.fixture(scope="session")
+def other_pair() -> KeyPair:
+    return KeyPair.generate("1")
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    with FakeRepository() as repository:
+        yield Account(repository, tmp_path / "lake")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in (plan_module, fetch_module):
+        monkeypatch.setattr(module, "datetime", clock)
+    return clock

@@ -1,0 +1,888 @@
+"""The whole way through, from a real HTTP server to Parquet for another reader: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+
+import fsspec
+import pyarrow.parquet as pq
+import pytest
+from load_runs import Account, Clock, request_id, without_notice
+
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ImpervaError,
+    IndexNotFoundError,
+    InvalidIndexError,
+    LedgerConflictError,
+)
+from airflow_provider_imperva.lake import commit as commit_module
+from airflow_provider_imperva.lake.commit import SWEPT_COMMITS
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.parts import BatchParts
+from airflow_provider_imperva.lake.records import Plan
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.plan import PlanOptions, Work
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.testing import Fault
+from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
+
+HOUR = timedelta(hours=1)
+HTML = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>\n"
+
+
+def name(number: int) -> str:
+    return f"8416_{number}.log"
+
+
+class TestPlainRuns:
+    def test_every_event_of_every_log_is_there_once(self, account: Account):
+        account.serve(*range(1, 8), events=40)
+        commit = account.run_some()
+        assert account.rows() == account.expected()
+        assert sum(account.rows().values()) == 280
+        account.assert_balanced()
+        assert commit.totals.logs == {State.COMMITTED: 7}
+        assert commit.totals.rows == 280
+        assert (commit.prefixes["8416"].contiguous, commit.prefixes["8416"].open) == (7, ())
+        for log in account.forged.values():
+            assert account.raw(log.name).read_bytes() == log.content
+
+    @pytest.mark.parametrize("content", [b"", b" \r\n\n", b"CEF:0|x\n\n\x00 ", bytes(range(256)) * 300])
+    def test_raw_holds_exactly_the_bytes_received_whatever_they_are(self, account: Account, content: bytes):
+        account.repository.add(name(1), content)
+        account.run()
+        assert account.raw(name(1)).read_bytes() == content
+        record = account.record(name(1))
+        assert (record["raw_bytes"], record["raw_sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+
+    def test_three_runs_with_gaps_and_a_late_number(self, account: Account):
+        account.serve(1, 2, 5)
+        assert account.run_some().prefixes["8416"].contiguous == 2
+        account.serve(7)
+        prefix = account.run_some().prefixes["8416"]
+        assert [(item.first, item.last, item.state) for item in prefix.open] == [(3, 4, "gap"), (6, 6, "gap")]
+        account.serve(4, 8)
+        prefix = account.run_some().prefixes["8416"]
+        assert [(item.first, item.last, item.state) for item in prefix.open] == [(3, 3, "gap"), (6, 6, "gap")]
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
+    def test_only_new_logs_are_fetched(self, account: Account):
+        account.serve(1, 2, 3)
+        account.run()
+        assert sorted(account.requested()) == [name(1), name(2), name(3)]
+        account.serve(4)
+        account.run()
+        assert account.requested()[3:] == [name(4)]
+
+    def test_with_nothing_new_nothing_is_written(self, account: Account):
+        account.serve(1)
+        account.run()
+        before = sorted(account.lake.rglob("*"))
+        assert account.run() is None
+        assert account.work() is None
+        assert sorted(account.lake.rglob("*")) == before
+
+    def test_several_prefixes_are_told_apart(self, account: Account):
+        account.serve(1, 2)
+        account.run()
+        account.serve(1, 9, prefix="8417")
+        commit = account.run_some()
+        assert (commit.prefixes["8416"].contiguous, commit.prefixes["8417"].contiguous) == (2, 1)
+        assert account.rows() == account.expected()
+        assert account.states() == dict.fromkeys(account.forged, "committed")
+
+    def test_a_backlog_is_worked_off_oldest_first_in_several_commits(self, account: Account):
+        account.serve(*range(95, 120), events=2)
+        account.options = PlanOptions(max_logs=10, logs_per_batch=4)
+        first = account.run_some()
+        assert first.batches == (0, 1, 2)
+        assert sorted({row[0] for row in account.rows()}) == sorted(map(name, range(95, 105)))
+        assert [account.run_some().totals.logs[State.COMMITTED] for _ in range(2)] == [10, 5]
+        assert account.run() is None
+        assert account.rows() == account.expected()
+        assert len(account.requested()) == 25
+        account.assert_balanced()
+
+    def test_a_plan_has_no_more_batches_than_airflow_maps_over(self, account: Account):
+        account.repository.index = b"".join(b"8416_%d.log\n" % number for number in range(1, 2501))
+        account.options = PlanOptions(max_logs=2500, logs_per_batch=1)
+        assert {len(batch) for batch in account.plan().batches} <= {2, 3}
+
+    def test_batches_are_cut_by_what_the_last_commit_weighed(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+        account.serve(1, 2, events=20)
+        account.run()
+        raw_bytes = account.ledger.commit(1).totals.raw_bytes
+        monkeypatch.setattr("airflow_provider_imperva.load.plan._BATCH_BYTES", raw_bytes)
+        account.serve(3, 4, 5, 6, 7)
+        assert [len(batch) for batch in account.plan().batches] == [2, 2, 1]
+
+    def test_a_line_that_is_no_event_goes_to_quarantine_and_the_others_go_on(self, account: Account):
+        events = forge_events(3, seed=1)
+        body = "\n".join([events[0], "no event at all", events[1], "", events[2]]) + "\n"
+        account.repository.add(name(1), forge_log(body))
+        commit = account.run_some()
+        assert sorted(account.rows()) == [
+            (name(1), line, request_id(event)) for line, event in zip((1, 3, 5), events, strict=True)
+        ]
+        assert [(file, line) for file, line, _ in account.quarantined()] == [(name(1), 2)]
+        assert (commit.totals.lines, commit.totals.rows, commit.totals.quarantined_lines) == (4, 3, 1)
+        account.assert_balanced()
+
+    def test_two_identical_events_are_two_rows(self, account: Account):
+        (event,) = forge_events(1, seed=1)
+        account.repository.add(name(1), forge_log(f"{event}\n{event}\n"))
+        account.repository.add(name(2), forge_log(f"{event}\n"))
+        account.run()
+        assert sorted(row[:2] for row in account.rows().elements()) == [(name(1), 1), (name(1), 2), (name(2), 1)]
+
+    def test_an_empty_log_is_loaded_and_has_no_part(self, account: Account):
+        account.repository.add(name(1), forge_log(b""))
+        commit = account.run_some()
+        assert commit.parts == ()
+        assert account.states() == {name(1): "committed"}
+
+    def test_a_log_deleted_from_raw_by_somebody_is_not_loaded_twice(self, account: Account):
+        account.serve(1, 2)
+        account.run()
+        account.raw(name(1)).unlink()
+        assert account.run() is None
+        account.serve(3)
+        account.run()
+        assert account.rows() == account.expected()
+        assert account.requested().count(name(1)) == 1
+
+
+class TestNotFound:
+    def test_a_log_that_is_listed_but_not_found_stays_open_and_comes_with_the_next_run(self, account: Account):
+        account.serve(1, 2, 3)
+        account.repository.fail(name(2), Fault(status=404))
+        commit = account.run_some()
+        assert commit.open == {name(2): "not found (404), but still in the index"}
+        assert account.rows() == account.expected([name(1), name(3)])
+        account.run()
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
+    def test_a_log_that_is_gone_has_expired_by_name_and_with_an_alert(
+        self, account: Account, caplog: pytest.LogCaptureFixture
+    ):
+        account.serve(1, 2, 3)
+        plan = account.plan()
+        account.repository.remove(name(2))
+        commit = account.finish(plan)
+        assert commit.lost == 1
+        assert account.states() == {name(1): "committed", name(2): "expired", name(3): "committed"}
+        assert [record for record in caplog.records if record.levelno >= logging.ERROR and name(2) in record.message]
+        assert commit.prefixes["8416"].contiguous == 3
+        assert account.run() is None, "it is asked for once only"
+
+    def test_a_log_that_left_the_index_before_it_was_fetched_is_asked_for_all_the_same(self, account: Account):
+        account.serve(1, 2)
+        account.options = PlanOptions(max_logs=1)
+        account.run()
+        account.repository.remove(name(2))
+        account.serve(3)
+        account.options = PlanOptions()
+        account.run()
+        assert account.states()[name(2)] == "expired"
+
+    def test_an_expired_log_that_is_listed_after_all_is_loaded_and_reported_as_late(self, account: Account):
+        log, *_ = account.serve(1, 2)
+        plan = account.plan()
+        account.repository.remove(name(1))
+        account.finish(plan)
+        account.repository.add(log.name, log.content)
+        account.run()
+        assert account.rows() == account.expected()
+        assert account.record(name(1))["late"] is True
+        assert account.record(name(2))["late"] is False
+
+    def test_a_log_that_gives_no_whole_answer_does_not_stop_the_others(self, account: Account):
+        account.serve(1, 2, 3)
+        account.repository.fail(name(2), *[Fault(status=503)] * 2)
+        commit = account.run_some()
+        assert commit.open == {name(2): "the repository gave no whole answer"}
+        assert account.rows() == account.expected([name(1), name(3)])
+        account.run()
+        assert account.rows() == account.expected()
+
+    def test_a_log_refused_in_an_odd_way_does_not_stop_the_others(self, account: Account):
+        account.serve(1, 2, 3)
+        account.repository.fail(name(2), Fault(status=410))
+        assert list(account.run_some().open) == [name(2)]
+        assert account.rows() == account.expected([name(1), name(3)])
+        account.run()
+        assert account.rows() == account.expected()
+
+    def test_a_refused_key_stops_the_batch(self, account: Account):
+        account.serve(1, 2)
+        plan = account.plan()
+        account.repository.fail("*", *[Fault(status=401)] * 2)
+        with pytest.raises(AuthenticationError):
+            account.fetch(plan)
+
+
+def empty(account: Account) -> None:
+    account.repository.index = b""
+
+
+def missing(account: Account) -> None:
+    account.repository.index_missing = True
+
+
+def html(account: Account) -> None:
+    account.repository.index = HTML
+
+
+def put_right(account: Account) -> None:
+    account.repository.index, account.repository.index_missing = None, False
+
+
+class TestUselessIndex:
+    """An index that tells nothing is never taken for one that says all logs are gone."""
+
+    @pytest.mark.parametrize(("spoil", "error"), [(missing, IndexNotFoundError), (html, InvalidIndexError)])
+    def test_planning_stops_and_nothing_is_written(
+        self, account: Account, clock: Clock, spoil: Callable[[Account], None], error: type[ImpervaError]
+    ):
+        account.serve(1, 3)
+        account.run()
+        clock.ahead = 100 * HOUR
+        spoil(account)
+        with pytest.raises(error):
+            account.plan_if_any()
+        assert account.ledger.head().plan is None
+        with pytest.raises(error):
+            account.work()
+
+    def test_an_empty_index_closes_nothing_and_is_no_look(self, account: Account, clock: Clock):
+        account.serve(1, 3)
+        account.run()
+        clock.ahead = 40 * HOUR
+        empty(account)
+        assert account.work() is None
+        assert account.run() is None
+        clock.ahead = 60 * HOUR
+        assert account.run() is None
+        put_right(account)
+        assert account.run_some().totals.logs == {State.UNOBSERVED: 1}, "nobody saw an index for longer than the window"
+
+    def test_an_empty_index_still_lets_open_logs_be_fetched(self, account: Account):
+        account.serve(1, 2)
+        account.options = PlanOptions(max_logs=1)
+        account.run()
+        empty(account)
+        account.run()
+        assert account.rows() == account.expected()
+
+    @pytest.mark.parametrize("spoil", [empty, missing, html])
+    def test_a_log_that_is_not_found_stays_open_and_the_others_go_on(
+        self, account: Account, spoil: Callable[[Account], None]
+    ):
+        account.serve(1, 2)
+        plan = account.plan()
+        account.repository.fail(name(2), Fault(status=404))
+        spoil(account)
+        commit = account.finish(plan)
+        assert list(commit.open) == [name(2)]
+        assert commit.lost == 0
+        assert account.rows() == account.expected([name(1)])
+        put_right(account)
+        account.run()
+        assert account.rows() == account.expected()
+
+    def test_only_once_the_window_has_passed_over_it_a_log_is_gone_without_an_index(
+        self, account: Account, clock: Clock
+    ):
+        account.serve(1)
+        plan = account.plan()
+        empty(account)
+        account.repository.remove(name(1))
+        clock.ahead = 47 * HOUR
+        assert account.fetch(plan).not_yet == [name(1)]
+        clock.ahead = 49 * HOUR
+        assert account.fetch(plan).expired == [name(1)]
+
+    def test_an_empty_repository_begins_no_ledger(self, account: Account):
+        assert account.run() is None
+        assert account.ledger.head().commit is None
+
+
+class TestTime:
+    def test_a_gap_older_than_the_window_is_skipped(self, account: Account, clock: Clock):
+        account.serve(1, 4)
+        account.run()
+        for hours in (20, 40):
+            clock.ahead = hours * HOUR
+            account.run()
+        clock.ahead = 49 * HOUR
+        assert account.work() == Work(closed_gaps=2)
+        commit = account.run_some()
+        assert account.states()["8416_2..3"] == "skipped"
+        assert commit.lost == 0
+        assert commit.prefixes["8416"].contiguous == 4
+
+    def test_a_skipped_number_that_is_listed_after_all_is_loaded_and_reported_as_late(
+        self, account: Account, clock: Clock
+    ):
+        account.serve(1, 4)
+        for hours in (0, 20, 40, 60):
+            clock.ahead = hours * HOUR
+            account.run()
+        assert account.states()["8416_2..3"] == "skipped"
+        account.serve(3)
+        assert account.work() == Work(logs=1)
+        commit = account.run_some()
+        assert account.rows() == account.expected()
+        assert account.record(name(3))["late"] is True
+        assert commit.prefixes["8416"].contiguous == 4
+        assert account.run() is None
+
+    def test_a_log_below_the_first_ever_listed_is_loaded_too(self, account: Account):
+        account.serve(5)
+        account.run()
+        account.serve(3)
+        account.run()
+        assert account.rows() == account.expected()
+        assert account.record(name(3))["late"] is True
+
+    def test_what_came_and_went_while_nobody_looked_is_unobserved(self, account: Account, clock: Clock):
+        account.serve(1, 2)
+        account.run()
+        for number in (1, 2):
+            account.repository.remove(name(number))
+        account.serve(10, 11, 13)
+        clock.ahead = 72 * HOUR
+        commit = account.run_some()
+        assert account.states()["8416_3..9"] == "unobserved"
+        assert commit.lost == 7
+        assert [(item.first, item.state) for item in commit.prefixes["8416"].open] == [(12, "gap")]
+
+    def test_a_quiet_account_that_was_watched_loses_nothing(self, account: Account, clock: Clock):
+        """Nothing comes for longer than the window, but somebody looked: then a hole is a gap."""
+        account.serve(1)
+        account.run()
+        looks = 0
+        for hours in range(0, 120, 5):
+            clock.ahead = hours * HOUR
+            looks += account.run() is not None
+        assert 5 < looks < 12, "a look is committed now and then, not every time"
+        account.serve(4)
+        commit = account.run_some()
+        assert commit.lost == 0
+        assert [(item.first, item.last, item.state) for item in commit.prefixes["8416"].open] == [(2, 3, "gap")]
+
+
+class TestStart:
+    def test_now_leaves_out_what_is_there_on_record(self, account: Account):
+        account.serve(1, 2)
+        account.options = PlanOptions(start="now")
+        commit = account.run_some()
+        assert commit.prefixes["8416"].left_out == 2
+        account.serve(3)
+        account.run()
+        account.options = PlanOptions()
+        assert account.run() is None, "left out stays left out, whatever a later run is told"
+        assert account.rows() == account.expected([name(3)])
+        assert account.requested() == [name(3)]
+
+    def test_a_number_begins_there(self, account: Account):
+        account.serve(3, 4, 5)
+        account.options = PlanOptions(start="4")
+        account.run()
+        assert account.rows() == account.expected([name(4), name(5)])
+
+    def test_a_number_that_is_gone_already_leaves_the_rest_unobserved(self, account: Account):
+        account.serve(3, 4)
+        account.options = PlanOptions(start=1)
+        assert account.run_some().lost == 2
+        assert account.states() == {"8416_1..2": "unobserved", name(3): "committed", name(4): "committed"}
+
+    def test_a_prefix_that_comes_later_is_loaded_from_its_oldest_log(self, account: Account):
+        account.serve(1)
+        account.options = PlanOptions(start="now")
+        account.run()
+        account.serve(7, prefix="9000")
+        account.run()
+        assert account.rows() == account.expected(["9000_7.log"])
+
+    @pytest.mark.parametrize("options", [{"start": "newest"}, {"start": -1}, {"max_logs": 0}, {"logs_per_batch": 0}])
+    def test_options_that_cannot_be_meant_are_refused(self, options: dict[str, object]):
+        with pytest.raises(ConfigurationError):
+            PlanOptions(**options)  # type: ignore[arg-type]
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) - 40
+    return content[:middle] + bytes([content[middle] ^ 0x10]) + content[middle + 1 :]
+
+
+class TestBadLogs:
+    def test_a_log_waits_for_its_key_and_is_loaded_by_itself_once_it_is_there(
+        self, account: Account, key_pair: KeyPair
+    ):
+        account.serve(1)
+        account.serve(2, keys=[key_pair])
+        commit = account.run_some()
+        assert account.states() == {name(1): "committed", name(2): "awaiting_key"}
+        assert account.rows() == account.expected([name(1)])
+        assert account.raw(name(2)).read_bytes() == account.forged[name(2)].content
+        assert commit.prefixes["8416"].open[0].public_key_id == "1"
+        assert account.run() is None, "without the key there is nothing to do"
+        account.repository.remove(name(2))
+        account.keys = KeyRing({"1": key_pair.private_key})
+        assert account.work() == Work(logs=1)
+        account.run()
+        assert account.rows() == account.expected(), "though Imperva has it no more"
+        assert account.states()[name(2)] == "committed"
+        assert account.requested().count(name(2)) == 1
+        account.assert_balanced()
+
+    @pytest.mark.parametrize(
+        ("kind", "reason"),
+        [
+            ("wrong key", "wrong_key"),
+            ("truncated", "truncated"),
+            ("truncated clear", "truncated"),
+            ("flipped", ""),
+            ("wrong checksum", "checksum"),
+            ("garbage", "corrupt"),
+            ("header only", "truncated"),
+        ],
+    )
+    def test_what_does_not_decode_goes_to_quarantine_and_the_others_go_on(
+        self, account: Account, key_pair: KeyPair, other_pair: KeyPair, kind: str, reason: str
+    ):
+        account.keys = KeyRing({"1": key_pair.private_key})
+        account.serve(1, 3, keys=[key_pair])
+        body = "\n".join(forge_events(20, seed=kind)) + "\n"
+        sound = forge_log(body, key=key_pair)
+        content = {
+            "wrong key": forge_log(body, key=other_pair),
+            "truncated": sound[:-100],
+            "truncated clear": forge_log(body)[:-100],
+            "flipped": flipped(sound),
+            "wrong checksum": forge_log(body, key=key_pair, checksum="0" * 32),
+            "garbage": bytes(range(128, 256)) * 40,
+            "header only": sound[:60],
+        }[kind]
+        account.repository.add(name(2), content)
+        commit = account.run_some()
+        assert account.states() == {name(1): "committed", name(2): "quarantined", name(3): "committed"}
+        assert account.rows() == account.expected([name(1), name(3)])
+        ((file, line, why),) = account.quarantined()
+        assert (file, line) == (name(2), None)
+        assert why.startswith(reason)
+        assert account.record(name(2))["reason"] == why
+        assert account.requested().count(name(2)) == 2, "it is fetched once more before it is given up"
+        assert account.raw(name(2)).read_bytes() == content
+        assert commit.prefixes["8416"].contiguous == 3
+        assert account.run() is None
+        account.assert_balanced()
+
+    @pytest.mark.parametrize("spoil", ["cut", "flipped"])
+    def test_other_bytes_that_do_decode_take_the_place_of_the_first(
+        self, account: Account, key_pair: KeyPair, spoil: str
+    ):
+        account.keys = KeyRing({"1": key_pair.private_key})
+        log, *_ = account.serve(1, 2, keys=[key_pair])
+        plan = account.plan()
+        if spoil == "cut":
+            bad = log.content[:-50]
+            account.repository.fail(log.name, Fault(**without_notice(log.content, len(bad))))  # type: ignore[arg-type]
+        else:
+            bad = flipped(log.content)
+            account.repository.add(log.name, bad)
+        fetched = account.fetch(plan)
+        assert account.raw(log.name).read_bytes() == bad
+        account.repository.add(log.name, log.content)
+        account.normalize(plan, fetched)
+        account.commit(plan)
+        record = account.record(log.name)
+        assert record["state"] == "committed"
+        assert record["replaced_sha256"] == hashlib.sha256(bad).hexdigest()
+        assert record["raw_sha256"] == hashlib.sha256(log.content).hexdigest()
+        assert account.record(name(2))["replaced_sha256"] is None
+        assert account.raw(log.name).read_bytes() == log.content
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
+    def test_other_bytes_that_do_not_decode_either_leave_the_first_in_raw(self, account: Account):
+        (log,) = account.serve(1)
+        bad = log.content[:-50]
+        account.repository.add(log.name, bad)
+        plan = account.plan()
+        fetched = account.fetch(plan)
+        account.repository.add(log.name, log.content[:-70])
+        account.normalize(plan, fetched)
+        account.commit(plan)
+        assert account.states() == {log.name: "quarantined"}
+        assert account.raw(log.name).read_bytes() == bad
+
+    @pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=410), Fault(html=True)])
+    def test_a_damaged_log_that_cannot_be_asked_for_again_is_not_given_up(self, account: Account, fault: Fault):
+        (log, _) = account.serve(1, 2)
+        account.repository.add(log.name, log.content[:-50])
+        plan = account.plan()
+        fetched = account.fetch(plan)
+        account.repository.add(log.name, log.content)
+        account.repository.fail(log.name, fault, fault)
+        account.normalize(plan, fetched)
+        commit = account.commit(plan)
+        assert list(commit.open) == [log.name]
+        assert account.rows() == account.expected([name(2)])
+        account.repository.fail(log.name)
+        while account.rows() != account.expected():
+            account.run_some()
+        assert account.record(log.name)["state"] == "committed"
+        account.assert_balanced()
+
+    def test_a_damaged_log_that_is_gone_goes_to_quarantine(self, account: Account):
+        (log,) = account.serve(1)
+        account.repository.add(log.name, log.content[:-50])
+        plan = account.plan()
+        fetched = account.fetch(plan)
+        account.repository.remove(log.name)
+        account.normalize(plan, fetched)
+        account.commit(plan)
+        assert account.states() == {log.name: "quarantined"}
+
+
+def normalize_one_of_two(account: Account, plan: Plan) -> None:
+    account.normalize(plan, account.fetch(plan, 0))
+    account.fetch(plan, 1)
+
+
+def fetch_all(account: Account, plan: Plan) -> list[Fetched]:
+    return [account.fetch(plan, batch) for batch in range(len(plan.batches))]
+
+
+def normalize_all(account: Account, plan: Plan) -> None:
+    for fetched in fetch_all(account, plan):
+        account.normalize(plan, fetched)
+
+
+def die_before(monkeypatch: pytest.MonkeyPatch, owner: object, step: str, what: Callable[[], object]) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            what()
+
+
+class TestCrash:
+    """A run dies after any step; the next one loads everything once, and does not fetch again what is in raw/."""
+
+    @pytest.fixture
+    def plan(self, account: Account) -> Plan:
+        account.serve(*range(1, 9))
+        account.options = PlanOptions(logs_per_batch=4)
+        plan = account.plan()
+        assert len(plan.batches) == 2
+        return plan
+
+    @pytest.fixture(autouse=True)
+    def recovered(self, account: Account, plan: Plan):  # type: ignore[no-untyped-def]
+        """After each test: a new run, with a new log, puts everything right."""
+        yield
+        fetched = set(account.requested())
+        account.serve(9)
+        account.run()
+        account.run()
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+        assert all(account.requested().count(log) == 1 for log in fetched)
+        commits = list(account.ledger.commits())
+        assert commits[0].run == plan.run
+        for before, after in pairwise(commits):
+            content = account.ledger.store.read(account.ledger.layout.commit(before.commit))
+            assert after.previous_sha256 == hashlib.sha256(content).hexdigest()
+
+    def test_after_planning(self, account: Account):
+        assert account.work() == Work(recover=1)
+
+    def test_after_fetching(self, account: Account, plan: Plan):
+        fetch_all(account, plan)
+
+    def test_in_the_middle_of_fetching(self, account: Account, plan: Plan):
+        account.fetch(plan, 0)
+
+    def test_with_one_of_two_batches_done(self, account: Account, plan: Plan):
+        normalize_one_of_two(account, plan)
+        rows = account.rows()
+        account.serve(10)
+        account.run()
+        first = account.ledger.commit(1)
+        assert (first.batches, first.failed_batches) == ((0,), (1,))
+        assert first.committed_by != first.run
+        assert rows <= account.rows(), "what the finished batch did is kept"
+
+    def test_before_a_part_is_written(self, account: Account, plan: Plan, monkeypatch: pytest.MonkeyPatch):
+        fetched = account.fetch(plan)
+        die_before(monkeypatch, BatchParts, "write", lambda: account.normalize(plan, fetched))
+
+    def test_with_parts_written_and_no_report(self, account: Account, plan: Plan, monkeypatch: pytest.MonkeyPatch):
+        fetched = account.fetch(plan)
+        die_before(monkeypatch, Ledger, "write_report", lambda: account.normalize(plan, fetched))
+        assert account.rows(), "the parts are there, and nobody speaks for them"
+
+    def test_with_a_batch_tried_again_after_that(self, account: Account, plan: Plan, monkeypatch: pytest.MonkeyPatch):
+        fetched = account.fetch(plan)
+        die_before(monkeypatch, Ledger, "write_report", lambda: account.normalize(plan, fetched))
+        account.normalize(plan, fetched)
+        account.normalize(plan, account.fetch(plan, 1))
+        assert account.commit(plan).failed_batches == ()
+
+    def test_with_everything_done_but_the_commit(self, account: Account, plan: Plan):
+        normalize_all(account, plan)
+
+    def test_with_the_logs_written_and_no_commit(self, account: Account, plan: Plan, monkeypatch: pytest.MonkeyPatch):
+        normalize_one_of_two(account, plan)
+        die_before(monkeypatch, Ledger, "create_commit", lambda: account.commit(plan))
+
+    def test_right_after_the_commit(self, account: Account, plan: Plan, monkeypatch: pytest.MonkeyPatch):
+        fetched = fetch_all(account, plan)
+        account.normalize(plan, fetched[0])
+        die_before(monkeypatch, Ledger, "write_report", lambda: account.normalize(plan, fetched[1]))
+        die_before(monkeypatch, commit_module, "finish_commit", lambda: account.commit(plan))
+        account.serve(10)
+        account.plan()
+        assert account.rows() == account.expected(map(name, range(1, 5))), "swept before their logs are loaded again"
+
+    def test_while_recovering(self, account: Account, plan: Plan, monkeypatch: pytest.MonkeyPatch):
+        normalize_one_of_two(account, plan)
+        die_before(monkeypatch, Ledger, "create_commit", account.run)
+        die_before(monkeypatch, commit_module, "finish_commit", account.run)
+        die_before(monkeypatch, Ledger, "create_plan", account.run)
+
+    def test_the_same_run_planning_again_gets_its_plan(self, account: Account, plan: Plan):
+        account.serve(11)
+        assert account.plan(plan.run) == plan
+
+    def test_fetching_again(self, account: Account, plan: Plan):
+        account.fetch(plan)
+        assert account.fetch(plan) == Fetched(1, 0, [], [], [])
+
+    def test_normalizing_again_after_the_commit_changes_nothing(self, account: Account, plan: Plan):
+        fetched = fetch_all(account, plan)
+        reports = [account.normalize(plan, one) for one in fetched]
+        account.commit(plan)
+        before = {path: path.read_bytes() for path in account.lake.rglob("*") if path.is_file()}
+        assert [account.normalize(plan, one) for one in fetched] == reports
+        assert {path: path.read_bytes() for path in account.lake.rglob("*") if path.is_file()} == before
+
+
+class TestZombies:
+    """A task of a run that was given up for dead goes on: what it does is undone, or never done."""
+
+    def test_one_that_wakes_up_after_the_recovery_writes_nothing(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ):
+        account.serve(1, 2)
+        plan = account.plan()
+        fetched = account.fetch(plan)
+        account.run()
+        parts = sorted(account.lake.glob("events/**/*.parquet"))
+        monkeypatch.setattr(BatchParts, "write", lambda _: pytest.fail("it wrote, if only for a moment"))
+        with pytest.raises(LedgerConflictError, match="committed without batch 0"):
+            account.normalize(plan, fetched)
+        assert sorted(account.lake.glob("events/**/*.parquet")) == parts
+        assert account.commit(plan) == account.ledger.commit(1), "and its commit task finds the plan committed"
+        assert account.rows() == account.expected()
+
+    @pytest.mark.parametrize("commits", [1, SWEPT_COMMITS + 2])
+    def test_one_that_hangs_between_its_last_look_and_its_write_cleans_up_after_itself(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch, commits: int
+    ):
+        account.serve(1, 2)
+        plan = account.plan()
+        fetched = account.fetch(plan)
+        write = BatchParts.write
+
+        def others_go_first(parts: BatchParts) -> object:
+            monkeypatch.setattr(BatchParts, "write", write)
+            for number in range(commits):
+                account.serve(10 + number)
+                account.run()
+            return write(parts)
+
+        monkeypatch.setattr(BatchParts, "write", others_go_first)
+        with pytest.raises(LedgerConflictError):
+            account.normalize(plan, fetched)
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
+    def test_one_that_dies_right_after_such_a_write_is_cleaned_up_by_the_next_commit(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ):
+        account.serve(1, 2)
+        plan = account.plan()
+        fetched = account.fetch(plan)
+        write = BatchParts.write
+
+        def others_go_first(parts: BatchParts) -> object:
+            monkeypatch.setattr(BatchParts, "write", write)
+            account.run()
+            write(parts)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(BatchParts, "write", others_go_first)
+        with pytest.raises(KeyboardInterrupt):
+            account.normalize(plan, fetched)
+        assert account.rows() != account.expected(), "doubled for now"
+        account.serve(3)
+        account.run()
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
+    def test_two_attempts_of_one_batch_at_once_leave_its_rows_once(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch, key_pair: KeyPair
+    ):
+        """The slow attempt began before a key was there, so it would write less than the quick one reported."""
+        account.serve(1)
+        account.serve(2, keys=[key_pair])
+        plan = account.plan()
+        fetched = account.fetch(plan)
+        intent = Ledger.write_intent
+
+        def quick_attempt_first(ledger: Ledger, number: int, batch: int, paths: list[str]) -> None:
+            monkeypatch.setattr(Ledger, "write_intent", intent)
+            account.keys = KeyRing({"1": key_pair.private_key})
+            account.normalize(plan, fetched)
+            intent(ledger, number, batch, paths)
+
+        monkeypatch.setattr(Ledger, "write_intent", quick_attempt_first)
+        account.normalize(plan, fetched)
+        account.commit(plan)
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
+    def test_an_expired_log_that_another_attempt_brought_is_loaded(self, account: Account):
+        account.serve(1)
+        plan = account.plan()
+        account.fetch(plan)
+        account.normalize(plan, Fetched(plan.commit, 0, expired=[name(1)], not_yet=[], unavailable=[]))
+        account.commit(plan)
+        assert account.rows() == account.expected()
+
+    def test_of_two_runs_that_plan_at_once_one_is_told_and_the_other_loads(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ):
+        account.serve(1, 2, 3)
+        both_have_looked = threading.Barrier(2)
+        read_index = RepositoryClient.read_index
+
+        def wait_for_the_other(client: RepositoryClient) -> object:
+            index = read_index(client)
+            both_have_looked.wait(20)
+            return index
+
+        monkeypatch.setattr(RepositoryClient, "read_index", wait_for_the_other)
+        outcomes: list[Plan | LedgerConflictError] = []
+
+        def plan() -> None:
+            try:
+                outcomes.append(account.plan())
+            except LedgerConflictError as error:
+                outcomes.append(error)
+
+        threads = [threading.Thread(target=plan) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        monkeypatch.undo()
+        (won,) = [outcome for outcome in outcomes if isinstance(outcome, Plan)]
+        assert len(outcomes) == 2
+        account.finish(won)
+        assert account.run() is None
+        assert account.rows() == account.expected()
+        assert len(account.requested()) == 3
+
+
+class TestSecrecy:
+    def test_no_key_and_no_text_of_a_log_gets_into_ledger_messages_or_errors(
+        self, account: Account, key_pair: KeyPair, other_pair: KeyPair, caplog: pytest.LogCaptureFixture
+    ):
+        """P7, after a run with a bad log of every kind."""
+        caplog.set_level(logging.DEBUG)
+        password = account.repository.password = "an-api-key-that-must-not-show"
+        account.keys = KeyRing({"1": key_pair.private_key})
+        account.options = PlanOptions(logs_per_batch=3)
+        events = forge_events(10, seed="secret")
+        body = "\n".join(events) + "\nGET /a-line-that-is-no-event?card=4111111111111111\n"
+        sound = forge_log(body, key=key_pair)
+        missing_key = KeyPair("2", other_pair.private_key)
+        contents = [
+            sound,
+            forge_log(body),
+            forge_log(body, compress=False, checksum="0" * 32),
+            forge_log(body, key=missing_key),
+            forge_log(body, key=other_pair),
+            sound[:-100],
+            sound[:700],
+            flipped(sound),
+            forge_log(body, compress=False)[:-30],
+            forge_log(body, key=key_pair, checksum="0" * 32),
+            b"\xff\xfe" + body.encode(),
+            body.encode(),
+        ]
+        for number, content in enumerate(contents, 1):
+            account.repository.add(name(number), content)
+        account.repository.index = b"".join(b"8416_%d.log\n" % n for n in range(1, 14)) + events[0].encode() + b"\n"
+        account.repository.fail(name(2), Fault(html=True))
+        plan = account.plan()
+        commit = account.finish(plan)
+        assert {State.COMMITTED, State.QUARANTINED, State.AWAITING_KEY} <= commit.totals.logs.keys()
+        told = caplog.text + "".join(str(record.exc_info) for record in caplog.records)
+        for path in account.lake.glob("ledger/**/*.json"):
+            told += path.read_text()
+        for number in range(1, account.ledger.head().next_commit):
+            told += str(account.ledger.logs(number).to_pylist())
+        account.repository.password = "another"
+        with account.client() as client:
+            account.repository.password = password
+            with pytest.raises(AuthenticationError) as caught:
+                client.read_index()
+        told += str(caught.value)
+        secrets = [password, "another", "4111111111111111", "a-line-that-is-no-event", "CEF:0", "BEGIN RSA"]
+        secrets += [line for pair in (key_pair, other_pair) for line in pair.private_pem().splitlines()[1:-1]]
+        secrets += [request_id(event) for event in events]
+        secrets += [line[4:] for content in contents for line in wrapped_keys(content)]
+        assert [secret for secret in secrets if secret in told] == []
+        assert name(5) in told, "or there was nothing to be found in"
+
+
+def wrapped_keys(content: bytes) -> list[str]:
+    return [line for line in content[:2000].decode("latin-1").split("\n") if line.startswith("key:")]
+
+
+def test_a_lake_on_an_object_store_is_loaded_the_same_way(account: Account):
+    root = uuid.uuid4().hex
+    account.ledger = Ledger(open_store(f"memory://{root}"), account.repository.name)
+    account.serve(1, 2, 4)
+    crashed = account.plan()
+    account.fetch(crashed)
+    account.serve(5)
+    account.run()
+    account.run()
+    fs = fsspec.filesystem("memory")
+    found = [
+        row
+        for path in fs.glob(f"/{root}/events/**/*.parquet")
+        for row in pq.read_table(path, filesystem=fs, columns=["src_file", "src_line", "request_id"]).to_pylist()
+    ]
+    assert sorted((row["src_file"], row["src_line"], row["request_id"]) for row in found) == sorted(
+        account.expected().elements()
+    )
