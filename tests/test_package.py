@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import airflow_provider_imperva
+from airflow_provider_imperva.testing import KeyPair, forge_log
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "airflow_provider_imperva"
@@ -108,6 +110,31 @@ def test_airflow_lists_the_provider(site: Path, tmp_path: Path) -> None:
     printed = run("-m", "airflow", "providers", "list", "--output", "json", site=site, cwd=tmp_path)
     providers = json.loads(printed[printed.index("[{") :])
     assert [found["version"] for found in providers if found["package_name"] == NAME] == [VERSION]
+
+
+@pytest.mark.slow
+def test_decode_works_where_airflow_is_not_installed(site: Path, tmp_path: Path) -> None:
+    """A Python that has the wheel and the libraries decoding needs, and nothing else."""
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    for name in ("cryptography", "cffi", "_cffi_backend", "pycparser", "isal"):
+        if found := importlib.util.find_spec(name):
+            origin = Path(str(found.origin))
+            source = origin.parent if origin.name == "__init__.py" else origin
+            (libraries / source.name).symlink_to(source)
+    log = tmp_path / "8416_1.log"
+    key = KeyPair.generate("7")
+    key.write(tmp_path / "keys")
+    log.write_bytes(forge_log(b"CEF:0|one\nCEF:0|two\n", key=key))
+    program = (
+        "import sys; from importlib.util import find_spec; assert find_spec('airflow') is None;"
+        "from airflow_provider_imperva.cli import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-S", "-c", program, "decode", str(log), "--keys", str(tmp_path / "keys")]
+    done = subprocess.run(
+        command, capture_output=True, env={"PYTHONPATH": f"{site}{os.pathsep}{libraries}"}, check=False
+    )
+    assert (done.stdout, done.returncode) == (b"CEF:0|one\nCEF:0|two\n", 0), done.stderr.decode()
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -1,0 +1,116 @@
+"""The factory: the DAG that loads one repository into a lake, for any connection and lake."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, TriggerRule, task_group
+
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.operators.imperva import (
+    ImpervaCommitLogsOperator,
+    ImpervaFetchLogsOperator,
+    ImpervaNormalizeLogsOperator,
+    ImpervaPlanLogsOperator,
+)
+from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
+
+_DOC = """
+Loads every log of an Imperva Cloud WAF repository into a lake of Parquet.
+
+`wait_for_logs` ends when there is work, `plan` writes to the lake's ledger what this run loads, `load` fetches and
+normalizes it batch by batch, `commit` makes it true. The run is green only if nothing was left behind; whatever a run
+leaves behind, the next one loads.
+"""
+
+
+def imperva_logs_dag(
+    dag_id: str,
+    *,
+    lake_uri: str,
+    imperva_conn_id: str = ImpervaLogHook.default_conn_name,
+    lake_conn_id: str | None = None,
+    schedule: str | timedelta | None = timedelta(minutes=10),
+    sensor_timeout: timedelta = timedelta(minutes=9),
+    poke_interval: timedelta = timedelta(minutes=1),
+    plan_options: dict[str, Any] | None = None,
+    keep_raw: bool = False,
+    decode_policy: dict[str, Any] | None = None,
+    default_args: dict[str, Any] | None = None,
+    **dag_args: Any,
+) -> DAG:
+    """Build the DAG that loads one repository.
+
+    :param lake_uri: root of the lake: ``file://``, ``s3://``, anything fsspec speaks.
+    :param imperva_conn_id: connection of type ``imperva``.
+    :param lake_conn_id: connection with the lake's credentials; ambient ones without.
+    :param sensor_timeout: how long a run waits for work before it ends as skipped.
+    :param poke_interval: time between two looks at the index while waiting.
+    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    :param keep_raw: whether each row carries its line in the column ``raw``.
+    :param decode_policy: fields of :class:`~airflow_provider_imperva.container.decode.DecodePolicy` that are not the
+        default.
+    :param default_args: for all tasks; by default two retries, a minute apart and growing.
+    :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
+    """
+    lake: dict[str, Any] = {
+        "imperva_conn_id": imperva_conn_id,
+        "lake_uri": lake_uri,
+        "lake_conn_id": lake_conn_id,
+    }
+    planning: dict[str, Any] = {"plan_options": plan_options}
+    retries = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True}
+    dag = DAG(
+        dag_id,
+        **{
+            "description": "Every log of Imperva Cloud WAF, into the lake",
+            "doc_md": _DOC,
+            "schedule": schedule,
+            "start_date": datetime(2025, 1, 1),
+            "catchup": False,
+            "max_active_runs": 1,
+            "tags": ["imperva"],
+            "default_args": retries | (default_args or {}),
+            "params": {
+                "start_anew": Param(
+                    False,
+                    type="boolean",
+                    description="Load into an empty lake, though an earlier run had another",
+                )
+            },
+            **dag_args,
+        },
+    )
+    with dag:
+        wait = ImpervaLogSensor(
+            task_id="wait_for_logs",
+            deferrable=True,
+            timeout=sensor_timeout,
+            poke_interval=poke_interval,
+            **lake,
+            **planning,
+        )
+        plan = ImpervaPlanLogsOperator(task_id="plan", **lake, **planning)
+
+        @task_group(group_id="load")
+        def load(batch: Any) -> None:
+            fetch = ImpervaFetchLogsOperator(task_id="fetch", batch=batch, **lake, **planning)
+            ImpervaNormalizeLogsOperator(
+                task_id="normalize",
+                fetched=fetch.output,
+                keep_raw=keep_raw,
+                decode_policy=decode_policy,
+                **lake,
+            )
+
+        commit = ImpervaCommitLogsOperator(
+            task_id="commit",
+            plan_task_id=plan.task_id,
+            trigger_rule=TriggerRule.ALL_DONE,
+            **lake,
+            **planning,
+        )
+        wait >> plan >> commit
+        load.expand(batch=plan.output) >> commit
+    return dag

@@ -1,0 +1,97 @@
+"""What Airflow reads of this package while it starts. Nothing of Airflow is imported here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_imperva import __version__
+
+NAME = "Imperva Cloud WAF"
+CONNECTION_TYPE = "imperva"
+HOOK_NAME = "Imperva Cloud WAF log repository"
+
+CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
+    "private_keys_dir": {
+        "label": "Private keys folder",
+        "description": "Folder with <publicKeyId>/Private.key, readable by the workers and the triggerer",
+        "schema": {"type": ["string", "null"]},
+    },
+    "private_keys": {
+        "label": "Private keys",
+        "description": 'The keys themselves, as JSON: {"1": "-----BEGIN …", "2": "…"}',
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "private_key_passphrase": {
+        "label": "Private key passphrase",
+        "description": "For private keys that are encrypted",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "repository": {
+        "label": "Repository id",
+        "description": "Name of the repository in the lake; the last segment of the Log Server URL if empty",
+        "schema": {"type": ["string", "null"]},
+    },
+    "verify": {
+        "label": "Verify TLS",
+        "description": "true, false, or the path of a CA bundle",
+        "schema": {"type": ["string", "null"], "default": "true"},
+    },
+    "proxy": {
+        "label": "Proxy",
+        "description": "URL of an HTTP proxy",
+        "schema": {"type": ["string", "null"]},
+    },
+    "connect_timeout": {
+        "label": "Connect time-out",
+        "description": "Seconds to wait for a connection",
+        "schema": {"type": ["number", "null"], "default": 10},
+    },
+    "read_timeout": {
+        "label": "Read time-out",
+        "description": "Seconds to wait for the next bytes",
+        "schema": {"type": ["number", "null"], "default": 60},
+    },
+    "max_concurrency": {
+        "label": "Concurrent requests",
+        "description": "The most requests one task has under way at once",
+        "schema": {"type": ["integer", "null"], "default": 8},
+    },
+}
+"""The fields of a connection's ``extra``, as its form shows them."""
+
+FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden_fields": ["schema", "port", "extra"],
+    "relabeling": {"host": "Log Server URL", "login": "API ID", "password": "API key"},
+    "placeholders": {"host": "https://logs1.incapsula.com/8416_1745073/", "login": "30432"},
+}
+"""How the connection form shows Airflow's own fields."""
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, in the form of Airflow's provider schema."""
+    return {
+        "package-name": "airflow-provider-imperva",
+        "name": NAME,
+        "description": "Brings every log of Imperva Cloud WAF into a data lake and can prove it",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": NAME,
+                "external-doc-url": "https://docs.imperva.com/bundle/cloud-application-security/page/settings/log-integration.htm",
+                "tags": ["service"],
+            }
+        ],
+        **{
+            kind: [{"integration-name": NAME, "python-modules": [f"airflow_provider_imperva.{kind}.imperva"]}]
+            for kind in ("hooks", "operators", "sensors", "triggers")
+        },
+        "connection-types": [
+            {
+                "connection-type": CONNECTION_TYPE,
+                "hook-class-name": "airflow_provider_imperva.hooks.imperva.ImpervaLogHook",
+                "hook-name": HOOK_NAME,
+                "conn-fields": CONNECTION_FIELDS,
+                "ui-field-behaviour": {key.replace("_", "-"): value for key, value in FIELD_BEHAVIOUR.items()},
+            }
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Airflow operators: the way through, a task a step."""

@@ -1,0 +1,304 @@
+"""The way through as Airflow tasks: plan, then fetch and normalize for each batch, then commit.
+
+What a task hands on is small: numbers and names of logs. All else is in the ledger, so that the loss of every XCom
+loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import BaseOperator
+
+from airflow_provider_imperva import __version__
+from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.lake.records import Commit, Run
+    from airflow_provider_imperva.repository.client import RepositoryClient
+
+PLAN_KEY = "plan"
+"""Key of the XCom with which a plan task names its plan."""
+
+
+class ImpervaOperator(BaseOperator):
+    """What the operators share: a repository by its connection, and its ledger in a lake.
+
+    :param lake_uri: root of the lake.
+    :param imperva_conn_id: connection of type ``imperva``.
+    :param lake_conn_id: connection with the lake's credentials; ambient ones without.
+    """
+
+    template_fields: Sequence[str] = ("imperva_conn_id", "lake_uri", "lake_conn_id")
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        lake_uri: str,
+        imperva_conn_id: str = ImpervaLogHook.default_conn_name,
+        lake_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.lake_uri = lake_uri
+        self.imperva_conn_id = imperva_conn_id
+        self.lake_conn_id = lake_conn_id
+
+    @contextmanager
+    def _open(self, hook: ImpervaLogHook) -> Iterator[tuple[RepositoryClient, Ledger]]:
+        with hook.get_conn() as client:
+            yield client, hook.open_ledger(client.repository, self.lake_uri, self.lake_conn_id)
+
+    @property
+    def _hook(self) -> ImpervaLogHook:
+        return ImpervaLogHook(self.imperva_conn_id)
+
+
+class ImpervaPlanLogsOperator(ImpervaOperator):
+    """Recovers what a dead run left, reads the index, and writes to the ledger which logs this run loads.
+
+    Returns a list with one item a batch, to map the next tasks over; its XCom ``plan`` is the plan's number. Skipped
+    if there is nothing to do.
+
+    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    :param commit_task_id: the task whose XCom of an earlier run says how far that run got. Where it names a ledger
+        and the lake has none, planning stops, unless the run's Param ``start_anew`` is true.
+    """
+
+    def __init__(
+        self, *, plan_options: dict[str, Any] | None = None, commit_task_id: str = "commit", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.plan_options = plan_options or {}
+        self.commit_task_id = commit_task_id
+
+    def execute(self, context: Context) -> list[dict[str, int]]:
+        """Plan, and hand the batches on."""
+        from airflow_provider_imperva.load.plan import PlanOptions, make_plan
+
+        hook = self._hook
+        with self._open(hook) as (client, ledger):
+            self._compare_with_xcom(context, ledger)
+            plan = make_plan(
+                ledger, client, run=_run(context), key_ids=hook.key_ids(), options=PlanOptions(**self.plan_options)
+            )
+        if plan is None:
+            raise AirflowSkipException("Nothing new: no log to load, no gap to close")
+        self.log.info("Plan %d: %d logs in %d batches", plan.commit, plan.logs, len(plan.batches))
+        context["ti"].xcom_push(key=PLAN_KEY, value=plan.commit)
+        return [{"commit": plan.commit, "batch": batch} for batch in range(len(plan.batches))]
+
+    def _compare_with_xcom(self, context: Context, ledger: Ledger) -> None:
+        """Hold the last run's XCom against the ledger, which wins."""
+        last = context["ti"].xcom_pull(
+            task_ids=self.commit_task_id, key="return_value", include_prior_dates=True, map_indexes=-1
+        )
+        commit = ledger.head().commit
+        told = last["commit"] if last and last["repository"] == ledger.layout.repository else None
+        if commit is None and told is not None:
+            if not context["params"].get("start_anew"):
+                raise LakeMismatchError(
+                    f"the last run left commit {told}, but this lake has no ledger",
+                    do="check the lake's URI; to load into a new lake on purpose, trigger a run with start_anew = true",
+                    about=ledger.store.uri(ledger.layout.ledger),
+                )
+            self.log.warning("Starting anew: the last run left commit %s, this lake has no ledger", told)
+        elif commit is None:
+            self.log.info("No XCom and no ledger: a new lake")
+        elif told is None:
+            self.log.info("Going by the ledger (commit %d); there is no XCom of an earlier run", commit.commit)
+        elif told == commit.commit:
+            self.log.info("Going by the ledger (commit %d); the last run's XCom agrees", commit.commit)
+        else:
+            self.log.warning("Going by the ledger (commit %d), not by the last run's XCom (%s)", commit.commit, told)
+
+
+class ImpervaFetchLogsOperator(ImpervaOperator):
+    """Fetches the logs of one batch into ``raw/``, side by side.
+
+    Returns which logs did not come and why. Logs that gave no whole answer make the task fail while it has tries
+    left; after the last, the batch goes on without them.
+
+    :param batch: an item of what the plan task returned.
+    :param plan_options: as the plan task has them, for the window.
+    """
+
+    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "batch")
+
+    def __init__(self, *, batch: Any, plan_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.batch = batch
+        self.plan_options = plan_options or {}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Fetch, and say what did not come."""
+        import msgspec
+
+        from airflow_provider_imperva.load.fetch import fetch
+        from airflow_provider_imperva.load.plan import PlanOptions
+
+        hook = self._hook
+        with self._open(hook) as (client, ledger):
+            fetched = fetch(
+                ledger,
+                client,
+                ledger.plan(self.batch["commit"]),
+                self.batch["batch"],
+                max_concurrency=hook.max_concurrency,
+                window=PlanOptions(**self.plan_options).window,
+            )
+        ti = context["ti"]
+        if fetched.unavailable and ti.try_number <= ti.max_tries:
+            raise AirflowException(f"{len(fetched.unavailable)} logs gave no whole answer; they are asked for again")
+        return dict(msgspec.to_builtins(fetched))
+
+
+class ImpervaNormalizeLogsOperator(ImpervaOperator):
+    """Turns one batch's logs from ``raw/`` into Parquet parts, and reports to the ledger.
+
+    Returns the batch's figures. Skipped if the plan was committed without this batch.
+
+    :param fetched: what the batch's fetch task returned.
+    :param keep_raw: whether each row carries its line in the column ``raw``.
+    :param decode_policy: fields of :class:`~airflow_provider_imperva.container.decode.DecodePolicy` that are not the
+        default.
+    """
+
+    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "fetched")
+
+    def __init__(
+        self, *, fetched: Any, keep_raw: bool = False, decode_policy: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.fetched = fetched
+        self.keep_raw = keep_raw
+        self.decode_policy = decode_policy or {}
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Normalize, and return how much."""
+        import msgspec
+
+        from airflow_provider_imperva.container.decode import DecodePolicy
+        from airflow_provider_imperva.load.fetch import Fetched
+        from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
+
+        fetched = msgspec.convert(self.fetched, Fetched)
+        options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
+        hook = self._hook
+        with self._open(hook) as (client, ledger):
+            plan = ledger.plan(fetched.commit)
+            try:
+                report = normalize(ledger, client, hook.key_ring(), plan, fetched, options=options)
+            except LedgerConflictError as error:
+                raise AirflowSkipException(str(error)) from error
+        figures = {
+            "commit": report.commit,
+            "batch": report.batch,
+            "logs": len(report.logs),
+            "rows": sum(log.rows for log in report.logs),
+            "quarantined_lines": sum(log.quarantined_lines for log in report.logs),
+        }
+        self.log.info(
+            "Batch %(batch)d: %(logs)d logs, %(rows)d rows, %(quarantined_lines)d lines in quarantine", figures
+        )
+        return figures
+
+
+class ImpervaCommitLogsOperator(ImpervaOperator):
+    """Commits the plan, whatever became of its batches; then tells XCom, and people if something was left behind.
+
+    Give it the trigger rule ``all_done``. Returns ``watermark``, ``logs``, ``rows`` and ``headroom_seconds``, with
+    ``repository`` and ``commit``. Fails without retry, after the commit and its XCom, if a batch failed or a log was
+    lost. Skipped if nothing was planned.
+
+    :param plan_task_id: the task that planned.
+    :param plan_options: as the plan task has them, for the window.
+    """
+
+    def __init__(
+        self, *, plan_task_id: str = "plan", plan_options: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.plan_task_id = plan_task_id
+        self.plan_options = plan_options or {}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Commit, and tell."""
+        from airflow_provider_imperva.lake.commit import commit_plan
+
+        number = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY, map_indexes=-1)
+        if number is None:
+            self._end_without_plan(context)
+        now = datetime.now(UTC)
+        with self._open(self._hook) as (_, ledger):
+            plan = ledger.plan(number)
+            commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
+        value = self._xcom(commit, now)
+        left_behind = _left_behind(commit)
+        if left_behind:
+            # Airflow keeps no return value of a task that fails, and the next run needs it.
+            context["ti"].xcom_push(key="return_value", value=value)
+            raise AirflowFailException(f"Commit {commit.commit} is made, but {left_behind}")
+        self.log.info("Commit %d: %d logs, %d rows", commit.commit, value["logs"], value["rows"])
+        return value
+
+    def _end_without_plan(self, context: Context) -> None:
+        """Skip if there was nothing to do; fail if the tasks before could not tell."""
+        ti = context["ti"]
+        states = ti.get_task_states(
+            dag_id=ti.dag_id, task_ids=sorted(self.get_flat_relative_ids(upstream=True)), run_ids=[ti.run_id]
+        )
+        failed = sorted(task for task, state in states.get(ti.run_id, {}).items() if state in _FAILED)
+        if failed:
+            raise AirflowFailException(f"There is no plan, since these tasks failed: {', '.join(failed)}")
+        raise AirflowSkipException("Nothing was planned")
+
+    def _xcom(self, commit: Commit, now: datetime) -> dict[str, Any]:
+        import msgspec
+
+        from airflow_provider_imperva.lake.watermark import oldest_listed
+        from airflow_provider_imperva.load.plan import PlanOptions
+
+        waiting_since = oldest_listed(commit.prefixes.values()) or now
+        headroom = PlanOptions(**self.plan_options).window - (now - waiting_since)
+        return {
+            "repository": commit.repository,
+            "commit": commit.commit,
+            # By way of JSON: Airflow would wrap a tuple in a type of its own, which no other reader of XComs expects.
+            "watermark": msgspec.json.decode(msgspec.json.encode(commit.prefixes)),
+            "logs": sum(commit.totals.logs.values()),
+            "rows": commit.totals.rows,
+            "headroom_seconds": int(headroom.total_seconds()),
+        }
+
+
+_FAILED = frozenset({"failed", "upstream_failed"})
+
+
+def _run(context: Context) -> Run:
+    from airflow_provider_imperva.lake.records import Run
+
+    ti = context["ti"]
+    return Run(dag_id=ti.dag_id, run_id=ti.run_id)
+
+
+def _left_behind(commit: Commit) -> str:
+    """Say what a commit left behind; nothing if nothing was."""
+    found = []
+    if commit.lost:
+        found.append(f"{commit.lost} logs are lost (expired or unobserved; logs.parquet names them)")
+    if commit.failed_batches:
+        batches = ", ".join(map(str, commit.failed_batches))
+        found.append(f"batches {batches} did not finish; their logs are in the next plan")
+    elif commit.open:
+        found.append(f"{len(commit.open)} logs could not be loaded; they are in the next plan")
+    return " and ".join(found)

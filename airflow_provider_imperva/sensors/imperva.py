@@ -1,0 +1,93 @@
+"""The sensor that waits until there is something to load."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, AirflowSkipException, conf
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+_NOTHING = "Nothing new: no log to load, no gap to close, no plan to recover"
+
+
+class ImpervaLogSensor(BaseSensorOperator):
+    """Waits for work of any kind: a new log, a key that has come, a gap that can be closed, a plan to recover.
+
+    Its XCom says what it found (``logs``, ``closed_gaps``, ``recover``), the same whether it deferred or not. When its
+    time is up with nothing to do, it is skipped and not failed.
+
+    :param lake_uri: root of the lake.
+    :param imperva_conn_id: connection of type ``imperva``.
+    :param lake_conn_id: connection with the lake's credentials; ambient ones without.
+    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    :param deferrable: whether to wait in the triggerer rather than on a worker.
+    """
+
+    template_fields: Sequence[str] = ("imperva_conn_id", "lake_uri", "lake_conn_id")
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        lake_uri: str,
+        imperva_conn_id: str = ImpervaLogHook.default_conn_name,
+        lake_conn_id: str | None = None,
+        plan_options: dict[str, Any] | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.lake_uri = lake_uri
+        self.imperva_conn_id = imperva_conn_id
+        self.lake_conn_id = lake_conn_id
+        self.plan_options = plan_options or {}
+        self.deferrable = deferrable
+
+    def execute(self, context: Context) -> Any:
+        """Look once, then wait: in the triggerer if deferrable, else here.
+
+        :raises AirflowSkipException: if the time is up with nothing to do.
+        :raises ImpervaError: if repository or ledger cannot be read.
+        """
+        if not self.deferrable:
+            try:
+                return super().execute(context)
+            except AirflowSensorTimeout:
+                raise AirflowSkipException(_NOTHING) from None
+        if (work := self._find_work()) is not None:
+            return work
+        trigger = ImpervaLogTrigger(
+            imperva_conn_id=self.imperva_conn_id,
+            lake_uri=self.lake_uri,
+            lake_conn_id=self.lake_conn_id,
+            poke_interval=self.poke_interval,
+            deadline=time.time() + self.timeout,
+            plan_options=self.plan_options,
+        )
+        return self.defer(trigger=trigger, method_name=self.resume.__name__)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """Return what the trigger found."""
+        if "error" in event:
+            raise AirflowException(event["error"])
+        if "timeout" in event:
+            raise AirflowSkipException(_NOTHING)
+        return event["work"]
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look whether there is work."""
+        work = self._find_work()
+        return PokeReturnValue(is_done=work is not None, xcom_value=work)
+
+    def _find_work(self) -> dict[str, Any] | None:
+        hook = ImpervaLogHook(self.imperva_conn_id)
+        return hook.find_work(self.lake_uri, self.lake_conn_id, self.plan_options)

@@ -1,0 +1,68 @@
+"""``python -m airflow_provider_imperva.testing DIRECTORY``: a fake log repository to try a DAG against."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from airflow_provider_imperva.testing.forge import KeyPair, forge_repository
+from airflow_provider_imperva.testing.repository import FakeRepository
+
+
+def main() -> None:
+    """Serve the logs of a directory until it is stopped, and forge some first if there are none."""
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_imperva.testing", description="A fake Imperva log repository on loopback."
+    )
+    parser.add_argument("directory", type=Path, help="where the logs are (logs/) and the private keys (keys/)")
+    parser.add_argument("--port", type=int, default=8416, help="port to listen on (default %(default)s)")
+    parser.add_argument("--logs", type=int, default=36, help="how many logs to forge at first (default %(default)s)")
+    parser.add_argument("--events", type=int, default=500, help="events in each log (default %(default)s)")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="forge one more log this often")
+    options = parser.parse_args()
+
+    logs, keys = options.directory / "logs", options.directory / "keys"
+    logs.mkdir(parents=True, exist_ok=True)
+    key = KeyPair.generate(str(len(list(keys.glob("*"))) + 1))
+    with FakeRepository(logs, port=options.port) as repository:
+        wanted = 0 if repository.names() else options.logs
+        if wanted or options.every:
+            key.write(keys)
+        _forge(repository, key, count=wanted, events=options.events)
+        print("Serving", len(repository.names()), "logs at", repository.url)
+        print("Its connection, for the environment of Airflow:")
+        print(f"export AIRFLOW_CONN_IMPERVA_DEFAULT='{_connection(repository, keys)}'")
+        print("Stop it with Ctrl-C.", flush=True)
+        try:
+            while True:
+                time.sleep(options.every or 3600)
+                if options.every:
+                    _forge(repository, key, count=1, events=options.events)
+        except KeyboardInterrupt:
+            pass
+
+
+def _forge(repository: FakeRepository, key: KeyPair, *, count: int, events: int) -> None:
+    names = repository.names()
+    first = names[-1].sequence + 1 if names else 1
+    now = int(time.time() * 1000)
+    for log in forge_repository(count, first=first, seed=first, start=now, events_per_log=events, keys=[key]):
+        repository.add(log.name, log.content)
+
+
+def _connection(repository: FakeRepository, keys: Path) -> str:
+    return json.dumps(
+        {
+            "conn_type": "imperva",
+            "host": repository.url,
+            "login": repository.login,
+            "password": repository.password,
+            "extra": {"private_keys_dir": str(keys.resolve())},
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

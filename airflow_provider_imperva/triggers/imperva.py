@@ -1,0 +1,74 @@
+"""The trigger that waits for work without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_imperva.errors import ImpervaError
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+
+
+class ImpervaLogTrigger(BaseTrigger):
+    """Looks at repository and ledger until there is work, and fires once.
+
+    It changes nothing, so that it may run twice, or anew on another triggerer.
+
+    :param poke_interval: seconds between two looks.
+    :param deadline: when to give up, seconds since 1970.
+    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    """
+
+    def __init__(
+        self,
+        *,
+        imperva_conn_id: str,
+        lake_uri: str,
+        lake_conn_id: str | None,
+        poke_interval: float,
+        deadline: float,
+        plan_options: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.imperva_conn_id = imperva_conn_id
+        self.lake_uri = lake_uri
+        self.lake_conn_id = lake_conn_id
+        self.poke_interval = poke_interval
+        self.deadline = deadline
+        self.plan_options = plan_options
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class's path and its arguments; no secret is among them."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "imperva_conn_id": self.imperva_conn_id,
+                "lake_uri": self.lake_uri,
+                "lake_conn_id": self.lake_conn_id,
+                "poke_interval": self.poke_interval,
+                "deadline": self.deadline,
+                "plan_options": self.plan_options,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire with ``work`` (as the sensor's XCom has it), ``timeout`` or ``error``."""
+        try:
+            while (work := await self._look()) is None:
+                if time.time() + self.poke_interval > self.deadline:
+                    yield TriggerEvent({"timeout": True})
+                    return
+                await asyncio.sleep(self.poke_interval)
+        except ImpervaError as error:
+            yield TriggerEvent({"error": str(error)})
+            return
+        yield TriggerEvent({"work": work})
+
+    async def _look(self) -> dict[str, Any] | None:
+        connection = await ImpervaLogHook.aget_connection(self.imperva_conn_id)
+        hook = ImpervaLogHook(self.imperva_conn_id, connection=connection)
+        return await asyncio.to_thread(hook.find_work, self.lake_uri, self.lake_conn_id, self.plan_options)

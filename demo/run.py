@@ -1,0 +1,229 @@
+"""``make demo``: fills a lake from a fake log repository with a real Airflow run, and shows what came of it.
+
+Everything it makes is in ``.demo/``. Run it again, and the repository has gained logs under a new key: only those are
+loaded. It ends with an error if the lake does not hold exactly the events that were forged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.lake.watermark import Prefix, State
+from airflow_provider_imperva.testing import FakeRepository
+from airflow_provider_imperva.testing.forge import KeyPair, forge_repository
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / ".demo"
+LAKE = DEMO / "lake"
+EVENTS = f"read_parquet('{LAKE}/events/**/*.parquet', hive_partitioning = true)"
+QUERY = f"""\
+SELECT client_ip, client_country_code AS country, count(*) AS attacks,
+       count(*) FILTER (outcome = 'blocked') AS blocked, mode(event_name) AS mostly
+FROM {EVENTS}
+WHERE event_class = 'security'
+GROUP BY ALL
+ORDER BY attacks DESC, client_ip
+LIMIT 5"""
+
+console = Console()
+
+
+def main() -> int:
+    """Run the demo; the exit code."""
+    console.rule("[bold]airflow-provider-imperva: demo")
+    (DEMO / "repository").mkdir(parents=True, exist_ok=True)
+    with FakeRepository(DEMO / "repository", request_log=DEMO / "requests.jsonl") as repository:
+        add_logs(repository)
+        ledger = Ledger(open_store(str(LAKE)), repository.name)
+        loaded = loaded_logs(ledger)
+        environment = airflow_environment(repository)
+        with console.status("Making Airflow's database (SQLite)"):
+            airflow(environment, "db", "migrate")
+        run_dag(environment, repository, new_logs=len(repository.names()) - len(loaded))
+        fetched = [request.path for request in repository.requests if request.path.endswith(".log")]
+    return show(list(ledger.commits()), fetched=fetched, loaded_before=loaded)
+
+
+def add_logs(repository: FakeRepository) -> None:
+    """Let the repository gain logs, encrypted for a new key, with a few numbers skipped."""
+    names = repository.names()
+    key = KeyPair.generate(str(len(list((DEMO / "keys").glob("*"))) + 1))
+    key.write(DEMO / "keys")
+    first = names[-1].sequence + 1 if names else 101
+    count = 12 if names else 36
+    skip = {first + 3, first + 7, first + 8}
+    start = int(time.time() * 1000) - 4 * 3_600_000
+    forged = forge_repository(count, first=first, skip=skip, seed=first, start=start, events_per_log=400, keys=[key])
+    lines = 0
+    for log in forged:
+        repository.add(log.name, log.content)
+        lines += len(log.events)
+    with (DEMO / "forged.jsonl").open("a") as file:
+        file.write(json.dumps({"logs": count, "lines": lines}) + "\n")
+    console.print(
+        f"The repository [bold]{repository.name}[/] has gained [bold]{count} logs[/] with {lines:,} events, "
+        f"encrypted for key {key.public_key_id} and compressed; it skipped the numbers {sorted(skip)}."
+    )
+
+
+def loaded_logs(ledger: Ledger) -> set[str]:
+    """Return the names of the logs that are in the lake already."""
+    return {name for commit in ledger.commits() for name in ledger.logs(commit.commit)["name"].to_pylist() if name}
+
+
+def airflow_environment(repository: FakeRepository) -> dict[str, str]:
+    """Return the environment of an Airflow that has nothing but the demo's connection, DAG and lake."""
+    connection = {
+        "conn_type": "imperva",
+        "host": repository.url,
+        "login": repository.login,
+        "password": repository.password,
+        "extra": {"private_keys_dir": str(DEMO / "keys")},
+    }
+    home = DEMO / "airflow"
+    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")} | {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
+        "IMPERVA_LAKE_URI": LAKE.as_uri(),
+    }
+
+
+@contextmanager
+def airflow_process(environment: Mapping[str, str], *command: str) -> Iterator[subprocess.Popen[str]]:
+    """Run an ``airflow`` command; its output goes to ``.demo/airflow.log``."""
+    with (DEMO / "airflow.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", *command], env=environment, stdout=log, stderr=log, text=True
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def airflow(environment: Mapping[str, str], *command: str) -> None:
+    """Run an ``airflow`` command to its end."""
+    with airflow_process(environment, *command) as process:
+        check(process.wait(), command)
+
+
+def run_dag(environment: Mapping[str, str], repository: FakeRepository, *, new_logs: int) -> None:
+    """Run the DAG once, and show how far it is."""
+    command = ("dags", "test", "imperva_logs_to_parquet")
+    console.print("Running [bold]airflow dags test imperva_logs_to_parquet[/] (its output is in .demo/airflow.log)")
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+    )
+    with Progress(*columns, console=console) as progress, airflow_process(environment, *command) as process:
+        logs = progress.add_task("Airflow starts", total=new_logs)
+        while process.poll() is None:
+            fetched = sum(request.path.endswith(".log") for request in repository.requests)
+            progress.update(logs, completed=fetched, description=current_task())
+            time.sleep(0.2)
+        check(process.returncode, command)
+        progress.update(logs, completed=new_logs, description="Done: logs fetched")
+
+
+def current_task() -> str:
+    """Read from Airflow's output which task is running."""
+    lines = (DEMO / "airflow.log").read_text(errors="replace").splitlines()
+    tasks = [line.partition("starting task_id=")[2].split()[0] for line in lines if "starting task_id=" in line]
+    return f"Airflow runs [bold]{tasks[-1]}[/]" if tasks else "Airflow starts"
+
+
+def check(code: int, command: tuple[str, ...]) -> None:
+    """End the demo if a command failed."""
+    if code:
+        console.print((DEMO / "airflow.log").read_text(errors="replace")[-5000:], markup=False)
+        console.print(f"[bold red]airflow {' '.join(command)} failed[/]; all of its output is in .demo/airflow.log")
+        sys.exit(1)
+
+
+def show(commits: list[Commit], *, fetched: list[str], loaded_before: set[str]) -> int:
+    """Show what is in the lake, and hold it against what was forged; the exit code."""
+    last = commits[-1]
+    [(rows, files)] = duckdb.sql(f"SELECT count(*), count(DISTINCT src_file) FROM {EVENTS}").fetchall()
+
+    table = Table(title="This run and the lake", title_justify="left")
+    table.add_column("")
+    table.add_column("this run", justify="right")
+    table.add_column("lake", justify="right")
+    table.add_row("logs fetched", f"{len(fetched):,}", "")
+    table.add_row("logs loaded", f"{last.totals.logs.get(State.COMMITTED, 0):,}", f"{files:,}")
+    table.add_row("lines found", f"{last.totals.lines:,}", f"{sum(commit.totals.lines for commit in commits):,}")
+    table.add_row("rows written", f"{last.totals.rows:,}", f"{rows:,}")
+    quarantined = sum(commit.totals.quarantined_lines for commit in commits)
+    table.add_row("lines in quarantine", f"{last.totals.quarantined_lines:,}", f"{quarantined:,}")
+    console.print(table)
+
+    by_partition = f"SELECT event_class, event_date, count(*) AS events FROM {EVENTS} GROUP BY ALL ORDER BY ALL"
+    print_query("Events by class and date", by_partition)
+    for name, prefix in last.prefixes.items():
+        show_watermark(name, prefix)
+    console.print(f"[bold]Lake[/]: {LAKE}\n\n[bold]Try[/] this in DuckDB, or any other engine that reads Parquet:\n")
+    console.print(QUERY, style="cyan", highlight=False, markup=False, soft_wrap=True)
+    print_query("Who attacks most", QUERY)
+
+    forged = [json.loads(line) for line in (DEMO / "forged.jsonl").read_text().splitlines()]
+    expected = sum(run["lines"] for run in forged)
+    fetched_again = loaded_before.intersection(path.rpartition("/")[2] for path in fetched)
+    if rows != expected or fetched_again:
+        console.print(
+            f"[bold red]Wrong[/]: of {expected:,} forged events the lake has {rows:,}; "
+            f"{len(fetched_again)} logs were fetched again"
+        )
+        return 1
+    console.print(
+        f"[bold green]Complete[/]: the lake holds each of the {expected:,} forged events once. The repository lists "
+        f"{sum(run['logs'] for run in forged)} logs; only the {len(fetched)} new ones were fetched.\n"
+        "Run [bold]make demo[/] again: the repository gains logs, and only those are loaded."
+    )
+    return 0
+
+
+def show_watermark(name: str, prefix: Prefix) -> None:
+    """Say how far a prefix is loaded, and what is missing in its sequence."""
+    gaps = [f"{item.first}-{item.last}" if item.first < item.last else str(item.first) for item in prefix.open]
+    console.print(
+        f"[bold]Watermark[/] of prefix {name}: every number up to [bold]{prefix.contiguous}[/] is decided, "
+        f"[bold]{prefix.highest}[/] is the highest seen."
+    )
+    if gaps:
+        console.print(
+            f"[bold]Gaps[/]: {', '.join(gaps)}. Imperva may still list them; after 48 hours they are skipped."
+        )
+
+
+def print_query(title: str, query: str) -> None:
+    """Show the result of a query as a table."""
+    result = duckdb.sql(query)
+    table = Table(*result.columns, title=title, title_justify="left")
+    for row in result.fetchall():
+        table.add_row(*map(str, row))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

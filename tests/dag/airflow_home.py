@@ -1,0 +1,135 @@
+"""A real Airflow on SQLite in a folder of its own, driven by its command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from airflow_provider_imperva.testing import FakeRepository
+
+DAG_FILE = """
+import datetime, os
+from airflow_provider_imperva.dag import imperva_logs_dag
+
+dag = imperva_logs_dag(
+    "imperva_test",
+    lake_uri=os.environ["IMPERVA_LAKE_URI"],
+    schedule=None,
+    sensor_timeout=datetime.timedelta(seconds=2),
+    poke_interval=datetime.timedelta(seconds=1),
+    plan_options={"logs_per_batch": 5},
+    default_args={"retries": 0},
+)
+"""
+"""The five lines of a user's own DAG, with times and batches small enough for a test."""
+
+
+@dataclass
+class AirflowHome:
+    """An ``AIRFLOW_HOME`` whose database is migrated, with one DAG, one connection and one lake."""
+
+    folder: Path
+    migrated: Path
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dags = self.folder / "dags"
+        dags.mkdir(parents=True)
+        (dags / "imperva_test.py").write_text(DAG_FILE)
+        self.reset_database()
+
+    @property
+    def lake(self) -> Path:
+        return self.folder / "lake"
+
+    def reset_database(self) -> None:
+        """Lose Airflow's whole database: all runs, all task states, all XComs."""
+        shutil.copy(self.migrated, self.folder / "airflow.db")
+
+    def environment(self, repository: FakeRepository) -> dict[str, str]:
+        connection = {
+            "conn_type": "imperva",
+            "host": repository.url,
+            "login": repository.login,
+            "password": repository.password,
+            "extra": {"private_keys_dir": str(self.folder / "keys"), **self.extra},
+        }
+        return airflow_environment(self.folder) | {
+            "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
+            "IMPERVA_LAKE_URI": self.lake.as_uri(),
+        }
+
+    def start(
+        self,
+        repository: FakeRepository,
+        *command: str,
+        environment: dict[str, str] | None = None,
+        stdout: int | IO[str] = subprocess.PIPE,
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "airflow", *command],
+            env=environment or self.environment(repository),
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run_dag(self, repository: FakeRepository) -> str:
+        """Run the DAG once to its end and return what Airflow printed; the state is in :meth:`last_run`."""
+        process = self.start(repository, "dags", "test", "imperva_test")
+        output, _ = process.communicate(timeout=240)
+        return output
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        connection = sqlite3.connect(self.folder / "airflow.db")
+        try:
+            return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+    def last_run(self) -> tuple[str, dict[str, str]]:
+        """Return the state of the latest run, and the last state of each of its tasks."""
+        [(run_id, state)] = self.query("SELECT run_id, state FROM dag_run ORDER BY id DESC LIMIT 1")
+        tasks = self.query(f"SELECT task_id, state FROM task_instance WHERE run_id = '{run_id}'")
+        return state, dict(tasks)
+
+    def last_commit_xcom(self) -> dict[str, Any]:
+        """Return the newest XCom of the commit task."""
+        sql = "SELECT value FROM xcom WHERE task_id = 'commit' AND key = 'return_value' ORDER BY timestamp DESC LIMIT 1"
+        [(value,)] = self.query(sql)
+        while isinstance(value, str | bytes):
+            value = json.loads(value)
+        assert isinstance(value, dict)
+        return value
+
+    def last_commit(self) -> dict[str, Any]:
+        """Return the ledger's last commit, read as any program would."""
+        last = max((self.lake / "ledger").rglob("*.commit.json"))
+        found = json.loads(last.read_text())
+        assert isinstance(found, dict)
+        return found
+
+
+def airflow_environment(folder: Path) -> dict[str, str]:
+    """Return an environment in which ``airflow`` knows of nothing but this folder."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")} | {
+        "AIRFLOW_HOME": str(folder),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+    }
+
+
+def migrate(folder: Path) -> Path:
+    """Make an empty Airflow database."""
+    environment = airflow_environment(folder)
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
+    return folder / "airflow.db"

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow_home import AirflowHome, migrate
+
+from airflow_provider_imperva.testing import FakeRepository, KeyPair
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return migrate(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(scope="session")
+def key() -> KeyPair:
+    return KeyPair.generate("1")
+
+
+@pytest.fixture
+def repository() -> Iterator[FakeRepository]:
+    with FakeRepository() as started:
+        yield started
+
+
+@pytest.fixture
+def home(tmp_path: Path, migrated: Path, key: KeyPair) -> AirflowHome:
+    key.write(tmp_path / "airflow" / "keys")
+    return AirflowHome(tmp_path / "airflow", migrated)

@@ -1,0 +1,70 @@
+"""DAG files: quick to parse, open nothing, and five lines make one of your own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_provider_imperva.dag import imperva_logs_dag
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+
+PARSE = """
+import json, runpy, socket, sys
+
+def refuse(*arguments, **options):
+    raise AssertionError("a DAG file opened a connection")
+
+socket.socket.connect = refuse
+dag = runpy.run_path(sys.argv[1])["dag"]
+ours = sorted(name for name in sys.modules if name.startswith("airflow_provider_imperva."))
+tasks = [(task.task_id, task.imperva_conn_id, task.lake_uri) for task in dag.tasks]
+print("RESULT" + json.dumps([dag.dag_id, tasks, ours]))
+"""
+
+
+def parse(file: Path, tmp_path: Path, **settings: str) -> tuple[str, list[list[str]], set[str]]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPERVA_")}
+    environment |= {"AIRFLOW_HOME": str(tmp_path), **settings}
+    command = [sys.executable, "-c", PARSE, str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    dag_id, tasks, modules = json.loads(done.stdout.partition("RESULT")[2])
+    return dag_id, tasks, set(modules)
+
+
+def test_the_dag_reads_its_settings_from_the_environment(tmp_path: Path) -> None:
+    settings = {"IMPERVA_CONN_ID": "shop", "IMPERVA_LAKE_URI": "file:///srv/lake"}
+    dag_id, tasks, _ = parse(DAGS / "imperva_logs_to_parquet.py", tmp_path, **settings)
+    assert dag_id == "imperva_logs_to_parquet"
+    assert {task for task, _, _ in tasks} == {"wait_for_logs", "plan", "load.fetch", "load.normalize", "commit"}
+    assert {(connection, lake) for _, connection, lake in tasks} == {("shop", "file:///srv/lake")}
+
+
+def test_without_settings_it_has_defaults(tmp_path: Path) -> None:
+    _, tasks, _ = parse(DAGS / "imperva_logs_to_parquet.py", tmp_path)
+    assert {(connection, lake) for _, connection, lake in tasks} == {
+        ("imperva_default", (DAGS.parent / "lake").as_uri())
+    }
+
+
+@pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.stem)
+def test_parsing_loads_nothing_heavy(file: Path, tmp_path: Path) -> None:
+    """A scheduler parses DAG files all day: readers, clients and Arrow wait until a task runs."""
+    _, _, modules = parse(file, tmp_path)
+    heavy = ("repository", "container", "events", "lake", "load")
+    assert [name for name in modules if name.split(".")[1] in heavy] == []
+
+
+def test_the_factory_makes_a_dag_for_any_connection_and_lake() -> None:
+    dag = imperva_logs_dag("imperva_shop", imperva_conn_id="shop", lake_uri="s3://lake/imperva", lake_conn_id="aws")
+    assert isinstance(dag, DAG)
+    assert (dag.max_active_runs, dag.catchup) == (1, False)
+    assert dag.get_task("commit").trigger_rule == "all_done"
+    assert dag.get_task("commit").upstream_task_ids == {"plan", "load.normalize"}

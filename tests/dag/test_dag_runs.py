@@ -1,0 +1,227 @@
+"""The DAG in a real Airflow, run by run: what is in the lake, in XCom and in the run's state."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import duckdb
+import pytest
+from airflow_home import AirflowHome
+
+from airflow_provider_imperva.testing import FakeRepository, ForgedLog, KeyPair, forge_log, forge_repository
+
+pytestmark = pytest.mark.slow
+
+
+def forge(key: KeyPair, numbers: Iterable[int], *, events: int = 50) -> list[ForgedLog]:
+    """Forge the logs with these numbers."""
+    wanted = set(numbers)
+    skip = set(range(1, max(wanted) + 1)) - wanted
+    return list(forge_repository(len(wanted), skip=skip, seed=7, events_per_log=events, keys=[key]))
+
+
+def add(repository: FakeRepository, logs: Iterable[ForgedLog]) -> Counter[tuple[str, int]]:
+    """Serve logs; returns the lines they hold, as (log, line number)."""
+    lines: Counter[tuple[str, int]] = Counter()
+    for log in logs:
+        repository.add(log.name, log.content)
+        lines.update((log.name, number) for number in range(1, len(log.events) + 1))
+    return lines
+
+
+def rows(lake: Path) -> Counter[tuple[str, int]]:
+    """Read with DuckDB which lines the lake has, as often as it has them."""
+    events = f"read_parquet('{lake}/events/**/*.parquet', hive_partitioning = true)"
+    return Counter(duckdb.sql(f"SELECT src_file, src_line FROM {events}").fetchall())
+
+
+def fetched(repository: FakeRepository) -> list[str]:
+    return [request.path.rpartition("/")[2] for request in repository.requests if request.path.endswith(".log")]
+
+
+def test_runs_in_a_row_load_every_line_once(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:
+    """Gaps and a late number: no row twice, none missing, XCom equal to the ledger, no work is no failure."""
+    logs = {log.name: log for log in forge(key, [1, 2, 3, 5, 6, 9, 10, 11, 12])}
+    first = [logs[f"8416_{number}.log"] for number in (1, 2, 3, 6, 9)]
+    second = [logs[f"8416_{number}.log"] for number in (5, 10, 11, 12)]
+
+    expected = add(repository, first)
+    home.run_dag(repository)
+    assert home.last_run()[0] == "success"
+    assert rows(home.lake) == expected
+    assert home.last_commit_xcom()["watermark"] == home.last_commit()["prefixes"]
+    open_ranges = home.last_commit()["prefixes"]["8416"]["open"]
+    assert [(gap["from"], gap["to"], gap["state"]) for gap in open_ranges] == [(4, 5, "gap"), (7, 8, "gap")]
+
+    expected += add(repository, second)
+    before = len(fetched(repository))
+    output = home.run_dag(repository)
+    assert home.last_run()[0] == "success", output
+    assert rows(home.lake) == expected
+    assert sorted(fetched(repository)[before:]) == sorted(log.name for log in second)
+    assert home.last_commit_xcom()["watermark"] == home.last_commit()["prefixes"]
+    assert home.last_commit()["commit"] == 2
+
+    before = len(fetched(repository))
+    home.run_dag(repository)
+    state, tasks = home.last_run()
+    assert state == "success"
+    assert set(tasks.values()) == {"skipped"}
+    assert fetched(repository)[before:] == []
+    assert rows(home.lake) == expected
+
+
+def test_losing_airflows_database_changes_nothing(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:
+    logs = forge(key, [1, 2, 4, 5, 7])
+    expected = add(repository, logs[:3])
+    home.run_dag(repository)
+    home.reset_database()
+    expected += add(repository, logs[3:])
+    before = len(fetched(repository))
+    output = home.run_dag(repository)
+    assert home.last_run()[0] == "success", output
+    assert "Going by the ledger (commit 1); there is no XCom" in output
+    assert sorted(fetched(repository)[before:]) == ["8416_5.log", "8416_7.log"]
+    assert rows(home.lake) == expected
+
+
+def assert_tells_nothing(home: AirflowHome, repository: FakeRepository, key: KeyPair, output: str) -> None:
+    """Neither task logs nor XComs nor the ledger hold a secret, a key or a line of a log."""
+    told = [output.encode(), (home.folder / "airflow.db").read_bytes()]
+    told += [path.read_bytes() for path in (home.lake / "ledger").rglob("*.json")]
+    told += [path.read_bytes() for path in (home.folder / "logs").rglob("*.log")]
+    pem_line = key.private_pem().splitlines()[3].encode()
+    for secret in (repository.password.encode(), pem_line, b"no record at all", b"sourceServiceName", b"CEF:0|"):
+        assert not any(secret in text for text in told), secret
+
+
+def normalizing(output: str, lake: Path) -> bool:
+    return "starting task_id=load.normalize" in output
+
+
+def writing_parts(output: str, lake: Path) -> bool:
+    return any((lake / "events").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("moment", [normalizing, writing_parts])
+def test_killed_while_normalizing_loads_every_line_once(
+    home: AirflowHome, repository: FakeRepository, key: KeyPair, moment: Callable[[str, Path], bool], tmp_path: Path
+) -> None:
+    expected = add(repository, forge(key, range(1, 11), events=400))
+    captured = tmp_path / "output"
+    with captured.open("w") as file:
+        process = home.start(repository, "dags", "test", "imperva_test", stdout=file)
+        while not moment(captured.read_text(), home.lake):
+            assert process.poll() is None, captured.read_text()
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not any(home.lake.rglob("*.commit.json"))
+
+    output = home.run_dag(repository)
+    assert home.last_run()[0] == "success", output
+    assert "has no commit: committing what its finished batches did" in output
+    assert rows(home.lake) == expected
+    assert Counter(fetched(repository)) == Counter({name: 1 for name, _ in expected})
+
+
+def test_bad_logs_do_not_hold_up_the_others(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:
+    """Truncated and flipped bytes, an unknown key and an undecodable line: each told apart, all others loaded."""
+    logs = {log.name: log for log in forge(key, range(1, 7))}
+    expected = add(repository, [logs["8416_1.log"], logs["8416_6.log"]])
+    repository.add("8416_2.log", logs["8416_2.log"].content[:-32])
+    flipped = bytearray(logs["8416_3.log"].content)
+    flipped[-40] ^= 1
+    repository.add("8416_3.log", bytes(flipped))
+    other = KeyPair.generate("9")
+    repository.add("8416_4.log", forge_log("\n".join(logs["8416_4.log"].events), key=other))
+    repository.add(
+        "8416_5.log", forge_log(b"\n".join([b"no record at all", *map(str.encode, logs["8416_5.log"].events)]))
+    )
+    expected.update(("8416_5.log", number) for number in range(2, 52))
+
+    output = home.run_dag(repository)
+    assert home.last_run()[0] == "success", output
+    assert rows(home.lake) == expected
+    ledger = duckdb.sql(f"SELECT name, state FROM '{home.lake}/ledger/**/*.logs.parquet'").fetchall()
+    assert dict(ledger) == {
+        "8416_1.log": "committed",
+        "8416_2.log": "quarantined",
+        "8416_3.log": "quarantined",
+        "8416_4.log": "awaiting_key",
+        "8416_5.log": "committed",
+        "8416_6.log": "committed",
+    }
+    quarantine = f"SELECT src_file, src_line, raw FROM '{home.lake}/quarantine/**/*.parquet' ORDER BY ALL"
+    assert duckdb.sql(quarantine).fetchall() == [
+        ("8416_2.log", None, None),
+        ("8416_3.log", None, None),
+        ("8416_5.log", 1, b"no record at all"),
+    ]
+    assert {path.name for path in (home.lake / "raw").rglob("*.log")} == set(logs)
+    assert_tells_nothing(home, repository, key, output)
+
+    other.write(home.folder / "keys")
+    home.run_dag(repository)
+    assert home.last_run()[0] == "success"
+    expected.update(("8416_4.log", number) for number in range(1, 51))
+    assert rows(home.lake) == expected
+
+
+def test_a_lost_log_makes_the_run_red_after_its_commit(
+    home: AirflowHome, repository: FakeRepository, key: KeyPair
+) -> None:
+    logs = forge(key, [1, 2, 3])
+    expected = add(repository, [logs[0], logs[2]])
+    repository.index = b"8416_1.log\n8416_2.log\n8416_3.log\n"
+    # Slow enough that the log leaves the index before the index is looked at again.
+    repository.latency = 0.3
+
+    def forget() -> None:
+        while "8416_2.log" not in fetched(repository):
+            time.sleep(0.01)
+        repository.index = None
+
+    threading.Thread(target=forget, daemon=True).start()
+    output = home.run_dag(repository)
+    state, tasks = home.last_run()
+    assert (state, tasks["commit"]) == ("failed", "failed")
+    assert "Commit 1 is made, but 1 logs are lost" in output
+    assert "8416_2.log has expired" in output
+    assert rows(home.lake) == expected
+    assert home.last_commit_xcom()["watermark"] == home.last_commit()["prefixes"]
+    assert home.last_commit()["prefixes"]["8416"]["contiguous"] == 3
+
+    home.run_dag(repository)
+    assert home.last_run()[0] == "success", "a loss is told once"
+
+
+def test_a_lake_that_is_not_the_one_before_stops_the_plan(
+    home: AirflowHome, repository: FakeRepository, key: KeyPair, tmp_path: Path
+) -> None:
+    """No ledger where the last run's XCom says there was one: nothing is fetched, unless told to start anew."""
+    add(repository, forge(key, [1, 2]))
+    home.run_dag(repository)
+    (home.lake).rename(tmp_path / "elsewhere")
+    before = len(fetched(repository))
+    output = home.run_dag(repository)
+    state, tasks = home.last_run()
+    assert state == "failed"
+    assert (tasks["plan"], tasks["commit"]) == ("failed", "failed")
+    assert "the last run left commit 1, but this lake has no ledger" in output
+    assert fetched(repository)[before:] == []
+
+
+def test_wrong_credentials_fail_the_run_and_say_what_to_do(home: AirflowHome, repository: FakeRepository) -> None:
+    environment = home.environment(repository)
+    repository.password = "another"
+    process = home.start(repository, "dags", "test", "imperva_test", environment=environment)
+    output, _ = process.communicate(timeout=240)
+    assert home.last_run()[0] == "failed"
+    assert "refused the API ID and key (HTTP 401)" in output

@@ -1,0 +1,139 @@
+"""The sensor and its trigger: what counts as work, told alike whether it waits here or in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_imperva.errors import AuthenticationError
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import Run
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.load.plan import PlanOptions, make_plan
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
+from airflow_provider_imperva.testing import FakeRepository, forge_repository
+from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return tmp_path / "lake"
+
+
+@pytest.fixture(autouse=True)
+def connection(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {
+        "conn_type": "imperva",
+        "host": repository.url,
+        "login": repository.login,
+        "password": repository.password,
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(fields))
+
+
+def sensor(lake: Path, *, deferrable: bool, timeout: float = 1) -> ImpervaLogSensor:
+    return ImpervaLogSensor(
+        task_id="wait", lake_uri=lake.as_uri(), deferrable=deferrable, timeout=timeout, poke_interval=0.2
+    )
+
+
+def trigger(lake: Path, *, deadline: float) -> ImpervaLogTrigger:
+    return ImpervaLogTrigger(
+        imperva_conn_id="imperva_default",
+        lake_uri=lake.as_uri(),
+        lake_conn_id=None,
+        poke_interval=0.1,
+        deadline=time.time() + deadline,
+        plan_options={},
+    )
+
+
+def fire(given: ImpervaLogTrigger) -> dict[str, Any]:
+    async def first() -> TriggerEvent:
+        return await anext(given.run())
+
+    payload = asyncio.run(first()).payload
+    assert isinstance(payload, dict)
+    return payload
+
+
+def add_logs(repository: FakeRepository, count: int = 2) -> None:
+    for log in forge_repository(count, events_per_log=1):
+        repository.add(log.name, log.content)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_new_logs_are_work_at_once(repository: FakeRepository, lake: Path, deferrable: bool) -> None:
+    add_logs(repository)
+    assert sensor(lake, deferrable=deferrable).execute({}) == {"logs": 2, "closed_gaps": 0, "recover": None}
+
+
+def test_deferred_and_not_give_the_same(repository: FakeRepository, lake: Path) -> None:
+    """Logs that come while it waits."""
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(lake, deferrable=True).execute({})
+    add_logs(repository)
+    event = fire(deferred.value.trigger)
+    resumed = getattr(sensor(lake, deferrable=True), deferred.value.method_name)({}, event)
+    assert resumed == sensor(lake, deferrable=False).execute({})
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_time_up_with_nothing_to_do_is_a_skip(lake: Path, deferrable: bool) -> None:
+    if not deferrable:
+        with pytest.raises(AirflowSkipException, match="Nothing new"):
+            sensor(lake, deferrable=False).execute({})
+        return
+    event = fire(trigger(lake, deadline=0.3))
+    with pytest.raises(AirflowSkipException, match="Nothing new"):
+        sensor(lake, deferrable=True).resume({}, event)
+
+
+def test_a_plan_that_a_dead_run_left_is_work(repository: FakeRepository, lake: Path) -> None:
+    """Even when the repository is down: what is in raw/ already can be committed."""
+    add_logs(repository)
+    with RepositoryClient(url=repository.url, login=repository.login, password=repository.password) as client:
+        ledger = Ledger(open_store(str(lake)), client.repository)
+        make_plan(ledger, client, run=Run("dag", "dead"), key_ids=frozenset(), options=PlanOptions())
+    repository.stop()
+    assert sensor(lake, deferrable=True).execute({}) == {"logs": 0, "closed_gaps": 0, "recover": 1}
+
+
+def test_a_repository_that_refuses_fails_in_words(repository: FakeRepository, lake: Path) -> None:
+    """At the first look with our own error; from the triggerer with the same words."""
+    given = trigger(lake, deadline=5)
+    repository.password = "another"
+    with pytest.raises(AuthenticationError, match="refused the API ID and key"):
+        sensor(lake, deferrable=True).execute({})
+    event = fire(given)
+    with pytest.raises(Exception, match=r"refused the API ID and key \(HTTP 401\)"):
+        sensor(lake, deferrable=True).resume({}, event)
+
+
+def test_a_trigger_survives_its_serialization(lake: Path) -> None:
+    """What the triggerer's database holds makes the same trigger again, and holds no secret."""
+    given = trigger(lake, deadline=60)
+    path, arguments = given.serialize()
+    assert path == "airflow_provider_imperva.triggers.imperva.ImpervaLogTrigger"
+    assert ImpervaLogTrigger(**json.loads(json.dumps(arguments))).serialize() == (path, arguments)
+    assert "fake-api-key" not in json.dumps(arguments)
+
+
+def test_looking_twice_changes_nothing(repository: FakeRepository, lake: Path) -> None:
+    """A trigger may run twice: it writes neither to the lake nor to the ledger."""
+    add_logs(repository)
+    assert fire(trigger(lake, deadline=5)) == fire(trigger(lake, deadline=5))
+    assert not lake.exists()
+
+
+def test_looking_costs_one_request(repository: FakeRepository, lake: Path) -> None:
+    sensor(lake, deferrable=False).poke({})
+    assert [request.path for request in repository.requests] == [f"/{repository.name}/logs.index"]
