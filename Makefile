@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint format build pins clean
+.PHONY: help demo test lint format bench build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ format: $(STAMP) ## Format the code and put right what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: $(STAMP) ## Measure speed and memory, and write them to docs/benchmarks.md (a quarter of an hour)
+	$(BIN)/python -m benchmarks.run
+
 build: $(STAMP) ## Build wheel and sdist into dist/, and check what is in them
 	@rm -rf dist
 	$(BIN)/python -m build --no-isolation
@@ -46,7 +49,7 @@ pins: ## Renew requirements.txt (needs Python 3.11, 3.12 and 3.13)
 
 clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
 	rm -rf .venv dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find airflow_provider_imperva dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find airflow_provider_imperva benchmarks dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do.
 $(STAMP): pyproject.toml requirements.txt

@@ -9,22 +9,19 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
+from airflow_provider_imperva.container.body import PIECE, Body
 from airflow_provider_imperva.container.header import LogHeader
-from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.container.keys import KeyRing, canonical_id
 from airflow_provider_imperva.errors import HeaderError, MissingKeyError, WrongKeyError
 
 BLOCK = 16
 """Bytes of an AES block."""
-
-PIECE = 1 << 20
-"""Bytes that stream through at a time; a multiple of the block."""
 
 _AES_KEY_SIZES = {16, 24, 32}
 
@@ -49,7 +46,7 @@ def unwrap_key(header: LogHeader, *, log: str, keys: KeyRing) -> bytes:
             f"encrypted for publicKeyId {public_key_id!r}, the key ring has {', '.join(sorted(keys.ids)) or 'no key'}",
             do=f"Add the private key as {public_key_id}/Private.key, old ones too as long as logs need them",
             about=log,
-            public_key_id=public_key_id,
+            public_key_id=canonical_id(public_key_id),
         )
     try:
         ciphertext = base64.b64decode(wrapped, validate=True)
@@ -71,32 +68,26 @@ def unwrap_key(header: LogHeader, *, log: str, keys: KeyRing) -> bytes:
     return key
 
 
-@dataclass(frozen=True, slots=True)
-class Ciphertext:
-    """An encrypted body, decrypted piece by piece as often as it is asked for.
+def padding_of(body: Body, key: bytes) -> int:
+    """Count the padding bytes at the end of an encrypted body: 1 to 16, or 0 if it is not padded by PKCS#7.
 
     :param body: whole blocks.
     :param key: the AES key.
     """
+    # CBC decrypts any block alone, given the one before it.
+    tail = body.read(max(0, body.size - 2 * BLOCK), 2 * BLOCK)
+    last = _decryptor(key, tail[:-BLOCK] or bytes(BLOCK)).update(tail[-BLOCK:])
+    count = last[-1] if last else 0
+    return count if 1 <= count <= BLOCK and last.endswith(bytes([count]) * count) else 0
 
-    body: memoryview = field(repr=False)
-    key: bytes = field(repr=False)
 
-    @property
-    def padding(self) -> int:
-        """Number of padding bytes at the end, 1 to 16; 0 if the last block is not padded by PKCS#7."""
-        # CBC decrypts any block alone, given the one before it.
-        previous = bytes(self.body[-2 * BLOCK : -BLOCK]) or bytes(BLOCK)
-        last = self._decryptor(previous).update(self.body[-BLOCK:])
-        count = last[-1] if last else 0
-        return count if 1 <= count <= BLOCK and last.endswith(bytes([count]) * count) else 0
+def decrypt(body: Body, key: bytes, *, padding: int) -> Iterator[bytes]:
+    """Decrypt a body piece by piece, without its padding."""
+    decryptor = _decryptor(key, bytes(BLOCK))
+    end = body.size - padding
+    for offset in range(0, end, PIECE):
+        yield decryptor.update(body.read(offset, PIECE))[: end - offset]
 
-    def pieces(self) -> Iterator[bytes]:
-        """Decrypt, without the padding."""
-        end = len(self.body) - self.padding
-        decryptor = self._decryptor(bytes(BLOCK))
-        for start in range(0, end, PIECE):
-            yield decryptor.update(self.body[start : start + PIECE])[: end - start]
 
-    def _decryptor(self, vector: bytes) -> CipherContext:
-        return Cipher(AES(self.key), CBC(vector)).decryptor()
+def _decryptor(key: bytes, vector: bytes) -> CipherContext:
+    return Cipher(AES(key), CBC(vector)).decryptor()

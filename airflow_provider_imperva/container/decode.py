@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import io
 import logging
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 
-from airflow_provider_imperva.container.crypto import BLOCK, PIECE, Ciphertext, unwrap_key
+from airflow_provider_imperva.container.body import PIECE, Body
+from airflow_provider_imperva.container.crypto import BLOCK, decrypt, padding_of, unwrap_key
 from airflow_provider_imperva.container.header import LogHeader, begins_like_events, split_container
 from airflow_provider_imperva.container.inflate import compression, inflate
 from airflow_provider_imperva.container.keys import KeyRing
@@ -49,6 +51,8 @@ class DecodePolicy:
 class PlainLog:
     """A log whose container is verified.
 
+    If it was decoded from a file, that file has to stay open as long as the body is read.
+
     :param header: None if the log has none.
     :param encrypted: it was; ``compressed`` likewise.
     :param checksum_ok: whether the body has the MD5 that the header names, None if it names none.
@@ -77,18 +81,18 @@ class PlainLog:
 _DEFAULT_POLICY = DecodePolicy()
 
 
-def decode(content: bytes, *, log: str, keys: KeyRing, policy: DecodePolicy = _DEFAULT_POLICY) -> PlainLog:
+def decode(content: bytes | BinaryIO, *, log: str, keys: KeyRing, policy: DecodePolicy = _DEFAULT_POLICY) -> PlainLog:
     """Decode a log; what is returned has been read to its end and found whole.
 
     Memory stays bounded whatever the body inflates to. A body whose first two bytes are those of a zlib stream is
     one, unless it does not inflate, reads as text, and no checksum speaks against its being text.
 
-    :param content: the log as received.
+    :param content: the log as received, or a seekable file of it, which is never held whole.
     :param log: its name, for messages.
     :param keys: the private keys.
     :raises ContainerError: the log does not decode; the subclasses say why.
     """
-    header, body = split_container(content, log=log)
+    header, body = split_container(io.BytesIO(content) if isinstance(content, bytes) else content, log=log)
     stored, padded = _stored(header, body, log=log, keys=keys)
     head = next(iter(stored()), b"")[:_HEAD]
     # Uncompressed text that was encrypted ends in padding; without it, it is cut or damaged.
@@ -109,27 +113,22 @@ def decode(content: bytes, *, log: str, keys: KeyRing, policy: DecodePolicy = _D
             policy = strict
     if not text:
         raise CorruptError(
-            f"a body of {len(body)} bytes that is neither compressed nor text" + ("" if padded else ", wrongly padded"),
+            f"a body of {body.size} bytes that is neither compressed nor text" + ("" if padded else ", wrongly padded"),
             do=_DO,
             about=log,
         )
     return _verify(stored, header=header, compressed=False, log=log, policy=policy)
 
 
-def _stored(header: LogHeader | None, body: memoryview, *, log: str, keys: KeyRing) -> tuple[_Source, bool]:
+def _stored(header: LogHeader | None, body: Body, *, log: str, keys: KeyRing) -> tuple[_Source, bool]:
     """Undo the encryption, if there is one; say also whether the body ends as it has to, in padding or clear."""
     if header is None or not header.encrypted:
-        return partial(_cut, body), True
+        return body.pieces, True
     key = unwrap_key(header, log=log, keys=keys)
-    if len(body) % BLOCK:
-        raise TruncatedError(f"an encrypted body of {len(body)} bytes, not a multiple of {BLOCK}", do=_DO, about=log)
-    ciphertext = Ciphertext(body, key)
-    return ciphertext.pieces, not body or ciphertext.padding > 0
-
-
-def _cut(body: memoryview) -> Iterator[bytes]:
-    for start in range(0, len(body), PIECE):
-        yield bytes(body[start : start + PIECE])
+    if body.size % BLOCK:
+        raise TruncatedError(f"an encrypted body of {body.size} bytes, not a multiple of {BLOCK}", do=_DO, about=log)
+    padding = padding_of(body, key)
+    return partial(decrypt, body, key, padding=padding), not body.size or padding > 0
 
 
 def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log: str, policy: DecodePolicy) -> PlainLog:
@@ -148,6 +147,8 @@ def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log:
         digest.update(piece)
         if size <= _KEPT_BYTES:
             kept.append(piece)
+        else:
+            kept.clear()
     encrypted = header is not None and header.encrypted
     expected = header.checksum if header else None
     checksum_ok = None if expected is None else digest.hexdigest() == expected

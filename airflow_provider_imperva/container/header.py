@@ -6,11 +6,14 @@ come without all that: the body alone.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import BinaryIO
 
+from airflow_provider_imperva.container.body import Body
 from airflow_provider_imperva.errors import TruncatedError
 
 HEADER_LIMIT = 64 * 1024
@@ -20,6 +23,7 @@ _EVENT_STARTS = (b"CEF:", b"LEEF:", b"0|Incapsula|", b"#", b"{", b"[", b'"')
 _BOM = "\ufeff"
 _SEPARATOR = re.compile(rb"^\|==\|", re.MULTILINE)
 _LINE_END = re.compile(rb"\r?\n")
+_LINE_END_BYTES = 2
 
 _NUMBERS = {
     "accountid": "account_id",
@@ -67,36 +71,40 @@ class LogHeader:
         return self.public_key_id is not None or self.wrapped_key is not None
 
 
-def split_container(content: bytes, *, log: str) -> tuple[LogHeader | None, memoryview]:
+def split_container(file: BinaryIO, *, log: str) -> tuple[LogHeader | None, Body]:
     """Cut a log in two at its first separator.
 
     Only the first one counts, and only before any event: an attacker can put ``|==|`` into a URL, but not before the
     header.
 
-    :param content: the log as received.
+    :param file: the log as received, seekable.
     :param log: its name, for messages.
-    :returns: the header, None for a log without one; and the body, which shares the memory of ``content``.
+    :returns: the header, None for a log without one; and the body, which is read from ``file``.
     :raises TruncatedError: the log ends within its header.
     """
-    view = memoryview(content)
-    if begins_like_events(content):
-        return None, view
-    separator = _SEPARATOR.search(content, 0, HEADER_LIMIT)
-    head = content[: separator.start() if separator else HEADER_LIMIT].decode("utf-8", "replace")
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    top = file.read(HEADER_LIMIT + _LINE_END_BYTES)
+    whole = Body(file, 0, size)
+    if begins_like_events(top):
+        return None, whole
+    separator = _SEPARATOR.search(top, 0, HEADER_LIMIT)
+    head = top[: separator.start() if separator else HEADER_LIMIT].decode("utf-8", "replace")
     lines = [line.strip() for line in head.removeprefix(_BOM).split("\n") if line.strip()]
     if separator is None:
         if lines and _is_known(lines[0]):
             raise TruncatedError(
-                f"{len(content)} bytes that begin like a header, but no line |==| ends it",
+                f"{size} bytes that begin like a header, but no line |==| ends it",
                 do="Fetch the log again while the repository has it",
                 about=log,
             )
-        return None, view
+        return None, whole
     if lines and not any(map(_is_known, lines)):
         # Text of some other kind that happens to hold such a line; nothing of it may get lost.
-        return None, view
-    line_end = _LINE_END.match(content, separator.end())
-    return _parse(lines), view[line_end.end() if line_end else separator.end() :]
+        return None, whole
+    line_end = _LINE_END.match(top, separator.end())
+    start = line_end.end() if line_end else separator.end()
+    return _parse(lines), Body(file, start, size - start)
 
 
 def begins_like_events(content: bytes) -> bool:

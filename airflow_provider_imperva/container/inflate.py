@@ -10,10 +10,8 @@ from collections.abc import Generator, Iterable, Iterator
 
 from isal import igzip_lib
 
+from airflow_provider_imperva.container.body import PIECE
 from airflow_provider_imperva.errors import CorruptError, TruncatedError
-
-PIECE = 1 << 20
-"""Bytes that come out at a time, at most."""
 
 # Millions of empty streams in a row would take hours; nobody has seen as many as two.
 _MAX_STREAMS = 1000

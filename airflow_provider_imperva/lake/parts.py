@@ -72,25 +72,33 @@ class BatchParts:
     @property
     def paths(self) -> list[str]:
         """The objects that :meth:`write` will write."""
-        events = [self._event_path(*partition) for partition in self._partitions]
-        return [*events, self._quarantine_path] if _QUARANTINE in self._rows.keys else events
+        return list(self._keys)
+
+    @property
+    def _keys(self) -> dict[str, _Partition | None]:
+        keys: dict[str, _Partition | None] = {self._event_path(*partition): partition for partition in self._partitions}
+        return keys | {self._quarantine_path: _QUARANTINE} if _QUARANTINE in self._rows.keys else keys
+
+    def rows(self, path: str) -> list[pa.Table]:
+        """Return the rows that a part will have, as they came."""
+        return self._rows.tables(self._keys[path])
 
     def write(self) -> tuple[Part, ...]:
         """Write every part, each sorted by event time.
 
         Rows of the same time keep the order of the logs and lines they came from.
         """
-        parts = []
-        for partition in self._partitions:
-            event_class, event_date = partition
-            tables = self._rows.pop(partition)
-            groups = row_groups(tables, by_time(tables))
-            path = self._event_path(event_class, event_date)
-            parts.append(self._write(path, groups, event_class=event_class, event_date=event_date.isoformat()))
-        if _QUARANTINE in self._rows.keys:
-            tables = self._rows.pop(_QUARANTINE)
-            parts.append(self._write(self._quarantine_path, row_groups(tables, as_they_came(tables))))
-        return tuple(parts)
+        return tuple(self.write_part(path) for path in self.paths)
+
+    def write_part(self, path: str) -> Part:
+        """Write one of the parts, and let go of its rows."""
+        partition = self._keys[path]
+        tables = self._rows.pop(partition)
+        if partition is _QUARANTINE:
+            return self._write(path, row_groups(tables, as_they_came(tables), forget=self._rows.forget))
+        event_class, event_date = partition
+        groups = row_groups(tables, by_time(tables), forget=self._rows.forget)
+        return self._write(path, groups, event_class=event_class, event_date=event_date.isoformat())
 
     def _write(
         self, path: str, groups: Iterable[pa.Table], *, event_class: str | None = None, event_date: str | None = None
@@ -103,6 +111,8 @@ class BatchParts:
                 for group in groups:
                     rows += group.num_rows
                     writer.write_table(group, row_group_size=group.num_rows)
+                    # Before the next one is gathered, not after.
+                    del group
                     self._rows.forget()
         return Part(
             path=path,

@@ -48,12 +48,18 @@ class Rows(Generic[_Key]):
             # One table in one piece is found faster again than many small ones, and takes less to keep track of.
             whole = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
             self._on_disk[key].append(self._file.append(whole))
+            del tables, whole
+        pa.default_memory_pool().release_unused()
         self._size = 0
 
     @property
     def keys(self) -> set[_Key]:
         """The parts that have rows."""
         return {*self._on_disk, *self._in_memory}
+
+    def tables(self, key: _Key) -> list[pa.Table]:
+        """Return a part's tables."""
+        return self._on_disk.get(key, []) + self._in_memory.get(key, [])
 
     def pop(self, key: _Key) -> list[pa.Table]:
         """Hand over a part's tables."""
@@ -63,6 +69,7 @@ class Rows(Generic[_Key]):
         """Give back the memory of what was looked at in tables on the disk; to look again is to read again."""
         if self._file:
             self._file.forget()
+            pa.default_memory_pool().release_unused()
 
     def close(self) -> None:
         """Give up the temporary file."""

@@ -8,6 +8,8 @@ import logging
 import os
 import tracemalloc
 import zlib
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -140,6 +142,31 @@ class TestWhole:
             assert decode(content, log=LOG, keys=ring).body == BODY[:length]
 
 
+class TestFromFile:
+    @pytest.mark.parametrize("compress", [True, False])
+    @pytest.mark.parametrize("encrypt", [True, False])
+    def test_a_file_decodes_as_its_bytes_do_wherever_it_stands(
+        self, ring, key_pair, tmp_path: Path, compress: bool, encrypt: bool
+    ):
+        path = tmp_path / LOG
+        path.write_bytes(forge_log(BODY, compress=compress, key=key_pair if encrypt else None))
+        with path.open("rb") as file:
+            file.seek(7)
+            plain = decode(file, log=LOG, keys=ring)
+            assert (plain.size, plain.body) == (len(BODY), BODY)
+
+    def test_two_who_read_in_turns_do_not_disturb_each_other(self, ring, key_pair, tmp_path: Path, monkeypatch):
+        monkeypatch.setattr(import_module(decode.__module__), "_KEPT_BYTES", 0)
+        body = BODY * (3_500_000 // len(BODY))
+        path = tmp_path / LOG
+        path.write_bytes(forge_log(body, compress=False, key=key_pair))
+        with path.open("rb") as file:
+            plain = decode(file, log=LOG, keys=ring)
+            pairs = list(zip(plain.chunks(), plain.chunks(), strict=True))
+        assert len(pairs) > 3
+        assert all(b"".join(half) == body for half in zip(*pairs, strict=True))
+
+
 class TestDamaged:
     @pytest.mark.parametrize("compress", [True, False])
     def test_a_cut_or_flipped_encrypted_log_never_decodes_to_another_body(self, ring, key_pair, compress: bool):
@@ -234,6 +261,10 @@ class TestKeys:
         with pytest.raises(MissingKeyError, match=r"publicKeyId '17', the key ring has 1, 2") as caught:
             decode(forge_log(BODY, key=stranger), log=LOG, keys=ring)
         assert caught.value.public_key_id == "17"
+        # The ledger waits for the id as the key ring will name it.
+        with pytest.raises(MissingKeyError) as caught:
+            decode(forge_log(BODY, key=KeyPair("017", key_pair.private_key)), log=LOG, keys=ring)
+        assert caught.value.public_key_id == "17"
         with pytest.raises(MissingKeyError, match="the key ring has no key"):
             decode(forge_log(BODY, key=stranger), log=LOG, keys=EMPTY)
 
@@ -323,6 +354,27 @@ class TestMemory:
             _, reading = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
+        assert plain.size == read == size
+        assert verifying < 80 << 20
+        assert reading < 16 << 20
+
+    @pytest.mark.parametrize("compress", [True, False])
+    def test_memory_stays_flat_for_a_large_file(self, tmp_path: Path, compress: bool):
+        body = b"CEF:0|" + base64.b64encode(os.urandom(75 << 20))
+        path = tmp_path / LOG
+        path.write_bytes(container(zlib.compress(body, 0) if compress else body, body))
+        size = len(body)
+        del body
+        with path.open("rb") as file:
+            tracemalloc.start()
+            try:
+                plain = decode(file, log=LOG, keys=EMPTY)
+                _, verifying = tracemalloc.get_traced_memory()
+                tracemalloc.reset_peak()
+                read = sum(map(len, plain.chunks()))
+                _, reading = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
         assert plain.size == read == size
         assert verifying < 80 << 20
         assert reading < 16 << 20

@@ -47,6 +47,20 @@ class TestAnyStore:
         assert store.exists("a/b/c.json")
         assert store.read("a/b/c.json") == b"one"
 
+    def test_a_reader_gives_any_stretch_in_any_order(self, store: Store):
+        content = bytes(range(256)) * 1000
+        store.write("raw/log", content)
+        with store.reader("raw/log") as file:
+            assert file.seek(0, os.SEEK_END) == len(content)
+            assert file.read(1) == b""
+            for start, size in ((200_000, 1000), (0, 10), (250_000, 50_000), (5, 300_000)):
+                file.seek(start)
+                assert file.read(size) == content[start : start + size]
+
+    def test_a_reader_of_nothing_says_so(self, store: Store):
+        with pytest.raises(FileNotFoundError), store.reader("raw/log"):
+            pass
+
     def test_writing_again_replaces(self, store: Store):
         store.write("a", b"a long first one")
         store.write("a", b"short")

@@ -1,0 +1,1 @@
+"""How fast logs become Parquet, against what its users have today and against the limit: ``make bench``."""

@@ -1,0 +1,61 @@
+"""A lake with raw logs in it, and the batch that has them normalized, as the operator does it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from airflow_provider_imperva import __version__
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import VERSION, Plan, PlannedLog, Report, Run
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.normalize import normalize
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.repository.names import LogName
+
+_REPOSITORY = "8416_1745073"
+_URL = f"https://logs.example.com/{_REPOSITORY}/"
+
+
+class Batch:
+    """Logs that were fetched into the lake in a folder, and wait to be normalized."""
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._folder = folder
+        self._names = tuple(names)
+        self._ledger = Ledger(open_store(str(folder)), _REPOSITORY)
+
+    def fetch(self, contents: Iterable[bytes]) -> None:
+        """Put the logs into ``raw/``."""
+        for name, content in zip(self._names, contents, strict=True):
+            self._ledger.store.write(self._ledger.layout.raw(LogName.parse(name)), content)
+
+    def normalize(self, keys: KeyRing) -> Report:
+        """Do all that turns the logs into Parquet parts."""
+        now = datetime.now(UTC)
+        plan = Plan(
+            v=VERSION,
+            repository=_REPOSITORY,
+            commit=1,
+            run=Run("benchmark", "benchmark"),
+            provider_version=__version__,
+            created_at=now,
+            observed_at=now,
+            listed=len(self._names),
+            batches=(tuple(PlannedLog(name, now) for name in self._names),),
+            closed=(),
+            prefixes={},
+        )
+        fetched = Fetched(commit=1, batch=0, expired=[], not_yet=[], unavailable=[])
+        # Nobody is asked, since every log decodes.
+        with RepositoryClient(url=_URL, login="id", password="key") as client:  # noqa: S106
+            return normalize(self._ledger, client, keys, plan, fetched)
+
+    def forget(self) -> None:
+        """Remove what normalizing wrote, so that it can be done again."""
+        for folder in ("events", "quarantine", "ledger"):
+            shutil.rmtree(self._folder / folder, ignore_errors=True)

@@ -1,0 +1,157 @@
+"""What was measured, as tables for a terminal and for the documentation."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+WHOLE = "container to Parquet, {}"
+TEXT = "text to Arrow, {}"
+PYCEF = "(a) pycef, pyarrow, zlib: container to Parquet, CEF"
+LIMIT = "(b) the limit: no parsing at all, CEF"
+
+_DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+_BEGIN, _END = "<!-- measured -->\n", "<!-- end of measured -->\n"
+_LIBRARIES = ("pyarrow", "numpy", "isal", "cryptography", "pycef")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one run of something took, in seconds: by the clock, and of work that the core did for it."""
+
+    clock: float
+    core: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How long something took.
+
+    :param megabytes: MB (millions of bytes) of plain text that it went through.
+    :param timings: of each run.
+    """
+
+    name: str
+    megabytes: float
+    timings: Sequence[Timing]
+
+    @property
+    def clock_speed(self) -> float:
+        """MB of plain text per second by the clock, in the median run."""
+        return self.megabytes / median(timing.clock for timing in self.timings)
+
+    @property
+    def speed(self) -> float:
+        """MB of plain text per second of the core's work, in the median run.
+
+        This is what is compared: other programs that want the core too slow down the clock, but not this.
+        """
+        return self.megabytes / median(timing.core for timing in self.timings)
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Memory that normalizing one log took.
+
+    :param megabytes: MB of its plain text.
+    :param above_idle: MB above an idle process with the same imports.
+    """
+
+    megabytes: float
+    above_idle: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that one run of the benchmark found.
+
+    :param corpus: what was read, in words.
+    """
+
+    corpus: str
+    measures: Sequence[Measure]
+    peaks: tuple[Peak, Peak]
+
+    def speed(self, name: str) -> float:
+        """MB per second of the core, of one measure."""
+        return next(measure.speed for measure in self.measures if measure.name == name)
+
+
+def show(result: Result) -> None:
+    """Print everything to the terminal."""
+    console = Console()
+    for title, header, rows in _tables(result):
+        table = Table(*header, title=title, title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    console.print(f"{result.corpus}\n{_machine()}")
+
+
+def document(result: Result) -> None:
+    """Put the tables into the documentation, in place of the last ones."""
+    parts = [f"{result.corpus}\n", f"{_machine()}\n"]
+    for title, header, rows in _tables(result):
+        lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
+        parts += [f"### {title}\n", "".join(f"| {' | '.join(line)} |\n" for line in lines)]
+    before, _, rest = _DOCUMENT.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    _DOCUMENT.write_text(before + _BEGIN + "\n".join(["", *parts, ""]) + _END + after)
+
+
+def _tables(result: Result) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    today, limit = result.speed(PYCEF), result.speed(LIMIT)
+    yield (
+        "Speed on one core",
+        ["", "MB/s by the clock", "MB/s of the core", "times (a)", "of (b)"],
+        [
+            [
+                measure.name,
+                f"{measure.clock_speed:.0f}",
+                f"{measure.speed:.0f}",
+                f"{measure.speed / today:.1f}",
+                f"{measure.speed / limit:.2f}",
+            ]
+            for measure in result.measures
+        ],
+    )
+    yield (
+        "Peak memory of one log",
+        ["MB of plain text", "MB above the idle process"],
+        [[f"{peak.megabytes:.0f}", f"{peak.above_idle:.0f}"] for peak in result.peaks],
+    )
+    yield "Targets", ["target", "measured", ""], [[*row, "met" if met else "missed"] for *row, met in _targets(result)]
+
+
+def _targets(result: Result) -> Iterator[tuple[str, str, bool]]:
+    whole = result.speed(WHOLE.format("CEF"))
+    times, share = whole / result.speed(PYCEF), whole / result.speed(LIMIT)
+    yield "container to Parquet, CEF: 8 times (a)", f"{times:.1f}", times >= 8
+    yield "container to Parquet, CEF: 0.40 of (b)", f"{share:.2f}", share >= 0.40
+    for name in ("LEEF", "W3C"):
+        ratio = result.speed(WHOLE.format(name)) / whole
+        yield f"container to Parquet, {name}: no slower than CEF per MB", f"{ratio:.2f}", ratio >= 1
+    small, large = result.peaks
+    yield "the larger log: under 600 MB above idle", f"{large.above_idle:.0f}", large.above_idle < 600
+    ratio = large.above_idle / small.above_idle
+    yield "the larger log: the memory of the smaller, within a tenth", f"{ratio:.2f}", ratio <= 1.1
+
+
+def _machine() -> str:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    return (
+        f"Pinned to one core of {os.cpu_count()} ({found[1] if found else platform.machine()}), {platform.system()}, "
+        f"Python {platform.python_version()}, {libraries}."
+    )

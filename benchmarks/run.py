@@ -1,0 +1,145 @@
+"""``python -m benchmarks.run``: everything is measured in one run, on one core; the medians are what counts."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from rich.progress import track
+
+from airflow_provider_imperva.container.decode import decode
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.testing.forge import KeyPair
+from benchmarks.batch import Batch
+from benchmarks.corpus import FORMATS, Log, forge_corpus, forge_large_log
+from benchmarks.memory import peak_of
+from benchmarks.report import LIMIT, PYCEF, TEXT, WHOLE, Measure, Peak, Result, Timing, document, show
+from benchmarks.ways import Decode, Limit, Parse, Pycef, Whole, Write
+
+_MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured.
+
+    :param events: of the corpus, over so many ``logs``.
+    :param runs: of each measure.
+    :param peaks: MB of plain text of the two logs whose memory is measured.
+    """
+
+    events: int
+    logs: int
+    runs: int
+    peaks: tuple[int, int]
+
+
+FULL = Size(events=200_000, logs=20, runs=5, peaks=(100, 1000))
+QUICK = Size(events=2_000, logs=2, runs=1, peaks=(2, 4))
+
+
+def main() -> None:
+    """Measure, and show; a full run goes into the documentation too."""
+    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run over very little text; nothing is kept")
+    size = QUICK if parser.parse_args().quick else FULL
+    _stay_on_one_core()
+    with tempfile.TemporaryDirectory() as folder:
+        result = _measure(size, Path(folder))
+    show(result)
+    if size is FULL:
+        document(result)
+
+
+def _stay_on_one_core() -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+
+
+def _measure(size: Size, folder: Path) -> Result:
+    key = KeyPair.generate()
+    print(f"Forging {size.events} events in {len(FORMATS)} formats", flush=True)
+    corpus = forge_corpus(key, events=size.events, logs=size.logs)
+    ways = _ways(corpus, KeyRing({key.public_key_id: key.private_key}), folder)
+    timings = _time(ways, runs=size.runs)
+    plain = ", ".join(f"{_megabytes(logs):.0f} MB as {name}" for name, logs in corpus.items())
+    return Result(
+        corpus=(
+            f"{size.events:,} events in {size.logs} logs, compressed and encrypted: {plain}. "
+            f"Medians of {size.runs}; (a) reads the first log only."
+        ),
+        measures=[Measure(name, _megabytes(logs), timings[name]) for name, (_, logs) in ways.items()],
+        peaks=_peaks(size, key, folder),
+    )
+
+
+_Ways = Mapping[str, tuple[Callable[[], None], Sequence[Log]]]
+
+
+def _ways(corpus: Mapping[str, Sequence[Log]], keys: KeyRing, folder: Path) -> _Ways:
+    """Return by name what is timed, and the logs it goes through."""
+    parses = {name: _parse(name, logs, keys) for name, logs in corpus.items()}
+    cef = corpus["CEF"]
+    write = Write(folder / "write", list(parses["CEF"].parsed()))
+    return {
+        "container decode (AES, inflate, MD5), CEF": (Decode(cef, keys), cef),
+        **{TEXT.format(name): (parses[name], logs) for name, logs in corpus.items()},
+        "Arrow to Parquet, CEF": (write, cef),
+        **{WHOLE.format(name): (_whole(folder / name, logs, keys), logs) for name, logs in corpus.items()},
+        # All of it would take too long, and goes no faster.
+        PYCEF: (Pycef(cef[:1], keys, folder / "pycef.parquet"), cef[:1]),
+        LIMIT: (Limit(cef, keys, write.finished(), folder / "limit"), cef),
+    }
+
+
+def _parse(name: str, logs: Sequence[Log], keys: KeyRing) -> Parse:
+    return Parse(logs, [decode(log.content, log=log.name, keys=keys).body for log in logs], name)
+
+
+def _whole(lake: Path, logs: Sequence[Log], keys: KeyRing) -> Whole:
+    batch = Batch(lake, [log.name for log in logs])
+    batch.fetch(log.content for log in logs)
+    return Whole(batch, keys, sum(log.events for log in logs))
+
+
+def _time(ways: _Ways, *, runs: int) -> dict[str, list[Timing]]:
+    """Time every way, by turns, so that a slow minute of the machine hits all of them."""
+    timings: dict[str, list[Timing]] = {name: [] for name in ways}
+    for run in range(runs):
+        for name, (way, _) in track(ways.items(), f"Run {run + 1} of {runs}"):
+            gc.collect()
+            clock, core = time.perf_counter(), time.process_time()
+            way()
+            timings[name].append(Timing(clock=time.perf_counter() - clock, core=time.process_time() - core))
+    return timings
+
+
+def _megabytes(logs: Sequence[Log]) -> float:
+    return sum(log.plain_bytes for log in logs) / _MB
+
+
+def _peaks(size: Size, key: KeyPair, folder: Path) -> tuple[Peak, Peak]:
+    key.write(folder / "keys")
+    idle = peak_of()
+    small, large = (_peak(megabytes, key, folder, idle=idle) for megabytes in size.peaks)
+    return small, large
+
+
+def _peak(megabytes: int, key: KeyPair, folder: Path, *, idle: int) -> Peak:
+    print(f"Normalizing one log of {megabytes} MB in a process of its own", flush=True)
+    log = forge_large_log(key, megabytes=megabytes)
+    lake = folder / f"large-{megabytes}"
+    Batch(lake, [log.name]).fetch([log.content])
+    return Peak(log.plain_bytes / _MB, (peak_of(lake, folder / "keys", log.name) - idle) / _MB)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What is timed: the steps of our way, all of it at once, and the two ways it is held against."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pycef
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.padding import PKCS7
+from isal import isal_zlib
+
+from airflow_provider_imperva.container.crypto import unwrap_key
+from airflow_provider_imperva.container.decode import decode
+from airflow_provider_imperva.container.header import split_container
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.events.parse import Parsed, parse
+from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.parts import BatchParts
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.repository.names import LogName
+from benchmarks.batch import Batch
+from benchmarks.corpus import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Decode:
+    """Container to text: AES, inflate, MD5."""
+
+    logs: Sequence[Log]
+    keys: KeyRing
+
+    def __call__(self) -> None:
+        """Decode every log, and read it."""
+        for log in self.logs:
+            for _ in decode(log.content, log=log.name, keys=self.keys).chunks():
+                pass
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """Text to Arrow."""
+
+    logs: Sequence[Log]
+    bodies: Sequence[bytes]
+    format: str
+
+    def __call__(self) -> None:
+        """Parse every log."""
+        for _ in self.parsed():
+            pass
+
+    def parsed(self) -> Iterator[Parsed]:
+        """Yield every block of every log."""
+        for log, body in zip(self.logs, self.bodies, strict=True):
+            name = LogName.parse(log.name)
+            source = LogSource(file=log.name, sequence=name.sequence, format=self.format)
+            yield from parse([body], source)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Arrow to Parquet, sorted, in a lake."""
+
+    folder: Path
+    blocks: Sequence[Parsed]
+
+    def __call__(self) -> None:
+        """Write every block."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with BatchParts(open_store(str(self.folder)), Layout("8416_1745073"), commit=1, batch=0) as parts:
+            for block in self.blocks:
+                parts.add(block.events, block.quarantined)
+            parts.write()
+
+    def finished(self) -> list[pa.Table]:
+        """Write, and read the parts back as the tables they are."""
+        self()
+        return [pq.ParquetFile(path).read() for path in sorted(self.folder.glob("events/**/*.parquet"))]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of it: from containers in ``raw/`` to Parquet parts and the report."""
+
+    batch: Batch
+    keys: KeyRing
+    events: int
+
+    def __call__(self) -> None:
+        """Normalize the batch, and see that no event is missing."""
+        self.batch.forget()
+        report = self.batch.normalize(self.keys)
+        rows = sum(part.rows for part in report.parts if part.event_class)
+        if rows != self.events:
+            raise SystemExit(f"{self.events} events became {rows} rows: there is nothing to measure")
+
+
+@dataclass(frozen=True, slots=True)
+class Pycef:
+    """(a) What users have today: pycef for each line, a dict for each event, pyarrow, Parquet."""
+
+    logs: Sequence[Log]
+    keys: KeyRing
+    file: Path
+
+    def __call__(self) -> None:
+        """Take logs from containers to one Parquet file."""
+        rows = []
+        for log in self.logs:
+            body = zlib.decompress(_decrypted(log, self.keys))
+            hashlib.md5(body, usedforsecurity=False).hexdigest()
+            rows += [pycef.parse(line) for line in body.decode().split("\n") if line]
+        names = dict.fromkeys(name for row in rows for name in row)
+        table = pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in names]))
+        pq.write_table(table, self.file, compression="zstd")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """(b) What no parser could beat: AES, isal's inflate, MD5, and writing the table that is finished already."""
+
+    logs: Sequence[Log]
+    keys: KeyRing
+    tables: Sequence[pa.Table]
+    folder: Path
+
+    def __call__(self) -> None:
+        """Decode all logs, then write the tables."""
+        for log in self.logs:
+            body = isal_zlib.decompress(_decrypted(log, self.keys))
+            hashlib.md5(body, usedforsecurity=False).hexdigest()
+        store = open_store(str(self.folder))
+        for number, table in enumerate(self.tables):
+            with store.writer(f"{number}.parquet") as file:
+                pq.write_table(table, file, compression="zstd", write_page_index=True)
+
+
+def _decrypted(log: Log, keys: KeyRing) -> bytes:
+    header, body = split_container(io.BytesIO(log.content), log=log.name)
+    if header is None:
+        raise ValueError(f"{log.name} has no header")
+    decryptor = Cipher(AES(unwrap_key(header, log=log.name, keys=keys)), CBC(bytes(16))).decryptor()
+    unpadder = PKCS7(128).unpadder()
+    return unpadder.update(decryptor.update(body.read(0, body.size))) + unpadder.finalize()

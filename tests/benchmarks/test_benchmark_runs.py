@@ -1,0 +1,71 @@
+"""The benchmark still runs, over text that still is what it says: whoever wants figures gets them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_imperva.container import KeyRing, decode
+from airflow_provider_imperva.testing.forge import KeyPair
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+MEASURES = (
+    "container decode (AES, inflate, MD5), CEF",
+    "text to Arrow, CEF",
+    "text to Arrow, LEEF",
+    "text to Arrow, W3C",
+    "Arrow to Parquet, CEF",
+    "container to Parquet, CEF",
+    "container to Parquet, LEEF",
+    "container to Parquet, W3C",
+    "(a) pycef, pyarrow, zlib: container to Parquet, CEF",
+    "(b) the limit: no parsing at all, CEF",
+)
+
+pytest.importorskip("pycef", reason="make installs it")
+
+
+@pytest.mark.slow
+def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone():
+    before = DOCUMENT.read_bytes()
+    command = [sys.executable, "-m", "benchmarks.run", "--quick"]
+    env = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in MEASURES:
+        assert re.search(rf"│ {re.escape(name)} +│ +\d+ │ +\d+ │ +\d+\.\d │ +\d+\.\d\d │", done.stdout), name
+    assert re.search(r"under 600 MB above idle +│ +\d+ │ +(met|missed)", done.stdout)
+    assert DOCUMENT.read_bytes() == before
+
+
+def test_the_corpus_is_realistic_and_the_same_events_in_every_format(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.corpus import forge_corpus
+
+    key = KeyPair.generate(bits=1024)
+    keys = KeyRing({key.public_key_id: key.private_key})
+    corpus = forge_corpus(key, events=2000, logs=2)
+    lines = {
+        name: [line for log in logs for line in decode(log.content, log=log.name, keys=keys).body.decode().splitlines()]
+        for name, logs in corpus.items()
+    }
+    assert [log.plain_bytes for log in corpus["CEF"]] == [
+        sum(len(line.encode()) + 1 for line in lines["CEF"][half : half + 1000]) for half in (0, 1000)
+    ]
+    keys_per_event = sum(len(re.findall(r" \w+=", line)) for line in lines["CEF"]) / 2000
+    assert 40 < keys_per_event < 60
+    assert 0.05 < sum("|Normal|" not in line for line in lines["CEF"]) / 2000 < 0.15
+    assert sum("\\=" in line for line in lines["CEF"]) > 1000
+    rows = [line for line in lines["W3C"] if not line.startswith("#")]
+    assert len(lines["CEF"]) == len(lines["LEEF"]) == len(rows) == 2000
+    for cef, leef, w3c in zip(lines["CEF"], lines["LEEF"], rows, strict=True):
+        request = re.search(r" deviceExternalId=(\d+)", cef)
+        assert request
+        assert f"\tdeviceExternalId={request[1]}\t" in leef
+        assert f' "{request[1]}" ' in w3c
