@@ -59,8 +59,12 @@ class Column:
 
     def key(self, format_name: Format) -> str:
         """Name of the column's source in a format, without ``header``; the first path in JSON; empty where none."""
-        keys = {"CEF": self.cef, "LEEF": self.leef, "W3C": self.w3c, "JSON": self.json[0] if self.json else ""}
-        return keys[format_name].removeprefix(HEADER)
+        return self.source(format_name).removeprefix(HEADER)
+
+    def source(self, format_name: Format) -> str:
+        """Name of the column's source in a format, as the table has it; the first path in JSON; empty where none."""
+        json = self.json[0] if self.json else ""
+        return {"CEF": self.cef, "LEEF": self.leef, "W3C": self.w3c, "JSON": json}[format_name]
 
 
 # fmt: off

@@ -153,10 +153,13 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
 
     Imperva logs URLs without a scheme; one that is there is passed over.
     """
-    parts = pc.extract_regex(urls, r"(?s)^(?:[a-zA-Z][a-zA-Z0-9+.\-]*://)?(?P<host>[^/?]*)(?P<path>/[^?]*)?")
+    codes = urls.dictionary_encode()
+    parts = pc.extract_regex(
+        codes.dictionary, r"(?s)^(?:[a-zA-Z][a-zA-Z0-9+.\-]*://)?(?P<host>[^/?]*)(?P<path>/[^?]*)?"
+    )
     hosts = pc.replace_substring_regex(pc.struct_field(parts, "host"), ":[0-9]*$", "")
     paths = pc.struct_field(parts, "path")
-    return _no_empty(hosts), _no_empty(paths)
+    return _no_empty(hosts).take(codes.indices), _no_empty(paths).take(codes.indices)
 
 
 def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_imperva.events.columns import TEXT, Format
 from airflow_provider_imperva.events.record import Record
@@ -65,4 +67,41 @@ class Fields:
             texts={name: pa.array([record.texts.get(name) for record in records], TEXT) for name in sorted(named)},
             notes=notes,
             raw=None if raw is None else pa.array(raw, TEXT),
+        )
+
+    @classmethod
+    def merge(cls, one: Fields, other: Fields) -> Fields:
+        """Put records of one body that were read in two ways back in the order of their lines."""
+        if not len(one.lines) or not len(other.lines):
+            return one if len(one.lines) else other
+        lines = pa.concat_arrays([one.lines, other.lines])
+        order = pc.array_sort_indices(lines)
+        row = np.empty(len(order), np.int64)
+        row[order.to_numpy()] = np.arange(len(order))
+        offset = len(one.lines)
+
+        def gather(first: pa.StringArray | None, second: pa.StringArray | None) -> pa.StringArray:
+            first = pa.nulls(offset, TEXT) if first is None else first
+            second = pa.nulls(len(other.lines), TEXT) if second is None else second
+            return pa.concat_arrays([first, second]).take(order)
+
+        names = sorted({*one.texts, *other.texts})
+        return cls(
+            format=one.format,
+            lines=lines.take(order),
+            event_class=gather(one.event_class, other.event_class),
+            texts={name: gather(one.texts.get(name), other.texts.get(name)) for name in names},
+            notes=Notes(
+                extra=[
+                    (int(row[place + shift]), key, text)
+                    for fields, shift in ((one, 0), (other, offset))
+                    for place, key, text in fields.notes.extra
+                ],
+                warnings=[
+                    (int(row[place + shift]), code)
+                    for fields, shift in ((one, 0), (other, offset))
+                    for place, code in fields.notes.warnings
+                ],
+            ),
+            raw=None if one.raw is None else gather(one.raw, other.raw),
         )

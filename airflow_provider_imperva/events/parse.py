@@ -1,31 +1,27 @@
 """The door: the chunks of a plain body in, tables of events and of quarantined lines out.
 
-Lines end at LF and nowhere else, since values hold every other character that some call a line end. A line of nothing
-but white space is dropped; its number is not given to another.
+The body decides its format. A reader of that format yields blocks of texts by column, which become typed tables. What
+no reader takes for an event goes to quarantine with its bytes.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events.cef import read_record
-from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.record import Record, Rejection
+from airflow_provider_imperva.events import keyed, objects, rows, unknown
+from airflow_provider_imperva.events.columns import Format
+from airflow_provider_imperva.events.formats import find_format
+from airflow_provider_imperva.events.reading import Reading, Rejected
 from airflow_provider_imperva.events.schema import QUARANTINE_SCHEMA
 from airflow_provider_imperva.events.source import LogSource
 from airflow_provider_imperva.events.table import to_table
 
-BLOCK_BYTES = 8 << 20
-"""How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""
-
-MAX_LINE_BYTES = 256 << 20
-"""A longer line goes to quarantine as ``too_long``: no column could hold its texts."""
-
-_LINE = re.compile(rb"\n[ \t\r\x0b\x0c]*[^ \t\r\x0b\x0c\n]")
+HEAD_BYTES = 1 << 20
+"""How much of a body is looked at for its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +30,16 @@ class Parsed:
 
     :param events: a table of ``PARSED_SCHEMA``: the schema's columns, then ``event_class`` and ``event_date``.
     :param quarantined: a table of ``QUARANTINE_SCHEMA``.
-    :param lines: how many lines there are, blank ones aside. Counted in the bytes, by other means than parsing, so
-        that ``lines = events + quarantined`` proves something.
+    :param lines: how many events and lines that are none there are, blank lines aside: CEF and LEEF records begun and
+        lines before the first; W3C rows without directives; JSON records. Counted in the bytes, by other means than
+        reading them, so that ``lines = events + quarantined`` proves something.
+    :param format: the format of the body; None if it has none of them, and all of it is quarantined.
     """
 
     events: pa.Table
     quarantined: pa.Table
     lines: int
+    format: Format | None
 
 
 def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False) -> Iterator[Parsed]:
@@ -48,84 +47,54 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
 
     :param chunks: the body's bytes in order, cut anywhere; how they are cut changes no row.
     :param source: where the body came from.
-    :param keep_raw: whether to keep each record's line in ``raw``.
-    :return: at least nothing (an empty body), else one :class:`Parsed` a block of ``BLOCK_BYTES`` or some more.
+    :param keep_raw: whether to keep each record's text in ``raw``.
+    :return: at least nothing (an empty body), else one :class:`Parsed` a block.
     """
-    line_ends = 0
-    for block in _blocks(chunks):
-        yield _parse_block(block, source, line_ends=line_ends, keep_raw=keep_raw)
-        line_ends += block.count(b"\n")
+    remaining = iter(chunks)
+    begin = b"".join(_first(remaining))
+    head = begin[:HEAD_BYTES]
+    format_name = find_format(head, source.format)
+    body = chain([begin], remaining)
+    for reading in _read(body, format_name, keep_raw=keep_raw) if format_name else unknown.read(body, head=head):
+        yield Parsed(
+            events=to_table(reading.fields, source),
+            quarantined=_quarantined(reading.rejected, source),
+            lines=reading.lines,
+            format=format_name,
+        )
 
 
-def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Gather chunks into blocks of whole lines; only the last may lack its LF."""
-    pieces: list[bytes] = []
+def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
     size = 0
-    for chunk in chunks:
-        for begin in range(0, len(chunk), BLOCK_BYTES):
-            piece = chunk[begin : begin + BLOCK_BYTES]
-            size += len(piece)
-            cut = piece.rfind(b"\n") + 1 if size >= BLOCK_BYTES else 0
-            if cut:
-                yield b"".join([*pieces, piece[:cut]])
-                pieces, size = [], len(piece) - cut
-                piece = piece[cut:]
-            pieces.append(piece)
-    if size:
-        yield b"".join(pieces)
+    while size < HEAD_BYTES and (chunk := next(chunks, None)) is not None:
+        size += len(chunk)
+        yield chunk
 
 
-def _parse_block(block: bytes, source: LogSource, *, line_ends: int, keep_raw: bool) -> Parsed:
-    records: list[Record] = []
-    numbers: list[int] = []
-    raws: list[str] = []
-    rejected: list[tuple[int, Rejection, bytes]] = []
-    for number, line in enumerate(block.split(b"\n"), line_ends + 1):
-        if not line.strip():
-            continue
-        if len(line) > MAX_LINE_BYTES:
-            rejected.append((number, Rejection.TOO_LONG, line))
-            continue
-        text, replaced = _decode(line.removesuffix(b"\r"))
-        record = read_record(text)
-        if isinstance(record, Rejection):
-            rejected.append((number, record, line))
-            continue
-        if replaced:
-            record.warnings.append("replaced_bytes")
-        records.append(record)
-        numbers.append(number)
-        raws.append(text)
-    fields = Fields.of(records, format_name="CEF", lines=numbers, raw=raws if keep_raw else None)
-    return Parsed(
-        events=to_table(fields, source),
-        quarantined=_quarantined(rejected, source),
-        lines=len(_LINE.findall(b"\n" + block)),
-    )
+def _read(chunks: Iterable[bytes], format_name: Format, *, keep_raw: bool) -> Iterator[Reading]:
+    match format_name:
+        case "CEF" | "LEEF":
+            return keyed.read(chunks, format_name=format_name, keep_raw=keep_raw)
+        case "W3C":
+            return rows.read(chunks, keep_raw=keep_raw)
+        case "JSON":
+            return objects.read(chunks, keep_raw=keep_raw)
 
 
-def _decode(line: bytes) -> tuple[str, bool]:
-    """Decode UTF-8; bytes that are none become U+FFFD, which the second value tells."""
-    try:
-        return line.decode(), False
-    except UnicodeDecodeError:
-        return line.decode(errors="replace"), True
-
-
-def _quarantined(rejected: list[tuple[int, Rejection, bytes]], source: LogSource) -> pa.Table:
+def _quarantined(rejected: list[Rejected], source: LogSource) -> pa.Table:
     return pa.Table.from_pylist(
         [
             {
                 "src_file": source.file,
                 "src_seq": source.sequence,
-                "src_line": number,
-                "reason": reason.value,
-                "raw": line,
+                "src_line": line.number,
+                "reason": line.reason,
+                "raw": line.content,
                 "src_account_id": source.account_id,
                 "src_config_id": source.config_id,
                 "src_format": source.format,
             }
-            for number, reason, line in rejected
+            for line in rejected
         ],
         schema=QUARANTINE_SCHEMA,
     )

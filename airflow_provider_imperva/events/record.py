@@ -12,6 +12,10 @@ class Rejection(StrEnum):
     NOT_A_RECORD = "not_a_record"
     BAD_HEADER = "bad_header"
     TOO_LONG = "too_long"
+    FIELD_COUNT = "field_count"
+    BAD_JSON = "bad_json"
+    TOO_DEEP = "too_deep"
+    UNKNOWN_FORMAT = "unknown_format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +32,19 @@ class Record:
     texts: dict[str, str]
     extra: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+NORMAL = "Normal"
+"""Name of every access event."""
+
+ANALYTICS_PRODUCT = "Attack Analytics"
+WAF_PRODUCT = "SIEMintegration"
+
+
+def class_of(product: str, name: str) -> str:
+    """Class of an event by the product and the event's name in its header."""
+    if product == ANALYTICS_PRODUCT:
+        return "attack_analytics"
+    if product == WAF_PRODUCT:
+        return "access" if name == NORMAL else "security"
+    return "other"

@@ -53,7 +53,8 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
         if column.kind == "time":
             values = _within(values, latest=latest)
         columns[column.name] = values
-        for row in _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))):
+        misfits = _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))) if values.null_count > texts.null_count else []
+        for row in misfits:
             notes.extra.append((row, key, texts[row].as_py()))
             notes.warnings.append((row, f"bad_{column.kind}:{key}"))
         if column.kind == "ip":

@@ -52,9 +52,9 @@ class TestHeader:
     @pytest.mark.parametrize(
         ("line", "reason"),
         [
-            ("hello", "not_a_record"),
+            ("CEF:hello", "not_a_record"),
+            ("CEF|Incapsula|SIEMintegration|1|1|Normal|0|src=192.0.2.1", "not_a_record"),
             ("0|Acme|SIEMintegration|1|1|Normal|0|src=192.0.2.1", "not_a_record"),
-            ("LEEF:1.0|Incapsula|SIEMintegration|1|Normal|", "not_a_record"),
             ("CEF:0|Incapsula|SIEMintegration|1|1|Normal", "bad_header"),
             (
                 r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\|11| src=192.0.2.1 requestClientApplication=a | b",
@@ -63,10 +63,10 @@ class TestHeader:
         ],
     )
     def test_what_is_no_record_is_quarantined_with_the_reason(self, line: str, reason: str) -> None:
-        (block,) = parse([line.encode()], LogSource(file="x"))
+        (block,) = parse([f"{line}\nCEF:".encode()], LogSource(file="x"))
         assert block.events.num_rows == 0
-        assert block.quarantined.column("reason").to_pylist() == [reason]
-        assert block.quarantined.column("raw").to_pylist() == [line.encode()]
+        assert block.quarantined.column("reason").to_pylist() == [reason, "not_a_record"]
+        assert block.quarantined.column("raw").to_pylist() == [line.encode(), b"CEF:"]
 
 
 class TestKeys:

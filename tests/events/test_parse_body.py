@@ -16,7 +16,10 @@ from airflow_provider_imperva.events import QUARANTINE_SCHEMA, SCHEMA, LogSource
 from airflow_provider_imperva.events.columns import COLUMNS, LABELS
 from airflow_provider_imperva.events.schema import PARSED_SCHEMA
 
-MODULE = import_module("airflow_provider_imperva.events.parse")
+LINES = import_module("airflow_provider_imperva.events.lines")
+READING = import_module("airflow_provider_imperva.events.reading")
+LEEF = b"LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1\tstart=1700000000001"
+ROW = b" ".join(b'"%d"' % number for number in range(41))
 GOOD = cef("start=1700000000001 src=192.0.2.1").encode()
 
 
@@ -36,9 +39,9 @@ def tables(*chunks: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
 
 def test_only_lf_ends_a_line_and_blank_lines_keep_their_number() -> None:
     odd = cef("requestClientApplication=a\x85b\u2028c\x0cd\re src=192.0.2.1").encode()
-    events, quarantined, lines = tables(b"\n" + GOOD + b"\r\n\r\n \t\nnonsense\r\n" + odd)
+    events, quarantined, lines = tables(b"\n" + GOOD + b"\r\n\r\n \t\nCEF:nonsense\r\n" + odd)
     assert [event["src_line"] for event in events] == [2, 6]
-    assert [(row["src_line"], row["raw"]) for row in quarantined] == [(5, b"nonsense\r")]
+    assert [(row["src_line"], row["raw"]) for row in quarantined] == [(5, b"CEF:nonsense")]
     assert lines == 3
     assert events[0]["client_ip"] == "192.0.2.1"
     assert events[1]["user_agent"] == "a\x85b\u2028c\x0cd\re"
@@ -64,7 +67,7 @@ def test_every_row_says_where_it_came_from() -> None:
         compressed=False,
         fetched_time=FETCHED,
     )
-    (block,) = parse([GOOD + b"\nnonsense"], source)
+    (block,) = parse([GOOD + b"\nCEF:nonsense"], source)
     (event,) = block.events.select([name for name in SCHEMA.names if name.startswith("src_")]).to_pylist()
     starts = [event.pop(name).timestamp() for name in ("src_file_start", "src_file_end")]
     assert starts == [1_700_000_000, 1_700_000_060]
@@ -85,7 +88,7 @@ def test_every_row_says_where_it_came_from() -> None:
             "src_seq": 179,
             "src_line": 2,
             "reason": "not_a_record",
-            "raw": b"nonsense",
+            "raw": b"CEF:nonsense",
             "src_account_id": 8416,
             "src_config_id": 55,
             "src_format": "LEEF",
@@ -105,33 +108,47 @@ def test_empty_body_gives_nothing() -> None:
     assert tables(b"\n \r\n") == ([], [], 0)
 
 
-def test_body_of_another_format_is_quarantined_whole() -> None:
-    events, quarantined, lines = tables(b"#Version: 1.1\n#Fields: a b\n" + b'"1" "2"\n' * 3)
-    assert (len(events), len(quarantined), lines) == (0, 5, 5)
-
-
 def test_line_too_long_for_any_column_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODULE, "MAX_LINE_BYTES", 200)
+    monkeypatch.setattr(READING, "MAX_RECORD_BYTES", 200)
     events, quarantined, lines = tables(GOOD + b"\n" + GOOD + b"x" * 200)
     assert ([event["src_line"] for event in events], lines) == ([1], 2)
     assert [(row["src_line"], row["reason"]) for row in quarantined] == [(2, "too_long")]
 
 
-BODY = st.lists(
-    st.sampled_from([GOOD, b"", b" \r", b"nonsense", b"CEF:0|a", cef('cs10=[{"a":"b').encode(), b"\xff\xfe"])
-    | st.binary(max_size=40)
-    | st.binary(max_size=80).map(lambda tail: GOOD + tail)
-).map(b"\n".join)
+def test_block_too_large_to_scan_is_read_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tables(GOOD + b"\n" + GOOD)
+    monkeypatch.setattr(READING, "SCANNED_BYTES", len(GOOD))
+    monkeypatch.setattr(
+        import_module("airflow_provider_imperva.events.keyed"), "scan", lambda *_, **__: pytest.fail("scanned")
+    )
+    assert tables(GOOD + b"\n" + GOOD) == whole
+
+
+# What lines a body has is told by its first lines, so nearly every body begins with a record of some format.
+BODY = st.tuples(
+    st.sampled_from([b"", GOOD, LEEF, ROW, b'{"a":1}', b"[", b'#Fields: date time "x"', b"nonsense"]),
+    st.lists(
+        st.sampled_from(
+            [GOOD, LEEF, ROW, b"", b" \r", b"nonsense", b"CEF:0|a", cef('cs10=[{"a":"b').encode(), b"\xff\xfe"]
+        )
+        | st.sampled_from(
+            [b'{"a":1},', b"]", b'{"records":[{},{"b":{"c":[]}}]}', b"#Fields: c-ip cs-rule", b'"::1" "R"']
+        )
+        | st.binary(max_size=40)
+        | st.tuples(st.sampled_from([GOOD, LEEF, ROW]), st.binary(max_size=80)).map(b"".join)
+    ),
+).map(lambda parts: b"\n".join([parts[0], *parts[1]]))
 
 
 @given(BODY)
 def test_any_bytes_are_rows_or_quarantined_and_counted(body: bytes) -> None:
     events, quarantined, lines = tables(body)
     numbers = [row["src_line"] for row in (*events, *quarantined)]
-    assert len(numbers) == len(set(numbers)) == lines == sum(1 for line in body.split(b"\n") if line.strip())
-    assert all(1 <= number <= body.count(b"\n") + 1 for number in numbers)
-    split = body.split(b"\n")
-    assert all(split[row["src_line"] - 1] == row["raw"] for row in quarantined)
+    assert len(numbers) == len(set(numbers)) == lines
+    assert [row["src_line"] for row in events] == sorted(row["src_line"] for row in events)
+    if not any(row["src_format"] == "JSON" for row in events):
+        assert all(1 <= number <= body.count(b"\n") + 1 for number in numbers)
+    assert all(row["raw"] in body for row in quarantined if b"[" not in body)
 
 
 @given(BODY, st.lists(st.integers(0, 400)), st.integers(1, 300))
@@ -139,12 +156,12 @@ def test_cuts_change_nothing(body: bytes, cuts: list[int], block_bytes: int) -> 
     whole = tables(body)
     places = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MODULE, "BLOCK_BYTES", block_bytes)
+        patch.setattr(LINES, "BLOCK_BYTES", block_bytes)
         assert tables(*(body[a:b] for a, b in pairwise(places))) == whole
 
 
 def test_memory_stays_flat_because_blocks_are_yielded_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODULE, "BLOCK_BYTES", 4 * len(GOOD))
+    monkeypatch.setattr(LINES, "BLOCK_BYTES", 4 * len(GOOD))
     blocks = list(parse([(GOOD + b"\n") * 100], SOURCE))
     assert len(blocks) > 20
     assert sum(block.events.num_rows for block in blocks) == 100

@@ -1,0 +1,173 @@
+"""Where the lines of a block are: positions in its bytes, found all at once.
+
+Lines end at LF and nowhere else, since values hold every other character that some call a line end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from airflow_provider_imperva.events.columns import TEXT
+
+BLOCK_BYTES = 8 << 20
+"""How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""
+
+SCANNED_BYTES = 2**31 - 1
+"""Bytes of a block that a scan can address; only a line of such a size makes a larger block."""
+
+Positions = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_LINE = re.compile(rb"\n[ \t\r\x0b\x0c]*[^ \t\r\x0b\x0c\n]")
+_LF, _CR = 10, 13
+_WHITE = np.zeros(256, np.bool_)
+_WHITE[list(b" \t\n\r\x0b\x0c")] = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Some lines of a block, in the order they stand there.
+
+    :param block: the bytes.
+    :param begins: where each line begins, int64.
+    :param ends: where it ends, exclusive, int64: neither LF nor one CR before it belongs to a line. One that was
+        joined out of several holds the line ends between them.
+    :param numbers: 1-based number of each line (the first, if joined) in the plain body, int64; every LF counts.
+    """
+
+    block: bytes
+    begins: Positions
+    ends: Positions
+    numbers: Positions
+
+    @classmethod
+    def split(cls, block: bytes, *, first_number: int) -> Lines:
+        """Find the lines that hold more than white space.
+
+        :param first_number: number of the line that the block begins with.
+        """
+        text = np.frombuffer(block, np.uint8)
+        line_ends = np.flatnonzero(text == _LF)
+        begins = np.concatenate(([0], line_ends + 1)).astype(np.int64)
+        ends = np.append(line_ends, len(block)).astype(np.int64)
+        ends -= (ends > begins) & (text[np.maximum(ends - 1, 0)] == _CR) if len(block) else 0
+        lines = cls(block, begins, ends, np.arange(first_number, first_number + len(begins), dtype=np.int64))
+        return lines.take(~lines._are_blank(text))
+
+    def _are_blank(self, text: npt.NDArray[np.uint8]) -> Mask:
+        blank: Mask = self.begins == self.ends
+        # Only a line that begins with white space can be of nothing else.
+        doubtful = np.flatnonzero(~blank)
+        doubtful = doubtful[_WHITE[text[self.begins[doubtful]]]]
+        if len(doubtful):
+            white = np.append(_WHITE[text], True)
+            bounds = np.column_stack((self.begins[doubtful], self.ends[doubtful])).ravel()
+            blank[doubtful] = np.logical_and.reduceat(white, bounds)[::2]
+        return blank
+
+    def take(self, which: Mask | Positions) -> Lines:
+        """Keep the lines that a mask marks, or those at the given indices."""
+        return Lines(self.block, self.begins[which], self.ends[which], self.numbers[which])
+
+    def joined(self, starts: Mask) -> tuple[Lines, Mask]:
+        """Append every line that starts no record to the record before it; those before the first stay as they are.
+
+        :param starts: whether each line starts a record.
+        :return: the records, and which of them are of more than one line.
+        """
+        if starts.all():
+            return self, np.zeros(len(self), np.bool_)
+        kept = starts.copy()
+        kept[: int(starts.argmax()) if starts.any() else len(self)] = True
+        firsts = np.flatnonzero(kept)
+        lasts = np.append(firsts[1:], len(self)) - 1
+        return Lines(self.block, self.begins[firsts], self.ends[lasts], self.numbers[firsts]), lasts > firsts
+
+    def begin_with(self, prefix: bytes) -> Mask:
+        """Whether each line begins with some bytes."""
+        found: Mask = self.ends - self.begins >= len(prefix)
+        if found.any():
+            text = np.frombuffer(self.block, np.uint8)
+            for place, byte in enumerate(prefix):
+                found &= text[np.minimum(self.begins + place, len(text) - 1)] == byte
+        return found
+
+    def undecodable(self) -> list[int]:
+        """Which lines are no UTF-8; they are looked at one by one only if the block, of ``SCANNED_BYTES``, is none."""
+        bounds = pa.py_buffer(np.array([0, len(self.block)], np.int32))
+        try:
+            pa.Array.from_buffers(TEXT, 1, [None, bounds, pa.py_buffer(self.block)]).validate(full=True)
+        except pa.ArrowInvalid:
+            return [index for index in range(len(self)) if not _is_utf8(self.text(index))]
+        return []
+
+    def text(self, index: int) -> bytes:
+        """The bytes of one line."""
+        return self.block[self.begins[index] : self.ends[index]]
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slices:
+    """Texts of a block by their places in it, which rise and do not overlap."""
+
+    array: pa.Array
+
+    @classmethod
+    def of(cls, block: bytes, begins: Positions, ends: Positions, kind: pa.DataType = TEXT) -> Slices:
+        """Give a block of at most ``SCANNED_BYTES``, and where its texts begin and end; UTF-8, if they are strings."""
+        # One array over the whole block: a text, the stretch up to the next, the next text, and so on.
+        bounds = np.column_stack((begins, ends)).astype(np.int32)
+        buffers = [None, pa.py_buffer(bounds), pa.py_buffer(block)]
+        return cls(pa.Array.from_buffers(kind, max(bounds.size - 1, 0), buffers))
+
+    def take(self, which: Positions) -> pa.Array:
+        """Copy texts out of the block, by number; -1 gives null."""
+        return self.array.take(pa.array(2 * which, mask=which < 0))
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def count_lines(block: bytes) -> int:
+    """Count the lines that hold more than white space, by other means than :class:`Lines`."""
+    return len(_LINE.findall(b"\n" + block))
+
+
+def _after_last_lf(piece: bytes) -> int:
+    return piece.rfind(b"\n") + 1
+
+
+def blocks(chunks: Iterable[bytes], *, cut: Callable[[bytes], int] = _after_last_lf) -> Iterator[bytes]:
+    """Gather chunks into blocks of ``BLOCK_BYTES`` or some more.
+
+    :param chunks: bytes in order, cut anywhere.
+    :param cut: says after how many bytes of a piece a block may end, 0 if nowhere. By default after its last LF.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        for begin in range(0, len(chunk), BLOCK_BYTES):
+            piece = chunk[begin : begin + BLOCK_BYTES]
+            size += len(piece)
+            place = cut(piece) if size >= BLOCK_BYTES else 0
+            if place:
+                yield b"".join([*pieces, piece[:place]])
+                pieces, size = [], len(piece) - place
+                piece = piece[place:]
+            pieces.append(piece)
+    if size:
+        yield b"".join(pieces)

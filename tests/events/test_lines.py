@@ -1,0 +1,73 @@
+"""Lines are found where LF ends them, and joined to the record they belong to."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_imperva.events.lines import Lines, Slices, blocks, count_lines
+
+BLOCK = st.lists(st.sampled_from([b"a", b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xff"])).map(
+    b"".join
+)
+
+
+def found(lines: Lines) -> list[tuple[int, bytes]]:
+    return [(int(number), lines.text(index)) for index, number in enumerate(lines.numbers)]
+
+
+@given(BLOCK, st.integers(1, 10**12))
+def test_lines_are_those_a_loop_finds(block: bytes, first: int) -> None:
+    lines = Lines.split(block, first_number=first)
+    expected = [
+        (number, line.removesuffix(b"\r")) for number, line in enumerate(block.split(b"\n"), first) if line.strip()
+    ]
+    assert found(lines) == expected
+    assert len(lines) == len(expected) == count_lines(block)
+
+
+@given(BLOCK, st.data())
+def test_what_starts_no_record_is_joined_to_the_one_before(block: bytes, data: st.DataObject) -> None:
+    lines = Lines.split(block, first_number=1)
+    starts = data.draw(st.lists(st.booleans(), min_size=len(lines), max_size=len(lines)))
+    records: list[list[int]] = []
+    begun = False
+    for index, start in enumerate(starts):
+        begun = begun or start
+        if start or not begun:
+            records.append([index])
+        else:
+            records[-1].append(index)
+    joined, several = lines.joined(np.array(starts, np.bool_))
+    assert several.tolist() == [len(record) > 1 for record in records]
+    assert found(joined) == [
+        (int(lines.numbers[record[0]]), block[lines.begins[record[0]] : lines.ends[record[-1]]]) for record in records
+    ]
+
+
+@given(BLOCK, st.binary(max_size=3))
+def test_begins_of_lines_are_compared(block: bytes, prefix: bytes) -> None:
+    lines = Lines.split(block, first_number=1)
+    assert lines.begin_with(prefix).tolist() == [text.startswith(prefix) for _, text in found(lines)]
+
+
+@given(BLOCK)
+def test_lines_that_are_no_utf8_are_found(block: bytes) -> None:
+    lines = Lines.split(block, first_number=1)
+    assert lines.undecodable() == [
+        index for index, (_, text) in enumerate(found(lines)) if text.decode(errors="ignore").encode() != text
+    ]
+
+
+@given(st.lists(BLOCK))
+def test_blocks_hold_all_bytes_and_end_with_a_line(chunks: list[bytes]) -> None:
+    found = list(blocks(chunks))
+    assert b"".join(found) == b"".join(chunks)
+    assert all(block.endswith(b"\n") for block in found[:-1])
+
+
+def test_slices_give_texts_by_number_and_null() -> None:
+    slices = Slices.of("aßc,d".encode(), np.array([0, 5]), np.array([4, 6]))
+    assert slices.take(np.array([1, -1, 0, 1])).to_pylist() == ["d", None, "aßc", "d"]
+    assert Slices.of(b"", np.array([], np.int64), np.array([], np.int64)).take(np.array([-1])).to_pylist() == [None]

@@ -1,0 +1,313 @@
+"""The fast reader and the careful one give the same table, whatever the lines; and the fast one takes nearly all."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_imperva.events import cef, leef
+from airflow_provider_imperva.events.columns import COLUMNS, LABELS
+from airflow_provider_imperva.events.fields import Fields
+from airflow_provider_imperva.events.lines import Lines, Mask
+from airflow_provider_imperva.events.reading import Rejected, read_each, read_lines
+from airflow_provider_imperva.events.scan import scan
+from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.table import to_table
+from airflow_provider_imperva.testing.forge import forge_events
+
+SOURCE = LogSource(file="8416_7.log", sequence=7, start_time=1_700_000_000_000, fetched_time=1_795_300_000_000)
+READERS = {"CEF": cef.read_record, "LEEF": leef.read_record}
+LONG = settings(
+    max_examples=int(os.environ.get("IMPERVA_EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
+)
+
+
+def split(body: bytes, format_name: str) -> tuple[Lines, Mask]:
+    """Split a body into records, and tell the joined ones: whatever begins otherwise joins, but of five lines one."""
+    lines = Lines.split(body, first_number=1)
+    return lines.joined(lines.begin_with(format_name.encode()) | (lines.numbers % 5 > 0))
+
+
+def merged(lines: Lines, joined: Mask, format_name: str) -> tuple[Fields, list[Rejected], Mask]:
+    """Read in both ways; tells which lines the fast one took."""
+    taken = np.zeros(len(lines), np.bool_)
+
+    def watched(some: Lines) -> tuple[Fields, Mask]:
+        fields, which = scan(some, format_name, keep_raw=True)
+        taken[np.isin(lines.numbers, some.numbers[which])] = True
+        return fields, which
+
+    reader = READERS[format_name]
+    return *read_lines(lines, watched, reader, odd=joined, format_name=format_name, keep_raw=True), taken
+
+
+def assert_same(body: bytes, format_name: str = "CEF") -> Mask:
+    """Both ways give the same rows and reject the same lines; tells which records the fast one took."""
+    lines, joined = split(body, format_name)
+    wanted, wanted_rejected = read_each(lines, READERS[format_name], format_name=format_name, keep_raw=True)
+    found, found_rejected, taken = merged(lines, joined, format_name)
+    assert found_rejected == wanted_rejected
+    assert to_table(found, SOURCE).to_pydict() == to_table(wanted, SOURCE).to_pydict()
+    return taken
+
+
+KEYS = {
+    name: [column.source(name) for column in COLUMNS if column.source(name) and " " not in column.source(name)]
+    for name in ("CEF", "LEEF")
+}
+JSON_KEYS = {column.cef for column in COLUMNS if column.kind == "json"}
+ODD_KEYS = [
+    "newThing",
+    "cmd",
+    "cs12",
+    "cs12Label",
+    "cn1Label",
+    "cs1label",
+    "CS10LABEL",
+    "FILEID",
+    "x_1",
+    "msg",
+    "dhost",
+]
+# fmt: off
+# ruff: noqa: E501 (the tables of texts)
+TEXTS = st.sampled_from(
+    [
+        "", " ", "a", "0", "443", "true", "FALSE", "198.51.100.7", "2001:db8::1", "1767225600000", "1767225600", "9" * 20,
+        "a b", "a | b", "a=b", r"a\=b", r"a\\=b", r"a\\", "a\\", r"\n", r"x\ry", r'\"', '"', '"a"', '"a', 'a"b"', '""', "''",
+        "[", "]", "{}", "[]", '[{"a":"b"}]', '[{"a":"b=c mode=block"}]', '[{"a":"x src=1"}]', '[{"a":"x src\\=1"}]',
+        ',,[{"a":"b"}]', '[{"a":"b"}],[{"c":"d"}]', '[{"a":"b"}],', '[{"a":"b"}] x', '[{"a":"b"}] new=1', '[{"a":"b', '{"a":[1,2]}',
+        '"[{"a":"b"}]"', '[{"a":"\\"]"}]', '[{"a":"\\\\"}]', '[{"a":"\\\\\\"x"}]', "[[[[[[]]]]]]", "[}", '{"a":"}"}', '["a\tb"]',
+        "cmd=ls", "x cmd=ls", "x act=REQ_PASSED", "x act\\=y", "=", "==", " = ", "\t", "a\tb", "a\tsrc=1", "\x00", "\x1c", "a\x0bb=c",
+        "\x85", "\u2028", "é", "東京", "\ufeff", "\r", "clappsigdproc=Browser", "clappsig", "Rule name", "k" * 70 + "=", "10,,20,",
+        "CEF:0|", "|", r"\|", "a" * 300, "         ", "          x", "x           ",
+    ]
+)
+# fmt: on
+HEADERS = {
+    "CEF": [
+        "CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| ",
+        "CEF:0|Incapsula|SIEMintegration|1|1|Normal|0|",
+        "CEF:0|Incapsula|SIEMintegration|1|1|SQL Injection|1| ",
+        r"CEF:0|Incapsula|SIEMintegration|1|1|IncapRules(a\|b\\c=)|11| ",
+        r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\\|11| ",
+        r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\|11| ",
+        "CEF:0|Incapsula|SIEMintegration|1|1|Normal|| ",
+        "CEF:0|Incapsula|SIEMintegration|1|1|Normal| ",
+        "CEF:0|Acme|Other Box|9|42|Thing|high|",
+        "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack|MAJOR|",
+        "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack||",
+        "0|Incapsula|SIEMintegration|1|1|Normal|0| ",
+        " CEF:0|Incapsula|SIEMintegration|1|1|Normal|0|\t",
+        "CEF:",
+        "nonsense ",
+    ],
+    "LEEF": [
+        "LEEF:0|Incapsula|SIEMintegration|0|SQL Injection| ",
+        "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|",
+        "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|x09|",
+        "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|0x09|",
+        "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|\\t|",
+        "LEEF:2.0|Incapsula|SIEMintegration|1|Normal||",
+        "LEEF:1.0|Incapsula|SIEMintegration|1|a\\|b| \t",
+        "LEEF:1.0|Imperva Inc|Attack Analytics|0|1|",
+        "LEEF:1.0|Incapsula",
+        "nonsense ",
+    ],
+}
+
+
+PLAIN = st.sampled_from(["a", "443", "a b", "x | y", r"p\=1&q\=2", "true", "-1.5", "1767225600000"])
+JSON_TEXTS = TEXTS.filter(lambda text: "[" in text or "{" in text)
+
+
+@st.composite
+def pairs(draw: st.DrawFn, key: str, *, odd: bool) -> str:
+    """A pair, with its label if it has one; odd ones may be anything."""
+    text = draw(JSON_TEXTS if key in JSON_KEYS else TEXTS if odd else PLAIN)
+    if key not in LABELS or (odd and draw(st.booleans())):
+        return f"{key}={text}"
+    label = draw(TEXTS | st.just(LABELS[key].upper())) if odd and draw(st.booleans()) else LABELS[key]
+    return f"{key}={text} {key}Label={label}"
+
+
+BLANKS = [" ", " ", " ", "\t", "  ", " \t", ""]
+
+
+@st.composite
+def lines(draw: st.DrawFn, format_name: str) -> bytes:
+    """A record: mostly as they are, with an oddity or two, so that a fast reader would take it if it could."""
+    odd = st.integers(0, 7).map(lambda number: number == 7)
+    header = draw(st.sampled_from(HEADERS[format_name] if draw(odd) else HEADERS[format_name][:2]))
+    stray = draw(st.sampled_from(["stray ", "  ", "=", " x y=1 "])) if draw(odd) else ""
+    blank = draw(st.sampled_from(["\t", " "])) if format_name == "LEEF" else " "
+    named = draw(st.lists(st.sampled_from(KEYS[format_name]), max_size=8, unique=not draw(odd)))
+    named += draw(st.lists(st.sampled_from(ODD_KEYS), max_size=2)) if draw(odd) else []
+    found = [draw(pairs(key, odd=draw(odd))).replace(" cs", f"{blank}cs") for key in named]
+    text = "".join(pair + (draw(st.sampled_from(BLANKS)) if draw(odd) else blank) for pair in found)
+    end = draw(st.sampled_from([b"\r", b" ", b"\xff", b"\xc3", b"\xed\xa0\x80"])) if draw(odd) else b""
+    return (header + stray + text.removesuffix(blank)).encode() + end
+
+
+def bodies(format_name: str) -> st.SearchStrategy[bytes]:
+    return st.lists(lines(format_name) | st.binary(max_size=30), max_size=6).map(b"\n".join)
+
+
+@LONG
+@given(bodies("CEF"))
+def test_any_cef_reads_the_same_both_ways(body: bytes) -> None:
+    assert_same(body, "CEF")
+
+
+@LONG
+@given(bodies("LEEF"))
+def test_any_leef_reads_the_same_both_ways(body: bytes) -> None:
+    assert_same(body, "LEEF")
+
+
+FORGED = [event.encode() for event in forge_events(60, seed="scan", security_share=0.4)]
+PIECES = st.sampled_from(
+    [b"", b" ", b"=", b"\\", b'"', b"[", b"]", b"}", b"\t", b"\n", b"\r", b"|", b"\xff", b"\x00", b" act=", b" cmd=", b" ccode=", b"Label", b"\\=",
+     b"\\n", b" cs9Label=", b"cs10=[", b",", "é".encode(), b" new1=", b"\r\n"]
+)  # fmt: skip
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """A forged line with a few stretches put out or replaced."""
+    line = draw(st.sampled_from(FORGED))
+    for _ in range(draw(st.integers(0, 4))):
+        begin = draw(st.integers(0, len(line)))
+        line = line[:begin] + draw(PIECES) + line[begin + draw(st.integers(0, 12)) :]
+    return line
+
+
+@LONG
+@given(st.lists(mutated(), max_size=6).map(b"\n".join))
+def test_mutated_events_read_the_same_both_ways(body: bytes) -> None:
+    assert_same(body)
+
+
+@pytest.mark.parametrize("key", ["qstr", "cicode", "cs10", "requestClientApplication"])
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_block_that_ends_anywhere_reads_the_same(key: str, cut: int) -> None:
+    line = f'CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| src=192.0.2.1 {key}=[{{"a":"b\\=c"}}] cs10Label=Rule Info'
+    assert_same(f"{line}\n{line[:-cut]}".encode())
+
+
+def leef_of(event: str) -> str:
+    """The same event as LEEF has it, more or less: tabs between pairs."""
+    header, extension = event.split("| ", 1)
+    for column in COLUMNS:
+        if column.cef and " " not in column.cef + column.leef:
+            extension = extension.replace(f" {column.cef}=", f"\t{column.leef}=").replace(
+                f" {column.cef}Label=", f"\t{column.cef}Label="
+            )
+    name = header.rpartition("|")[0].split("|", 5)[5]
+    return f"LEEF:1.0|Incapsula|SIEMintegration|1|{name}|{extension}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("\n".join(forge_events(400, seed=5)), id="cef"),
+        pytest.param("\r\n".join(forge_events(400, seed=6)), id="cef with carriage returns"),
+        pytest.param("\n".join(forge_events(400, seed=7, security_share=1)), id="security events"),
+    ],
+)
+def test_nearly_all_forged_events_are_taken_by_the_fast_reader(body: str) -> None:
+    assert assert_same(body.encode()).mean() >= 0.98
+
+
+@pytest.mark.parametrize("tab", ["\t", " "])
+def test_nearly_all_forged_leef_is_taken_by_the_fast_reader(tab: str) -> None:
+    body = "\n".join(leef_of(event) for event in forge_events(300, seed=8)).replace("\t", tab)
+    assert assert_same(body.encode(), "LEEF").mean() >= 0.98
+
+
+TAKEN = [
+    r"qstr=a\=b&c\\d postbody=x\ny",
+    r"cicode=a\=b tag=c d\=e",
+    "requestClientApplication=a | b; c=d",
+    "cs9= cs9Label=Rule name fileType=1,2, src=192.0.2.1",
+    "ver= TLSv1.2 A ",
+    "fileid=1 REQUESTMETHOD=GET",
+    'cs10=[{"a":"max-age=86400; mode=block"}] cs10Label=Rule Info',
+    'cs11=,,[{"a":"b"}] cs11Label=Rule Additional Info',
+    'additionalReqHeaders=[{"A":"say \\"]\\""}]',
+    "cicode='Amran\u2028\x85\x1c",
+]
+
+
+@pytest.mark.parametrize("extension", TAKEN)
+def test_what_normal_traffic_has_is_taken(extension: str) -> None:
+    body = f"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| {extension}"
+    assert assert_same(body.encode()).tolist() == [True]
+
+
+LEFT = [
+    "src=1 src=2",
+    "cicode=a newThing=1",
+    'cs6="Edge" cs6Label=clapp',
+    "cs6=Edge",
+    "cs6=Edge cs6Label=other",
+    "cs5=a cs5Label=clappsigdproc=b",
+    'additionalReqHeaders=[{"a":"b src=1"}]',
+    'additionalReqHeaders=[{"a":"b"',
+    "stray src=1",
+    "cs12=a",
+    "",
+]
+
+
+@pytest.mark.parametrize("extension", LEFT)
+def test_what_only_the_careful_reader_can_tell_is_left_to_it(extension: str) -> None:
+    body = f"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| {extension}"
+    assert assert_same(body.encode()).tolist() == [False]
+
+
+ODD_HEADERS = [
+    ("CEF", "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack|MAJOR|msg=a src=192.0.2.1"),
+    ("CEF", "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack||msg=a src=192.0.2.1"),
+    ("CEF", r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\\|11| src=192.0.2.1 qstr=a|in=4"),
+    ("CEF", r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\|11| src=192.0.2.1 qstr=a|in=4"),
+    ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|x09|src=192.0.2.1\tin=4"),
+    ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|\t|src=192.0.2.1\tin=4"),
+    ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|| src=192.0.2.1 in=4"),
+    ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|\tsrc=192.0.2.1 in=4"),
+    ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1 in=4\t\t"),
+]
+
+
+@pytest.mark.parametrize(("format_name", "line"), ODD_HEADERS)
+def test_what_is_odd_between_header_and_keys_is_left_to_the_careful_reader(format_name: str, line: str) -> None:
+    assert assert_same(line.encode(), format_name).tolist() == [False]
+
+
+def test_merging_puts_rows_and_notes_in_the_order_of_lines() -> None:
+    head = b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| "
+    body = b"\n".join([head + b"src=192.0.2.1", head + b"ccode=IL ccode=FR", head + b"zz=1", head + b"in=4"])
+    fields, rejected, taken = merged(Lines.split(body, first_number=10), np.zeros(4, np.bool_), "CEF")
+    assert taken.tolist() == [True, False, False, True]
+    assert fields.lines.to_pylist() == [10, 11, 12, 13]
+    assert fields.notes.extra == [(1, "ccode", "FR"), (2, "zz", "1")]
+    assert fields.notes.warnings == [(1, "duplicate_key:ccode")]
+    assert fields.texts["client_ip"].to_pylist() == ["192.0.2.1", None, None, None]
+    assert fields.raw is not None
+    assert fields.raw.to_pylist() == body.decode().split("\n")
+    assert rejected == []
+
+
+def test_arrays_of_a_block_do_not_keep_the_block() -> None:
+    body = "\n".join(forge_events(200, seed=9)).encode()
+    fields, _ = scan(Lines.split(body, first_number=1), "CEF")
+    for texts in fields.texts.values():
+        assert isinstance(texts, pa.StringArray)
+        assert sum(buffer.size for buffer in texts.buffers() if buffer) < len(body)

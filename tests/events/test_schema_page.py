@@ -1,0 +1,33 @@
+"""The published page of columns is what the code says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from airflow_provider_imperva.events import SCHEMA
+from airflow_provider_imperva.events.columns import COLUMNS, LABELS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "reference" / "schema.md"
+
+
+def test_page_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow_provider_imperva.events.reference"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert PAGE.read_text() == done.stdout, f"write it anew: {done.args[0]} -m {done.args[2]} > {PAGE.name}"
+
+
+def test_page_has_every_column_with_its_keys() -> None:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    assert [line.split("`")[1] for line in lines] == SCHEMA.names
+    for column, line in zip(COLUMNS, lines, strict=True):
+        assert column.meaning.replace("|", "\\|") in line
+        assert all(key in line for key in (column.cef, column.leef, column.w3c, *column.json))
+        assert LABELS.get(column.cef, "") in line

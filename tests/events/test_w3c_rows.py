@@ -1,0 +1,262 @@
+"""W3C rows: names from directives wherever they stand, quotes however they are written, and both readers agree."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from cef_lines import SOURCE, START, rows, set_in
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_imperva.events import parse
+from airflow_provider_imperva.events.lines import Lines
+from airflow_provider_imperva.events.w3c import Layout
+from airflow_provider_imperva.events.w3c_scan import scan
+
+LINES = import_module("airflow_provider_imperva.events.lines")
+ROWS = import_module("airflow_provider_imperva.events.rows")
+
+
+def quoted(*texts: str) -> str:
+    return " ".join(f'"{text}"' for text in texts)
+
+
+def row(fields: str, line: str) -> dict[str, Any]:
+    (only,) = rows(f"#Fields: {fields}", line)
+    return only
+
+
+def rejected(*lines: str) -> list[tuple[int, str, bytes]]:
+    blocks = list(parse(["\n".join(lines).encode()], SOURCE))
+    found = [line for block in blocks for line in block.quarantined.to_pylist()]
+    assert sum(block.lines for block in blocks) == len(found) + sum(block.events.num_rows for block in blocks)
+    return [(line["src_line"], line["reason"], line["raw"]) for line in found]
+
+
+class TestDirectives:
+    def test_later_names_replace_earlier_ones(self) -> None:
+        found = rows(
+            "#Version: 1.1",
+            "#Fields: c-ip sc-status",
+            quoted("192.0.2.1", "200"),
+            "#Remark: nothing",
+            "#FIELDS:\tsc-status c-ip cs-rule \r",
+            quoted("404", "192.0.2.2", "SQL Injection"),
+            "#Fields:",
+            quoted("405", "192.0.2.3", ""),
+        )
+        assert [(r["src_line"], r["client_ip"], r["http_status"], r["event_class"]) for r in found] == [
+            (3, "192.0.2.1", 200, "access"),
+            (6, "192.0.2.2", 404, "security"),
+            (8, "192.0.2.3", 405, "access"),
+        ]
+
+    @pytest.mark.parametrize("block_bytes", [1, 20, 60, 150])
+    def test_names_hold_in_later_blocks(self, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        body = "\n".join(
+            line
+            for n in range(9)
+            for line in (f"#Fields: {'c-ip sc-status' if n % 2 else 'sc-status c-ip'}", *[
+                quoted("192.0.2.1", "200") if n % 2 else quoted("200", "192.0.2.1")
+            ] * 5)
+        ).encode()  # fmt: skip
+        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
+        places = [*range(0, len(body), 33), len(body)]
+        blocks = list(parse((body[a:b] for a, b in pairwise(places)), SOURCE))
+        found = [row for block in blocks for row in block.events.to_pylist()]
+        assert [(r["client_ip"], r["http_status"]) for r in found] == [("192.0.2.1", 200)] * 45
+        assert [r["src_line"] for r in found] == [n for n in range(1, 55) if n % 6 != 1]
+        assert sum(block.lines for block in blocks) == 45
+
+    def test_without_directive_the_first_names_hold(self) -> None:
+        texts = [""] * 41
+        texts[7], texts[32], texts[36] = "192.0.2.1", "200", "SQL Injection"
+        (found,) = rows(quoted(*texts))
+        assert (found["client_ip"], found["http_status"], found["event_name"]) == ("192.0.2.1", 200, "SQL Injection")
+
+    def test_directives_alone_are_no_events(self) -> None:
+        blocks = list(parse([b"#Version: 1.1\n#Fields: c-ip\n#Date: x\n"], SOURCE))
+        assert {(block.lines, block.events.num_rows, block.quarantined.num_rows) for block in blocks} == {(0, 0, 0)}
+
+    def test_directive_inside_a_value_is_text(self) -> None:
+        found = rows("#Fields: cs-uri c-ip", quoted("#Fields: c-ip cs-uri", "192.0.2.1"), quoted("x", "192.0.2.2"))
+        assert [(r["url"], r["client_ip"]) for r in found] == [
+            ("#Fields: c-ip cs-uri", "192.0.2.1"),
+            ("x", "192.0.2.2"),
+        ]
+
+    def test_number_sign_alone_makes_no_directive(self) -> None:
+        assert rejected("#Fields: c-ip", "# nonsense", " #x: y", '"192.0.2.1"') == [
+            (2, "not_a_record", b"# nonsense"),
+            (3, "not_a_record", b" #x: y"),
+        ]
+
+
+class TestNames:
+    def test_new_names_go_to_extra(self) -> None:
+        found = row("c-ip sr-pop x-new", quoted("192.0.2.1", "mia", ""))
+        assert (set_in(found), found["extra"]) == ({"client_ip": "192.0.2.1"}, {"sr-pop": "mia"})
+
+    def test_case_and_the_standards_spelling_do_not_matter(self) -> None:
+        found = row("C-IP cs(referer) CS(USER-AGENT)", quoted("192.0.2.1", "a.example", "x"))
+        assert set_in(found) == {"client_ip": "192.0.2.1", "referrer": "a.example", "user_agent": "x"}
+
+    def test_second_value_of_a_name_is_kept(self) -> None:
+        found = row("cs-uri c-ip cs-uri cs-uri", quoted("a", "192.0.2.1", "", "b"))
+        assert (found["url"], found["extra"]) == ("a", {"cs-uri": "b"})
+        assert "duplicate_key:cs-uri" in found["parse_warnings"]
+
+
+class TestQuotes:
+    FIELDS = "cs-uri cs(User-Agent) c-ip"
+
+    @pytest.mark.parametrize(
+        ("line", "agent"),
+        [
+            ('"u" "a b" "192.0.2.1"', "a b"),
+            ('"u" "a ""b"" c" "192.0.2.1"', 'a "b" c'),
+            ('"u" "a "" "" c" "192.0.2.1"', 'a " " c'),
+            (r'"u" "a \"b\" c" "192.0.2.1"', 'a "b" c'),
+            (r'"u" "a \" \" c" "192.0.2.1"', 'a " " c'),
+            ('"u" "a "b" c" "192.0.2.1"', 'a "b" c'),
+            ('"u" "a "b c" "192.0.2.1"', 'a "b c'),
+            ('"u" """a""" "192.0.2.1"', '"a"'),
+            ('"u" """" "192.0.2.1"', '"'),
+            ('"u" "" "192.0.2.1"', None),
+            (r'"u" "C:\" "192.0.2.1"', "C:\\"),
+            (r'"u" "C:\\x" "192.0.2.1"', r"C:\\x"),
+            ('\ufeff "u" "  a\t" "192.0.2.1" ', "a"),
+        ],
+    )
+    def test_quote_inside_a_value(self, line: str, agent: str | None) -> None:
+        found = row(self.FIELDS, line)
+        assert (found["url"], found["user_agent"], found["client_ip"]) == ("u", agent, "192.0.2.1")
+        assert found["extra"] == {}
+
+    @pytest.mark.parametrize(
+        ("line", "reason"),
+        [
+            ('"u" "a"', "field_count"),
+            ('"u" "a" "192.0.2.1" "more"', "field_count"),
+            ('"u" "a" "b" "192.0.2.1"', "field_count"),
+            ('"u" "a"  "192.0.2.1"', "field_count"),
+            ('"u" "a" "192.0.2.1', "field_count"),
+            ('"', "field_count"),
+            ("u a 192.0.2.1", "not_a_record"),
+            ("CEF:0|Incapsula|SIEMintegration|1|1|Normal|0|", "not_a_record"),
+        ],
+    )
+    def test_no_value_lands_in_the_wrong_column(self, line: str, reason: str) -> None:
+        assert rejected(f"#Fields: {self.FIELDS}", line) == [(2, reason, line.encode())]
+
+    @pytest.mark.parametrize("text", ['"' * 2_000_000, '\\"' * 1_000_000, '" ' * 1_000_000, 'a""' * 700_000])
+    def test_no_text_takes_more_than_linear_time(self, text: str) -> None:
+        blocks = list(parse([f'#Fields: {self.FIELDS}\n"u" "{text}" "192.0.2.1"'.encode()], SOURCE))
+        assert sum(block.lines for block in blocks) == 1
+
+
+class TestValues:
+    def test_empty_rule_is_an_access_event(self) -> None:
+        found = rows("#Fields: cs-rule cs-severity", quoted("", ""), quoted("Normal", "0"), quoted("DDoS", "8"))
+        assert [(r["event_class"], r["event_name"], r["rule_type_code"]) for r in found] == [
+            ("access", "Normal", None),
+            ("access", "Normal", 0),
+            ("security", "DDoS", 8),
+        ]
+
+    @pytest.mark.parametrize(
+        ("date", "time", "start", "expected", "extra"),
+        [
+            ("2023-11-14", "22:13:20", "", 1_700_000_000_000, {}),
+            ("2023-11-14", "22:13:20", "1700000000999", 1_700_000_000_999, {}),
+            ("2023-11-14", "22:13:21", "1700000000999", 1_700_000_000_999, {"date": "2023-11-14", "time": "22:13:21"}),
+            ("2023-11-14", "", "1700000000999", 1_700_000_000_999, {"date": "2023-11-14"}),
+            ("", "", "1700000000999", 1_700_000_000_999, {}),
+            ("", "22:13:20", "", START, {"time": "22:13:20"}),
+            ("14/11/2023", "22:13:20", "", START, {"cs-start": "14/11/2023T22:13:20"}),
+            ("2023-11-14", "22:13:20", "soon", START, {"date": "2023-11-14", "time": "22:13:20", "cs-start": "soon"}),
+        ],
+    )
+    def test_date_and_time_stand_in_for_the_start(
+        self, date: str, time: str, start: str, expected: int, extra: dict[str, str]
+    ) -> None:
+        found = row("date time cs-start", quoted(date, time, start))
+        assert (round(found["event_time"].timestamp() * 1000), found["extra"]) == (expected, extra)
+
+    def test_numbers_lists_and_json(self) -> None:
+        found = row(
+            "s-externalid cs-attacktype s-ruleName cs-ruleInfo s-xff",
+            quoted("9223372036854775807", "1,,2,", ",a,b,", '[{""k"":""v w""}]', "192.0.2.1, x"),
+        )
+        assert set_in(found) == {
+            "request_id": "9223372036854775807",
+            "attack_type_codes": ["1", "", "2"],
+            "rule_names": ["", "a", "b"],
+            "rule_info": '[{"k":"v w"}]',
+            "x_forwarded_for": ["192.0.2.1", "x"],
+        }
+
+
+NAMES = ["date", "time", "cs-start", "c-ip", "cs-uri", "cs-rule", "cs-severity", "x-new", "s-xff"]
+PIECES = st.sampled_from(
+    ['"', '""', '" "', "\\", '\\"', " ", "\t", "a", "ß", "\x85", "\x00", "\r", "#x:", "\udcff", "="]
+)
+VALUE = st.one_of(
+    st.sampled_from(["", "192.0.2.1", "2023-11-14", "22:13:20", "1700000000999", "1700000000", "Normal", "DDoS", "7"]),
+    st.lists(PIECES, max_size=6).map("".join),
+)
+ROW = st.lists(VALUE, min_size=8, max_size=10).map(lambda values: quoted(*values)) | st.sampled_from(
+    [
+        quoted("2023-11-14", "22:13:20", "1700000000999", "::1", "u", "", "", "n", "x, y"),
+        quoted("2023-11-14", "22:13:20", "", "::1", "u", "R", "1", "", ""),
+        "nonsense",
+        "",
+        "#Fields: c-ip",
+        "#Fields: " + " ".join(NAMES),
+        "#Fields: " + " ".join(NAMES).replace("x-new", "cs-uri"),
+        "#Remark: x",
+    ]
+)
+
+
+@settings(max_examples=int(os.environ.get("IMPERVA_EXAMPLES", "100")))
+@given(st.lists(ROW, max_size=12), st.booleans())
+def test_scan_and_careful_reader_give_the_same(lines: list[str], keep_raw: bool) -> None:
+    body = "\n".join([f"#Fields: {' '.join(NAMES)}", *lines]).encode(errors="surrogateescape")
+    with pytest.MonkeyPatch.context() as patch:
+        both = list(parse([body], SOURCE, keep_raw=keep_raw))
+        patch.setattr(ROWS, "scan", lambda rows, layout, keep_raw: (scan(rows.take([]), layout, keep_raw=keep_raw)[0],
+                                                                    np.zeros(len(rows), np.bool_)))  # fmt: skip
+        careful = list(parse([body], SOURCE, keep_raw=keep_raw))
+    assert [block.events.to_pylist() for block in both] == [block.events.to_pylist() for block in careful]
+    assert [block.quarantined.to_pylist() for block in both] == [block.quarantined.to_pylist() for block in careful]
+
+
+def test_scan_takes_what_is_usual() -> None:
+    """Otherwise it could stop working and nobody would know."""
+    usual = quoted("2023-11-14", "22:13:20", "1700000000999", "::1", "/a=b c|d", "", "", "n", "x, ß")
+    odd = ['"a" "b"', usual.replace("n", ' n"'), usual.replace("20", "21"), "nonsense", usual.replace("n", "\udcff")]
+    block = "\n".join([usual, *odd, usual]).encode(errors="surrogateescape")
+    _, taken = scan(Lines.split(block, first_number=1), Layout.of(" ".join(NAMES)), keep_raw=False)
+    assert taken.tolist() == [True, *[False] * len(odd), True]
+
+
+def test_scan_takes_quotes_that_are_doubled() -> None:
+    """JSON in a value has many of them."""
+    texts = ['""', '[{""k"":""""}]', '""a', 'a""""', '""""']
+    block = "\n".join(quoted("", text, "x", "") for text in texts).encode()
+    fields, taken = scan(Lines.split(block, first_number=1), Layout.of("cs-rule cs-uri c-ip x-new"), keep_raw=False)
+    assert taken.all()
+    assert fields.texts["url"].to_pylist() == ['"', '[{"k":""}]', '"a', 'a""', '""']
+
+
+def test_long_list_of_names_takes_no_memory_for_short_rows() -> None:
+    names = " ".join(f"x{number}" for number in range(20_000))
+    found = rejected(f"#Fields: {names}", *['"a"'] * 20_000)
+    assert {reason for _, reason, _ in found} == {"field_count"}
+    assert len(found) == 20_000
