@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, TriggerRule, task_group
 
@@ -15,6 +16,9 @@ from airflow_provider_imperva.operators.imperva import (
     ImpervaPlanLogsOperator,
 )
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 _DOC = """
 Loads every log of an Imperva Cloud WAF repository into a lake of Parquet.
@@ -37,6 +41,9 @@ def imperva_logs_dag(
     plan_options: dict[str, Any] | None = None,
     keep_raw: bool = False,
     decode_policy: dict[str, Any] | None = None,
+    headroom_warning: timedelta = timedelta(hours=24),
+    on_low_headroom: Callable[[Context], object] | None = None,
+    fail_when_critical: bool = False,
     default_args: dict[str, Any] | None = None,
     **dag_args: Any,
 ) -> DAG:
@@ -51,6 +58,10 @@ def imperva_logs_dag(
     :param keep_raw: whether each row carries its line in the column ``raw``.
     :param decode_policy: fields of :class:`~airflow_provider_imperva.container.decode.DecodePolicy` that are not the
         default.
+    :param headroom_warning: the headroom below which the commit warns, and calls ``on_low_headroom``.
+    :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
+    :param fail_when_critical: whether a run is red while the headroom is below the plan options'
+        ``critical_headroom``.
     :param default_args: for all tasks; by default two retries, a minute apart and growing.
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     """
@@ -108,6 +119,9 @@ def imperva_logs_dag(
             task_id="commit",
             plan_task_id=plan.task_id,
             trigger_rule=TriggerRule.ALL_DONE,
+            headroom_warning=headroom_warning,
+            on_low_headroom=on_low_headroom,
+            fail_when_critical=fail_when_critical,
             **lake,
             **planning,
         )

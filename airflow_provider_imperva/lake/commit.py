@@ -20,8 +20,10 @@ from airflow_provider_imperva.lake.records import (
     LOGS_SCHEMA,
     VERSION,
     Commit,
+    Home,
     LogRecord,
     Plan,
+    Replaying,
     Report,
     Run,
     Totals,
@@ -43,6 +45,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
         commit = ledger.commit(plan.commit)
     else:
         reports, failures = _gather(ledger, plan)
+        replaced = {report.batch: plan.homes[report.batch] for report in reports if _replaces(plan, report)}
         content = _logs_parquet(plan, reports)
         ledger.store.write(ledger.layout.logs(plan.commit), content)
         commit = ledger.create_commit(
@@ -63,6 +66,8 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 totals=_totals(plan, reports),
                 open=_left_open(plan, reports, failures),
                 prefixes=_advance(plan.prefixes, reports),
+                replaced=replaced,
+                replaying=_replaying(ledger, plan, replaced.values(), failures),
             )
         )
     finish_commit(ledger, commit)
@@ -158,8 +163,29 @@ def _advance(prefixes: dict[str, Prefix], reports: Iterable[Report]) -> dict[str
     return {name: decide(prefix, outcomes[name]) for name, prefix in prefixes.items()}
 
 
+def _replaces(plan: Plan, report: Report) -> bool:
+    return report.batch in plan.homes and bool(report.logs)
+
+
+def _replaying(
+    ledger: Ledger, plan: Plan, replaced: Iterable[Home], failed_batches: Iterable[int]
+) -> tuple[Replaying, ...]:
+    """Return the replays that are unfinished, from this plan and from before."""
+    before = ledger.commit(plan.commit - 1).replaying if plan.commit > 1 else ()
+    unfinished = {item.home: item for item in before}
+    for batch in failed_batches:
+        if home := plan.homes.get(batch):
+            unfinished[home] = Replaying(home, plan.commit, batch)
+    for home in replaced:
+        unfinished.pop(home, None)
+    return tuple(unfinished.values())
+
+
 def _sweep(ledger: Ledger, commit: Commit) -> None:
-    """Remove parts that no commit names: those of batches that did not finish, or finished after their commit."""
+    """Remove parts that no commit names: those of batches that did not finish, or finished after their commit.
+
+    The parts that an unfinished replay wrote have the names of another commit's, and stay.
+    """
     for number in range(max(1, commit.commit - SWEPT_COMMITS), commit.commit + 1):
         overtaken = commit if number == commit.commit else ledger.commit(number)
         for batch in overtaken.failed_batches:

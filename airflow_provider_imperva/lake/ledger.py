@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_imperva.errors import LedgerConflictError, LedgerCorruptError, ObjectExistsError
 from airflow_provider_imperva.lake.layout import Layout
-from airflow_provider_imperva.lake.records import VERSION, Commit, Intent, Plan, Report
+from airflow_provider_imperva.lake.records import VERSION, Commit, Intent, Plan, Replaying, Report
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Prefix
 
@@ -47,6 +47,11 @@ class Head(msgspec.Struct, frozen=True):
     def prefixes(self) -> dict[str, Prefix]:
         """The watermark."""
         return dict(self.commit.prefixes) if self.commit else {}
+
+    @property
+    def replaying(self) -> tuple[Replaying, ...]:
+        """The replays that have yet to be finished."""
+        return self.commit.replaying if self.commit else ()
 
 
 class Ledger:
@@ -133,8 +138,20 @@ class Ledger:
         intent = self._find(self.layout.intent(number, batch), Intent)
         return intent.paths if intent else ()
 
+    def create_intent(self, number: int, batch: int, paths: Iterable[str], *, outcome: str) -> bool:
+        """Note which parts a batch is about to write, so that they are found again if it never reports them.
+
+        :returns: whether this attempt may write: it is the first, or comes to the same outcome as the first.
+        """
+        path = self.layout.intent(number, batch)
+        try:
+            self.store.create(path, _encode(Intent(VERSION, tuple(sorted(paths)), outcome)))
+        except ObjectExistsError:
+            return self._read(path, Intent).outcome == outcome
+        return True
+
     def write_intent(self, number: int, batch: int, paths: Iterable[str]) -> None:
-        """Note which parts a batch is about to write, so that they are found again if it never reports them."""
+        """Note which parts a replay of a batch is about to write, besides those it may have."""
         self.store.write(self.layout.intent(number, batch), _encode(Intent(VERSION, tuple(sorted(paths)))))
 
     def create_commit(self, commit: Commit) -> Commit:

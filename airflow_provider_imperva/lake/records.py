@@ -25,11 +25,13 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :ivar first_listed_at: when an index first named it, UTC.
     :ivar late: it had been decided as skipped, unobserved or expired before an index listed it.
+    :ivar loaded: it is loaded already, and this is a replay.
     """
 
     name: str
     first_listed_at: datetime
     late: bool = False
+    loaded: bool = False
 
 
 class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -42,6 +44,13 @@ class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}
     since: datetime
 
 
+class Home(msgspec.Struct, frozen=True, order=True):
+    """The batch that first loaded a log: its parts are named by it, however often it is replayed."""
+
+    commit: int
+    batch: int
+
+
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one run set out to load.
 
@@ -51,6 +60,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar batches: the logs, oldest first, cut for the mapped tasks.
     :ivar closed: gaps that this plan's commit decides.
     :ivar prefixes: the watermark as it would be if no log of this plan were loaded.
+    :ivar homes: for each batch that is a replay, the one whose parts it writes again.
+    :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
     """
 
     v: int
@@ -64,6 +75,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     batches: tuple[tuple[PlannedLog, ...], ...]
     closed: tuple[Closed, ...]
     prefixes: dict[str, Prefix]
+    homes: dict[int, Home] = {}
+    urgent: bool = False
 
     @property
     def logs(self) -> int:
@@ -162,11 +175,16 @@ LOGS_SCHEMA = pa.schema(
 """Schema of ``logs.parquet``, one row a :class:`LogRecord`."""
 
 
-class Intent(msgspec.Struct, frozen=True):
-    """The parts a batch is about to write, noted before it does."""
+class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The parts a batch is about to write, noted before it does.
+
+    :ivar outcome: SHA-256 of what the rows follow from: attempts that have the same one write the same bytes. None
+        once a replay has taken over.
+    """
 
     v: int
     paths: tuple[str, ...]
+    outcome: str | None = None
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -174,7 +192,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :ivar parts: what it wrote to ``events/`` and ``quarantine/``.
     :ivar logs: the logs it decided, and those that wait for a key.
-    :ivar open: logs that stay open for the next plan, with the reason.
+    :ivar open: logs that stay open for the next plan, with the reason. In a replay: those that keep the batch from
+        being replaced, which then has neither parts nor logs and stays as it is.
     """
 
     v: int
@@ -215,6 +234,20 @@ class Totals(msgspec.Struct, frozen=True):
     raw_bytes: int
 
 
+class Replaying(msgspec.Struct, frozen=True):
+    """A replay that did not finish: some parts may be new and others old, so it has to be done again.
+
+    No line is in them twice, but lines that go from one part to another may be in none for now.
+
+    :ivar home: whose parts they are.
+    :ivar commit, batch: the plan, and the batch of it, that names the logs.
+    """
+
+    home: Home
+    commit: int
+    batch: int
+
+
 class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     """The one write that makes a plan's outcome true.
 
@@ -225,6 +258,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar failed_batches: those without one; their logs stay open.
     :ivar open: logs that were planned and stay open, with the reason.
     :ivar prefixes: the watermark.
+    :ivar replaced: for each batch that was a replay, the one whose parts it replaced: all that earlier commits say of
+        the parts and logs of that one counts no more.
+    :ivar replaying: replays that have yet to be finished.
     """
 
     v: int
@@ -243,6 +279,8 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     totals: Totals
     open: dict[str, str]
     prefixes: dict[str, Prefix]
+    replaced: dict[int, Home] = {}
+    replaying: tuple[Replaying, ...] = ()
 
     @property
     def lost(self) -> int:

@@ -53,6 +53,7 @@ class Range(msgspec.Struct, frozen=True, omit_defaults=True, rename={"first": "f
     :ivar first, last: the ends, both included.
     :ivar since: when it was first listed or, for a gap, first missed; UTC.
     :ivar public_key_id: of the private key that is missing, for ``awaiting_key``.
+    :ivar after: for ``listed``, the look before the one that first listed it: it was written later than that.
     """
 
     first: int
@@ -60,6 +61,7 @@ class Range(msgspec.Struct, frozen=True, omit_defaults=True, rename={"first": "f
     state: State
     since: datetime
     public_key_id: str | None = None
+    after: datetime | None = None
 
 
 class Prefix(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,13 +113,22 @@ def begin(listed: Sequence[int], *, at: datetime, window: timedelta, start: str 
     return observe(Prefix(left_out, left_out, left_out=left_out), listed, at=at, window=window, unwatched=True)
 
 
-def observe(prefix: Prefix, listed: Sequence[int], *, at: datetime, window: timedelta, unwatched: bool) -> Observation:
+def observe(
+    prefix: Prefix,
+    listed: Sequence[int],
+    *,
+    at: datetime,
+    window: timedelta,
+    unwatched: bool,
+    last_look: datetime | None = None,
+) -> Observation:
     """Hold an index against the watermark.
 
     :param listed: the numbers of this prefix in the index, ascending; may be empty.
     :param at: when the index was read, UTC.
     :param window: how long Imperva keeps a log.
-    :param unwatched: whether the look before this one is longer ago than the window.
+    :param unwatched: whether so long has passed since the look before this one that logs may have come and gone.
+    :param last_look: when that was; None if there was none.
     """
     opened: list[Range] = []
     closed: list[Range] = []
@@ -125,7 +136,7 @@ def observe(prefix: Prefix, listed: Sequence[int], *, at: datetime, window: time
         if piece.state is not State.GAP:
             opened.append(piece)
         elif hit:
-            opened.append(_with(piece, State.LISTED, at))
+            opened.append(Range(piece.first, piece.last, State.LISTED, at, after=last_look))
         elif unwatched:
             closed.append(_with(piece, State.UNOBSERVED, piece.since))
         elif at - piece.since > window:
@@ -140,7 +151,7 @@ def observe(prefix: Prefix, listed: Sequence[int], *, at: datetime, window: time
             lost_sight = unwatched and next_expected == prefix.highest + 1
             hole = Range(next_expected, first - 1, State.UNOBSERVED if lost_sight else State.GAP, at)
             (closed if lost_sight else opened).append(hole)
-        opened.append(Range(first, last, State.LISTED, at))
+        opened.append(Range(first, last, State.LISTED, at, after=last_look))
         next_expected = last + 1
     again = _decided(prefix, listed)
     return Observation(_settle(prefix, opened, highest=next_expected - 1), tuple(closed), tuple(again))
@@ -173,11 +184,6 @@ def reopen(prefix: Prefix, numbers: Iterable[int], *, at: datetime) -> Prefix:
     return _settle(prefix, [*prefix.open, *listed], highest=prefix.highest)
 
 
-def oldest_listed(prefixes: Iterable[Prefix]) -> datetime | None:
-    """Return when the oldest log not yet fetched was first listed; None if there is none."""
-    return min((item.since for prefix in prefixes for item in prefix.open if item.state is State.LISTED), default=None)
-
-
 def _with(piece: Range, state: State, since: datetime) -> Range:
     return Range(piece.first, piece.last, state, since)
 
@@ -203,7 +209,7 @@ def _settle(prefix: Prefix, opened: Iterable[Range], *, highest: int) -> Prefix:
 
 
 def _same(one: Range, other: Range) -> bool:
-    return (one.state, one.since, one.public_key_id) == (other.state, other.since, other.public_key_id)
+    return msgspec.structs.replace(one, first=other.first, last=other.last) == other
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

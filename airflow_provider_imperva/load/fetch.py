@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from airflow_provider_imperva.errors import AuthenticationError, LogNotFoundError, RepositoryError
+from airflow_provider_imperva.errors import AuthenticationError, LogNotFoundError, ObjectExistsError, RepositoryError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Plan, PlannedLog
 from airflow_provider_imperva.load.plan import batch_logs
@@ -59,7 +60,10 @@ def fetch(
 
     def bring(name: LogName) -> RepositoryError | None:
         try:
-            ledger.store.write(ledger.layout.raw(name), client.read_log(name))
+            content = client.read_log(name)
+            # Never over what is there: a task that was overtaken may come back with other bytes than those loaded.
+            with suppress(ObjectExistsError):
+                ledger.store.create(ledger.layout.raw(name), content)
         except AuthenticationError:
             raise
         except RepositoryError as error:

@@ -6,10 +6,13 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import BinaryIO
 
+import msgspec
+
+from airflow_provider_imperva import __version__
 from airflow_provider_imperva.container.decode import DecodePolicy, PlainLog, decode
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import (
@@ -23,14 +26,18 @@ from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.events.source import LogSource
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
-from airflow_provider_imperva.lake.records import VERSION, LogRecord, Plan, PlannedLog, Report
+from airflow_provider_imperva.lake.records import VERSION, Home, LogRecord, Plan, PlannedLog, Report
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.plan import batch_logs
+from airflow_provider_imperva.load.rewrite import rewrite
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
+
+FETCHED_ONLY = "fetched; a later plan loads it, since the headroom is critical"
+"""Why a log stays open that an urgent plan has fetched."""
 
 _CHUNK_BYTES = 8 * 2**20
 
@@ -49,7 +56,7 @@ class NormalizeOptions:
 
 def normalize(
     ledger: Ledger,
-    client: RepositoryClient,
+    client: RepositoryClient | None,
     keys: KeyRing,
     plan: Plan,
     fetched: Fetched,
@@ -59,22 +66,31 @@ def normalize(
 ) -> Report:
     """Turn the logs of a batch into parts, and report.
 
-    Doing it again gives the same parts under the same names; a batch that has reported is left as it is.
+    Doing it again gives the same parts under the same names; a batch that has reported is left as it is. A batch that
+    is a replay puts its parts in the place of its home's.
 
+    :param client: to fetch once more what does not decode; a replay fetches nothing and needs none.
     :param on_log: called after each log, for a progress bar.
-    :raises LedgerConflictError: if the plan was committed without this batch, which then writes nothing.
+    :raises LedgerConflictError: if the plan was committed without this batch, or another attempt at it came to another
+        outcome and has not reported; then nothing is written.
     """
     batch = fetched.batch
     if report := ledger.report(plan.commit, batch):
         return report
-    with BatchParts(ledger.store, ledger.layout, commit=plan.commit, batch=batch) as parts:
+    is_replay = batch in plan.homes
+    home = plan.homes.get(batch, Home(plan.commit, batch))
+    client = None if is_replay else client
+    with BatchParts(ledger.store, ledger.layout, commit=home.commit, batch=home.batch) as parts:
         records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
-        return _write(ledger, plan, batch, parts, records, left_open)
+        if is_replay:
+            return rewrite(ledger, plan, batch, parts, records, left_open)
+        outcome = _outcome(records, left_open, options)
+        return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
 
 
 def _read(
     ledger: Ledger,
-    client: RepositoryClient,
+    client: RepositoryClient | None,
     keys: KeyRing,
     plan: Plan,
     fetched: Fetched,
@@ -91,7 +107,9 @@ def _read(
     left_open: dict[str, str] = {}
     for log, name in batch_logs(plan, batch):
         # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
-        if fetched_at := written_at.get(ledger.layout.raw(name)):
+        if plan.urgent and ledger.layout.raw(name) in written_at:
+            left_open[log.name] = FETCHED_ONLY
+        elif fetched_at := written_at.get(ledger.layout.raw(name)):
             try:
                 records.append(_Normalization(ledger, client, keys, parts, options, log, name, fetched_at).run())
             except RepositoryError as error:
@@ -122,19 +140,26 @@ def _write(
     parts: BatchParts,
     records: list[LogRecord],
     left_open: dict[str, str],
+    *,
+    outcome: str,
 ) -> Report:
     """Write intent, parts and report, in this order.
 
     The intent goes first, so that whatever this batch writes can be found again, even what it writes after the plan
-    was committed without it.
+    was committed without it. It binds every attempt to the outcome of the first, since one that hangs may write at any
+    time: then it writes what is there.
     """
     paths = parts.paths
-    stale = set(ledger.intent(plan.commit, batch)) - set(paths)
-    ledger.write_intent(plan.commit, batch, [*stale, *paths])
+    may_write = ledger.create_intent(plan.commit, batch, paths, outcome=outcome)
     _stop_if_overtaken(ledger, plan, batch)
     if report := ledger.report(plan.commit, batch):
         return report  # by another attempt, which was quicker
-    ledger.store.delete(stale)
+    if not may_write:
+        raise LedgerConflictError(
+            f"another attempt at batch {batch} of plan {plan.commit} came to another outcome and has not reported",
+            do="nothing is lost: unless that attempt ends well, the logs of this batch are in the next plan",
+            about=ledger.store.uri(ledger.layout.intent(plan.commit, batch)),
+        )
     report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), left_open)
     try:
         # Once more, since it may have hung in between for longer than commits look back for orphans.
@@ -144,6 +169,14 @@ def _write(
         raise
     ledger.write_report(report)
     return report
+
+
+def _outcome(records: list[LogRecord], left_open: dict[str, str], options: NormalizeOptions) -> str:
+    """Return the SHA-256 of all that the rows of a batch follow from, besides the bytes of its logs."""
+    # Which bytes were there before those that are loaded is in no row.
+    logs = [msgspec.structs.replace(record, replaced_sha256=None) for record in records]
+    decided = msgspec.json.encode((__version__, options.keep_raw, logs, left_open))
+    return hashlib.sha256(decided).hexdigest()
 
 
 def _stop_if_overtaken(ledger: Ledger, plan: Plan, batch: int) -> None:
@@ -173,7 +206,7 @@ class _Normalization:
     """One log on its way from ``raw/`` into the parts of its batch."""
 
     ledger: Ledger
-    client: RepositoryClient
+    client: RepositoryClient | None
     keys: KeyRing
     parts: BatchParts
     options: NormalizeOptions
@@ -191,7 +224,7 @@ class _Normalization:
                 logger.warning("%s", error)
                 return self._kept(received, State.AWAITING_KEY, reason=str(error), public_key_id=error.public_key_id)
             except ContainerError as error:
-                logger.warning("%s It is fetched once more.", error)
+                logger.warning("%s", error)
                 damage = error
             else:
                 return self._parse(received, plain)
@@ -200,7 +233,11 @@ class _Normalization:
             return self._quarantine(received, damage)
         content, plain = other
         self.ledger.store.write(key, content)
-        return self._parse(_Received.of(io.BytesIO(content)), plain, replaced=received.sha256)
+        # The same as another attempt will find that begins now.
+        objects = self.ledger.store.objects(self.ledger.layout.raw_folder(self.name))
+        [written_at] = [item.modified for item in objects if item.path == key]
+        whole = replace(self, fetched_at=written_at)
+        return whole._parse(_Received.of(io.BytesIO(content)), plain, replaced=received.sha256)
 
     def _decode(self, content: bytes | BinaryIO) -> PlainLog:
         return decode(content, log=str(self.name), keys=self.keys, policy=self.options.policy)
@@ -210,6 +247,9 @@ class _Normalization:
 
         :raises RepositoryError: if there was no answer that would tell.
         """
+        if self.client is None:
+            return None
+        logger.info("%s is fetched once more", self.name)
         try:
             other = self.client.read_log(self.name)
             return None if received == _Received.of(io.BytesIO(other)) else (other, self._decode(other))

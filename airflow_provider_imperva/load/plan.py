@@ -13,8 +13,9 @@ import msgspec
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.lake.commit import commit_plan, finish_commit
+from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import VERSION, Closed, Commit, Plan, PlannedLog, Run
+from airflow_provider_imperva.lake.records import VERSION, Closed, Commit, Home, Plan, PlannedLog, Replaying, Run
 from airflow_provider_imperva.lake.watermark import ABSENT, Observation, Prefix, State, begin, observe, reopen
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.index import LogIndex
@@ -26,10 +27,12 @@ WINDOW = timedelta(hours=48)
 """How long Imperva keeps a log."""
 
 _BATCH_BYTES = 16 * 2**20
-_USUAL_LOG_BYTES = 250_000
 _LARGEST_BATCH = 1000
 _MOST_BATCHES = 1000
 """Airflow maps over no more than 1024 items unless told otherwise."""
+
+_MOST_REPLAYS = 20
+"""How many unfinished replays a plan takes along; they must not hold up new logs for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,17 @@ class PlanOptions:
     :ivar window: how long Imperva keeps a log.
     :ivar start: where a new lake begins: ``oldest`` takes all the index has, ``now`` only what comes after it, a number
         what comes from that sequence on.
+    :ivar window_bytes: how many bytes of logs Imperva keeps, whatever their age; None for no bound.
+    :ivar critical_headroom: with less than this left before the oldest log not yet fetched leaves the window, a plan
+        only fetches, and leaves normalizing to later ones.
     :ivar max_logs: the most logs one plan loads; the rest waits for the next.
     :ivar logs_per_batch: how many logs one mapped task loads; by default as many as make about 16 MiB as received,
         judged by the last commit.
     """
 
     window: timedelta = WINDOW
+    window_bytes: int | None = 500_000_000
+    critical_headroom: timedelta = timedelta(hours=6)
     start: str | int = "oldest"
     max_logs: int = 2000
     logs_per_batch: int | None = None
@@ -111,6 +119,7 @@ def look(
         pending = _pending(head.prefixes, key_ids=key_ids, late=set())
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=False)
     unwatched = last_look is not None and at - last_look > options.window
+    full = _is_full(index, head.commit, options)
     prefixes: dict[str, Prefix] = {}
     closed: list[Closed] = []
     late: set[LogName] = set()
@@ -123,7 +132,16 @@ def look(
             start = options.start if head.commit is None else "oldest"
             seen = begin(numbers, at=at, window=options.window, start=start)
         else:
-            seen = observe(known, numbers, at=at, window=options.window, unwatched=unwatched)
+            # A full repository that lists nothing we knew has overwritten what came in between.
+            passed_by = full and bool(numbers) and numbers[0] > known.highest
+            seen = observe(
+                known,
+                numbers,
+                at=at,
+                window=options.window,
+                unwatched=unwatched or passed_by,
+                last_look=last_look,
+            )
         closed += [Closed(name, gap.first, gap.last, gap.state, gap.since) for gap in seen.closed]
         found = _late(ledger, name, seen)
         late.update(found)
@@ -158,7 +176,7 @@ def find_work(
     if head.plan:
         return Work(recover=head.plan.commit)
     outlook = look(ledger, head, client.read_index(), key_ids=key_ids, at=datetime.now(UTC), options=options)
-    if not outlook.has_work:
+    if not outlook.has_work and not head.replaying:
         return None
     return Work(logs=len(outlook.pending), closed_gaps=sum(gap.last - gap.first + 1 for gap in outlook.closed))
 
@@ -190,10 +208,13 @@ def make_plan(
     if index.junk_count:
         logger.warning("The index has %d lines that are no log's name; they are passed over", index.junk_count)
     outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options)
-    if not outlook.has_work:
+    if not outlook.has_work and not head.replaying:
         return None
-    planned = outlook.pending[: options.max_logs]
+    pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
+    planned = pending[: options.max_logs]
     size = max(options.logs_per_batch or _logs_per_batch(head.commit), -(-len(planned) // _MOST_BATCHES))
+    batches = [planned[start : start + size] for start in range(0, len(planned), size)]
+    replays = {} if urgent else unfinished_replays(ledger, head.replaying[:_MOST_REPLAYS])
     return ledger.create_plan(
         Plan(
             v=VERSION,
@@ -204,11 +225,18 @@ def make_plan(
             created_at=at,
             observed_at=outlook.observed_at,
             listed=outlook.listed,
-            batches=tuple(planned[start : start + size] for start in range(0, len(planned), size)),
+            batches=(*batches, *replays.values()),
             closed=outlook.closed,
             prefixes=outlook.prefixes,
+            homes=dict(enumerate(replays, len(batches))),
+            urgent=urgent,
         )
     )
+
+
+def unfinished_replays(ledger: Ledger, replaying: Iterable[Replaying]) -> dict[Home, tuple[PlannedLog, ...]]:
+    """Return the logs of replays that are to be done again, by home."""
+    return {item.home: ledger.plan(item.commit).batches[item.batch] for item in replaying}
 
 
 def _by_prefix(names: Iterable[LogName]) -> dict[str, list[int]]:
@@ -236,13 +264,18 @@ def _late(ledger: Ledger, prefix: str, seen: Observation) -> list[LogName]:
     a log that somebody deleted from ``raw/`` is not to be loaded twice.
     """
     again = [LogName(prefix, number) for number in seen.again]
-    folders = {ledger.layout.raw_folder(log) for log in again}
-    present = {item.path for folder in folders for item in ledger.store.objects(folder)}
+    present = _raw_objects(ledger, again)
     missing = {log.sequence: log for log in again if ledger.layout.raw(log) not in present}
     if not missing:
         return []
     states = _states(ledger, prefix, missing)
     return [log for number, log in missing.items() if states.get(number, State.SKIPPED) in ABSENT]
+
+
+def _raw_objects(ledger: Ledger, logs: Iterable[LogName]) -> set[str]:
+    """List the folders of ``raw/`` in which these logs would be."""
+    folders = {ledger.layout.raw_folder(log) for log in logs}
+    return {item.path for folder in folders for item in ledger.store.objects(folder)}
 
 
 def _states(ledger: Ledger, prefix: str, numbers: Iterable[int]) -> dict[int, State]:
@@ -260,10 +293,42 @@ def _states(ledger: Ledger, prefix: str, numbers: Iterable[int]) -> dict[int, St
     return states
 
 
+def _by_urgency(
+    ledger: Ledger, head: Head, outlook: Outlook, *, at: datetime, options: PlanOptions
+) -> tuple[tuple[PlannedLog, ...], bool]:
+    """Return the logs to plan, and whether they are only to be fetched.
+
+    While the headroom is critical nothing holds up fetching, so what is in ``raw/`` already waits. A log that the plan
+    before was urgent for, and that did not come, is not urgent again at once: else one that never comes would keep
+    all others from being loaded.
+    """
+    critical = {
+        str(LogName(name, number))
+        for name, prefix in outlook.prefixes.items()
+        for number, item in prefix.numbers(State.LISTED)
+        if time_left(item, at=at, window=options.window) < options.critical_headroom
+    }
+    if head.commit and critical:
+        last = ledger.plan(head.commit.commit)
+        critical -= {log.name for batch in last.batches for log in batch if last.urgent}
+    if not critical:
+        return outlook.pending, False
+    names = {log.name: LogName.parse(log.name) for log in outlook.pending}
+    present = _raw_objects(ledger, names.values())
+    unfetched = tuple(log for log in outlook.pending if ledger.layout.raw(names[log.name]) not in present)
+    if critical.isdisjoint(log.name for log in unfetched):
+        return outlook.pending, False
+    logger.warning("%d logs are about to leave the window: this plan only fetches", len(critical))
+    return unfetched, True
+
+
+def _is_full(index: LogIndex, commit: Commit | None, options: PlanOptions) -> bool:
+    """Guess whether the repository has reached its byte cap, by the usual size of a log; half of it counts."""
+    return options.window_bytes is not None and 2 * len(index.names) * usual_log_bytes(commit) >= options.window_bytes
+
+
 def _logs_per_batch(commit: Commit | None) -> int:
-    loaded = commit.totals.logs.get(State.COMMITTED, 0) if commit else 0
-    weight = commit.totals.raw_bytes / loaded if commit and loaded else _USUAL_LOG_BYTES
-    return max(1, min(_LARGEST_BATCH, int(_BATCH_BYTES / max(weight, 1))))
+    return max(1, min(_LARGEST_BATCH, int(_BATCH_BYTES / max(usual_log_bytes(commit), 1))))
 
 
 def batch_logs(plan: Plan, batch: int) -> Sequence[tuple[PlannedLog, LogName]]:

@@ -6,12 +6,12 @@ loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException, Stats
 from airflow.sdk import BaseOperator
 
 from airflow_provider_imperva import __version__
@@ -21,6 +21,7 @@ from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_imperva.lake.headroom import Headroom
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Commit, Run
     from airflow_provider_imperva.repository.client import RepositoryClient
@@ -220,34 +221,61 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     ``repository`` and ``commit``. Fails without retry, after the commit and its XCom, if a batch failed or a log was
     lost. Skipped if nothing was planned.
 
+    It measures the headroom, and sets the gauges ``imperva.headroom_seconds``, ``imperva.headroom_bytes`` and
+    ``imperva.backlog_logs``, each with the tag ``repository``.
+
     :param plan_task_id: the task that planned.
-    :param plan_options: as the plan task has them, for the window.
+    :param plan_options: as the plan task has them, for the window and the critical headroom.
+    :param headroom_warning: the headroom below which it warns, and calls ``on_low_headroom``.
+    :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
+    :param fail_when_critical: whether the task fails, after the commit, while the headroom is critical.
     """
 
     def __init__(
-        self, *, plan_task_id: str = "plan", plan_options: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        plan_task_id: str = "plan",
+        plan_options: dict[str, Any] | None = None,
+        headroom_warning: timedelta = timedelta(hours=24),
+        on_low_headroom: Callable[[Context], object] | None = None,
+        fail_when_critical: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.plan_task_id = plan_task_id
         self.plan_options = plan_options or {}
+        self.headroom_warning = headroom_warning
+        self.on_low_headroom = on_low_headroom
+        self.fail_when_critical = fail_when_critical
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Commit, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
+        from airflow_provider_imperva.lake.headroom import measure
+        from airflow_provider_imperva.load.plan import PlanOptions
 
         number = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY, map_indexes=-1)
         if number is None:
             self._end_without_plan(context)
         now = datetime.now(UTC)
+        options = PlanOptions(**self.plan_options)
         with self._open(self._hook) as (_, ledger):
             plan = ledger.plan(number)
             commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
-        value = self._xcom(commit, now)
-        left_behind = _left_behind(commit)
-        if left_behind:
+            last_commits = [
+                *map(ledger.commit, range(max(1, commit.commit - _MEASURED_COMMITS), commit.commit)),
+                commit,
+            ]
+        headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
+        value = _xcom(commit, headroom)
+        complaint = _left_behind(commit)
+        self._tell(headroom, context, repository=commit.repository)
+        if self.fail_when_critical and headroom.seconds < options.critical_headroom.total_seconds():
+            complaint = " and ".join(filter(None, [complaint, f"the headroom is critical: {_words(headroom)}"]))
+        if complaint:
             # Airflow keeps no return value of a task that fails, and the next run needs it.
             context["ti"].xcom_push(key="return_value", value=value)
-            raise AirflowFailException(f"Commit {commit.commit} is made, but {left_behind}")
+            raise AirflowFailException(f"Commit {commit.commit} is made, but {complaint}")
         self.log.info("Commit %d: %d logs, %d rows", commit.commit, value["logs"], value["rows"])
         return value
 
@@ -262,24 +290,26 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             raise AirflowFailException(f"There is no plan, since these tasks failed: {', '.join(failed)}")
         raise AirflowSkipException("Nothing was planned")
 
-    def _xcom(self, commit: Commit, now: datetime) -> dict[str, Any]:
-        import msgspec
-
-        from airflow_provider_imperva.lake.watermark import oldest_listed
-        from airflow_provider_imperva.load.plan import PlanOptions
-
-        waiting_since = oldest_listed(commit.prefixes.values()) or now
-        headroom = PlanOptions(**self.plan_options).window - (now - waiting_since)
-        return {
-            "repository": commit.repository,
-            "commit": commit.commit,
-            # By way of JSON: Airflow would wrap a tuple in a type of its own, which no other reader of XComs expects.
-            "watermark": msgspec.json.decode(msgspec.json.encode(commit.prefixes)),
-            "logs": sum(commit.totals.logs.values()),
-            "rows": commit.totals.rows,
-            "headroom_seconds": int(headroom.total_seconds()),
+    def _tell(self, headroom: Headroom, context: Context, *, repository: str) -> None:
+        """Log the headroom, set its gauges, and call for people if it is low."""
+        gauges = {
+            "headroom_seconds": headroom.seconds,
+            "headroom_bytes": headroom.bytes,
+            "backlog_logs": headroom.backlog,
         }
+        for name, figure in gauges.items():
+            if figure is not None:
+                Stats.gauge(f"imperva.{name}", figure, tags={"repository": repository})
+        if headroom.seconds >= self.headroom_warning.total_seconds():
+            self.log.info("Headroom: %s", _words(headroom))
+            return
+        self.log.warning("The headroom is low: %s", _words(headroom))
+        if self.on_low_headroom:
+            self.on_low_headroom(context)
 
+
+_MEASURED_COMMITS = 6
+"""How many commits back the rates are measured."""
 
 _FAILED = frozenset({"failed", "upstream_failed"})
 
@@ -291,14 +321,42 @@ def _run(context: Context) -> Run:
     return Run(dag_id=ti.dag_id, run_id=ti.run_id)
 
 
+def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
+    import msgspec
+
+    return {
+        "repository": commit.repository,
+        "commit": commit.commit,
+        # By way of JSON: Airflow would wrap a tuple in a type of its own, which no other reader of XComs expects.
+        "watermark": msgspec.json.decode(msgspec.json.encode(commit.prefixes)),
+        "logs": sum(commit.totals.logs.values()),
+        "rows": commit.totals.rows,
+        "headroom_seconds": int(headroom.seconds),
+    }
+
+
+def _words(headroom: Headroom) -> str:
+    """Say a headroom in words."""
+    found = [f"{headroom.backlog} logs wait to be loaded, {headroom.seconds / 3600:.1f} h before the oldest is gone"]
+    if headroom.bytes is not None:
+        found.append(f"{headroom.bytes / 1e6:.0f} MB until it is overwritten")
+    if headroom.logs_in_per_hour is not None and headroom.logs_out_per_hour is not None:
+        found.append(f"{headroom.logs_in_per_hour:.0f} logs/h come in, {headroom.logs_out_per_hour:.0f} go out")
+    if headroom.edge_at:
+        found.append(f"at these rates logs are lost from {headroom.edge_at:%Y-%m-%d %H:%M} UTC on")
+    return "; ".join(found)
+
+
 def _left_behind(commit: Commit) -> str:
     """Say what a commit left behind; nothing if nothing was."""
+    from airflow_provider_imperva.load.normalize import FETCHED_ONLY
+
     found = []
     if commit.lost:
         found.append(f"{commit.lost} logs are lost (expired or unobserved; logs.parquet names them)")
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))
         found.append(f"batches {batches} did not finish; their logs are in the next plan")
-    elif commit.open:
-        found.append(f"{len(commit.open)} logs could not be loaded; they are in the next plan")
+    elif stuck := [name for name, reason in commit.open.items() if reason != FETCHED_ONLY]:
+        found.append(f"{len(stuck)} logs could not be loaded; they are in the next plan")
     return " and ".join(found)

@@ -22,7 +22,6 @@ from airflow_provider_imperva.lake.watermark import (
     begin,
     decide,
     observe,
-    oldest_listed,
     reopen,
 )
 
@@ -209,13 +208,6 @@ class TestRecord:
     def test_numbers_gives_each_open_number_of_a_state(self):
         prefix = first_look(1, 2, 4).prefix
         assert [number for number, _ in prefix.numbers(State.LISTED)] == [1, 2, 4]
-
-    def test_the_oldest_listed_over_all_prefixes(self):
-        one = look(committed(first_look(1).prefix, 1), 2, hours=2).prefix
-        other = look(committed(first_look(1).prefix, 1), 2, hours=1).prefix
-        waiting = decide(first_look(1).prefix, {1: "2"})
-        assert oldest_listed([one, other, waiting]) == T0 + HOUR, "what is in raw/ already has all the time it needs"
-        assert oldest_listed([waiting]) is None
 
 
 _NEAR = st.sets(st.integers(-25, 12), max_size=20)

@@ -16,7 +16,7 @@ import duckdb
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Commit, Plan, Report, Run
+from airflow_provider_imperva.lake.records import Commit, Part, Plan, Report, Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched, fetch
 from airflow_provider_imperva.load.normalize import normalize
@@ -161,14 +161,26 @@ class Account:
     def assert_balanced(self) -> None:
         """Hold what the ledger says against what is in the lake: P2 as a whole, seen from outside."""
         commits = list(self.ledger.commits())
-        logs = [row for commit in commits for row in self.ledger.logs(commit.commit).to_pylist()]
+        rows = [row for commit in commits for row in self.ledger.logs(commit.commit).to_pylist()]
+        # The last row about a log counts.
+        logs = {(row["prefix"], row["sequence"]): row for row in rows}.values()
         assert sum(log["lines"] for log in logs) == sum(log["rows"] + log["quarantined_lines"] for log in logs)
         per_log = Counter(row[0] for row in self.rows().elements())
         assert per_log == Counter({log["name"]: log["rows"] for log in logs if log["rows"]})
-        named = {str(self.lake / part.path) for commit in commits for part in commit.parts}
+        named = {str(self.lake / path) for path in self.parts()}
         found = {str(path) for folder in ("events", "quarantine") for path in self.lake.glob(f"{folder}/**/*.parquet")}
         assert found == named, "a part that no commit names, or one that is named and not there"
         assert not list(self.lake.glob(".tmp/*"))
+
+    def parts(self) -> dict[str, Part]:
+        """The parts that the lake is made of, by path; a replay takes back what was said of those it replaced."""
+        parts: dict[str, Part] = {}
+        for commit in self.ledger.commits():
+            for home in commit.replaced.values():
+                name = f"part-{home.commit:012d}-{home.batch:04d}.parquet"
+                parts = {path: part for path, part in parts.items() if not path.endswith(name)}
+            parts |= {part.path: part for part in commit.parts}
+        return parts
 
 
 def request_id(event: str) -> str:

@@ -132,13 +132,13 @@ class TestPlainRuns:
 
     def test_a_line_that_is_no_event_goes_to_quarantine_and_the_others_go_on(self, account: Account):
         events = forge_events(3, seed=1)
-        body = "\n".join([events[0], "no event at all", events[1], "", events[2]]) + "\n"
+        body = "\n".join(["no event at all", events[0], events[1], "", events[2]]) + "\n"
         account.repository.add(name(1), forge_log(body))
         commit = account.run_some()
         assert sorted(account.rows()) == [
-            (name(1), line, request_id(event)) for line, event in zip((1, 3, 5), events, strict=True)
+            (name(1), line, request_id(event)) for line, event in zip((2, 3, 5), events, strict=True)
         ]
-        assert [(file, line) for file, line, _ in account.quarantined()] == [(name(1), 2)]
+        assert [(file, line) for file, line, _ in account.quarantined()] == [(name(1), 1)]
         assert (commit.totals.lines, commit.totals.rows, commit.totals.quarantined_lines) == (4, 3, 1)
         account.assert_balanced()
 
@@ -370,7 +370,10 @@ class TestTime:
         commit = account.run_some()
         assert account.states()["8416_3..9"] == "unobserved"
         assert commit.lost == 7
+        # After such an absence the logs that are still there may go at any moment: they are fetched, and loaded next.
+        commit = account.run_some()
         assert [(item.first, item.state) for item in commit.prefixes["8416"].open] == [(12, "gap")]
+        assert account.rows() == account.expected()
 
     def test_a_quiet_account_that_was_watched_loses_nothing(self, account: Account, clock: Clock):
         """Nothing comes for longer than the window, but somebody looked: then a hole is a gap."""
@@ -385,6 +388,72 @@ class TestTime:
         commit = account.run_some()
         assert commit.lost == 0
         assert [(item.first, item.last, item.state) for item in commit.prefixes["8416"].open] == [(2, 3, "gap")]
+
+
+class TestUrgency:
+    """With little time left a plan only fetches; what it fetches is loaded by the next ones."""
+
+    def after_an_outage(self, account: Account, clock: Clock, *, hours: float) -> None:
+        account.serve(1, 2)
+        account.run()
+        clock.ahead = hours * HOUR
+        account.serve(3, 4, 5)
+
+    def test_after_a_short_outage_all_goes_as_usual(self, account: Account, clock: Clock):
+        self.after_an_outage(account, clock, hours=20)
+        account.run()
+        assert account.rows() == account.expected()
+
+    def test_after_a_long_one_fetching_comes_first(self, account: Account, clock: Clock):
+        self.after_an_outage(account, clock, hours=47)
+        commit = account.run_some()
+        assert set(account.requested()) >= {name(3), name(4), name(5)}
+        assert set(commit.open) == {name(3), name(4), name(5)}
+        assert account.rows() == account.expected([name(1), name(2)])
+        account.run()
+        assert account.rows() == account.expected()
+        assert len(account.requested()) == 5, "what is in raw/ is not fetched again"
+
+    def test_what_has_expired_is_told_at_once(self, account: Account, clock: Clock):
+        account.options = PlanOptions(max_logs=1)
+        account.serve(1, 2, 3)
+        account.run()
+        account.repository.remove(name(2))
+        clock.ahead = 47 * HOUR
+        commit = account.run_some()
+        assert commit.lost == 1
+
+    def test_a_log_that_never_comes_does_not_keep_the_others_from_being_loaded(self, account: Account, clock: Clock):
+        self.after_an_outage(account, clock, hours=47)
+        account.repository.fail(name(4), *[Fault(status=500)] * 100)
+        account.run()
+        account.run()
+        assert account.rows() == account.expected([name(1), name(2), name(3), name(5)])
+
+    def test_a_full_repository_that_lists_nothing_we_knew_has_lost_what_came_between(
+        self, account: Account, clock: Clock
+    ):
+        """The byte cap ends the window sooner than the clock: a hole is then no gap that Imperva skipped."""
+        account.options = PlanOptions(window_bytes=2000)
+        account.serve(1, 2)
+        account.run()
+        account.repository.remove(name(1))
+        account.repository.remove(name(2))
+        account.serve(7, 8)
+        clock.ahead = 5 * HOUR
+        account.run()
+        assert account.states()["8416_3..6"] == "unobserved"
+
+    def test_without_a_byte_cap_it_may_still_be_listed(self, account: Account, clock: Clock):
+        account.options = PlanOptions(window_bytes=None)
+        account.serve(1, 2)
+        account.run()
+        account.repository.remove(name(1))
+        account.repository.remove(name(2))
+        account.serve(7, 8)
+        clock.ahead = 5 * HOUR
+        commit = account.run_some()
+        assert [(item.first, item.last, item.state) for item in commit.prefixes["8416"].open] == [(3, 6, "gap")]
 
 
 class TestStart:
@@ -516,6 +585,7 @@ class TestBadLogs:
         assert record["state"] == "committed"
         assert record["replaced_sha256"] == hashlib.sha256(bad).hexdigest()
         assert record["raw_sha256"] == hashlib.sha256(log.content).hexdigest()
+        assert record["raw_bytes"] == len(log.content)
         assert account.record(name(2))["replaced_sha256"] is None
         assert account.raw(log.name).read_bytes() == log.content
         assert account.rows() == account.expected()
@@ -756,15 +826,15 @@ class TestZombies:
         account.serve(2, keys=[key_pair])
         plan = account.plan()
         fetched = account.fetch(plan)
-        intent = Ledger.write_intent
+        intent = Ledger.create_intent
 
-        def quick_attempt_first(ledger: Ledger, number: int, batch: int, paths: list[str]) -> None:
-            monkeypatch.setattr(Ledger, "write_intent", intent)
+        def quick_attempt_first(ledger: Ledger, number: int, batch: int, paths: list[str], *, outcome: str) -> bool:
+            monkeypatch.setattr(Ledger, "create_intent", intent)
             account.keys = KeyRing({"1": key_pair.private_key})
             account.normalize(plan, fetched)
-            intent(ledger, number, batch, paths)
+            return intent(ledger, number, batch, paths, outcome=outcome)
 
-        monkeypatch.setattr(Ledger, "write_intent", quick_attempt_first)
+        monkeypatch.setattr(Ledger, "create_intent", quick_attempt_first)
         account.normalize(plan, fetched)
         account.commit(plan)
         assert account.rows() == account.expected()

@@ -1,0 +1,278 @@
+"""Replay: logs are loaded again from ``raw/``, after a fix or a change of the parser; nothing is fetched.
+
+A part holds rows of many logs, so what is done again is always a whole *home*: all logs of the batch that first loaded
+those that were asked for, under the names that its parts have. A log that waited for its key has its home in the batch
+that did load it.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias, cast
+
+from airflow_provider_imperva import __version__
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LedgerConflictError, LedgerCorruptError
+from airflow_provider_imperva.lake.commit import commit_plan
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import VERSION, Commit, Home, LogRecord, Plan, PlannedLog, Report, Run
+from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
+from airflow_provider_imperva.load.plan import recover, unfinished_replays
+from airflow_provider_imperva.repository.names import LogName
+
+logger = logging.getLogger(__name__)
+
+_IN_PARTS = frozenset({State.COMMITTED, State.QUARANTINED})
+_READERS = 16
+
+Wanted: TypeAlias = Literal["quarantined", "committed", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceRange:
+    """Consecutive numbers of one prefix, both ends included."""
+
+    prefix: str
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> SequenceRange:
+        """Read ``8416:100-200``, or ``8416:100`` for a single number.
+
+        :raises ConfigurationError: if it is neither.
+        """
+        prefix, _, numbers = text.partition(":")
+        first, _, last = numbers.partition("-")
+        try:
+            found = cls(prefix, LogName(prefix, int(first)).sequence, LogName(prefix, int(last or first)).sequence)
+        except ValueError:
+            found = None
+        if found is None or found.first > found.last:
+            raise ConfigurationError(
+                "no range of sequence numbers", do="Write it as PREFIX:FROM-TO, such as 8416:100-200", about=text
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which logs are to be replayed: those that meet every condition given, of which there must be one.
+
+    :ivar names: names of logs.
+    :ivar sequences: ranges, any of which will do.
+    :ivar since, until: bounds of a log's start time (of the time it was fetched, if its header has none); UTC, the
+        upper one excluded.
+    :ivar state: ``quarantined`` means logs that are in quarantine, as a whole or with some lines; ``committed`` those
+        that are loaded.
+    """
+
+    names: frozenset[str] = frozenset()
+    sequences: tuple[SequenceRange, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    state: Wanted | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.names or self.sequences or self.since or self.until or self.state):
+            raise ConfigurationError(
+                "nothing says which logs to replay", do="Give names, sequences, a time or a state; the state may be all"
+            )
+        if self.state not in (None, "quarantined", "committed", "all"):
+            raise ConfigurationError("no state to replay by", do="Give quarantined, committed or all", about=self.state)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        names: Iterable[str] = (),
+        sequences: Iterable[str] = (),
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        state: str | None = None,
+    ) -> Selection:
+        """Make a selection of what people type; an empty text is nothing, a time without a zone is UTC.
+
+        :raises ConfigurationError: if something cannot be read.
+        """
+        return cls(
+            names=frozenset(names),
+            sequences=tuple(map(SequenceRange.parse, sequences)),
+            since=_time(since),
+            until=_time(until),
+            state=cast(Wanted, state) if state else None,
+        )
+
+    def takes(self, log: LogRecord) -> bool:
+        """Tell whether a log is to be replayed."""
+        return (
+            (not self.names or log.name in self.names)
+            and (not self.sequences or any(_within(log, numbers) for numbers in self.sequences))
+            and self._takes_time(log)
+            and self._takes_state(log)
+        )
+
+    def _takes_time(self, log: LogRecord) -> bool:
+        time = log.fetched_at if log.start_time is None else datetime.fromtimestamp(log.start_time / 1000, UTC)
+        if time is None:
+            return self.since is None and self.until is None
+        return (self.since is None or self.since <= time) and (self.until is None or time < self.until)
+
+    def _takes_state(self, log: LogRecord) -> bool:
+        if self.state == "quarantined":
+            return log.state is State.QUARANTINED or log.quarantined_lines > 0
+        return self.state != "committed" or log.state is State.COMMITTED
+
+
+def _time(value: str | datetime | None) -> datetime | None:
+    if not value:
+        return None
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ConfigurationError("no time", do="Write it as 2026-11-22T10:00", about=str(value)) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, tuple[LogRecord, ...]]:
+    """Find the homes of the logs that are selected, newest first, each with the last record of every log in it.
+
+    Logs that wait for a key, and numbers without a log, have no home. The whole ledger is read.
+
+    :raises ConfigurationError: if a log that is selected by its name has none.
+    """
+    found: dict[Home, tuple[LogRecord, ...]] = {}
+    replayed: dict[Home, tuple[LogRecord, ...]] = {}
+    missing = set(selection.names)
+    for commit, reports in _history(ledger):
+        for report in reports:
+            if home := commit.replaced.get(report.batch):
+                # The last replay counts; it has all logs of its home.
+                replayed.setdefault(home, report.logs)
+                continue
+            home = Home(commit.commit, report.batch)
+            logs = replayed.pop(home, tuple(log for log in report.logs if log.state in _IN_PARTS))
+            if any(map(selection.takes, logs)):
+                found[home] = logs
+            missing -= {str(log.name) for log in logs}
+    if missing:
+        raise ConfigurationError(
+            f"{len(missing)} logs were never loaded from this repository, or wait for their key",
+            do="Check the names; a log that waits for its key is loaded by the next run that has it",
+            about=", ".join(sorted(missing)[:5]),
+        )
+    return found
+
+
+def _history(ledger: Ledger) -> Iterator[tuple[Commit, list[Report]]]:
+    """Yield every commit with its reports, newest first; they are read side by side."""
+
+    def read(number: int) -> tuple[Commit, list[Report]]:
+        commit = ledger.commit(number)
+        return commit, [_report(ledger, commit, batch) for batch in commit.batches]
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        yield from pool.map(read, range(ledger.head().next_commit - 1, 0, -1))
+
+
+def _report(ledger: Ledger, commit: Commit, batch: int) -> Report:
+    report = ledger.report(commit.commit, batch)
+    if report is None:
+        raise LedgerCorruptError(
+            "the report is missing, and a commit names it",
+            do="restore it from a backup of the lake, then run again",
+            about=ledger.store.uri(ledger.layout.report(commit.commit, batch)),
+        )
+    return report
+
+
+def _within(log: LogRecord, numbers: SequenceRange) -> bool:
+    return log.prefix == numbers.prefix and numbers.first <= log.sequence <= numbers.last
+
+
+def make_replay_plan(ledger: Ledger, *, run: Run, selection: Selection, take_over: bool) -> Plan | None:
+    """Plan to replay the homes of the logs that are selected, and those whose replay was not finished.
+
+    A retry of the same run gets the plan it made before.
+
+    :param run: who plans.
+    :param take_over: whether to recover a plan of another run that has no commit, which overtakes a run that lives.
+    :returns: the plan as written to the ledger; None if there is nothing to do.
+    :raises LedgerConflictError: if there is such a plan and it is not to be recovered, or another run planned at the
+        same time.
+    """
+    head = ledger.head()
+    if head.plan and head.plan.run == run:
+        return head.plan
+    if head.plan and not take_over:
+        raise LedgerConflictError(
+            f"plan {head.plan.commit} of run {head.plan.run.run_id} has no commit: that run is under way, or has died",
+            do="Wait until it has ended; if it has died, say that its plan is to be recovered",
+            about=ledger.store.uri(ledger.layout.plan(head.plan.commit)),
+        )
+    at = datetime.now(UTC)
+    head = recover(ledger, head, run=run, at=at)
+    if head.commit is None:
+        return None
+    homes = {home: tuple(map(_planned, logs)) for home, logs in find_homes(ledger, selection).items()}
+    homes |= unfinished_replays(ledger, head.replaying)
+    if not homes:
+        return None
+    return ledger.create_plan(
+        Plan(
+            v=VERSION,
+            repository=ledger.layout.repository,
+            commit=head.next_commit,
+            run=run,
+            provider_version=__version__,
+            created_at=at,
+            observed_at=head.commit.observed_at,
+            listed=0,
+            batches=tuple(homes[home] for home in sorted(homes)),
+            closed=(),
+            prefixes=head.prefixes,
+            homes=dict(enumerate(sorted(homes))),
+        )
+    )
+
+
+def _planned(log: LogRecord) -> PlannedLog:
+    # Whatever has a home was listed once.
+    assert log.name is not None and log.first_listed_at is not None  # noqa: S101, PT018
+    return PlannedLog(log.name, log.first_listed_at, late=log.late, loaded=log.state is State.COMMITTED)
+
+
+def replay(
+    ledger: Ledger,
+    keys: KeyRing,
+    plan: Plan,
+    *,
+    options: NormalizeOptions,
+    on_log: Callable[[], None] = lambda: None,
+) -> Commit:
+    """Do all batches of a replay, one after the other, and commit.
+
+    A batch that fails does not hold up the others. The commit says which batches were replaced; of the others, which
+    failed and are done again by the next plan (``failed_batches``), and which logs kept theirs as it is (``open``).
+
+    :param on_log: called after each log, for a progress bar.
+    :raises LedgerConflictError: if another run committed the plan meanwhile; what is not done is in later plans.
+    """
+    for batch in plan.homes:
+        try:
+            normalize(ledger, None, keys, plan, Fetched(plan.commit, batch, [], [], []), options=options, on_log=on_log)
+        except LedgerConflictError:
+            raise
+        except Exception as error:
+            # Only our own messages are known to hold nothing of a log, so of others there is but the place.
+            told = str(error) if isinstance(error, ImpervaError) else type(error).__name__
+            place = "".join(traceback.format_tb(error.__traceback__))
+            logger.error("Batch %d failed: %s\n%s", batch, told, place)
+    return commit_plan(ledger, plan, by=plan.run, provider_version=__version__, at=datetime.now(UTC))

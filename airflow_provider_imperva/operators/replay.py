@@ -1,0 +1,115 @@
+"""Replay as an Airflow task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
+
+from airflow_provider_imperva.errors import LedgerConflictError
+from airflow_provider_imperva.operators.imperva import ImpervaOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_imperva.lake.records import Commit
+
+
+class ImpervaReplayLogsOperator(ImpervaOperator):
+    """Loads logs again from ``raw/``: those in quarantine after a fix, or any others after a change of the parser.
+
+    Plans, normalizes and commits in one task; nothing is fetched. The logs that meet every condition are replayed,
+    with all that were loaded in the same batches. A log that is loaded, and now would not decode, keeps its batch as
+    it is, and the task fails without retry after its commit.
+
+    A plan that a dead run left is recovered first. A run that loads the same repository meanwhile recovers this one:
+    then the task fails, and the runs that come do the rest. Pause their DAG to replay much at once.
+
+    :param logs: names of logs.
+    :param sequences: ranges of sequence numbers, such as ``8416:100-200``.
+    :param since, until: bounds of a log's start time, ISO 8601, UTC if they do not say; the upper one is excluded.
+    :param state: ``quarantined`` (as a whole or some lines), ``committed`` or ``all``.
+    :param keep_raw, decode_policy: as of
+        :class:`~airflow_provider_imperva.operators.imperva.ImpervaNormalizeLogsOperator`; give the same here.
+    """
+
+    template_fields: Sequence[str] = (
+        *ImpervaOperator.template_fields,
+        "logs",
+        "sequences",
+        "since",
+        "until",
+        "state",
+    )
+
+    def __init__(
+        self,
+        *,
+        logs: Sequence[str] = (),
+        sequences: Sequence[str] = (),
+        since: str | datetime | None = None,
+        until: str | datetime | None = None,
+        state: str | None = None,
+        keep_raw: bool = False,
+        decode_policy: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.logs = logs
+        self.sequences = sequences
+        self.since = since
+        self.until = until
+        self.state = state
+        self.keep_raw = keep_raw
+        self.decode_policy = decode_policy or {}
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Replay, and return how much."""
+        from airflow_provider_imperva.container.decode import DecodePolicy
+        from airflow_provider_imperva.lake.records import Run
+        from airflow_provider_imperva.load.normalize import NormalizeOptions
+        from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
+
+        selection = Selection.of(
+            names=self.logs, sequences=self.sequences, since=self.since, until=self.until, state=self.state
+        )
+        ti = context["ti"]
+        # Another task of this run may plan too.
+        run = Run(dag_id=ti.dag_id, run_id=f"{ti.run_id} {ti.task_id}")
+        options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
+        hook = self._hook
+        keys = hook.key_ring()
+        with self._open(hook) as (_, ledger):
+            plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)
+            if plan is None:
+                raise AirflowSkipException("Nothing to replay: no log that was loaded is selected")
+            self.log.info("Plan %d: %d logs of %d batches are replayed", plan.commit, plan.logs, len(plan.batches))
+            try:
+                commit = replay(ledger, keys, plan, options=options)
+            except LedgerConflictError as error:
+                raise AirflowFailException(
+                    f"Another run took over: {error} Pause its DAG to replay at once."
+                ) from error
+        if left := _left(commit):
+            raise AirflowFailException(f"Commit {commit.commit} is made, but {left}")
+        return {
+            "commit": commit.commit,
+            "batches": len(commit.replaced),
+            "logs": sum(commit.totals.logs.values()),
+            "rows": commit.totals.rows,
+            "quarantined_lines": commit.totals.quarantined_lines,
+        }
+
+
+def _left(commit: Commit) -> str:
+    """Say what of a replay was not done; nothing if all was."""
+    found = []
+    if commit.failed_batches:
+        batches = ", ".join(map(str, commit.failed_batches))
+        found.append(f"batches {batches} failed; the next plan does them again")
+    kept = len(commit.batches) - len(commit.replaced)
+    if kept:
+        found.append(f"{kept} batches stay as they were, since logs in them would be lost (the task's log names them)")
+    return " and ".join(found)

@@ -1,0 +1,93 @@
+"""What the commit task tells: XCom before it fails, headroom, and people when it is low."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import Run
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.load.plan import PlanOptions, make_plan
+from airflow_provider_imperva.operators.imperva import ImpervaCommitLogsOperator
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.testing import FakeRepository, forge_repository
+
+
+class TaskInstance:
+    """As much of a running task as the operator sees: who it is, and its XComs."""
+
+    dag_id, run_id = "imperva", "manual"
+
+    def __init__(self, plan: int) -> None:
+        self.plan = plan
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_pull(self, **_: object) -> int:
+        return self.plan
+
+    def xcom_push(self, *, key: str, value: object) -> None:
+        self.pushed[key] = value
+
+
+@pytest.fixture
+def ti(repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskInstance:
+    """A plan over two of three logs, whose batches have come to nothing."""
+    fields = {
+        "conn_type": "imperva",
+        "host": repository.url,
+        "login": repository.login,
+        "password": repository.password,
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(fields))
+    for log in forge_repository(3, events_per_log=1):
+        repository.add(log.name, log.content)
+    with RepositoryClient(url=repository.url, login=repository.login, password=repository.password) as client:
+        ledger = Ledger(open_store(str(tmp_path)), client.repository)
+        run = Run(TaskInstance.dag_id, TaskInstance.run_id)
+        plan = make_plan(ledger, client, run=run, key_ids=frozenset(), options=PlanOptions(max_logs=2))
+    assert plan is not None
+    return TaskInstance(plan.commit)
+
+
+def commit(lake: Path, **options: Any) -> ImpervaCommitLogsOperator:
+    return ImpervaCommitLogsOperator(task_id="commit", lake_uri=lake.as_uri(), **options)
+
+
+def test_the_xcom_is_there_although_the_task_fails(ti: TaskInstance, tmp_path: Path) -> None:
+    """The next run compares it with the ledger, and a failed task's return value is not kept."""
+    with pytest.raises(AirflowFailException, match=r"Commit 1 is made, but batches 0 did not finish"):
+        commit(tmp_path).execute({"ti": ti})
+    assert ti.pushed["return_value"]["commit"] == 1
+    assert ti.pushed["return_value"]["headroom_seconds"] == pytest.approx(48 * 3600, abs=60)
+
+
+def test_committing_again_says_the_same(ti: TaskInstance, tmp_path: Path) -> None:
+    """A cleared commit task writes nothing and comes to the same end."""
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="Commit 1 is made"):
+            commit(tmp_path).execute({"ti": ti})
+    assert len(list(tmp_path.rglob("*.commit.json"))) == 1
+
+
+@pytest.mark.parametrize(("warning", "called"), [(timedelta(hours=1), 0), (timedelta(hours=60), 1)])
+def test_low_headroom_calls_for_people(ti: TaskInstance, tmp_path: Path, warning: timedelta, called: int) -> None:
+    calls: list[object] = []
+    notify: Callable[[Any], object] = calls.append
+    with pytest.raises(AirflowFailException):
+        commit(tmp_path, headroom_warning=warning, on_low_headroom=notify).execute({"ti": ti})
+    assert calls == [{"ti": ti}] * called
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_critical_headroom_fails_the_run_if_asked_to(ti: TaskInstance, tmp_path: Path, fails: bool) -> None:
+    options = {"plan_options": {"critical_headroom": timedelta(hours=60)}, "fail_when_critical": fails}
+    with pytest.raises(AirflowFailException) as raised:
+        commit(tmp_path, **options).execute({"ti": ti})
+    assert ("the headroom is critical: 3 logs wait" in str(raised.value)) is fails

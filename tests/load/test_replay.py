@@ -1,0 +1,685 @@
+"""Replay: logs are loaded again from raw/, and at no moment is a line in the lake twice."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from load_runs import Account, Clock
+from stepped_store import BrokenOffError, SteppedStore, break_off
+
+from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
+from airflow_provider_imperva.events.parse import Parsed, parse
+from airflow_provider_imperva.lake.records import Commit, Home, Plan, Run
+from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.load import normalize as normalize_module
+from airflow_provider_imperva.load.normalize import NormalizeOptions
+from airflow_provider_imperva.load.plan import PlanOptions, Work
+from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
+from airflow_provider_imperva.testing import FakeRepository
+from airflow_provider_imperva.testing.forge import KeyPair, forge_log
+
+MIDNIGHT = 1_767_225_600_000
+ALL = Selection(state="all")
+QUARANTINED = Selection(state="quarantined")
+Parser = Callable[..., Iterator[Parsed]]
+
+
+def name(number: int) -> str:
+    return f"8416_{number}.log"
+
+
+def plan_replay(account: Account, selection: Selection, *, run: Run | None = None, take_over: bool = True) -> Plan:
+    plan = make_replay_plan(account.ledger, run=run or account.next_run(), selection=selection, take_over=take_over)
+    assert plan is not None
+    return plan
+
+
+def run_replay(account: Account, selection: Selection, *, keys: KeyRing | None = None, **options: Any) -> Commit:
+    plan = plan_replay(account, selection, **options)
+    return replay(account.ledger, keys or account.keys, plan, options=NormalizeOptions())
+
+
+def parsed_anew(change: Callable[[Parsed], Parsed]) -> Parser:
+    def parse_anew(*arguments: Any, **options: Any) -> Iterator[Parsed]:
+        yield from map(change, parse(*arguments, **options))
+
+    return parse_anew
+
+
+def with_column(table: pa.Table, column: str, values: pa.ChunkedArray | pa.Array) -> pa.Table:
+    index = table.schema.get_field_index(column)
+    return table.set_column(index, table.schema.field(index), values.cast(table.schema.field(index).type))
+
+
+def marked(parsed: Parsed, mark: str = "new") -> Parsed:
+    """What a parser that gives another column value yields."""
+    return replace(parsed, events=with_column(parsed.events, "account_ref", pa.repeat(mark, parsed.events.num_rows)))
+
+
+def moved(parsed: Parsed) -> Parsed:
+    """What a very different parser yields: all is marked, days are swapped, and quarantined lines are events.
+
+    With days swapped, lines go round in a circle between the parts of the two days.
+    """
+    days = parsed.events["event_date"]
+    other = pc.if_else(pc.equal(days, date(2026, 1, 1)), date(2025, 12, 31), date(2026, 1, 1))
+    odd = pc.equal(pc.bit_wise_and(parsed.events["src_line"], 1), 1)
+    events = with_column(parsed.events, "event_date", pc.if_else(odd, other.cast(pa.date32()), days))
+    lines = parsed.quarantined["src_line"]
+    # Stands in for what the quarantined lines are parsed to.
+    more = with_column(
+        pa.concat_tables([events.slice(0, 1)] * len(lines)) if len(lines) else events[:0], "src_line", lines
+    )
+    return marked(replace(parsed, events=pa.concat_tables([events, more]), quarantined=parsed.quarantined[:0]))
+
+
+def moved_back_half(parsed: Parsed) -> Parsed:
+    """The real parser, but half of the lines go to quarantine."""
+    odd = pc.equal(pc.bit_wise_and(parsed.events["src_line"], 1), 1)
+    taken = parsed.events.filter(odd)
+    names = [column for column in parsed.quarantined.column_names if column in taken.column_names and column != "raw"]
+    given = taken.select(names).to_pylist()
+    more = pa.Table.from_pylist([row | {"reason": "odd"} for row in given], schema=parsed.quarantined.schema)
+    return marked(
+        replace(
+            parsed,
+            events=parsed.events.filter(pc.invert(odd)),
+            quarantined=pa.concat_tables([parsed.quarantined, more]),
+        )
+    )
+
+
+def use_parser(monkeypatch: pytest.MonkeyPatch, change: Callable[[Parsed], Parsed]) -> None:
+    monkeypatch.setattr(normalize_module, "parse", parsed_anew(change))
+
+
+def marks(account: Account) -> Counter[str]:
+    glob = f"{account.lake}/events/**/*.parquet"
+    found = duckdb.sql(f"SELECT CASE account_ref WHEN 'new' THEN 'new' ELSE 'old' END FROM read_parquet('{glob}')")
+    return Counter(mark for (mark,) in found.fetchall())
+
+
+def lines(lake: Path) -> Counter[tuple[str, int | None]]:
+    """How often each line is in the lake, events and quarantine together, as DuckDB reads it."""
+    found: Counter[tuple[str, int | None]] = Counter()
+    for folder in ("events", "quarantine"):
+        if list(lake.glob(f"{folder}/**/*.parquet")):
+            glob = f"{lake}/{folder}/**/*.parquet"
+            found.update(duckdb.sql(f"SELECT src_file, src_line FROM read_parquet('{glob}')").fetchall())
+    return found
+
+
+def assert_nothing_twice(lake: Path) -> None:
+    assert not [line for line, count in lines(lake).items() if count > 1]
+
+
+def digests(account: Account, *, batch: str) -> dict[str, str]:
+    parts = account.lake.glob(f"*/**/part-{batch}.parquet")
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in parts}
+
+
+def assert_chained(account: Account) -> None:
+    for before, after in pairwise(account.ledger.commits()):
+        content = account.ledger.store.read(account.ledger.layout.commit(before.commit))
+        assert after.previous_sha256 == hashlib.sha256(content).hexdigest()
+    for path, part in account.parts().items():
+        assert hashlib.sha256((account.lake / path).read_bytes()).hexdigest() == part.sha256
+
+
+@pytest.fixture(autouse=True)
+def all_is_right_in_the_end(account: Account) -> Iterator[None]:
+    """After every test: each event once, the ledger a chain that names what is there."""
+    yield
+    account.assert_balanced()
+    assert_chained(account)
+    assert_nothing_twice(account.lake)
+
+
+class TestQuarantinedLogs:
+    def test_logs_that_had_a_wrong_key_are_loaded_once_it_is_right(
+        self, account: Account, key_pair: KeyPair, other_pair: KeyPair
+    ):
+        account.serve(1, 3)
+        account.serve(2, 4, keys=[key_pair])
+        account.keys = KeyRing({"1": other_pair.private_key})
+        before = account.run_some()
+        assert account.states()[name(2)] == "quarantined"
+        asked = len(account.repository.requests)
+
+        commit = run_replay(account, QUARANTINED, keys=KeyRing({"1": key_pair.private_key}))
+        assert commit.totals.logs == {State.COMMITTED: 4}
+        assert set(account.states().values()) == {"committed"}
+        assert account.rows() == account.expected()
+        assert account.quarantined() == []
+        assert commit.prefixes == before.prefixes
+        assert commit.observed_at == before.observed_at
+        assert commit.replaced == {0: Home(1, 0)}
+        assert len(account.repository.requests) == asked, "nothing is fetched"
+
+    def test_no_log_is_in_quarantine_as_a_whole_and_in_events_at_once(
+        self, account: Account, key_pair: KeyPair, other_pair: KeyPair
+    ):
+        """Either way: a log that decodes now leaves quarantine before its events come."""
+        account.serve(1)
+        account.serve(2, keys=[key_pair])
+        account.keys = KeyRing({"1": other_pair.private_key})
+        account.run()
+
+        def look(step: int, path: str) -> None:
+            found = lines(account.lake)
+            whole = {log for log, line in found if line is None}
+            assert whole.isdisjoint(log for log, line in found if line is not None)
+
+        account.ledger.store = SteppedStore(account.ledger.store, after=look)
+        run_replay(account, QUARANTINED, keys=KeyRing({"1": key_pair.private_key}))
+        assert account.rows() == account.expected()
+
+    def test_with_the_wrong_key_still_they_stay_where_they_are(
+        self, account: Account, key_pair: KeyPair, other_pair: KeyPair
+    ):
+        account.serve(1)
+        account.serve(2, keys=[key_pair])
+        account.keys = KeyRing({"1": other_pair.private_key})
+        account.run()
+        before = lines(account.lake)
+        run_replay(account, QUARANTINED)
+        assert lines(account.lake) == before
+        assert account.states()[name(2)] == "quarantined"
+
+    def test_lines_in_quarantine_count_too(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+        [log] = account.serve(1)
+        account.repository.add(log.name, forge_log("".join(f"{line}\n" for line in ("no event", *log.events))))
+        account.serve(2)
+        account.options = PlanOptions(logs_per_batch=1)
+        account.run()
+        assert [row[:2] for row in account.quarantined()] == [(name(1), 1)]
+        use_parser(monkeypatch, moved)
+        commit = run_replay(account, QUARANTINED)
+        assert commit.replaced == {0: Home(1, 0)}
+        assert account.quarantined() == []
+        assert not list(account.lake.glob("quarantine/**/*.parquet")), "a part that is not made any more is gone"
+        assert lines(account.lake)[(name(1), 1)] == 1
+
+
+class TestAfterAParserChange:
+    def test_everything_is_parsed_anew_in_one_commit(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+        account.serve(1, 2, 3)
+        account.run()
+        account.serve(4, 5)
+        last = account.run_some()
+        names = set(account.parts())
+        use_parser(monkeypatch, marked)
+        commit = run_replay(account, ALL)
+        assert marks(account) == {"new": 25}
+        assert account.rows() == account.expected()
+        assert set(account.parts()) == names == {part.path for part in commit.parts}
+        assert commit.replaced == {0: Home(1, 0), 1: Home(2, 0)}
+        assert (commit.commit, commit.prefixes, commit.replaying) == (3, last.prefixes, ())
+        assert account.run() is None, "there is nothing left to do"
+
+    def test_a_log_replaced_twice_is_there_once_and_the_last_counts(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ):
+        account.serve(1, 2)
+        account.run()
+        use_parser(monkeypatch, moved_back_half)
+        first = run_replay(account, Selection(names=frozenset([name(1)])))
+        assert account.record(name(1))["quarantined_lines"] == 3
+        assert len(account.quarantined()) == 6
+        monkeypatch.undo()
+        second = run_replay(account, QUARANTINED)
+        assert first.replaced == second.replaced == {0: Home(1, 0)}
+        assert account.quarantined() == []
+        assert account.rows() == account.expected()
+        assert len(find_homes(account.ledger, ALL)) == 1
+        assert find_homes(account.ledger, QUARANTINED) == {}, "what the last replay made of it counts"
+
+    def test_a_late_log_stays_known_as_late(self, account: Account, clock: Clock):
+        account.serve(1, 3)
+        account.run()
+        clock.ahead = timedelta(hours=30)
+        account.run()
+        clock.ahead = timedelta(hours=60)
+        account.run()
+        account.serve(2)
+        account.run()
+        assert account.record(name(2))["late"]
+        run_replay(account, ALL)
+        assert account.record(name(2))["late"]
+
+    def test_a_log_that_waits_for_its_key_is_left_out_and_one_that_came_later_has_its_home_there(
+        self, account: Account, key_pair: KeyPair
+    ):
+        other = KeyPair.generate("2", bits=1024)
+        account.serve(1)
+        account.serve(2, keys=[key_pair])
+        account.serve(3, keys=[other])
+        account.run()
+        account.keys = KeyRing({"1": key_pair.private_key})
+        account.run()
+        account.keys = KeyRing({"1": key_pair.private_key, "2": other.private_key})
+        homes = find_homes(account.ledger, ALL)
+        assert {home: [log.name for log in logs] for home, logs in homes.items()} == {
+            Home(1, 0): [name(1)],
+            Home(2, 0): [name(2)],
+        }
+        commit = run_replay(account, ALL)
+        assert account.rows() == account.expected([name(1), name(2)])
+        assert account.states()[name(3)] == "awaiting_key"
+        assert commit.prefixes["8416"].open[0].state is State.AWAITING_KEY
+        account.run()
+        assert account.rows() == account.expected(), "it is loaded by itself all the same"
+
+
+class TestNothingGetsWorse:
+    """A replay takes no events out of the lake."""
+
+    def test_a_batch_whose_key_is_gone_stays_as_it_is_and_the_others_are_replayed(
+        self, account: Account, key_pair: KeyPair, monkeypatch: pytest.MonkeyPatch
+    ):
+        account.keys = KeyRing({"1": key_pair.private_key})
+        account.serve(1)
+        account.serve(2, keys=[key_pair])
+        account.run()
+        account.serve(3)
+        account.run()
+        before = digests(account, batch="000000000001-0000")
+        use_parser(monkeypatch, marked)
+        commit = run_replay(account, ALL, keys=KeyRing())
+        assert commit.replaced == {1: Home(2, 0)}
+        assert commit.replaying == ()
+        assert list(commit.open) == [name(2)]
+        assert "1/Private.key" in commit.open[name(2)]
+        assert digests(account, batch="000000000001-0000") == before
+        assert account.states()[name(2)] == "committed"
+
+    @pytest.mark.parametrize("damage", ["cut", "gone"])
+    def test_so_does_one_whose_raw_bytes_are_damaged_or_gone(self, account: Account, damage: str):
+        account.serve(1, 2)
+        account.run()
+        before = digests(account, batch="000000000001-0000")
+        path = account.raw(name(2))
+        content = path.read_bytes()
+        path.unlink()
+        if damage == "cut":
+            path.write_bytes(content[:-30])
+        commit = run_replay(account, ALL)
+        assert (commit.replaced, list(commit.open)) == ({}, [name(2)])
+        assert digests(account, batch="000000000001-0000") == before
+
+    def test_a_batch_that_fails_holds_up_no_other_and_tells_nothing_of_the_log(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ):
+        account.serve(1)
+        account.repository.add(name(3), bytes(range(256)))
+        account.run()
+        assert account.states()[name(3)] == "quarantined"
+        account.serve(2)
+        account.run()
+        secret = "198.51.100.7"
+
+        def fail(parsed: Parsed) -> Parsed:
+            if parsed.events["src_file"][0].as_py() == name(1):
+                raise ValueError(f"src={secret} is in the message")
+            return marked(parsed)
+
+        with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
+            use_parser(patch, fail)
+            commit = run_replay(account, ALL)
+        assert (commit.failed_batches, commit.replaced) == ((0,), {1: Home(2, 0)})
+        assert "Batch 0 failed: ValueError" in caplog.text
+        assert secret not in caplog.text
+        assert account.work() == Work(), "the next run of any kind does it again"
+        asked = account.requested()
+        assert account.run_some().replaced == {0: Home(1, 0)}
+        assert account.requested() == asked, "and fetches nothing for it, not even what still does not decode"
+        assert account.run() is None
+
+
+class TestSelection:
+    @pytest.fixture
+    def homes(self, account: Account) -> Callable[..., list[int]]:
+        """Five logs, a batch each, an hour apart."""
+        account.options = PlanOptions(logs_per_batch=1)
+        for number in range(1, 6):
+            account.serve(number, start=MIDNIGHT + number * 3_600_000)
+        account.serve(7, prefix="8417", start=MIDNIGHT + 9 * 3_600_000)
+        account.run()
+
+        def select(**conditions: Any) -> list[int]:
+            found = find_homes(account.ledger, Selection.of(**conditions))
+            return sorted(log.sequence for logs in found.values() for log in logs)
+
+        return select
+
+    @pytest.mark.parametrize(
+        ("conditions", "expected"),
+        [
+            ({"names": [name(2), name(4)]}, [2, 4]),
+            ({"sequences": ["8416:2-3", "8416:5"]}, [2, 3, 5]),
+            ({"sequences": ["8417:0-100"]}, [7]),
+            ({"since": "2026-01-01T03:00"}, [3, 4, 5, 7]),
+            ({"until": "2026-01-01T03:00Z"}, [1, 2]),
+            ({"since": datetime(2026, 1, 1, 2, tzinfo=UTC), "until": "2026-01-01T05:30+01:00"}, [2, 3, 4]),
+            ({"since": "2026-01-01T03:00", "sequences": ["8416:1-4"]}, [3, 4]),
+            ({"state": "committed"}, [1, 2, 3, 4, 5, 7]),
+            ({"state": "quarantined"}, []),
+            ({"state": "all", "since": ""}, [1, 2, 3, 4, 5, 7]),
+        ],
+    )
+    def test_every_condition_holds(
+        self, homes: Callable[..., list[int]], conditions: dict[str, Any], expected: list[int]
+    ):
+        assert homes(**conditions) == expected
+
+    @pytest.mark.parametrize(
+        ("conditions", "found"),
+        [
+            ({}, "nothing says which logs"),
+            ({"since": ""}, "nothing says which logs"),
+            ({"state": "lost"}, "lost: no state to replay by"),
+            ({"since": "yesterday"}, "yesterday: no time"),
+            ({"sequences": ["8416"]}, "8416: no range"),
+            ({"sequences": ["8416:5-2"]}, "8416:5-2: no range"),
+            ({"sequences": ["x:1-2"]}, "x:1-2: no range"),
+            ({"names": [name(1), name(99)]}, r"8416_99.log: 1 logs were never loaded"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_refused(
+        self, homes: Callable[..., list[int]], conditions: dict[str, Any], found: str
+    ):
+        with pytest.raises(ConfigurationError, match=found):
+            homes(**conditions)
+
+    def test_other_batches_are_left_alone(
+        self, account: Account, homes: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+    ):
+        before = {batch: digests(account, batch=f"000000000001-000{batch}") for batch in range(6)}
+        use_parser(monkeypatch, marked)
+        run_replay(account, Selection(names=frozenset([name(2)])))
+        after = {batch: digests(account, batch=f"000000000001-000{batch}") for batch in range(6)}
+        assert [batch for batch in range(6) if before[batch] != after[batch]] == [1]
+
+
+class TestOtherRuns:
+    def test_a_plan_of_another_run_is_not_overtaken_unless_told_to(self, account: Account):
+        account.serve(1)
+        account.run()
+        account.serve(2)
+        living = account.plan()
+        with pytest.raises(LedgerConflictError, match="is under way, or has died"):
+            run_replay(account, ALL, take_over=False)
+        account.finish(living)
+        run_replay(account, ALL, take_over=False)
+        assert account.rows() == account.expected()
+
+    def test_the_same_run_planning_again_gets_its_plan(self, account: Account):
+        account.serve(1)
+        account.run()
+        plan = plan_replay(account, ALL)
+        assert plan_replay(account, ALL, run=plan.run, take_over=False) == plan
+        replay(account.ledger, account.keys, plan, options=NormalizeOptions())
+
+    def test_a_replay_that_was_overtaken_stops_and_later_runs_do_the_rest(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ):
+        account.options = PlanOptions(logs_per_batch=1)
+        account.serve(1, 2, 3)
+        account.run()
+        use_parser(monkeypatch, marked)
+        plan = plan_replay(account, ALL)
+        changed: list[str] = []
+
+        def overtake(step: int, path: str) -> None:
+            changed.append(path)
+            if "part-000000000001-0001" in path:
+                store.__init__(account.ledger.store._store)  # type: ignore[attr-defined,misc]
+                account.ledger.store = store._store
+                account.serve(4)
+                account.plan()
+                account.ledger.store = store
+
+        store = SteppedStore(account.ledger.store, after=overtake)
+        account.ledger.store = store
+        with pytest.raises(LedgerConflictError, match="a later plan does it again"):
+            replay(account.ledger, account.keys, plan, options=NormalizeOptions())
+        commit = account.ledger.commit(2)
+        assert commit.replaced == {0: Home(1, 0)}
+        assert [item.home for item in commit.replaying] == [Home(1, 1), Home(1, 2)]
+        assert_nothing_twice(account.lake)
+        last = account.finish(account.ledger.plan(3))
+        assert last.replaced == {1: Home(1, 1), 2: Home(1, 2)}
+        assert last.replaying == ()
+        assert account.rows() == account.expected()
+        assert marks(account) == {"new": 20}
+
+    def test_an_urgent_plan_only_fetches_and_the_replay_waits(self, account: Account, clock: Clock):
+        account.serve(1)
+        account.run()
+        plan = plan_replay(account, ALL)
+        account.serve(2)
+        account.options = PlanOptions(critical_headroom=timedelta(hours=48))
+        urgent = account.plan()
+        assert (urgent.urgent, urgent.homes) == (True, {})
+        assert [item.home for item in account.finish(urgent).replaying] == [Home(1, 0)]
+        account.options = PlanOptions()
+        assert account.run_some().replaying == ()
+        assert account.ledger.commit(plan.commit).failed_batches == (0,)
+
+
+@pytest.fixture(scope="module")
+def old_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake with two batches of three logs, over two days, and a line of the first batch in quarantine."""
+    lake = tmp_path_factory.mktemp("old") / "lake"
+    with FakeRepository() as repository:
+        fill(Account(repository, lake, options=PlanOptions(logs_per_batch=3)))
+    return lake
+
+
+def fill(account: Account) -> None:
+    serve_old(account)
+    account.run()
+
+
+def serve_old(account: Account) -> None:
+    for number in range(1, 7):
+        account.serve(number, events=6, start=MIDNIGHT - 120_000, security_share=0.4)
+    log = account.forged[name(2)]
+    account.repository.add(name(2), forge_log("".join(f"{line}\n" for line in ("no event", *log.events))))
+
+
+class TestBrokenOff:
+    """A replay that ends at any step, and is done again by the next run of any kind."""
+
+    @pytest.fixture(autouse=True)
+    def lake(self, account: Account, old_lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        shutil.copytree(old_lake, account.lake)
+        account.options = PlanOptions(logs_per_batch=3)
+        serve_old(account)
+        use_parser(monkeypatch, moved)
+
+    SELECTION = Selection(sequences=Selection.of(sequences=["8416:1-3"]).sequences)
+
+    def step_through(self, account: Account, **hooks: Any) -> SteppedStore:
+        store = SteppedStore(account.ledger.store, **hooks)
+        account.ledger.store = store
+        try:
+            run_replay(account, self.SELECTION)
+        except BrokenOffError:
+            pass
+        finally:
+            account.ledger.store = store._store
+        return store
+
+    def test_at_no_step_is_a_line_there_twice(self, account: Account):
+        """Though lines go from quarantine to events, and round in a circle between two days."""
+        untouched = digests(account, batch="000000000001-0001")
+        store = self.step_through(account, after=lambda *_: assert_nothing_twice(account.lake))
+        changed = [path for path in store.steps if "/event_date=" in path or "quarantine/" in path]
+        assert sum(path.startswith("-quarantine") for path in changed) == 1
+        assert sum(path.startswith("-events") for path in changed) >= 1, "a circle is broken by taking one part away"
+        assert marks(account) == {"new": 19, "old": 18}
+        assert digests(account, batch="000000000001-0001") == untouched
+        assert len(store.steps) == self.STEPS
+
+    STEPS = 12
+    """Plan, the home's intent, four parts and one away in between for each circle, quarantine, report, logs, commit."""
+
+    @pytest.mark.parametrize("by", ["a run", "a replay"])
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    @pytest.mark.parametrize("step", range(STEPS))
+    def test_the_next_run_puts_it_right(self, account: Account, step: int, moment: str, by: str):
+        watermark = account.ledger.commit(1).prefixes
+        untouched = digests(account, batch="000000000001-0001")
+        self.step_through(account, **{moment: break_off(step)})
+        assert_nothing_twice(account.lake)
+        if by == "a run":
+            account.run()
+            account.run()
+        else:
+            run_replay(account, self.SELECTION)
+        planned = (step, moment) > (0, "before") or (step, moment) == (0, "after")
+        last = list(account.ledger.commits())[-1]
+        assert (last.prefixes, last.replaying) == (watermark, ())
+        if by == "a replay" or planned:
+            assert marks(account) == {"new": 19, "old": 18}
+            assert lines(account.lake) == dict.fromkeys(lines(account.lake), 1)
+            assert sum(lines(account.lake).values()) == 37
+        assert digests(account, batch="000000000001-0001") == untouched
+
+    @pytest.mark.parametrize("step", range(1, STEPS, 2))
+    def test_it_may_break_off_again_and_again(self, account: Account, step: int):
+        """The runs that do it again die too, one step later each time."""
+        for more in range(4):
+            self.step_through(account, after=break_off(step + more))
+            assert_nothing_twice(account.lake)
+        account.run()
+        account.run()
+        assert marks(account) == {"new": 19, "old": 18}
+
+    def test_another_parser_may_finish_it(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+        """What was written half by one version is replaced by the next, which has other parts."""
+        for step in range(2, self.STEPS - 3):
+            use_parser(monkeypatch, moved)
+            self.step_through(account, after=break_off(step))
+            assert_nothing_twice(account.lake)
+            use_parser(monkeypatch, moved_back_half)
+            self.step_through(account, after=break_off(step))
+            assert_nothing_twice(account.lake)
+        monkeypatch.setattr(normalize_module, "parse", parse)
+        run_replay(account, self.SELECTION)
+        expected = [(name(number), line) for number in range(1, 7) for line in range(1, 7)] + [(name(2), 7)]
+        assert lines(account.lake) == Counter(expected)
+        assert [row[:2] for row in account.quarantined()] == [(name(2), 1)]
+
+
+def cli(lake: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", BLOCKED, "replay", str(lake), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+# Any import of Airflow fails.
+BLOCKED = """
+import sys
+class NoAirflow:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "airflow":
+            raise ImportError("Airflow must not be needed here")
+sys.meta_path.insert(0, NoAirflow())
+from airflow_provider_imperva.cli import main
+sys.exit(main())
+"""
+
+
+def figures(output: str) -> dict[str, list[int]]:
+    """Read the table: for each outcome batches, logs, rows and lines in quarantine."""
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in output.splitlines() if "│" in line]
+    return {row[0]: [int(cell) for cell in row[1:]] for row in rows if row[0]}
+
+
+class TestCommand:
+    def test_quarantined_logs_with_the_right_key(
+        self, account: Account, key_pair: KeyPair, other_pair: KeyPair, tmp_path: Path
+    ):
+        account.keys = KeyRing({"1": other_pair.private_key})
+        account.serve(1)
+        account.serve(2, keys=[key_pair])
+        account.run()
+        key_pair.write(tmp_path / "keys")
+        files = sorted(account.lake.rglob("*"))
+        dry = cli(account.lake, "--state", "quarantined", "--keys", tmp_path / "keys", "--dry-run")
+        assert (dry.returncode, figures(dry.stdout)) == (0, {"would be replayed": [1, 2, 5, 0]}), dry.stderr
+        assert sorted(account.lake.rglob("*")) == files
+        done = cli(account.lake, "--state", "quarantined", "--keys", tmp_path / "keys")
+        assert done.returncode == 0, done.stderr
+        assert figures(done.stdout) == {
+            "replayed": [1, 2, 10, 0],
+            "left as they were": [0, 0, 0, 0],
+            "failed": [0, 0, 0, 0],
+        }
+        assert account.rows() == account.expected()
+        assert cli(account.lake, "--state", "quarantined").stdout.startswith("Nothing to replay")
+
+    def test_without_the_key_the_batch_stays_and_the_exit_code_says_so(self, account: Account, key_pair: KeyPair):
+        account.keys = KeyRing({"1": key_pair.private_key})
+        account.serve(1, keys=[key_pair])
+        account.run()
+        done = cli(account.lake, "--all")
+        assert done.returncode == 1
+        assert figures(done.stdout)["left as they were"] == [1, 1, 0, 0]
+        assert "Add the private key as 1/Private.key" in done.stderr
+        assert account.rows() == account.expected()
+
+    def test_an_open_plan_is_refused_unless_told_to_recover(self, account: Account):
+        account.serve(1)
+        account.run()
+        account.serve(2)
+        account.plan()
+        refused = cli(account.lake, "--all")
+        assert refused.returncode == 2
+        assert "is under way, or has died" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert cli(account.lake, "--all", "--recover").returncode == 0
+        account.run()
+        assert account.rows() == account.expected()
+
+    @pytest.mark.parametrize(
+        ("arguments", "found"),
+        [
+            ((), "nothing says which logs to replay"),
+            (("--log", "8416_9.log"), "8416_9.log: 1 logs were never loaded"),
+            (("--all", "--repository", "other"), "ledgers of 1 repositories: 8416_1745073"),
+            (("--sequence", "8416"), "8416: no range of sequence numbers"),
+        ],
+    )
+    def test_what_cannot_start_says_why(
+        self, account: Account, arguments: Iterable[str], found: str, capsys: pytest.CaptureFixture[str]
+    ):
+        account.serve(1)
+        account.run()
+        assert main(["replay", str(account.lake), *arguments]) == 2
+        printed = capsys.readouterr()
+        assert (printed.out, found in printed.err) == ("", True)
