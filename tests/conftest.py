@@ -5,6 +5,20 @@ from __future__ import annotations
 import os
 import tempfile
 
+import pytest
+
 # Airflow reads these when it is first imported, and creates its home at once.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at how many points runs were stopped; each crash test counts its own."""
+    points = [
+        count
+        for report in terminalreporter.getreports("passed")
+        for name, count in report.user_properties
+        if name == "crash points"
+    ]
+    if points:
+        terminalreporter.write_line(f"Crash points tried: {sum(points)}, in {len(points)} tests")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from airflow_provider_imperva.testing.clock import VirtualClock
+from airflow_provider_imperva.testing.faults import Fault, FaultRule, FaultScript
 from airflow_provider_imperva.testing.forge import ForgedLog, KeyPair, forge_events, forge_log, forge_repository
-from airflow_provider_imperva.testing.repository import FakeRepository, Fault, RequestRecord
+from airflow_provider_imperva.testing.formats import write_body
+from airflow_provider_imperva.testing.repository import FakeRepository, RequestRecord
 
 __all__ = [
     "FakeRepository",
     "Fault",
+    "FaultRule",
+    "FaultScript",
     "ForgedLog",
     "KeyPair",
     "RequestRecord",
+    "VirtualClock",
     "forge_events",
     "forge_log",
     "forge_repository",
+    "write_body",
 ]

@@ -1,4 +1,8 @@
-"""``python -m airflow_provider_imperva.testing DIRECTORY``: a fake log repository to try a DAG against."""
+"""``python -m airflow_provider_imperva.testing DIRECTORY``: a fake log repository to try a DAG against.
+
+With ``--faults FILE`` it misbehaves by a script (TOML or JSON, see :mod:`airflow_provider_imperva.testing.faults`), so
+that an outage can be rehearsed; docs/rehearsals/ has scripts to begin with.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ import json
 import time
 from pathlib import Path
 
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.testing.faults import CALM, FaultScript
 from airflow_provider_imperva.testing.forge import KeyPair, forge_repository
 from airflow_provider_imperva.testing.repository import FakeRepository
 
@@ -21,12 +27,17 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=36, help="how many logs to forge at first (default %(default)s)")
     parser.add_argument("--events", type=int, default=500, help="events in each log (default %(default)s)")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="forge one more log this often")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="script of what goes wrong (TOML or JSON)")
     options = parser.parse_args()
+    try:
+        script = FaultScript.load(options.faults) if options.faults else CALM
+    except ConfigurationError as error:
+        parser.error(str(error))
 
     logs, keys = options.directory / "logs", options.directory / "keys"
     logs.mkdir(parents=True, exist_ok=True)
     key = KeyPair.generate(str(len(list(keys.glob("*"))) + 1))
-    with FakeRepository(logs, port=options.port) as repository:
+    with FakeRepository(logs, port=options.port, script=script) as repository:
         wanted = 0 if repository.names() else options.logs
         if wanted or options.every:
             key.write(keys)

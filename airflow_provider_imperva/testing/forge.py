@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
@@ -31,6 +32,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+
+from airflow_provider_imperva.testing.formats import Format, write_body, write_event
 
 FORGED_START = 1_767_225_600_000
 """Where forged time begins unless told otherwise: 2026-01-01T00:00:00Z in epoch milliseconds."""
@@ -155,6 +158,7 @@ def forge_repository(
     start: int = FORGED_START,
     events_per_log: int = 100,
     security_share: float = 0.1,
+    format: Format = "CEF",
     compress: bool = True,
     keys: Sequence[KeyPair] = (),
 ) -> Iterator[ForgedLog]:
@@ -163,6 +167,7 @@ def forge_repository(
     :param count: how many logs.
     :param skip: sequence numbers left out; Imperva skips some too.
     :param start: time of the first event, epoch milliseconds.
+    :param format: of all their events; logs in JSON have no header, and are neither compressed nor encrypted.
     :param keys: encrypt for these, in equal stretches, the way a key is rotated; none means clear logs.
     """
     sequence = first
@@ -176,9 +181,12 @@ def forge_repository(
             start=begin,
             span_ms=LOG_SPAN_MS,
             security_share=security_share,
+            format=format,
         )
         content = forge_log(
-            "".join(f"{event}\n" for event in events),
+            write_body(format, events),
+            format=format,
+            header=format != "JSON",
             start=begin,
             end=begin + LOG_SPAN_MS,
             compress=compress,
@@ -195,17 +203,28 @@ def forge_events(
     start: int = FORGED_START,
     span_ms: int = LOG_SPAN_MS,
     security_share: float = 0.1,
+    format: Format = "CEF",
 ) -> list[str]:
-    r"""Invent CEF lines of the shape real ones have: about 45 keys, escaped ``\=``, lists that end in a comma.
+    r"""Invent events of the shape real ones have: about 45 keys, escaped ``\=``, lists that end in a comma.
 
     :param seed: the same seed gives the same lines.
     :param start: time of the first event, epoch milliseconds; lines rise in time over ``span_ms``.
     :param security_share: part of the events that are security events, 0 to 1.
-    :returns: lines without line ends.
+    :param format: what to write them in; the same seed gives the same events in each.
+    :returns: lines without line ends; :func:`write_body` makes a body of them.
     """
     rng = random.Random(seed)
     times = sorted(start + rng.randrange(max(span_ms, 1)) for _ in range(count))
-    return [_security_event(rng, at) if rng.random() < security_share else _access_event(rng, at) for at in times]
+    lines = []
+    for at in times:
+        name, code, fields = (_security_event if rng.random() < security_share else _access_event)(rng, at)
+        known = {key: value for key, value in fields.items() if value is not None}
+        lines.append(write_event(format, name=name, code=code, fields=known))
+    return lines
+
+
+_Event: TypeAlias = tuple[str, int, dict[str, str | None]]
+"""Rule type, its number, and values by CEF key; None is left out."""
 
 
 _SITES = (("shop.example.com", 61539044), ("www.example.org", 61539108), ("api.example.net", 61540377))
@@ -239,7 +258,7 @@ _RULES = (
 _BLOCKED = ("REQ_BLOCKED_SECURITY", "REQ_BLOCKED_SESSION", "REQ_CHALLENGE_CAPTCHA", "REQ_PASSED")
 
 
-def _access_event(rng: random.Random, at: int) -> str:
+def _access_event(rng: random.Random, at: int) -> _Event:
     fields = _request(rng, at)
     kind = rng.random()
     if kind < 0.1:
@@ -251,10 +270,10 @@ def _access_event(rng: random.Random, at: int) -> str:
     if rng.random() < 0.1:
         rewrite = [{"type": "AD_HEADER_RW", "rule_id": str(rng.randrange(10**6)), "header_name": "Cache-Control"}]
         fields |= {"cs10": _json(rewrite), "cs10Label": "Rule Info"}
-    return _record("Normal", 0, fields)
+    return "Normal", 0, fields
 
 
-def _security_event(rng: random.Random, at: int) -> str:
+def _security_event(rng: random.Random, at: int) -> _Event:
     name, code, attack = rng.choice(_RULES)
     fields = _request(rng, at) | {"act": rng.choice(_BLOCKED)}
     if fields["act"] == "REQ_BLOCKED_SESSION":
@@ -270,7 +289,7 @@ def _security_event(rng: random.Random, at: int) -> str:
     if rng.random() < 0.2:
         violation = [{"api_specification_violation_type": "INVALID_PARAM_NAME", "parameter_name": "sort=by"}]
         fields |= {"cs11": _json(violation), "cs11Label": "Rule Additional Info"}
-    return _record(name, code, fields)
+    return name, code, fields
 
 
 def _request(rng: random.Random, at: int) -> dict[str, str | None]:
@@ -341,14 +360,3 @@ def _request(rng: random.Random, at: int) -> dict[str, str | None]:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _record(name: str, code: int, fields: dict[str, str | None]) -> str:
-    """One CEF line; a bar is escaped in the header, an equals sign in the extension."""
-    title = name.replace("\\", "\\\\").replace("|", "\\|")
-    extension = " ".join(f"{key}={_escaped(value)}" for key, value in fields.items() if value is not None)
-    return f"CEF:0|Incapsula|SIEMintegration|1|1|{title}|{code}| {extension}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("=", "\\=")

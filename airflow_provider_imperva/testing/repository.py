@@ -13,53 +13,27 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import socket
-import socketserver
 import ssl
-import sys
 import threading
-import time
-from collections import defaultdict, deque
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from airflow_provider_imperva.repository.index import INDEX_NAME
 from airflow_provider_imperva.repository.names import LogName
+from airflow_provider_imperva.testing.clock import wall_clock
+from airflow_provider_imperva.testing.faults import CALM, Fault, FaultScript
+from airflow_provider_imperva.testing.server import Answer, Server
 from airflow_provider_imperva.testing.storage import FolderStorage, MemoryStorage, newest
 
 ANY = "*"
 """Stands for every path in :meth:`FakeRepository.fail`."""
 
 _LOGIN_PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form>...</form></body></html>\n"
-_DRIPS_PER_SECOND = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """What goes wrong with one answer. Without any option the answer is as it should be.
-
-    :param status: answer with this status and no body.
-    :param retry_after: value of a ``Retry-After`` header: seconds, or an HTTP date.
-    :param cut: announce the whole body, send only its first bytes, this many, and close the connection.
-    :param wrong_length: announce this many bytes more (or, below zero, fewer) than are sent.
-    :param html: answer with status 200 and a login page.
-    :param redirect: answer with status 302 and this ``Location``.
-    :param stall: seconds of silence before the answer.
-    :param drip: send the body at this many bytes per second.
-    """
-
-    status: int | None = None
-    retry_after: float | str | None = None
-    cut: int | None = None
-    wrong_length: int = 0
-    html: bool = False
-    redirect: str | None = None
-    stall: float = 0
-    drip: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +43,9 @@ class RequestRecord:
     :param time: when it came, UTC.
     :param method: the HTTP method.
     :param path: the path as it was asked for.
-    :param status: the status answered.
+    :param status: the status answered; 0 if the connection was closed without an answer.
     :param authorized: whether it carried the right login and password.
-    :param bytes: size of the body as far as it was meant to be sent.
+    :param bytes: bytes of the body that the client can have read.
     """
 
     time: datetime
@@ -80,20 +54,6 @@ class RequestRecord:
     status: int
     authorized: bool
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    announced: int | None = None
-    drip: float | None = None
-    close: bool = False
-
-    @property
-    def length(self) -> int:
-        return len(self.body) if self.announced is None else self.announced
 
 
 class FakeRepository:
@@ -110,6 +70,8 @@ class FakeRepository:
     :param latency: seconds before every answer.
     :param window: how long a log is served after it was added (Imperva: 48 hours); for ever if not given.
     :param byte_cap: size of all logs served, in bytes, beyond which the oldest are not (Imperva: about 500 MB).
+    :param clock: tells the time, UTC, by which logs leave the window; a `VirtualClock` lets days pass in no time.
+    :param script: what goes wrong, by rules; `fail` goes before it. May be changed later, and begins when it is set.
     :param request_log: file to append each request to, as one line of JSON with the fields of `RequestRecord`.
     :param ssl_context: serves https with it.
     """
@@ -125,6 +87,8 @@ class FakeRepository:
         latency: float = 0.0,
         window: timedelta | None = None,
         byte_cap: int | None = None,
+        clock: Callable[[], datetime] = wall_clock,
+        script: FaultScript = CALM,
         request_log: Path | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
@@ -135,6 +99,8 @@ class FakeRepository:
         self.latency = latency
         self.window = window
         self.byte_cap = byte_cap
+        self.clock = clock
+        self.script = script
         self.index: bytes | None = None
         """Served as ``logs.index`` instead of the list of logs."""
         self.index_missing = False
@@ -150,7 +116,7 @@ class FakeRepository:
         self._requests: list[RequestRecord] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._under_way = 0
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._stopped = threading.Event()
 
     @property
@@ -164,10 +130,21 @@ class FakeRepository:
         with self._lock:
             return list(self._requests)
 
+    @property
+    def script(self) -> FaultScript:
+        """What goes wrong, by rules, since it was set."""
+        return self._script
+
+    @script.setter
+    def script(self, script: FaultScript) -> None:
+        self._script = script
+        self._script_began = self.clock()
+        self._asked: Counter[str] = Counter()
+
     def start(self) -> Self:
         """Listen and answer, in threads of this process."""
         self._stopped.clear()
-        self._server = _Server(self, ssl_context=self._ssl_context)
+        self._server = Server(self.port, self._respond, stopped=self._stopped, ssl_context=self._ssl_context)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -196,7 +173,7 @@ class FakeRepository:
         :raises ValueError: it is not the name of a log.
         """
         with self._lock:
-            self._logs.write(LogName.parse(str(name)), content)
+            self._logs.write(LogName.parse(str(name)), content, added=self.clock().timestamp())
 
     def remove(self, name: LogName | str) -> None:
         """Serve a log no more, as if it had left the window.
@@ -211,7 +188,7 @@ class FakeRepository:
         with self._lock:
             stored = self._logs.stored()
         if self.window is not None:
-            oldest = time.time() - self.window.total_seconds()
+            oldest = self.clock().timestamp() - self.window.total_seconds()
             stored = [log for log in stored if log.added >= oldest]
         if self.byte_cap is not None:
             stored = list(newest(stored, total=self.byte_cap))
@@ -225,9 +202,9 @@ class FakeRepository:
         with self._lock:
             self._faults[path].extend(faults)
 
-    def _respond(self, method: str, path: str, authorization: str) -> _Answer:
+    def _respond(self, method: str, path: str, authorization: str) -> Answer:
         """Decide the answer to a request, wait as long as it must, and record it."""
-        came = datetime.now(UTC)
+        came = self.clock()
         asked = path.removeprefix(f"/{self.name}/") if path.startswith(f"/{self.name}/") else None
         with self._lock:
             self._under_way += 1
@@ -240,31 +217,36 @@ class FakeRepository:
         finally:
             with self._lock:
                 self._under_way -= 1
-        self._record(RequestRecord(came, method, path, answer.status, authorized, len(answer.body)))
+        self._record(RequestRecord(came, method, path, answer.status, authorized, min(len(answer.body), answer.length)))
         return answer
 
     def _next_fault(self, asked: str | None) -> Fault:
         for path in (asked, ANY):
             if path and self._faults[path]:
                 return self._faults[path].popleft()
-        return Fault()
+        return self._scripted_fault(asked) if asked else Fault()
+
+    def _scripted_fault(self, asked: str) -> Fault:
+        self._asked[asked] += 1
+        seconds = (self.clock() - self._script_began).total_seconds()
+        return self.script.fault(asked, request=self._asked.total(), asked=self._asked[asked], seconds=seconds)
 
     def _is_authorized(self, authorization: str) -> bool:
         expected = "Basic " + base64.b64encode(f"{self.login}:{self.password}".encode()).decode()
         return hmac.compare_digest(authorization.encode(), expected.encode())
 
-    def _answer(self, asked: str | None) -> _Answer:
+    def _answer(self, asked: str | None) -> Answer:
         if asked == INDEX_NAME:
-            return _Answer(404) if self.index_missing else _Answer(200, self._index_body())
+            return Answer(404) if self.index_missing else Answer(200, self._index_body())
         try:
             name = LogName.parse(asked or "")
         except ValueError:
-            return _Answer(404)
+            return Answer(404)
         if (self.window is not None or self.byte_cap is not None) and name not in self.names():
-            return _Answer(404)
+            return Answer(404)
         with self._lock:
             content = self._logs.read(name)
-        return _Answer(404) if content is None else _Answer(200, content)
+        return Answer(404) if content is None else Answer(200, content)
 
     def _index_body(self) -> bytes:
         if self.index is not None:
@@ -281,11 +263,13 @@ class FakeRepository:
                     file.write(line + "\n")
 
 
-_UNAUTHORIZED = _Answer(401, headers={"WWW-Authenticate": 'Basic realm="logs"'})
+_UNAUTHORIZED = Answer(401, headers={"WWW-Authenticate": 'Basic realm="logs"'})
 
 
-def _spoil(answer: _Answer, fault: Fault) -> _Answer:
+def _spoil(answer: Answer, fault: Fault) -> Answer:
     """Give the answer as the fault makes it."""
+    if fault.hang_up:
+        return Answer(0)
     headers = dict(answer.headers)
     status, body = answer.status, answer.body
     if fault.html:
@@ -297,82 +281,17 @@ def _spoil(answer: _Answer, fault: Fault) -> _Answer:
         status, body = fault.status, b""
     if fault.retry_after is not None:
         headers["Retry-After"] = str(fault.retry_after)
+    if fault.shorten is not None:
+        body = body[: int(len(body) * fault.shorten)]
     announced = len(body) + fault.wrong_length
     if fault.cut is not None:
         body = body[: fault.cut]
-    return _Answer(
+    return Answer(
         status,
         body,
         headers,
         announced=announced,
         drip=fault.drip,
+        hold=fault.hold,
         close=announced > len(body),
     )
-
-
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, repository: FakeRepository, *, ssl_context: ssl.SSLContext | None) -> None:
-        self.repository = repository
-        self._ssl_context = ssl_context
-        self._connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", repository.port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        if self._ssl_context is not None:
-            # The handshake follows with the first read, in the connection's own thread.
-            connection = self._ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        self._connections.add(connection)
-        return connection, address
-
-    def close_connections(self) -> None:
-        for connection in list(self._connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # the client was quicker
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about a client that hung up: that is part of the play."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
-        repository = self.server.repository
-        answer = repository._respond(self.command, self.path, self.headers.get("Authorization", ""))
-        self.send_response(answer.status)
-        for key, value in answer.headers.items():
-            self.send_header(key, value)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(answer.length))
-        self.end_headers()
-        self._send_body(answer, stopped=repository._stopped)
-        self.close_connection = self.close_connection or answer.close
-
-    def _send_body(self, answer: _Answer, *, stopped: threading.Event) -> None:
-        if answer.drip is None:
-            self.wfile.write(answer.body)
-            return
-        size = max(1, round(answer.drip / _DRIPS_PER_SECOND))
-        for start in range(0, len(answer.body), size):
-            if stopped.wait(size / answer.drip):
-                return
-            self.wfile.write(answer.body[start : start + size])
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet: the requests are recorded."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +42,9 @@ class MemoryStorage:
         """Give a log's content, or None if there is no such log."""
         return self._logs.get(name, (0.0, None))[1]
 
-    def write(self, name: LogName, content: bytes) -> None:
+    def write(self, name: LogName, content: bytes, *, added: float) -> None:
         """Keep a log, in place of the one of that name."""
-        self._logs[name] = (time.time(), content)
+        self._logs[name] = (added, content)
 
     def remove(self, name: LogName) -> None:
         """Keep a log no more; KeyError if there is none."""
@@ -75,11 +75,12 @@ class FolderStorage:
         except FileNotFoundError:
             return None
 
-    def write(self, name: LogName, content: bytes) -> None:
+    def write(self, name: LogName, content: bytes, *, added: float) -> None:
         """Keep a log, in place of the one of that name."""
         # Beside it and renamed, so that a repository of another process serves it whole or not at all.
         unfinished = self._directory / f".{name}.unfinished"
         unfinished.write_bytes(content)
+        os.utime(unfinished, (added, added))
         unfinished.replace(self._directory / str(name))
 
     def remove(self, name: LogName) -> None:

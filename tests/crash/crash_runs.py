@@ -1,0 +1,267 @@
+"""Runs that die at a chosen durable operation, in a process of their own, and what has to hold afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import signal
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import duckdb
+from load_runs import Account, Row, request_id
+from object_server import BUCKET, object_filesystem
+from stopping_store import Hook, StoppingStore, nothing_happens
+
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import Commit, Part, Run
+from airflow_provider_imperva.lake.store import Store, open_store
+from airflow_provider_imperva.load.normalize import NormalizeOptions
+from airflow_provider_imperva.load.plan import PlanOptions
+from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
+from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
+
+LOG = "8416_{}.log"
+_MOST_RUNS = 3
+_MOST_SECONDS = 120
+_DAYS_AGO = 2 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class LakeAddress:
+    """Where a lake is; unlike a store it can be handed to another process.
+
+    :ivar folder: the lake on disk or, for one on an object server, where copies of it are put to be looked at.
+    :ivar server: URL of the object server.
+    """
+
+    folder: Path
+    server: str | None = None
+
+    @property
+    def _root(self) -> str:
+        return f"{BUCKET}/{self.folder.parent.name}-{self.folder.name}"
+
+    def open(self) -> Store:
+        if self.server is None:
+            return open_store(str(self.folder))
+        return open_store(f"s3://{self._root}", fs=object_filesystem(self.server))
+
+    def look(self) -> Path:
+        """Return a folder with the lake as it is now."""
+        if self.server is None:
+            return self.folder
+        shutil.rmtree(self.folder, ignore_errors=True)
+        fs = object_filesystem(self.server)
+        if fs.exists(self._root):
+            fs.get(f"{self._root}/", f"{self.folder}/", recursive=True)
+        return self.folder
+
+
+@dataclass
+class CrashAccount(Account):
+    """An account whose lake can be anywhere, and some of whose logs begin with a line that is no event."""
+
+    address: LakeAddress = field(kw_only=True)
+    hook: Hook = nothing_happens
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.store = StoppingStore(self.address.open(), self.hook)
+        self.ledger = Ledger(self.store, self.repository.name)
+        self.spoiled: set[str] = set()
+
+    def next_run(self) -> Run:
+        return Run("imperva_logs_to_parquet", uuid.uuid4().hex)
+
+    def serve_spoiled(self, number: int) -> None:
+        (log,) = forge_repository(1, first=number, events_per_log=3)
+        lines = ["no event at all", *log.events]
+        content = forge_log("".join(f"{line}\n" for line in lines))
+        self.forged[log.name] = ForgedLog(log.name, content, log.events)
+        self.spoiled.add(log.name)
+        self.repository.add(log.name, content)
+
+    def expected(self, names: Iterable[str] | None = None) -> Counter[Row]:
+        logs = self.forged.values() if names is None else [self.forged[name] for name in names]
+        return Counter(
+            (log.name, line, request_id(event))
+            for log in logs
+            for line, event in enumerate(log.events, 2 if log.name in self.spoiled else 1)
+        )
+
+    def run_as(self, run: Run) -> Commit | None:
+        """Do what a retry of a run's tasks does."""
+        plan = self.plan_if_any(run)
+        return self.finish(plan) if plan else None
+
+    def replay_all(self, run: Run) -> Commit | None:
+        plan = make_replay_plan(self.ledger, run=run, selection=Selection(state="all"), take_over=True)
+        return replay(self.ledger, self.keys, plan, options=NormalizeOptions()) if plan else None
+
+    def settle(self) -> None:
+        """Let runs follow until one finds nothing to do; a new log comes meanwhile."""
+        age_scratch(self.lake)
+        self.serve(90, events=2)
+        for _ in range(_MOST_RUNS):
+            if self.run() is None:
+                return
+        raise AssertionError(f"there is still something to do after {_MOST_RUNS} runs")
+
+
+Step = Callable[[CrashAccount, Run], object]
+
+
+def load(account: CrashAccount, run: Run) -> None:
+    """What one run of the DAG does; where another left something, that is a recovery."""
+    account.run_as(run)
+
+
+def replay_all(account: CrashAccount, run: Run) -> None:
+    account.replay_all(run)
+
+
+def age_scratch(lake: Path) -> None:
+    """Make what dead writers left old enough to be swept."""
+    for path in lake.glob(".tmp/*"):
+        os.utime(path, (time.time() - _DAYS_AGO,) * 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Orders:
+    """What a process of its own is to do, and where it is to stop."""
+
+    address: LakeAddress
+    repository: dict[str, str]
+    keys: dict[str, str]
+    options: PlanOptions
+    step: Step
+    hook: Hook
+
+
+def _obey(orders: _Orders) -> None:
+    account = CrashAccount(
+        SimpleNamespace(**orders.repository),  # type: ignore[arg-type]
+        orders.address.folder,
+        keys=KeyRing.from_pem(orders.keys),
+        options=orders.options,
+        address=orders.address,
+        hook=orders.hook,
+    )
+    orders.step(account, account.next_run())
+
+
+# A helper process without threads that has imported everything: forked from it, a run starts in milliseconds.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    ["airflow_provider_imperva.load.plan", "airflow_provider_imperva.load.replay", "duckdb", "s3fs", "requests"]
+)
+
+
+def die(account: CrashAccount, step: Step, *, keys: Iterable[KeyPair], hook: Hook) -> None:
+    """Take a step in another process, and see that it is killed on the way."""
+    orders = _Orders(
+        address=account.address,
+        repository={name: getattr(account.repository, name) for name in ("url", "login", "password", "name")},
+        keys={key.public_key_id: key.private_pem() for key in keys},
+        options=account.options,
+        step=step,
+        hook=hook,
+    )
+    process = _FORKS.Process(target=_obey, args=(orders,))
+    process.start()
+    process.join(_MOST_SECONDS)
+    assert process.exitcode == -signal.SIGKILL, f"it was not killed, and ended with {process.exitcode}"
+
+
+def rows_of(lake: Path) -> Counter[Row]:
+    return Counter(_select(lake, "events", "src_file, src_line, request_id"))
+
+
+def quarantined_in(lake: Path) -> Counter[tuple[str, int | None]]:
+    return Counter(_select(lake, "quarantine", "src_file, src_line"))
+
+
+def _select(lake: Path, folder: str, columns: str) -> list[tuple]:  # type: ignore[type-arg]
+    if not any(lake.glob(f"{folder}/**/*.parquet")):
+        return []
+    return duckdb.sql(f"SELECT {columns} FROM read_parquet('{lake}/{folder}/**/*.parquet')").fetchall()
+
+
+def raw_names(lake: Path) -> set[str]:
+    return {path.name for path in lake.glob("raw/**/*.log")}
+
+
+def assert_nothing_twice(lake: Path) -> None:
+    """No line is in the lake twice, not even right after the crash."""
+    lines = Counter({row[:2]: number for row, number in rows_of(lake).items()}) + quarantined_in(lake)
+    assert [line for line, number in lines.items() if number > 1] == []
+
+
+def assert_all_is_well(account: CrashAccount) -> None:
+    """Every event once, the ledger sound, and no object that it does not know of."""
+    lake = account.address.look()
+    assert rows_of(lake) == account.expected()
+    assert quarantined_in(lake) == Counter((name, 1) for name in account.spoiled)
+    assert raw_names(lake) == set(account.forged)
+    assert not list(lake.glob(".tmp/*"))
+    ledger = Ledger(open_store(str(lake)), account.repository.name)
+    assert ledger.head().plan is None
+    commits = list(ledger.commits())
+    _assert_chain(ledger, commits)
+    _assert_parts(lake, _current_parts(commits))
+    assert commits[-1].replaying == ()
+    _assert_states(account, ledger, commits)
+
+
+def _assert_chain(ledger: Ledger, commits: list[Commit]) -> None:
+    assert [commit.commit for commit in commits] == list(range(1, len(commits) + 1))
+    before = None
+    for commit in commits:
+        assert commit.previous_sha256 == before
+        before = ledger.sha256(commit.commit)
+        logs = ledger.store.read(ledger.layout.logs(commit.commit))
+        assert hashlib.sha256(logs).hexdigest() == commit.logs_sha256
+
+
+def _current_parts(commits: list[Commit]) -> dict[str, Part]:
+    """Return the parts there should be: a replay's take the place of all that its home had."""
+    parts: dict[str, Part] = {}
+    for commit in commits:
+        for home in commit.replaced.values():
+            name = f"part-{home.commit:012d}-{home.batch:04d}.parquet"
+            parts = {path: part for path, part in parts.items() if not path.endswith(name)}
+        parts |= {part.path: part for part in commit.parts}
+    return parts
+
+
+def _assert_parts(lake: Path, named: dict[str, Part]) -> None:
+    found = {
+        str(path.relative_to(lake)): path.read_bytes()
+        for folder in ("events", "quarantine")
+        for path in lake.glob(f"{folder}/**/*.parquet")
+    }
+    assert found.keys() == named.keys(), "a part that no commit names, or one that is named and not there"
+    for path, content in found.items():
+        assert hashlib.sha256(content).hexdigest() == named[path].sha256, path
+
+
+def _assert_states(account: CrashAccount, ledger: Ledger, commits: list[Commit]) -> None:
+    last = {row["name"]: row for commit in commits for row in ledger.logs(commit.commit).to_pylist() if row["name"]}
+    assert {name: row["state"] for name, row in last.items()} == dict.fromkeys(account.forged, "committed")
+    for name, row in last.items():
+        assert row["raw_sha256"] == hashlib.sha256(account.forged[name].content).hexdigest()
+    prefix = commits[-1].prefixes["8416"]
+    open_numbers = {number for item in prefix.open for number in range(item.first, item.last + 1)}
+    listed = {int(name.removesuffix(".log").split("_")[1]) for name in account.forged}
+    assert open_numbers == set(range(min(listed), max(listed))) - listed
+    assert commits[-1].committed_at <= datetime.now(UTC)

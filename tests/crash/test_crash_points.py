@@ -1,0 +1,184 @@
+"""A run dies at each of its durable operations in turn, for real; the runs after it bring every event in once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from crash_runs import (
+    LOG,
+    CrashAccount,
+    LakeAddress,
+    Step,
+    assert_all_is_well,
+    assert_nothing_twice,
+    die,
+    load,
+    raw_names,
+    replay_all,
+)
+from load_runs import without_notice
+from stopping_store import Moment, StopAt, nothing_happens
+
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.load.plan import PlanOptions
+from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair
+
+pytestmark = pytest.mark.slow
+
+DAMAGED = LOG.format(3)
+MOST_REQUESTS = 3
+
+
+@dataclass
+class Scene:
+    """A place for lakes, and the keys of the account."""
+
+    folder: Path
+    server: str | None
+    key_pair: KeyPair
+    other_pair: KeyPair
+
+    def account(self, repository: FakeRepository, label: str) -> CrashAccount:
+        address = LakeAddress(self.folder / label, self.server)
+        return CrashAccount(repository, address.folder, options=PlanOptions(logs_per_batch=3), address=address)
+
+    @property
+    def ring(self) -> KeyRing:
+        return KeyRing({"1": self.key_pair.private_key})
+
+
+@pytest.fixture(params=["disk", "S3"])
+def scene(request: pytest.FixtureRequest, tmp_path: Path, key_pair: KeyPair, other_pair: KeyPair) -> Scene:
+    server = request.getfixturevalue("s3_url") if request.param == "S3" else None
+    return Scene(tmp_path, server, key_pair, other_pair)
+
+
+@dataclass(frozen=True)
+class Play:
+    """What is there when a step begins, and what the step is.
+
+    :ivar prepare: serves logs, and brings the lake to where the step begins.
+    :ivar keys: whether the step has the account's key; whoever comes after it has.
+    """
+
+    step: Step
+    prepare: Callable[[CrashAccount, Scene], None]
+    keys: bool = False
+
+
+def serve_all_kinds(account: CrashAccount, scene: Scene) -> None:
+    """Two batches: sound logs, a line for quarantine, a body that is cut at first, a key that is not there, a gap."""
+    account.serve(1, events=6, security_share=0.5)
+    account.serve_spoiled(2)
+    (cut,) = account.serve(3, events=20)
+    account.repository.fail(DAMAGED, Fault(**without_notice(cut.content, len(cut.content) - 50)))
+    account.serve(4, keys=[scene.key_pair])
+    account.serve(6)
+
+
+def leave_a_dead_run(account: CrashAccount, scene: Scene) -> None:
+    """One batch is done, the other has written its parts and not reported."""
+    serve_all_kinds(account, scene)
+    plan = account.plan()
+    account.normalize(plan, account.fetch(plan, 0))
+    fetched = account.fetch(plan, 1)
+    account.normalize(plan, fetched)
+    account.store.delete([account.ledger.layout.report(plan.commit, 1)])
+    account.serve(7)
+
+
+def load_with_the_wrong_key(account: CrashAccount, scene: Scene) -> None:
+    """Two commits, and a log in quarantine as a whole that a replay with the right key takes out of it."""
+    account.keys = KeyRing({"1": scene.other_pair.private_key})
+    serve_all_kinds(account, scene)
+    account.run()
+    account.serve(7)
+    account.run()
+
+
+PLAYS = {
+    "load": Play(load, serve_all_kinds),
+    "recovery": Play(load, leave_a_dead_run),
+    "replay": Play(replay_all, load_with_the_wrong_key, keys=True),
+}
+
+
+@pytest.fixture(params=PLAYS)
+def play(request: pytest.FixtureRequest) -> Play:
+    return PLAYS[request.param]
+
+
+def begin(scene: Scene, play: Play, repository: FakeRepository, label: str) -> CrashAccount:
+    account = scene.account(repository, label)
+    play.prepare(account, scene)
+    account.keys = scene.ring if play.keys else KeyRing()
+    return account
+
+
+def operations(scene: Scene, play: Play) -> int:
+    """Count what the step does when nothing goes wrong."""
+    with FakeRepository() as repository:
+        account = begin(scene, play, repository, "count")
+        account.store.let(nothing_happens)
+        play.step(account, account.next_run())
+        return account.store.operations
+
+
+def numbered(points: int) -> Iterator[tuple[int, FakeRepository]]:
+    """Give each point a repository of its own."""
+    for number in range(1, points + 1):
+        with FakeRepository() as repository:
+            yield number, repository
+
+
+def settle(account: CrashAccount, scene: Scene, play: Play) -> None:
+    account.keys = scene.ring
+    account.settle()
+    if play.step is replay_all:
+        account.replay_all(account.next_run())
+    assert_all_is_well(account)
+
+
+def stop(account: CrashAccount, scene: Scene, play: Play, *, at: StopAt) -> None:
+    """Let a step go wrong. If it was not killed, it is tried again, as Airflow does with a task that failed."""
+    if at.moment.kills:
+        die(account, play.step, keys=[scene.key_pair] if play.keys else [], hook=at)
+        return
+    account.store.let(at)
+    run = account.next_run()
+    with pytest.raises((ConnectionResetError, LakeError)):
+        play.step(account, run)
+    assert_nothing_twice(account.address.look())
+    play.step(account, run)
+
+
+def survive(scene: Scene, play: Play, repository: FakeRepository, *, at: StopAt) -> None:
+    account = begin(scene, play, repository, str(at.number))
+    asked = len(account.requested())
+    stop(account, scene, play, at=at)
+    lake = account.address.look()
+    assert_nothing_twice(lake)
+    received, told = raw_names(lake), len(account.requested())
+    settle(account, scene, play)
+    again = [name for name in account.requested()[told:] if name in received]
+    assert again in ([], [DAMAGED]), "what is in raw/ is not fetched again, unless it is damaged, and then once"
+    assert max(Counter(account.requested()[asked:]).values()) <= MOST_REQUESTS
+
+
+@pytest.mark.parametrize("moment", Moment)
+def test_a_run_that_stops_at_any_operation_loses_nothing_and_doubles_nothing(
+    scene: Scene, play: Play, moment: Moment, record_property: Callable[[str, object], None]
+):
+    points = operations(scene, play)
+    for number, repository in numbered(points):
+        try:
+            survive(scene, play, repository, at=StopAt(number, moment))
+        except BaseException as error:
+            error.add_note(f"{moment} operation {number} of {points}")
+            raise
+    record_property("crash points", points)

@@ -1,0 +1,68 @@
+"""A run hangs before each of its durable operations in turn while others go on; it wakes up, and nothing is doubled."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from crash_runs import CrashAccount
+from test_crash_points import PLAYS, Play, Scene, begin, numbered, operations, settle
+
+from airflow_provider_imperva.errors import LedgerConflictError
+from airflow_provider_imperva.lake.records import Run
+from airflow_provider_imperva.testing import KeyPair
+
+pytestmark = pytest.mark.slow
+
+Others = Callable[[CrashAccount, Play, Run], None]
+
+
+def another_run(account: CrashAccount, play: Play, run: Run) -> None:
+    account.serve(50)
+    account.run()
+
+
+def several_runs(account: CrashAccount, play: Play, run: Run) -> None:
+    """More of them than commits look back for what a zombie wrote."""
+    for number in range(50, 56):
+        account.serve(number)
+        account.run()
+
+
+def the_same_tasks(account: CrashAccount, play: Play, run: Run) -> None:
+    """Airflow took the tasks for dead and started them again."""
+    play.step(account, run)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, key_pair: KeyPair, other_pair: KeyPair) -> Scene:
+    return Scene(tmp_path, None, key_pair, other_pair)
+
+
+@pytest.mark.parametrize("others", [another_run, several_runs, the_same_tasks])
+@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
+def test_a_run_that_is_overtaken_at_any_operation_doubles_nothing(
+    scene: Scene, play: Play, others: Others, record_property: Callable[[str, object], None]
+):
+    points = operations(scene, play)
+    for number, repository in numbered(points):
+        try:
+            zombie = begin(scene, play, repository, str(number))
+            run = zombie.next_run()
+
+            def hang(reached: int, done: bool) -> None:
+                if (reached, done) == (number, False):  # noqa: B023
+                    quick = scene.account(repository, str(number))  # noqa: B023
+                    quick.forged, quick.spoiled, quick.keys = zombie.forged, zombie.spoiled, zombie.keys  # noqa: B023
+                    others(quick, play, run)  # noqa: B023
+
+            zombie.store.let(hang)
+            with contextlib.suppress(LedgerConflictError):  # it was told that others were quicker
+                play.step(zombie, run)
+            settle(zombie, scene, play)
+        except BaseException as error:
+            error.add_note(f"overtaken before operation {number} of {points}")
+            raise
+    record_property("crash points", points)

@@ -1,0 +1,302 @@
+"""Reintroduces known bugs, one at a time, in a copy of the checkout, and shows that tests notice each.
+
+Most are bugs of tools that read these logs before this one; the others break what the promises rest on. Run by
+``make mutants``. Exits with 1 if a bug is not noticed, or if its place in the code is no longer there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+_COPIED = ("airflow_provider_imperva", "tests", "pyproject.toml")
+_PASSED, _FAILED = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A bug, and the tests that have to notice it.
+
+    :ivar bug: what it is.
+    :ivar file: below the package.
+    :ivar old: text that stands there exactly once; ``new`` takes its place.
+    :ivar tests: what pytest is to run, below ``tests``.
+    """
+
+    bug: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+    def apply(self, checkout: Path) -> None:
+        path = checkout / "airflow_provider_imperva" / self.file
+        text = path.read_text()
+        path.write_text(text.replace(self.old, self.new))
+
+    @property
+    def places(self) -> int:
+        """How often the text to be replaced is there."""
+        return (ROOT / "airflow_provider_imperva" / self.file).read_text().count(self.old)
+
+
+MUTATIONS = [
+    Mutation(
+        "marker saved before the download",
+        "load/fetch.py",
+        "            ledger.store.write(ledger.layout.raw(name), client.read_log(name))\n",
+        "            ledger.store.write(ledger.layout.raw(name), b'')\n"
+        "            ledger.store.write(ledger.layout.raw(name), client.read_log(name))\n",
+        ("load/test_load.py::TestNotFound",),
+    ),
+    Mutation(
+        "a planned log counts as decided, whatever became of it",
+        "lake/watermark.py",
+        "        if not hit:\n            opened.append(piece)\n            continue\n",
+        "        if not hit:\n            if piece.state is not State.LISTED:\n                opened.append(piece)\n"
+        "            continue\n",
+        ("load/test_load.py::TestNotFound",),
+    ),
+    Mutation(
+        "a body that ends before its stream is taken as complete",
+        "container/inflate.py",
+        '                raise TruncatedError("the compressed body ends before its end", do=_DO, about=log)\n',
+        "                return b''\n",
+        ("container/test_decode.py::TestDamaged",),
+    ),
+    Mutation(
+        "a body shorter than announced is taken as complete",
+        "repository/client.py",
+        "        chunks = []\n",
+        "        chunks = []\n        response.raw.enforce_content_length = False\n",
+        ("repository/test_client.py::TestAttempts",),
+    ),
+    Mutation(
+        "an HTML page is kept as a log",
+        "repository/client.py",
+        "if name != INDEX_NAME and is_html(body):",
+        "if False:",
+        ("repository/test_client.py::TestAttempts",),
+    ),
+    Mutation(
+        "checksum not compared",
+        "container/decode.py",
+        "checksum_ok = None if expected is None else digest.hexdigest() == expected",
+        "checksum_ok = None if expected is None else True",
+        ("container/test_decode.py::TestPolicy",),
+    ),
+    Mutation(
+        "log split at every separator",
+        "container/header.py",
+        "separator = _SEPARATOR.search(top, 0, HEADER_LIMIT)",
+        "separator = next(reversed([*_SEPARATOR.finditer(top, 0, HEADER_LIMIT)]), None)",
+        ("container/test_header.py", "container/test_decode.py::TestWhole"),
+    ),
+    Mutation(
+        "text split at other separators than LF",
+        "events/lines.py",
+        "line_ends = np.flatnonzero(text == _LF)",
+        "line_ends = np.flatnonzero(np.isin(text, [10, 11, 12, 28, 29, 30]))",
+        ("events/test_parse_body.py",),
+    ),
+    Mutation(
+        "empty index taken as all logs gone",
+        "load/fetch.py",
+        "    if listed:\n",
+        "    if True:\n",
+        ("load/test_load.py::TestUselessIndex",),
+    ),
+    Mutation(
+        "empty index taken as a look that closes gaps",
+        "load/plan.py",
+        "    if not index.names:\n",
+        "    if False:\n",
+        ("load/test_load.py::TestUselessIndex",),
+    ),
+    Mutation(
+        "gap taken as loss at once",
+        "lake/watermark.py",
+        "lost_sight = unwatched and next_expected == prefix.highest + 1",
+        "lost_sight = True",
+        ("lake/test_watermark.py", "load/test_load.py::TestPlainRuns"),
+    ),
+    Mutation(
+        "a number that Imperva skipped is taken as lost",
+        "lake/watermark.py",
+        "closed.append(_with(piece, State.SKIPPED, piece.since))",
+        "closed.append(_with(piece, State.UNOBSERVED, piece.since))",
+        ("lake/test_watermark.py",),
+    ),
+    Mutation(
+        "watermark is the highest number",
+        "lake/watermark.py",
+        "contiguous = joined[0].first - 1 if joined else highest",
+        "contiguous = highest",
+        ("lake/test_watermark.py",),
+    ),
+    Mutation(
+        "a number below the highest is never looked for again",
+        "lake/watermark.py",
+        "        elif hit:\n",
+        "        elif False:\n",
+        ("lake/test_watermark.py",),
+    ),
+    Mutation(
+        "part named by the run instead of the plan",
+        "lake/parts.py",
+        "        self._commit = commit\n",
+        "        self._commit = commit * 10**6 + id(self) // 64 % 10**6\n",
+        ("lake/test_parts.py",),
+    ),
+    Mutation(
+        "a log that waits for its key is given up",
+        "load/normalize.py",
+        "State.AWAITING_KEY, reason=",
+        "State.QUARANTINED, reason=",
+        ("load/test_load.py::TestBadLogs",),
+    ),
+    Mutation(
+        "a zombie does not look whether its plan was committed",
+        "load/normalize.py",
+        "    if ledger.committed(plan.commit) and batch in ledger.commit(plan.commit).failed_batches:\n",
+        "    if False:\n",
+        ("load/test_load.py::TestZombies",),
+    ),
+    Mutation(
+        "parts are written without a note of it",
+        "load/normalize.py",
+        "    may_write = ledger.create_intent(plan.commit, batch, paths, outcome=outcome)\n",
+        "    may_write = True\n",
+        ("load/test_load.py::TestCrash",),
+    ),
+    Mutation(
+        "attempts of one batch that come to different outcomes write over each other",
+        "load/normalize.py",
+        "    if not may_write:\n",
+        "    if False:\n",
+        ("crash/test_two_attempts.py",),
+    ),
+    Mutation(
+        "of two runs that plan at once the later one wins",
+        "lake/ledger.py",
+        "            self.store.create(path, _encode(plan))\n",
+        "            self.store.write(path, _encode(plan))\n",
+        ("lake/test_ledger.py", "load/test_load.py::TestZombies"),
+    ),
+    Mutation(
+        "of two that commit at once the later one wins",
+        "lake/ledger.py",
+        "            self.store.create(self.layout.commit(commit.commit), _encode(commit))\n",
+        "            self.store.write(self.layout.commit(commit.commit), _encode(commit))\n",
+        ("lake/test_commit.py",),
+    ),
+    Mutation(
+        "parts of dead runs are left in the lake",
+        "lake/commit.py",
+        "    _sweep(ledger, commit)\n",
+        "",
+        ("load/test_load.py::TestCrash",),
+    ),
+    Mutation(
+        "lines and rows are not held against each other",
+        "lake/commit.py",
+        "elif imbalance := report.imbalance():",
+        'elif imbalance := "":',
+        ("lake/test_commit.py",),
+    ),
+    Mutation(
+        "a commit does not name the one before",
+        "lake/commit.py",
+        "ledger.sha256(plan.commit - 1) if plan.commit > 1 else None",
+        "None",
+        ("lake/test_commit.py",),
+    ),
+    Mutation(
+        "a name is seen before its content is on the disk",
+        "lake/store.py",
+        "            _sync(file)\n            scratch.replace(target)\n",
+        "            scratch.replace(target)\n",
+        ("lake/test_store.py::TestLocalStore",),
+    ),
+    Mutation(
+        "a replay writes new parts beside the old ones",
+        "load/normalize.py",
+        "home = plan.homes.get(batch, Home(plan.commit, batch))",
+        "home = Home(plan.commit, batch)",
+        ("load/test_replay.py",),
+    ),
+]
+
+
+def main() -> int:
+    """Run all, and print a table."""
+    began = time.monotonic()
+    rotten = [mutation for mutation in MUTATIONS if mutation.places != 1]
+    for mutation in rotten:
+        print(f"{mutation.file} has the text of {mutation.bug!r} {mutation.places} times: bring {__file__} up to date")
+    if rotten:
+        return 1
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        if _run(_copy(Path(folder, "sound")), sorted({test for one in MUTATIONS for test in one.tests})) != _PASSED:
+            print("The tests fail without any mutation; nothing can be told.")
+            return 1
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            verdicts = list(pool.map(lambda number: _verdict(number, Path(folder)), range(len(MUTATIONS))))
+    table = Table("reintroduced bug", "tests", "verdict")
+    for mutation, verdict in zip(MUTATIONS, verdicts, strict=True):
+        table.add_row(mutation.bug, "\n".join(mutation.tests), verdict)
+    Console(width=130).print(table)
+    noticed = verdicts.count("red")
+    print(f"{noticed} of {len(MUTATIONS)} noticed in {time.monotonic() - began:.0f} s")
+    return 0 if noticed == len(MUTATIONS) else 1
+
+
+def _verdict(number: int, folder: Path) -> str:
+    checkout = _copy(folder / str(number))
+    MUTATIONS[number].apply(checkout)
+    code = _run(checkout, MUTATIONS[number].tests)
+    shutil.rmtree(checkout)
+    # Anything else than failed tests, such as code that cannot be imported, proves nothing.
+    return {_FAILED: "red", _PASSED: "NOT NOTICED"}.get(code, f"NO VERDICT (pytest ended with {code})")
+
+
+def _copy(checkout: Path) -> Path:
+    checkout.mkdir()
+    for name in _COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, checkout / name)
+    return checkout
+
+
+def _run(checkout: Path, tests: Sequence[str]) -> int:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *(f"tests/{name}" for name in tests),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

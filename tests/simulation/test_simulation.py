@@ -1,0 +1,101 @@
+"""Thirty days of an account, with everything that can go wrong in them: no event is lost, and none is there twice.
+
+The course of events comes out of a seed. ``IMPERVA_SIMULATION_SEEDS=10`` tries ten of them (seeds 1 to 10), and
+``IMPERVA_SIMULATION_SEED=7`` that one again.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
+
+import pytest
+from oracle import Oracle
+from simulated_airflow import Airflow
+from simulated_imperva import BYTE_CAP, HOUR, WINDOW, Imperva
+from simulated_workers import Disk
+
+from airflow_provider_imperva.lake import store as store_module
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.load import fetch as fetch_module
+from airflow_provider_imperva.load import plan as plan_module
+from airflow_provider_imperva.testing import FakeRepository, KeyPair, VirtualClock
+
+DAYS = 30
+OUTAGES = (1, 20, 47, 60)
+"""Hours."""
+
+
+def seeds() -> list[int]:
+    if one := os.environ.get("IMPERVA_SIMULATION_SEED"):
+        return [int(one)]
+    return list(range(1, int(os.environ.get("IMPERVA_SIMULATION_SEEDS", "1")) + 1))
+
+
+class Now:
+    """Stands in for ``datetime`` in a module that asks for the time."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+
+    def now(self, zone: tzinfo) -> datetime:
+        return self._clock().astimezone(zone)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[KeyPair]:
+    return [KeyPair.generate(str(number)) for number in (1, 2, 3)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
+def test_thirty_days(
+    seed: int, pairs: list[KeyPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    clock = VirtualClock()
+    for module in (plan_module, fetch_module):
+        monkeypatch.setattr(module, "datetime", Now(clock))
+    # No power is cut here, and to wait for the disk would take most of the time.
+    monkeypatch.setattr(store_module.os, "fsync", lambda _: None)
+    rng = random.Random(f"{seed}/airflow")
+    with FakeRepository(window=WINDOW, byte_cap=BYTE_CAP, clock=clock) as repository:
+        imperva = Imperva(str(seed), clock, repository, pairs, DAYS)
+        airflow = Airflow(imperva, Disk(open_store(str(tmp_path)), clock), rng)
+        began = clock()
+        imperva.advance(3 * HOUR)
+        airflow.calm_turn()
+        outages = draw_outages(rng, began, flood=imperva.flood)
+        losses = sorted(began + rng.uniform(0.1, 0.9) * timedelta(days=DAYS) for _ in range(2))
+        airflow.live(began + timedelta(days=DAYS - 3), outages=outages, losses=losses)
+        # The last days are fair, so that all that can be told by then is told.
+        airflow.wake_all()
+        while clock() < began + timedelta(days=DAYS):
+            airflow.calm_turn()
+            imperva.advance(3 * HOUR)
+        airflow.calm_turn()
+        oracle = Oracle(tmp_path, imperva, airflow.calm_runs, airflow.cut_indexes)
+        with capsys.disabled():
+            print(f"\nseed {seed}: {DAYS} days, {airflow.disk.operations} durable operations")
+            print("outages: " + "; ".join(f"{(end - start) / HOUR:.0f} h ({kind})" for start, end, kind in outages))
+            print(*oracle.summary(), sep="\n")
+            print(", ".join(f"{count} × {what}" for what, count in sorted(airflow.counts.items())))
+        oracle.check()
+
+
+def draw_outages(
+    rng: random.Random, began: datetime, *, flood: tuple[timedelta, timedelta]
+) -> list[tuple[datetime, datetime, str]]:
+    """Draw when each outage is and of which kind; half of the time one of them is while a flood of logs comes."""
+    hours = rng.sample(OUTAGES, len(OUTAGES))
+    span = timedelta(days=DAYS - 4) / len(hours)
+    outages = []
+    for position, length in enumerate(hours):
+        latest = span - length * HOUR - 12 * HOUR
+        start = began + span * position + 12 * HOUR + rng.random() * latest
+        if rng.random() < 0.5 and span * position <= flood[0] - 4 * HOUR <= span * position + latest:
+            start = began + flood[0] - 4 * HOUR
+        outages.append((start, start + length * HOUR, rng.choice(["we are down", "no connection", "all is 503"])))
+    return outages
