@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint format bench build pins clean
+.PHONY: help demo test lint format mutants bench build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ lint: $(STAMP) ## Check style, format, types and layers
 format: $(STAMP) ## Format the code and put right what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+mutants: $(STAMP) ## Put known bugs into a copy of the code, one at a time, and see that tests notice each (minutes)
+	$(BIN)/python tests/mutation/check.py
 
 bench: $(STAMP) ## Measure speed and memory, and write them to docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks.run

@@ -34,8 +34,6 @@ added; the name, type and meaning of a column never change. Every column is null
 - A key without a column is in `extra` under the name the log used, and so is a text that does not fit its column's \
 type, and a second value of a key (`key`, `key#2`, …).
 - Custom keys (`cs1` and so on) count only with the label given here. Any other label is a key of that name in `extra`.
-- A line that is no event is in `quarantine/`, with its bytes and a reason: \
-{", ".join(f"`{reason.value}`" for reason in Rejection)}.
 - JSON keys are paths; the first path that is there counts.
 
 | column | type | meaning and unit | CEF | LEEF | W3C | JSON |
@@ -43,9 +41,43 @@ type, and a second value of a key (`key`, `key#2`, …).
 """
 
 
+_REASONS: dict[Rejection, str] = {
+    Rejection.NOT_A_RECORD: "does not begin like a record of the body's format, or is JSON but no object",
+    Rejection.BAD_HEADER: "begins like a CEF or LEEF record but lacks a part of the header",
+    Rejection.TOO_LONG: "is longer than any column could hold",
+    Rejection.FIELD_COUNT: "a W3C row that has more or fewer values than there are names",
+    Rejection.BAD_JSON: "is no JSON",
+    Rejection.TOO_DEEP: "JSON, nested deeper than can be read",
+    Rejection.UNKNOWN_FORMAT: "the whole body is of no known format; behind a colon, how it begins",
+}
+
+_WARNINGS = {
+    "bad_<kind>:<key>": "the text does not fit the column; it is in `extra` (an address is kept in its column)",
+    "duplicate_key:<key>": "the key came more than once; the first value counts",
+    "epoch_seconds:<key>": "the time was in seconds",
+    "joined_lines": "the record went on in the next line",
+    "lost_space:<key>": "the blank before the key was missing",
+    "no_label:<key>": "a custom key without its label; its value is in `extra`",
+    "no_time": "neither the event nor the log has a time",
+    "quoted_value:<key>": "quotes around the whole value were taken off",
+    "replaced_bytes": "bytes that are no UTF-8 became U+FFFD",
+    "time_from_file": "the event's time is missing or wrong; the start of the log stands in",
+    "unaligned:<key>": "the list is not as long as `attack_type_codes`",
+    "unkeyed_text": "text before the first key; it is in `extra`",
+}
+
+
 def schema_page() -> str:
     """Write the page, in Markdown."""
-    return _INTRODUCTION + "".join(f"| {' | '.join(_cells(column))} |\n" for column in COLUMNS)
+    return (
+        _INTRODUCTION
+        + "".join(f"| {' | '.join(_cells(column))} |\n" for column in COLUMNS)
+        + "\n## Codes in `parse_warnings`\n\n| code | meaning |\n|---|---|\n"
+        + "".join(f"| `{code}` | {meaning} |\n" for code, meaning in _WARNINGS.items())
+        + "\n## Reasons in `quarantine/`\n\nThe line, whose bytes are in `raw`:\n\n| reason | meaning |\n|---|---|\n"
+        + "".join(f"| `{reason.value}` | {meaning} |\n" for reason, meaning in _REASONS.items())
+        + "\nA log whose container does not decode has one row without bytes; they are in `raw/`.\n"
+    )
 
 
 def _cells(column: Column) -> list[str]:

@@ -90,6 +90,9 @@ def _rates(commits: Sequence[Commit]) -> tuple[float | None, float | None]:
 
 
 def _loaded(commit: Commit) -> int:
+    if commit.replaced:
+        # A replay loads nothing that was waiting.
+        return 0
     return sum(count for state, count in commit.totals.logs.items() if state not in (State.SKIPPED, State.UNOBSERVED))
 
 

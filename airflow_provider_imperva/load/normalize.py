@@ -273,14 +273,20 @@ class _Normalization:
             compressed=plain.compressed,
         )
         lines = rows = quarantined = 0
+        unknown = None
         for parsed in parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=self.options.keep_raw):
             self.parts.add(parsed.events, parsed.quarantined)
             lines += parsed.lines
             rows += parsed.events.num_rows
             quarantined += parsed.quarantined.num_rows
+            if parsed.format is None:
+                unknown = "unknown_format: the body is neither CEF, LEEF, W3C nor JSON; its lines are in quarantine/"
+        if unknown:
+            self._note_in_quarantine(unknown)
         return self._kept(
             received,
-            State.COMMITTED,
+            State.QUARANTINED if unknown else State.COMMITTED,
+            reason=unknown,
             replaced_sha256=replaced,
             account_id=source.account_id,
             config_id=source.config_id,
@@ -300,8 +306,11 @@ class _Normalization:
     def _quarantine(self, received: _Received, error: ContainerError) -> LogRecord:
         logger.error("%s Its bytes stay in raw/.", error)
         reason = f"{error.reason}: {error}"
-        self.parts.add_quarantined(quarantined_log(file=str(self.name), sequence=self.name.sequence, reason=reason))
+        self._note_in_quarantine(reason)
         return self._kept(received, State.QUARANTINED, reason=reason)
+
+    def _note_in_quarantine(self, reason: str) -> None:
+        self.parts.add_quarantined(quarantined_log(file=str(self.name), sequence=self.name.sequence, reason=reason))
 
     def _kept(self, received: _Received, state: State, **fields: object) -> LogRecord:
         return _record(

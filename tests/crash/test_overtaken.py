@@ -14,7 +14,8 @@ from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.testing import KeyPair
 
-pytestmark = pytest.mark.slow
+# Hundreds of runs each, on a machine that may have better things to do.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 Others = Callable[[CrashAccount, Play, Run], None]
 

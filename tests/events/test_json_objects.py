@@ -152,6 +152,10 @@ class TestValues:
         assert (found["extra"], found["user_agent"]) == ({"a": "x\ufffdy", "\ufffd": "1"}, "\U0001f600")
         assert "replaced_bytes" in found["parse_warnings"]
 
+    def test_raw_text_is_text_too(self) -> None:
+        events, _, _ = tables(b'{"a":"\xff"}\n{"b":"\\ud800"}')
+        assert [event["raw"] for event in events] == ['{"a":"\ufffd"}', r'{"b":"\ud800"}']
+
     def test_line_ends_inside_a_string_are_text(self) -> None:
         assert row('{"a":"b\tc\\nd\\u0000"}')["extra"] == {"a": "b\tc\nd\x00"}
 

@@ -130,6 +130,8 @@ class TestQuotes:
             ('"u" "" "192.0.2.1"', None),
             (r'"u" "C:\" "192.0.2.1"', "C:\\"),
             (r'"u" "C:\\x" "192.0.2.1"', r"C:\\x"),
+            (r'"u" "C:\" and ""b""" "192.0.2.1"', r'C:" and "b"'),
+            (r'"u" "a ""b"" C:\" "192.0.2.1"', r'a ""b"" C:' + "\\"),
             ('\ufeff "u" "  a\t" "192.0.2.1" ', "a"),
         ],
     )
@@ -240,7 +242,14 @@ def test_scan_and_careful_reader_give_the_same(lines: list[str], keep_raw: bool)
 def test_scan_takes_what_is_usual() -> None:
     """Otherwise it could stop working and nobody would know."""
     usual = quoted("2023-11-14", "22:13:20", "1700000000999", "::1", "/a=b c|d", "", "", "n", "x, ß")
-    odd = ['"a" "b"', usual.replace("n", ' n"'), usual.replace("20", "21"), "nonsense", usual.replace("n", "\udcff")]
+    odd = [
+        '"a" "b"',
+        usual.replace('"n"', '" n"'),
+        usual.replace('"n"', '"n\t"'),
+        usual.replace("20", "21"),
+        "nonsense",
+        usual.replace("n", "\udcff"),
+    ]
     block = "\n".join([usual, *odd, usual]).encode(errors="surrogateescape")
     _, taken = scan(Lines.split(block, first_number=1), Layout.of(" ".join(NAMES)), keep_raw=False)
     assert taken.tolist() == [True, *[False] * len(odd), True]

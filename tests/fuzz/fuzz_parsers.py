@@ -98,7 +98,7 @@ class Fuzz:
             start_time=header.start_time if header else None,
             fetched_time=1_795_300_000_000,
         )
-        kept, lines_module.BLOCK_BYTES = lines_module.BLOCK_BYTES, self.random.choice([50, 1000, 8 << 20])
+        kept, lines_module.BLOCK_BYTES = lines_module.BLOCK_BYTES, self.random.choice([plain.size // 4 + 1, 8 << 20])
         try:
             blocks = list(parse(plain.chunks(self.random.choice([7, 1000, 1 << 20])), source, keep_raw=True))
         finally:

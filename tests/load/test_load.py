@@ -142,6 +142,18 @@ class TestPlainRuns:
         assert (commit.totals.lines, commit.totals.rows, commit.totals.quarantined_lines) == (4, 3, 1)
         account.assert_balanced()
 
+    def test_a_body_of_no_known_format_quarantines_the_log(self, account: Account):
+        """Its lines are in quarantine with their bytes, its own bytes in raw/, and people see it by its state."""
+        account.repository.add(name(1), forge_log("a table\nof something else\n"))
+        account.serve(2)
+        commit = account.run_some()
+        assert account.states() == {name(1): "quarantined", name(2): "committed"}
+        assert account.record(name(1))["reason"].startswith("unknown_format")
+        quarantined = {(file, line) for file, line, _ in account.quarantined()}
+        assert quarantined == {(name(1), None), (name(1), 1), (name(1), 2)}
+        assert commit.totals.quarantined_lines == 2
+        account.assert_balanced()
+
     def test_two_identical_events_are_two_rows(self, account: Account):
         (event,) = forge_events(1, seed=1)
         account.repository.add(name(1), forge_log(f"{event}\n{event}\n"))

@@ -56,9 +56,8 @@ MUTATIONS = [
     Mutation(
         "marker saved before the download",
         "load/fetch.py",
-        "            ledger.store.write(ledger.layout.raw(name), client.read_log(name))\n",
-        "            ledger.store.write(ledger.layout.raw(name), b'')\n"
-        "            ledger.store.write(ledger.layout.raw(name), client.read_log(name))\n",
+        "            content = client.read_log(name)\n",
+        "            ledger.store.write(ledger.layout.raw(name), b'')\n            content = client.read_log(name)\n",
         ("load/test_load.py::TestNotFound",),
     ),
     Mutation(

@@ -216,12 +216,13 @@ class Airflow:
     def _work_until_it_hangs(self, store: WorkerStore, work: Callable[[], None]) -> None:
         hung = run_until_it_hangs(store, work)
         if hung:
-            self.hung.append((self._turns + self.rng.randint(0, 8), hung))
+            # Some sleep for longer than commits look back for what they may have written.
+            self.hung.append((self._turns + self.rng.choice([0, 1, 3, 10, 15]), hung))
 
     def _draw_fate(self) -> Fate | None:
         if self.calm or self.rng.random() > 0.2:
             return None
-        kind = self.rng.choice(["dies", "dies", "hangs", "loses the answer"])
+        kind = self.rng.choice(["dies", "dies", "hangs", "hangs", "loses the answer"])
         return Fate(kind, self.rng.choice([1, 1, 2, 2, 3, 4, 6, 9]), after=self.rng.random() < 0.5)
 
     @contextmanager
