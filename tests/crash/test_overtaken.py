@@ -11,6 +11,7 @@ from crash_runs import CrashAccount
 from test_crash_points import PLAYS, Play, Scene, begin, numbered, operations, settle
 
 from airflow_provider_imperva.errors import LedgerConflictError
+from airflow_provider_imperva.lake.commit import SWEPT_COMMITS
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.testing import KeyPair
 
@@ -27,7 +28,7 @@ def another_run(account: CrashAccount, play: Play, run: Run) -> None:
 
 def several_runs(account: CrashAccount, play: Play, run: Run) -> None:
     """More of them than commits look back for what a zombie wrote."""
-    for number in range(50, 56):
+    for number in range(50, 51 + SWEPT_COMMITS):
         account.serve(number)
         account.run()
 
