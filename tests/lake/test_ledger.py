@@ -94,6 +94,14 @@ class TestReports:
         assert ledger.report(1, 0) is None
         assert ledger.intent(1, 0) == ()
 
+    def test_the_first_attempt_at_a_batch_decides_what_the_others_may_write(self, ledger: Ledger):
+        assert ledger.create_intent(1, 0, ["b", "a"], outcome="one")
+        assert ledger.create_intent(1, 0, ["b", "a"], outcome="one")
+        assert not ledger.create_intent(1, 0, ["c"], outcome="other")
+        assert ledger.intent(1, 0) == ("a", "b")
+        ledger.write_intent(1, 0, ["a", "d"])
+        assert not ledger.create_intent(1, 0, ["a", "b"], outcome="one"), "a replay has taken over"
+
     def test_they_come_back_as_written(self, ledger: Ledger):
         report = report_of(record_of(1, rows=3, first_listed_at=T0, start_time=5), record_of(2, State.EXPIRED))
         ledger.write_report(report)
