@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import msgspec
 
 from airflow_provider_imperva.lake.records import Commit
-from airflow_provider_imperva.lake.watermark import Prefix, Range, State
+from airflow_provider_imperva.lake.watermark import ABSENT, Prefix, Range, State
 
 
 class Headroom(msgspec.Struct, frozen=True):
@@ -54,7 +54,7 @@ def measure(commits: Sequence[Commit], *, at: datetime, window: timedelta, windo
     if backlog and into and out is not None and out < into:
         # The oldest log waiting grows older by what comes in and is not taken out.
         edge_at = at + timedelta(seconds=max(seconds, 0) / (1 - out / into))
-    room = None if window_bytes is None else window_bytes - int(backlog * usual_log_bytes(last))
+    room = None if window_bytes is None else window_bytes - int(backlog * usual_log_bytes(reversed(commits)))
     return Headroom(backlog, seconds, room, into, out, edge_at)
 
 
@@ -69,10 +69,15 @@ USUAL_LOG_BYTES = 250_000
 """Size of a log as received, until a commit tells: one covers minutes of traffic."""
 
 
-def usual_log_bytes(commit: Commit | None) -> float:
-    """Estimate the size of a log as received, in bytes, by what the last commit loaded."""
-    loaded = commit.totals.logs.get(State.COMMITTED, 0) if commit else 0
-    return commit.totals.raw_bytes / loaded if commit and loaded else USUAL_LOG_BYTES
+def usual_log_bytes(commits: Iterable[Commit]) -> float:
+    """Estimate the size of a log as received, in bytes, by what was fetched last.
+
+    :param commits: newest first; no more of them are drawn than it takes, and no more than a hundred.
+    """
+    for commit in islice(commits, 100):
+        if fetched := sum(count for state, count in commit.totals.logs.items() if state not in ABSENT):
+            return commit.totals.raw_bytes / fetched
+    return USUAL_LOG_BYTES
 
 
 def _listed(prefixes: Iterable[Prefix]) -> list[Range]:

@@ -157,6 +157,16 @@ def observe(
     return Observation(_settle(prefix, opened, highest=next_expected - 1), tuple(closed), tuple(again))
 
 
+def knows_any(prefix: Prefix, listed: Sequence[int]) -> bool:
+    """Tell whether one of the logs listed was listed, or left out, at an earlier look.
+
+    :param listed: the numbers of this prefix in the index, ascending.
+    """
+    below = listed[: bisect_right(listed, prefix.highest)]
+    gaps = [item for item in prefix.open if item.state is State.GAP]
+    return len(below) > sum(bisect_right(below, gap.last) - bisect_left(below, gap.first) for gap in gaps)
+
+
 def decide(prefix: Prefix, outcomes: Mapping[int, str | None]) -> Prefix:
     """Apply what became of logs.
 

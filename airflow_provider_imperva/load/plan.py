@@ -15,8 +15,8 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.lake.commit import commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import VERSION, Closed, Commit, Home, Plan, PlannedLog, Replaying, Run
-from airflow_provider_imperva.lake.watermark import ABSENT, Observation, Prefix, State, begin, observe, reopen
+from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Plan, PlannedLog, Replaying, Run
+from airflow_provider_imperva.lake.watermark import ABSENT, Observation, Prefix, State, begin, knows_any, observe, reopen
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName
@@ -47,7 +47,7 @@ class PlanOptions:
         only fetches, and leaves normalizing to later ones.
     :ivar max_logs: the most logs one plan loads; the rest waits for the next.
     :ivar logs_per_batch: how many logs one mapped task loads; by default as many as make about 16 MiB as received,
-        judged by the last commit.
+        judged by the last commit that has any.
     """
 
     window: timedelta = WINDOW
@@ -118,12 +118,13 @@ def look(
     if not index.names:
         pending = _pending(head.prefixes, key_ids=key_ids, late=set())
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=False)
-    unwatched = last_look is not None and at - last_look > options.window
-    full = _is_full(index, head.commit, options)
+    listed = _by_prefix(index.names)
+    unwatched = last_look is not None and (
+        at - last_look > options.window or _has_turned_over(ledger, head, listed, options=options)
+    )
     prefixes: dict[str, Prefix] = {}
     closed: list[Closed] = []
     late: set[LogName] = set()
-    listed = _by_prefix(index.names)
     for name in sorted(head.prefixes.keys() | listed.keys(), key=lambda prefix: (len(prefix), prefix)):
         numbers = listed.get(name, [])
         known = head.prefixes.get(name)
@@ -132,16 +133,7 @@ def look(
             start = options.start if head.commit is None else "oldest"
             seen = begin(numbers, at=at, window=options.window, start=start)
         else:
-            # A full repository that lists nothing we knew has overwritten what came in between.
-            passed_by = full and bool(numbers) and numbers[0] > known.highest
-            seen = observe(
-                known,
-                numbers,
-                at=at,
-                window=options.window,
-                unwatched=unwatched or passed_by,
-                last_look=last_look,
-            )
+            seen = observe(known, numbers, at=at, window=options.window, unwatched=unwatched, last_look=last_look)
         closed += [Closed(name, gap.first, gap.last, gap.state, gap.since) for gap in seen.closed]
         found = _late(ledger, name, seen)
         late.update(found)
@@ -212,7 +204,7 @@ def make_plan(
         return None
     pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
     planned = pending[: options.max_logs]
-    size = max(options.logs_per_batch or _logs_per_batch(head.commit), -(-len(planned) // _MOST_BATCHES))
+    size = max(options.logs_per_batch or _logs_per_batch(ledger), -(-len(planned) // _MOST_BATCHES))
     batches = [planned[start : start + size] for start in range(0, len(planned), size)]
     replays = {} if urgent else unfinished_replays(ledger, head.replaying[:_MOST_REPLAYS])
     return ledger.create_plan(
@@ -322,13 +314,24 @@ def _by_urgency(
     return unfetched, True
 
 
-def _is_full(index: LogIndex, commit: Commit | None, options: PlanOptions) -> bool:
-    """Guess whether the repository has reached its byte cap, by the usual size of a log; half of it counts."""
-    return options.window_bytes is not None and 2 * len(index.names) * usual_log_bytes(commit) >= options.window_bytes
+def _has_turned_over(ledger: Ledger, head: Head, listed: dict[str, list[int]], *, options: PlanOptions) -> bool:
+    """Tell whether logs may have come and gone since the last look, although it was not long ago.
+
+    Imperva overwrites the oldest log first. So as long as one is listed that was listed before, whatever came after it
+    is there too. If none is, all that is listed is new, and its bytes (guessed by the usual size of a log) tell whether
+    more was written than the repository holds; half of it counts.
+    """
+    if options.window_bytes is None:
+        return False
+    if any(knows_any(head.prefixes[name], numbers) for name, numbers in listed.items() if name in head.prefixes):
+        return False
+    size = usual_log_bytes(ledger.commits(newest_first=True))
+    return 2 * size * sum(map(len, listed.values())) >= options.window_bytes
 
 
-def _logs_per_batch(commit: Commit | None) -> int:
-    return max(1, min(_LARGEST_BATCH, int(_BATCH_BYTES / max(usual_log_bytes(commit), 1))))
+def _logs_per_batch(ledger: Ledger) -> int:
+    size = usual_log_bytes(ledger.commits(newest_first=True))
+    return max(1, min(_LARGEST_BATCH, int(_BATCH_BYTES / max(size, 1))))
 
 
 def batch_logs(plan: Plan, batch: int) -> Sequence[tuple[PlannedLog, LogName]]:

@@ -456,6 +456,35 @@ class TestUrgency:
         account.run()
         assert account.states()["8416_3..6"] == "unobserved"
 
+    def test_as_long_as_one_log_we_knew_is_listed_nothing_has_come_and_gone(self, account: Account, clock: Clock):
+        """The oldest log is overwritten first, whichever its prefix: one that is still there vouches for all after."""
+        account.options = PlanOptions(window_bytes=2000)
+        account.serve(1, 2)
+        account.serve(100, prefix="9001")
+        account.run()
+        account.repository.remove(name(1))
+        account.repository.remove(name(2))
+        account.serve(7, 8)
+        clock.ahead = 5 * HOUR
+        commit = account.run_some()
+        assert [(item.first, item.last, item.state) for item in commit.prefixes["8416"].open] == [(3, 6, "gap")]
+
+    def test_a_commit_without_a_log_does_not_make_the_repository_look_full(self, account: Account, clock: Clock):
+        """What a log weighs is told by the last commit that fetched one."""
+        account.options = PlanOptions(window_bytes=400_000)
+        account.serve(1, 3)
+        account.run()
+        for hours in (40, 49):
+            clock.ahead = hours * HOUR
+            account.run()
+        assert account.states()["8416_2..2"] == "skipped"
+        for number in (1, 3):
+            account.repository.remove(name(number))
+        account.serve(5)
+        clock.ahead = 51 * HOUR
+        commit = account.run_some()
+        assert [(item.first, item.last, item.state) for item in commit.prefixes["8416"].open] == [(4, 4, "gap")]
+
     def test_without_a_byte_cap_it_may_still_be_listed(self, account: Account, clock: Clock):
         account.options = PlanOptions(window_bytes=None)
         account.serve(1, 2)
