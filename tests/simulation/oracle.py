@@ -84,6 +84,9 @@ class Oracle:
                 assert found == log.events, f"{name}: {found - log.events} too many, {log.events - found} missing"
                 assert (lines[str(name)], whole[str(name)]) == (log.junk, 0), f"{name}: other lines in quarantine"
                 assert not log.damaged, f"{name} was damaged, and is committed"
+            elif state is None:
+                assert name.sequence > self._highest(name.prefix), f"{name} has no state"
+                assert not was_at_hand(name, self.imperva, self.calm_runs), f"{name} is unknown, and could be had"
             else:
                 assert state in _WITHOUT_BYTES | {State.QUARANTINED}, f"{name} is {state} in the end"
                 assert not found, f"{name} is {state}, and has rows"
@@ -93,6 +96,11 @@ class Oracle:
                 eventless = bool(log.junk and not log.events)
                 assert log.damaged or eventless or self._came_cut(name), f"{name} was sound, and is in quarantine"
         assert not rows, f"rows of logs that nobody wrote: {list(rows)}"
+
+    def _highest(self, prefix: str) -> int:
+        """The highest number ever listed to us: of what came and went above it, nobody can know."""
+        mark = self.commits[-1]["prefixes"].get(prefix)
+        return mark["highest"] if mark else -1
 
     def _came_cut(self, name: LogName) -> bool:
         """Whether a log came shorter than it is and said that it was whole, and could not be had whole after that."""
