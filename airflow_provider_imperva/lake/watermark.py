@@ -37,7 +37,7 @@ class State(StrEnum):
     SKIPPED = "skipped"
     """A gap older than the window: Imperva never wrote it."""
     UNOBSERVED = "unobserved"
-    """A gap from a time when nobody looked for longer than the window: skipped or lost, nobody can tell."""
+    """A gap that logs may have come and gone in while nobody looked: skipped or lost, nobody can tell."""
 
 
 LOST = frozenset({State.EXPIRED, State.UNOBSERVED})
@@ -106,11 +106,15 @@ def begin(listed: Sequence[int], *, at: datetime, window: timedelta, start: str 
     :param start: ``oldest`` takes everything the index has, ``now`` what comes after it, a number what comes from
         there on.
     """
-    if start == "oldest":
-        return observe(Prefix(listed[0] - 1, listed[0] - 1), listed, at=at, window=window, unwatched=False)
-    left_out = listed[-1] if start == "now" else int(start) - 1
+    left_out = -1 if start == "oldest" else listed[-1] if start == "now" else int(start) - 1
+    wanted = listed[bisect_right(listed, left_out) :]
+    if not wanted:
+        return Observation(Prefix(left_out, left_out, left_out=left_out), (), ())
+    before = wanted[0] - 1
     # Between the number asked for and the first listed, nobody can tell what there was.
-    return observe(Prefix(left_out, left_out, left_out=left_out), listed, at=at, window=window, unwatched=True)
+    unknown = (Range(left_out + 1, before, State.UNOBSERVED, at),) if start != "oldest" and left_out < before else ()
+    seen = observe(Prefix(before, before, left_out=left_out), wanted, at=at, window=window, unwatched=False)
+    return msgspec.structs.replace(seen, closed=unknown)
 
 
 def observe(
@@ -146,11 +150,9 @@ def observe(
     next_expected = prefix.highest + 1
     for first, last in _runs(listed[bisect_right(listed, prefix.highest) :]):
         if next_expected < first:
-            # Only the numbers below the first one listed may have come and gone; the others fit between logs that
-            # are still there.
-            lost_sight = unwatched and next_expected == prefix.highest + 1
-            hole = Range(next_expected, first - 1, State.UNOBSERVED if lost_sight else State.GAP, at)
-            (closed if lost_sight else opened).append(hole)
+            # Numbers come late now and then, so that a lower one still listed does not vouch for those above it.
+            hole = Range(next_expected, first - 1, State.UNOBSERVED if unwatched else State.GAP, at)
+            (closed if unwatched else opened).append(hole)
         opened.append(Range(first, last, State.LISTED, at, after=last_look))
         next_expected = last + 1
     again = _decided(prefix, listed)

@@ -16,7 +16,16 @@ from airflow_provider_imperva.lake.commit import commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Plan, PlannedLog, Replaying, Run
-from airflow_provider_imperva.lake.watermark import ABSENT, Observation, Prefix, State, begin, knows_any, observe, reopen
+from airflow_provider_imperva.lake.watermark import (
+    ABSENT,
+    Observation,
+    Prefix,
+    State,
+    begin,
+    knows_any,
+    observe,
+    reopen,
+)
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName

@@ -21,6 +21,7 @@ from airflow_provider_imperva.lake.watermark import (
     State,
     begin,
     decide,
+    knows_any,
     observe,
     reopen,
 )
@@ -82,6 +83,23 @@ class TestBegin:
         assert late.again == (0, 5), "0 came late, below the first ever listed"
 
 
+class TestKnowsAny:
+    def test_what_was_listed_before_is_known_loaded_or_not(self):
+        prefix = committed(first_look(1, 2, 3).prefix, 1, 2)
+        assert knows_any(prefix, [2])
+        assert knows_any(prefix, [3, 4])
+
+    def test_a_new_log_and_one_that_fills_a_gap_are_not(self):
+        prefix = committed(first_look(1, 4).prefix, 1, 4)
+        assert not knows_any(prefix, [5, 6])
+        assert not knows_any(prefix, [2, 3, 5])
+        assert knows_any(prefix, [2, 3, 4])
+        assert not knows_any(prefix, [])
+
+    def test_what_was_left_out_on_purpose_is(self):
+        assert knows_any(first_look(17, 18, start="now").prefix, [18, 19])
+
+
 class TestObserve:
     def test_a_new_number_is_listed_since_the_look(self):
         prefix = look(committed(first_look(1).prefix, 1), 1, 2, hours=3).prefix
@@ -116,16 +134,17 @@ class TestObserve:
         assert ranges(seen.closed) == [(3, 3, "skipped")]
         assert (2, 2, "listed") in ranges(seen.prefix.open)
 
-    def test_after_a_long_absence_only_what_is_below_the_first_new_one_may_have_come_and_gone(self):
+    def test_after_a_long_absence_whatever_is_not_listed_may_have_come_and_gone(self):
+        """10 may have come late, and 12 been there and gone before it: so 10 does not vouch for 12."""
         prefix = committed(first_look(1, 2).prefix, 1, 2)
         seen = look(prefix, 10, 11, 14, hours=100, unwatched=True)
-        assert ranges(seen.closed) == [(3, 9, "unobserved")]
-        assert ranges(seen.prefix.open) == [(10, 11, "listed"), (12, 13, "gap"), (14, 14, "listed")]
+        assert ranges(seen.closed) == [(3, 9, "unobserved"), (12, 13, "unobserved")]
+        assert ranges(seen.prefix.open) == [(10, 11, "listed"), (14, 14, "listed")]
 
     def test_after_a_long_absence_without_a_hole_nothing_is_unobserved(self):
-        seen = look(committed(first_look(1, 2).prefix, 1, 2), 3, 5, hours=100, unwatched=True)
+        seen = look(committed(first_look(1, 2).prefix, 1, 2), 3, 4, hours=100, unwatched=True)
         assert seen.closed == ()
-        assert ranges(seen.prefix.open) == [(3, 3, "listed"), (4, 4, "gap"), (5, 5, "listed")]
+        assert ranges(seen.prefix.open) == [(3, 4, "listed")]
 
     def test_a_gap_that_nobody_watched_is_unobserved_and_not_skipped(self):
         seen = look(committed(first_look(1, 4).prefix, 1, 4), 4, hours=100, unwatched=True)
@@ -299,7 +318,7 @@ class WatermarkMachine(RuleBasedStateMachine):
         for number in range(self.highest + 1, new[-1] + 1 if new else 0):
             if number in listed:
                 self.states[number] = State.LISTED, self.now, None
-            elif unwatched and number < new[0]:
+            elif unwatched:
                 self.states[number] = State.UNOBSERVED, self.now, None
                 closed.add((number, State.UNOBSERVED))
             else:

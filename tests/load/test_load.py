@@ -380,11 +380,11 @@ class TestTime:
         account.serve(10, 11, 13)
         clock.ahead = 72 * HOUR
         commit = account.run_some()
-        assert account.states()["8416_3..9"] == "unobserved"
-        assert commit.lost == 7
+        assert account.states()["8416_3..9"] == account.states()["8416_12..12"] == "unobserved"
+        assert commit.lost == 8
         # After such an absence the logs that are still there may go at any moment: they are fetched, and loaded next.
         commit = account.run_some()
-        assert [(item.first, item.state) for item in commit.prefixes["8416"].open] == [(12, "gap")]
+        assert commit.prefixes["8416"].contiguous == 13
         assert account.rows() == account.expected()
 
     def test_a_quiet_account_that_was_watched_loses_nothing(self, account: Account, clock: Clock):

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 from simulated_airflow import CalmRun, was_at_hand
-from simulated_imperva import WINDOW, Event, Imperva, WrittenLog
+from simulated_imperva import WINDOW, Event, Imperva
 
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
@@ -122,7 +122,7 @@ class Oracle:
             assert not was_at_hand(name, self.imperva, self.calm_runs), f"{name} is {row['state']}, and could be had"
             if row["state"] == State.SKIPPED:
                 said = datetime.fromisoformat(row["commit"]["observed_at"])
-                assert log.written_at > said or self._misled(log, row), (
+                assert log.written_at > said, (
                     f"{name} is skipped as of {said} ({row['reason']}), and was there from {log.written_at}"
                     f" to {log.left_at}"
                 )
@@ -139,17 +139,6 @@ class Oracle:
         cut = any(began <= said and planned <= ended for began, ended in self.cut_indexes)
         left = self.imperva.logs[LogName.parse(row["name"])].left_at
         assert cut or (left and left <= said), f"{row['name']} has expired as of {said}, and was there until {left}"
-
-    def _misled(self, log: WrittenLog, row: dict[str, Any]) -> bool:
-        """Whether a lower number that came late stood in the index, as if nothing above it had been overwritten."""
-        first_missed = datetime.strptime(row["reason"], "missing since %Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
-        return any(
-            other.name.prefix == log.name.prefix
-            and other.name.sequence < log.name.sequence
-            and log.written_at < other.written_at <= first_missed + timedelta(minutes=1)
-            and (other.left_at is None or other.left_at > first_missed)
-            for other in self.imperva.logs.values()
-        )
 
     def _check_unobserved(self, row: dict[str, Any]) -> None:
         """Nobody had looked for longer than the window, or logs had left it before their time."""
