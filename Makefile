@@ -11,10 +11,10 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint format mutants bench build pins clean
+.PHONY: help demo test test-long lint format mutants bench build pins clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 	@echo 'Each sets up .venv by itself when it needs it. Another Python: make clean, then make PYTHON=/path/to/python ...'
 
 demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run; again: only the new logs
@@ -22,6 +22,10 @@ demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run
 
 test: $(STAMP) ## Run all tests, the slow ones too
 	$(BIN)/python -m pytest -n 2
+
+test-long: $(STAMP) ## Ten simulated months, 20,000 examples a property, five minutes of fuzzing
+	IMPERVA_FUZZ_SECONDS=300 IMPERVA_EXAMPLES=20000 IMPERVA_SIMULATION_SEEDS=10 $(BIN)/python -m pytest -n 2 --dist=worksteal --timeout=1800 \
+		tests/fuzz tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation
 
 lint: $(STAMP) ## Check style, format, types and layers
 	$(BIN)/ruff check .
