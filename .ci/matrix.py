@@ -1,7 +1,7 @@
 """Runs the unit and DAG tests on every supported Airflow, from the lowest on the lowest Python to the highest.
 
 Run by ``make test-matrix``. Each has a virtual environment of its own in ``.matrix/``, with what its requirements file
-pins, and the project installed as a wheel would be.
+pins, and the project installed as its users have it.
 """
 
 from __future__ import annotations
@@ -32,17 +32,15 @@ class Combination:
         return ROOT / ".matrix" / f"airflow-{self.airflow}-python-{self.python}"
 
     def set_up(self) -> Path:
-        """Make the environment, unless it is there and as new as its pins; return its Python."""
+        """Make the environment, unless it is newer than its pins, and install the project; return its Python."""
         python, stamp = self.environment / "bin" / "python", self.environment / ".stamp"
         pins = ROOT / self.requirements
-        if not stamp.exists() or stamp.stat().st_mtime < max(
-            file.stat().st_mtime for file in (pins, ROOT / "pyproject.toml")
-        ):
+        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
+        if not stamp.exists() or stamp.stat().st_mtime < pins.stat().st_mtime:
             subprocess.run([interpreter(self.python), "-m", "venv", "--clear", self.environment], check=True)
-            pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
             subprocess.run([*pip, "--requirement", pins], check=True)
-            subprocess.run([*pip, "--no-build-isolation", "--editable", ROOT], check=True)
             stamp.touch()
+        subprocess.run([*pip, "--no-build-isolation", "--force-reinstall", ROOT], check=True)
         return python
 
     def test(self) -> bool:
