@@ -10,8 +10,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-_TESTS = Path(__file__).parents[1]
-sys.path.extend([str(_TESTS / "load"), str(_TESTS / "crash")])
+sys.path.append(str(Path(__file__).parents[1] / "load"))
+sys.path.append(str(Path(__file__).parents[1] / "crash"))
 
 from inbox import NO_REPOSITORY, Deliveries, Inbox
 from object_server import BUCKET, CannotRunError, object_filesystem, object_server
