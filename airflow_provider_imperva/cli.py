@@ -71,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
         "--recover", action="store_true", help="recover the plan of a run that died; not of one that lives"
     )
     replay.set_defaults(run=_replay)
+
+    deliveries = commands.add_parser(
+        "deliveries", help="say which logs came only one way", description=_deliveries.__doc__
+    )
+    deliveries.add_argument("lake", metavar="LAKE", help="root of the lake: a folder, s3://bucket/prefix, ...")
+    deliveries.add_argument(
+        "repositories", nargs="+", metavar="REPOSITORY", help="the ways of one account, two or more"
+    )
+    deliveries.set_defaults(run=_deliveries)
     return parser
 
 
@@ -157,6 +166,26 @@ def _replay(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return _complain("Interrupted. The next run does the rest; or replay again, with --recover.", code=130)
     return _print_outcome(plan, commit)
+
+
+def _deliveries(options: argparse.Namespace) -> int:
+    """Say which logs of an account came by all of its ways, and which only by one.
+
+    An account whose logs are pulled from Imperva and delivered by it has a repository for each way in the lake. Looked
+    at is the time in which every way brought logs. Exits with 1 if a log did not come by all.
+    """
+    from airflow_provider_imperva.lake.store import open_store
+    from airflow_provider_imperva.load.ways import compare_ways
+
+    if len(set(options.repositories)) < 2:
+        raise ConfigurationError("a single way", do="Name two repositories or more, which the same logs come to")
+    ways = compare_ways(open_store(options.lake), options.repositories)
+    print(f"From {ways.since:%Y-%m-%d %H:%M} to {ways.until:%Y-%m-%d %H:%M} UTC, {ways.by_all} logs came by all ways.")
+    for repository, logs in ways.only.items():
+        print(f"{len(logs)} came by {repository} and not by all others{':' if logs else '.'}")
+        for log in logs:
+            print(f"  {log.at:%Y-%m-%d %H:%M}  {log.name}" + (f"  {log.delivered_as!a}" if log.delivered_as else ""))
+    return 1 if any(ways.only.values()) else 0
 
 
 def _print_outcome(plan: Plan, commit: Commit) -> int:

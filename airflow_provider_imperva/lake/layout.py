@@ -2,9 +2,10 @@
 
 ::
 
-    raw/repository=<r>/<prefix>/<sequence // 1000>/<log name>
+    raw/repository=<r>/<prefix>/<sequence // 1000>/<log name>, .<SHA-256>
     events/repository=<r>/event_class=<c>/event_date=<date>/part-<commit>-<batch>.parquet
     quarantine/repository=<r>/part-<commit>-<batch>.parquet
+    ledger/repository=<r>/claim.json
     ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
     arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
@@ -35,6 +36,11 @@ class Layout:
         """Folder of the ledger."""
         return f"ledger/repository={self.repository}"
 
+    @property
+    def claim(self) -> str:
+        """Which source the ledger is of."""
+        return f"{self.ledger}/claim.json"
+
     def raw_folder(self, log: LogName) -> str:
         """Folder of a log's bytes as received."""
         return f"raw/repository={self.repository}/{log.prefix}/{log.sequence // 1000:09d}"
@@ -42,6 +48,14 @@ class Layout:
     def raw(self, log: LogName) -> str:
         """Object with a log's bytes as received."""
         return f"{self.raw_folder(log)}/{log}"
+
+    def raw_beside(self, log: LogName, sha256: str) -> str:
+        """Object with other bytes received for a log, after the first ones had not decoded."""
+        return f"{self.raw(log)}.{sha256[:16]}"
+
+    def is_beside(self, path: str, log: LogName) -> bool:
+        """Tell whether an object holds other bytes received for a log."""
+        return path.startswith(f"{self.raw(log)}.")
 
     def part(self, *, commit: int, batch: int, event_class: str, event_date: date) -> str:
         """Parquet part with a batch's events of one class and date."""

@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import BinaryIO
@@ -20,6 +21,7 @@ from airflow_provider_imperva.errors import (
     LedgerConflictError,
     LogNotFoundError,
     MissingKeyError,
+    ObjectExistsError,
     RepositoryError,
 )
 from airflow_provider_imperva.events.parse import parse
@@ -108,12 +110,13 @@ def _read(
     records: list[LogRecord] = []
     left_open: dict[str, str] = {}
     for log, name in batch_logs(plan, batch):
+        raw_key = ledger.layout.raw(name)
         # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
-        if plan.urgent and ledger.layout.raw(name) in written_at:
+        if plan.urgent and raw_key in written_at:
             left_open[log.name] = FETCHED_ONLY
-        elif fetched_at := written_at.get(ledger.layout.raw(name)):
+        elif fetched_at := written_at.get(raw_key):
+            one = _Normalization(ledger, client, keys, parts, options, contents, log, name, raw_key, fetched_at)
             try:
-                one = _Normalization(ledger, client, keys, parts, options, contents, log, name, fetched_at)
                 records.append(one.run())
             except CopyPendingError as error:
                 logger.info("%s", error)
@@ -219,11 +222,11 @@ class _Normalization:
     contents: Contents | None
     log: PlannedLog
     name: LogName
+    raw_key: str
     fetched_at: datetime
 
     def run(self) -> LogRecord:
-        key = self.ledger.layout.raw(self.name)
-        with self.ledger.store.reader(key) as file:
+        with self.ledger.store.reader(self.raw_key) as file:
             received = _Received.of(file)
             try:
                 plain = self._decode(file)
@@ -235,34 +238,54 @@ class _Normalization:
                 damage = error
             else:
                 return self._parse(received, plain)
-        other = self._fetch_again(received)
-        if other is None:
-            return self._quarantine(received, damage)
-        content, plain = other
-        self.ledger.store.write(key, content)
-        # The same as another attempt will find that begins now.
-        objects = self.ledger.store.objects(self.ledger.layout.raw_folder(self.name))
-        [written_at] = [item.modified for item in objects if item.path == key]
-        whole = replace(self, fetched_at=written_at)
-        return whole._parse(_Received.of(io.BytesIO(content)), plain, replaced=received.sha256)
+        record = self._load_beside(received)
+        if record is None and self._fetch_again(received):
+            record = self._load_beside(received)
+        return record or self._quarantine(received, damage)
 
     def _decode(self, content: bytes | BinaryIO) -> PlainLog:
         return decode(content, log=str(self.name), keys=self.keys, policy=self.options.policy)
 
-    def _fetch_again(self, received: _Received) -> tuple[bytes, PlainLog] | None:
-        """Return other bytes of the log that do decode; None if there are none.
+    def _load_beside(self, first: _Received) -> LogRecord | None:
+        """Load the log from other bytes of it that were received after the first; None if none of them decode."""
+        layout = self.ledger.layout
+        for item in self.ledger.store.objects(layout.raw_folder(self.name)):
+            if not layout.is_beside(item.path, self.name):
+                continue
+            with self.ledger.store.reader(item.path) as file:
+                received = _Received.of(file)
+                try:
+                    plain = self._decode(file)
+                except ContainerError as error:
+                    logger.warning("%s", error)
+                    continue
+                other = replace(self, raw_key=item.path, fetched_at=item.modified)
+                return other._parse(received, plain, replaced=first.sha256)
+        return None
+
+    def _fetch_again(self, received: _Received) -> bool:
+        """Put other bytes of the log beside the first, if the repository has any, and they decode.
+
+        Never in the place of the first: a task that hangs here and wakes up days later would change what the ledger
+        has the hash of.
 
         :raises RepositoryError: if there was no answer that would tell.
         """
         if self.client is None:
-            return None
+            return False
         logger.info("%s is fetched once more", self.name)
         try:
-            other = self.client.read_log(self.name)
-            return None if received == _Received.of(io.BytesIO(other)) else (other, self._decode(other))
+            content = self.client.read_log(self.name)
+            other = _Received.of(io.BytesIO(content))
+            if other == received:
+                return False
+            self._decode(content)
         except (LogNotFoundError, ContainerError) as error:
             logger.warning("%s", error)
-            return None
+            return False
+        with suppress(ObjectExistsError):
+            self.ledger.store.create(self.ledger.layout.raw_beside(self.name, other.sha256), content)
+        return True
 
     def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None = None) -> LogRecord:
         header = plain.header
@@ -344,7 +367,7 @@ class _Normalization:
             self.name,
             state,
             fetched_at=self.fetched_at,
-            raw_key=self.ledger.layout.raw(self.name),
+            raw_key=self.raw_key,
             raw_bytes=received.size,
             raw_sha256=received.sha256,
             **fields,

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -146,9 +147,18 @@ class _Orders:
     options: PlanOptions
     step: Step
     hook: Hook
+    last_words: Path
 
 
 def _obey(orders: _Orders) -> None:
+    try:
+        _take_step(orders)
+    except BaseException:
+        orders.last_words.write_text(traceback.format_exc())
+        raise
+
+
+def _take_step(orders: _Orders) -> None:
     account = CrashAccount(
         SimpleNamespace(**orders.repository),  # type: ignore[arg-type]
         orders.address.folder,
@@ -176,11 +186,13 @@ def die(account: CrashAccount, step: Step, *, keys: Iterable[KeyPair], hook: Hoo
         options=account.options,
         step=step,
         hook=hook,
+        last_words=account.lake.parent / f"{account.lake.name}.traceback",
     )
     process = _FORKS.Process(target=_obey, args=(orders,))
     process.start()
     process.join(_MOST_SECONDS)
-    assert process.exitcode == -signal.SIGKILL, f"it was not killed, and ended with {process.exitcode}"
+    said = orders.last_words.read_text() if orders.last_words.exists() else ""
+    assert process.exitcode == -signal.SIGKILL, f"it was not killed, and ended with {process.exitcode}\n{said}"
 
 
 def rows_of(lake: Path) -> Counter[Row]:

@@ -14,6 +14,7 @@ from inbox import NO_REPOSITORY, Deliveries, Inbox
 from load_runs import Account, request_id
 from stepped_store import BrokenOffError, SteppedStore, break_off
 
+from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.contents import BEING_LOADED
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -21,6 +22,7 @@ from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_log
+from airflow_provider_imperva.testing.forge import FORGED_START, LOG_SPAN_MS
 
 GROUP = "shop"
 
@@ -39,10 +41,13 @@ class BothWays:
         """Let Imperva write a log, and keep or deliver it; what is delivered is another container of the same body."""
         (log,) = self.pull.serve(number, events=3)
         body = "".join(f"{event}\n" for event in log.events)
-        if not pulled:
+        start = FORGED_START + number * LOG_SPAN_MS
+        if pulled:
+            self.pull.repository.add(log.name, forge_log(body, start=start))
+        else:
             self.pull.repository.remove(log.name)
         if pushed:
-            self.push.inbox.put(f"day/{number}", forge_log(body, compress=False, key=key))
+            self.push.inbox.put(f"day/{number}", forge_log(body, start=start, compress=False, key=key))
 
     def events(self) -> Counter[str]:
         if not any(self.lake.glob("events/**/*.parquet")):
@@ -200,6 +205,40 @@ class TestReplay:
         both.assert_each_once()
         assert both.push.states() == {"0_1.log": "duplicate"}
         assert both.push.quarantined() == []
+
+
+def test_what_came_only_one_way_is_told_by_name(both: BothWays, capsys: pytest.CaptureFixture[str]) -> None:
+    """Within the time that both ways brought logs; what came before and after cannot have come both ways."""
+    both.write(1, pushed=False)
+    for number in (2, 5):
+        both.write(number)
+    both.write(3, pulled=False)
+    both.write(4, pushed=False)
+    both.write(6, pulled=False)
+    both.pull.run_some()
+    both.push.run_some()
+    both.assert_each_once()
+    assert main(["deliveries", str(both.lake), "pushed", both.pull.repository.name]) == 1
+    output = capsys.readouterr().out
+    assert "2 logs came by all ways" in output
+    assert [line.split()[2:] for line in output.splitlines() if line.startswith("  ")] == [
+        ["0_3.log", "'day/3'"],
+        ["8416_4.log"],
+    ]
+
+
+def test_all_that_came_both_ways_is_fine(both: BothWays) -> None:
+    for number in (1, 2):
+        both.write(number)
+    both.push.run_some()
+    both.pull.run_some()
+    assert main(["deliveries", str(both.lake), "pushed", both.pull.repository.name]) == 0
+
+
+def test_ways_that_cannot_be_compared_say_why(both: BothWays, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deliveries", str(both.lake), "pushed", "pushed"]) == 2
+    assert main(["deliveries", str(both.lake), "pushed", "other"]) == 2
+    assert "account_group" in capsys.readouterr().err
 
 
 @pytest.mark.slow

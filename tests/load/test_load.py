@@ -32,7 +32,9 @@ from airflow_provider_imperva.lake.records import Plan
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.plan import PlanOptions, Work
+from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import Fault
 from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
@@ -605,7 +607,7 @@ class TestBadLogs:
         account.assert_balanced()
 
     @pytest.mark.parametrize("spoil", ["cut", "flipped"])
-    def test_other_bytes_that_do_decode_take_the_place_of_the_first(
+    def test_other_bytes_that_do_decode_are_kept_beside_the_first_and_loaded(
         self, account: Account, key_pair: KeyPair, spoil: str
     ):
         account.keys = KeyRing({"1": key_pair.private_key})
@@ -628,7 +630,40 @@ class TestBadLogs:
         assert record["raw_sha256"] == hashlib.sha256(log.content).hexdigest()
         assert record["raw_bytes"] == len(log.content)
         assert account.record(name(2))["replaced_sha256"] is None
-        assert account.raw(log.name).read_bytes() == log.content
+        assert account.raw(log.name).read_bytes() == bad
+        assert (account.lake / str(record["raw_key"])).read_bytes() == log.content
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
+    def test_bytes_that_a_zombie_puts_beside_those_in_quarantine_change_nothing_but_can_be_replayed(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ):
+        """It fetched whole bytes, and hung before it could write them; the others got damaged ones again."""
+        (log,) = account.serve(1)
+        bad = log.content[:-50]
+        account.repository.add(log.name, bad)
+        plan = account.plan()
+        fetched = account.fetch(plan)
+
+        def hang(path: str, content: bytes) -> None:
+            monkeypatch.undo()
+            account.repository.add(log.name, bad)
+            account.finish(plan)
+            account.ledger.store.create(path, content)
+
+        account.repository.add(log.name, log.content)
+        monkeypatch.setattr(account.ledger.store, "create", hang)
+        account.normalize(plan, fetched)
+        record = account.record(log.name)
+        assert record["state"] == "quarantined"
+        assert (account.lake / str(record["raw_key"])).read_bytes() == account.raw(log.name).read_bytes() == bad
+        account.assert_balanced()
+        replayed = make_replay_plan(
+            account.ledger, run=account.next_run(), selection=Selection(state="quarantined"), take_over=True
+        )
+        assert replayed is not None
+        replay(account.ledger, account.keys, replayed, options=NormalizeOptions())
+        assert account.states() == {log.name: "committed"}
         assert account.rows() == account.expected()
         account.assert_balanced()
 
