@@ -66,6 +66,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "What becomes of a delivered log once it is loaded: keep, delete, or move:<folder>",
         "schema": {"type": ["string", "null"], "default": "keep"},
     },
+    "settle_seconds": {
+        "label": "Settle time",
+        "description": "Seconds a delivered object has to lie unchanged before it is taken, so that no upload is cut",
+        "schema": {"type": ["number", "null"], "default": 60},
+    },
     "ignore": {
         "label": "Not logs",
         "description": "Patterns of delivered objects to pass over, separated by commas",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -48,7 +49,8 @@ def open_folder(connection: Connection) -> DeliveryFolder:
 
     The host is its address: ``s3://bucket/folder/``, ``sftp:///folder/`` or that of a folder of this machine. The extra
     has ``delivery_conn_id`` (the connection with the credentials, of type ``aws`` or ``sftp``; those of the machine
-    without), ``after_commit`` and ``ignore`` (patterns, separated by commas).
+    without), ``after_commit``, ``ignore`` (patterns, separated by commas) and ``settle_seconds`` (how long an object
+    has to lie unchanged before it is taken).
 
     :raises ConfigurationError: if the connection, or the one it names, cannot work.
     """
@@ -68,7 +70,21 @@ def open_folder(connection: Connection) -> DeliveryFolder:
         url=url,
         ignore=[pattern.strip() for pattern in patterns if pattern.strip()],
         after_commit=extra.get("after_commit") or "keep",
+        settled=_settled(extra.get("settle_seconds"), url),
     )
+
+
+def _settled(given: Any, url: str) -> timedelta:
+    from airflow_provider_imperva.delivery.folder import SETTLED
+
+    if given in (None, ""):
+        return SETTLED
+    try:
+        return timedelta(seconds=float(given))
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigurationError(
+            "extra 'settle_seconds' is no number", do="give settle_seconds as a number", about=url
+        ) from None
 
 
 def _url(connection: Connection) -> str:

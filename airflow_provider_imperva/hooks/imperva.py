@@ -229,11 +229,10 @@ class ImpervaLogHook(BaseHook):
     def _look(self) -> str:
         """Say what is there."""
         if self.delivers:
+            repository = repository_of(self.connection)
             with open_folder(self.connection) as folder:
-                delivered = folder.objects()
-            return (
-                f"{len(delivered)} logs were delivered to {folder.url} for repository {repository_of(self.connection)}."
-            )
+                delivered = len(folder.objects())
+            return f"{delivered} logs lie in {folder.url}, of repository {repository}."
         with self._client() as client:
             index = client.read_index()
         listed = f"{len(index.names)} logs" if index.names else "no log yet"
