@@ -77,6 +77,7 @@ class DeliveryFolder:
         self._connect = connect
         self._connected: Any = None
         self._connecting = threading.Lock()
+        self._making = threading.Lock()
         self._root = root.rstrip("/")
         self._in_bucket = in_bucket
         self._ignore = tuple(ignore)
@@ -166,7 +167,9 @@ class DeliveryFolder:
             self._fs.cp_file(source, target)
             self._fs.rm_file(source)
         else:
-            self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+            with self._making:
+                # Of two that make a folder at once over SFTP, one fails.
+                self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
             self._fs.mv(source, target)
 
     def _disposal(self, text: str) -> tuple[str, str | None]:

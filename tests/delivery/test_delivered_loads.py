@@ -163,6 +163,17 @@ def test_what_is_loaded_is_cleared_away(deliveries: Deliveries, after_commit: st
     assert deliveries.run() is None
 
 
+def test_many_are_moved_at_once_into_folders_that_are_not_there_yet(deliveries: Deliveries) -> None:
+    inbox = deliveries.inbox
+    deliveries.after_commit = f"move:{inbox.beside('loaded')}"
+    for number in range(12):
+        deliveries.deliver(f"{number // 6}/deep/{number}", 1 + number, events=1)
+    deliveries.run_some()
+    assert deliveries.dispose() == 12
+    with inbox.open() as folder:
+        assert folder.objects() == []
+
+
 def test_a_version_that_was_moved_before_is_not_written_over(deliveries: Deliveries) -> None:
     inbox = deliveries.inbox
     target = inbox.beside("loaded")
