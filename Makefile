@@ -11,10 +11,10 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-long lint format mutants bench build pins clean
+.PHONY: help demo test test-long test-cluster test-matrix lint format mutants bench build pins clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 	@echo 'Each sets up .venv by itself when it needs it. Another Python: make clean, then make PYTHON=/path/to/python ...'
 
 demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run; again: only the new logs
@@ -26,6 +26,12 @@ test: $(STAMP) ## Run all tests, the slow ones too
 test-long: $(STAMP) ## Ten simulated months, 20,000 examples a property, five minutes of fuzzing
 	IMPERVA_FUZZ_SECONDS=300 IMPERVA_EXAMPLES=20000 IMPERVA_SIMULATION_SEEDS=10 $(BIN)/python -m pytest -n 2 --dist=worksteal --timeout=1800 \
 		tests/fuzz tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation
+
+test-cluster: $(STAMP) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
+	@$(BIN)/python tests/cluster/run.py
+
+test-matrix: $(STAMP) ## Run the unit and DAG tests on each supported Airflow, lowest Python to highest
+	@$(BIN)/python .ci/matrix.py
 
 lint: $(STAMP) ## Check style, format, types and layers
 	$(BIN)/ruff check .
@@ -55,7 +61,7 @@ pins: ## Renew requirements.txt (needs Python 3.11, 3.12 and 3.13)
 	echo 'No Python 3.11 or later with venv found (tried: $(PYTHONS)).' >&2; exit 1
 
 clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
-	rm -rf .venv dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .matrix dist .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find airflow_provider_imperva benchmarks dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do.

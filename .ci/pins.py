@@ -1,54 +1,60 @@
 """Writes requirements.txt: the exact version of everything that running, testing, linting and building need.
 
 Every supported Python resolves the project's dependencies for itself, in an empty environment; where the answers
-differ, an environment marker says which Python a line is for. No file is installed. Run by ``make pins``.
+differ, an environment marker says which Python a line is for. No file is installed. Beside it, ``requirements/`` has
+what the tests need on older releases of Airflow. Run by ``make pins``.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
-import sys
 import tempfile
 import tomllib
 from pathlib import Path
 
+from pythons import PYTHONS, interpreter
+
 ROOT = Path(__file__).resolve().parent.parent
-PYTHONS = ("3.11", "3.12", "3.13")
+OLDER = {"3.1": "3.11", "3.2": "3.12"}
+"""Older releases of Airflow that are supported, each with the Python it is tested on."""
+
 HEADER = """\
-# Exact versions of everything that running, testing, linting and building need, on Python {pythons}.
+# Exact versions of everything that {what}, on Python {pythons}.
 # Made by `make pins`, which resolves pyproject.toml anew on each of them. Do not edit: change pyproject.toml, then
 # run `make pins`.
 """
 
 
 def main() -> None:
-    """Resolve on each Python, then write one file."""
+    """Resolve on each Python, and write one file; then one for each older Airflow."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [
-        *project["project"]["dependencies"],
-        *project["build-system"]["requires"],
-        *(requirement for group in project["dependency-groups"].values() for requirement in group),
-    ]
-    interpreters = {version: interpreter(version) for version in PYTHONS}
+    to_run = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    groups = project["dependency-groups"]
+    everything = [*to_run, *(requirement for group in groups.values() for requirement in group)]
+    write("requirements.txt", "running, testing, linting and building need", everything, PYTHONS)
+    for airflow, python in OLDER.items():
+        wanted = [*to_run, *groups["test"], f"apache-airflow=={airflow}.*"]
+        write(f"requirements/airflow-{airflow}.txt", f"the tests need on Airflow {airflow}", wanted, (python,))
+
+
+def write(file: str, what: str, wanted: list[str], pythons: tuple[str, ...]) -> None:
+    """Resolve on these Pythons, and write the pins."""
     pythons_of: dict[tuple[str, str], list[str]] = {}
-    for version, python in interpreters.items():
-        print(f"Resolving on Python {version}", flush=True)
-        for pin in resolve(python, wanted):
+    for version in pythons:
+        print(f"{file}: resolving on Python {version}", flush=True)
+        for pin in resolve(interpreter(version), wanted):
             pythons_of.setdefault(pin, []).append(version)
-    lines = [f"{name}=={version}{marker(pythons)}\n" for (name, version), pythons in sorted(pythons_of.items())]
-    (ROOT / "requirements.txt").write_text(HEADER.format(pythons=", ".join(PYTHONS)) + "".join(lines))
-    print(f"requirements.txt: {len(lines)} pins")
-
-
-def interpreter(version: str) -> str:
-    """Find the Python of that version, one that really runs."""
-    python = shutil.which(f"python{version}")
-    if python is None or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
-        sys.exit(f"python{version} is not on the PATH or does not run. The pins need all of {', '.join(PYTHONS)}.")
-    return python
+    systems = systems_of(wanted)
+    lines = [
+        f"{name}=={version}{marker(found, pythons, systems.get(name))}\n"
+        for (name, version), found in sorted(pythons_of.items())
+    ]
+    path = ROOT / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(HEADER.format(what=what, pythons=", ".join(pythons)) + "".join(lines))
+    print(f"{file}: {len(lines)} pins")
 
 
 def resolve(python: str, wanted: list[str]) -> list[tuple[str, str]]:
@@ -59,16 +65,27 @@ def resolve(python: str, wanted: list[str]) -> list[tuple[str, str]]:
         pip = [f"{folder}/venv/bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--dry-run", "--ignore-installed", "--report", report, *wanted], check=True)
         found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
-    return [(re.sub(r"[-_.]+", "-", item["name"]).lower(), item["version"]) for item in found]
+    return [(canonical(item["name"]), item["version"]) for item in found]
 
 
-def marker(pythons: list[str]) -> str:
+def systems_of(wanted: list[str]) -> dict[str, str]:
+    """Return the marker of those requirements that are for one system only, such as a program that comes as a wheel."""
+    limited = (requirement.partition(";") for requirement in wanted if "sys_platform" in requirement)
+    return {canonical(re.split(r"[^\w.-]", name, maxsplit=1)[0]): limit.strip() for name, _, limit in limited}
+
+
+def canonical(name: str) -> str:
+    """Write a package's name as the index does."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def marker(found: list[str], pythons: tuple[str, ...], system: str | None) -> str:
     """Limit a pin to the Pythons that asked for it; outside the range of all, the nearest one's pins hold."""
-    bounds = []
-    if pythons[0] != PYTHONS[0]:
-        bounds.append(f'python_version >= "{pythons[0]}"')
-    if pythons[-1] != PYTHONS[-1]:
-        bounds.append(f'python_version < "{PYTHONS[PYTHONS.index(pythons[-1]) + 1]}"')
+    bounds = [system.replace("'", '"')] if system else []
+    if found[0] != pythons[0]:
+        bounds.append(f'python_version >= "{found[0]}"')
+    if found[-1] != pythons[-1]:
+        bounds.append(f'python_version < "{pythons[pythons.index(found[-1]) + 1]}"')
     return f" ; {' and '.join(bounds)}" if bounds else ""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Param, TriggerRule, task_group
 
+from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.imperva import (
     ImpervaCommitLogsOperator,
@@ -39,6 +40,8 @@ def imperva_logs_dag(
     sensor_timeout: timedelta = timedelta(minutes=9),
     poke_interval: timedelta = timedelta(minutes=1),
     plan_options: dict[str, Any] | None = None,
+    pool: str | None = None,
+    fetch_slots: int = 8,
     keep_raw: bool = False,
     decode_policy: dict[str, Any] | None = None,
     headroom_warning: timedelta = timedelta(hours=24),
@@ -55,6 +58,11 @@ def imperva_logs_dag(
     :param sensor_timeout: how long a run waits for work before it ends as skipped.
     :param poke_interval: time between two looks at the index while waiting.
     :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+        ``logs_per_batch`` is how many logs one worker takes at a time.
+    :param pool: an Airflow pool, which has to exist, with as many slots as the repository may be asked for at once by
+        all workers together. Whatever may ask it is in the pool. Without one, each fetch task is bounded for itself.
+    :param fetch_slots: how many of the pool's slots a fetch task takes, and so the most requests it has under way; no
+        more than the pool has.
     :param keep_raw: whether each row carries its line in the column ``raw``.
     :param decode_policy: fields of :class:`~airflow_provider_imperva.container.decode.DecodePolicy` that are not the
         default.
@@ -72,6 +80,8 @@ def imperva_logs_dag(
     }
     planning: dict[str, Any] = {"plan_options": plan_options}
     retries = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True}
+    asking: dict[str, Any] = {"pool": pool} if pool else {}
+    fetching = asking | {"pool_slots": fetch_slots} if pool else {}
     dag = DAG(
         dag_id,
         **{
@@ -99,19 +109,21 @@ def imperva_logs_dag(
             deferrable=True,
             timeout=sensor_timeout,
             poke_interval=poke_interval,
+            **asking,
             **lake,
             **planning,
         )
-        plan = ImpervaPlanLogsOperator(task_id="plan", **lake, **planning)
+        plan = ImpervaPlanLogsOperator(task_id="plan", **asking, **lake, **planning)
 
         @task_group(group_id="load")
         def load(batch: Any) -> None:
-            fetch = ImpervaFetchLogsOperator(task_id="fetch", batch=batch, **lake, **planning)
+            fetch = ImpervaFetchLogsOperator(task_id="fetch", batch=batch, **fetching, **lake, **planning)
             ImpervaNormalizeLogsOperator(
                 task_id="normalize",
                 fetched=fetch.output,
                 keep_raw=keep_raw,
                 decode_policy=decode_policy,
+                **asking,  # for what does not decode and is fetched once more
                 **lake,
             )
 
@@ -128,3 +140,28 @@ def imperva_logs_dag(
         wait >> plan >> commit
         load.expand(batch=plan.output) >> commit
     return dag
+
+
+def imperva_logs_dags(accounts: Iterable[str | Mapping[str, Any]], **common: Any) -> list[DAG]:
+    """Build a DAG for each of many accounts, so that whatever is wrong with one holds up no other.
+
+    One lake takes them all: each account has its own ledger and watermark there, under its repository's id.
+
+    :param accounts: for each, its connection, or the arguments of :func:`imperva_logs_dag` that it has for itself, as
+        a YAML file or a Variable may have them; ``imperva_conn_id`` is one of them. Unless it says otherwise, its DAG
+        is called ``imperva_logs_to_parquet__<connection>``.
+    :param common: arguments of :func:`imperva_logs_dag` for all of them.
+    :raises ConfigurationError: if an account names no connection, or two DAGs have one name.
+    """
+    dags: dict[str, DAG] = {}
+    for account in accounts:
+        own = {"imperva_conn_id": account} if isinstance(account, str) else dict(account)
+        if not own.get("imperva_conn_id"):
+            raise ConfigurationError("an account names no connection", do="Give each its imperva_conn_id")
+        dag_id = own.pop("dag_id", f"imperva_logs_to_parquet__{own['imperva_conn_id']}")
+        if dag_id in dags:
+            raise ConfigurationError(
+                f"two accounts make the DAG {dag_id}", do="Name each connection once, or give each its dag_id"
+            )
+        dags[dag_id] = imperva_logs_dag(dag_id, **{**common, **own})
+    return list(dags.values())

@@ -87,6 +87,14 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 """How the connection form shows Airflow's own fields."""
 
 
+_MODULES = {
+    "hooks": ["imperva", "lake"],
+    "operators": ["imperva", "replay", "verify", "coverage"],
+    "sensors": ["imperva"],
+    "triggers": ["imperva"],
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, in the form of Airflow's provider schema."""
     return {
@@ -102,8 +110,13 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         **{
-            kind: [{"integration-name": NAME, "python-modules": [f"airflow_provider_imperva.{kind}.imperva"]}]
-            for kind in ("hooks", "operators", "sensors", "triggers")
+            kind: [
+                {
+                    "integration-name": NAME,
+                    "python-modules": [f"airflow_provider_imperva.{kind}.{module}" for module in modules],
+                }
+            ]
+            for kind, modules in _MODULES.items()
         },
         "connection-types": [
             {

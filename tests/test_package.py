@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "airflow_provider_imperva"
 NAME = "airflow-provider-imperva"
 VERSION = airflow_provider_imperva.__version__
+PINS = [ROOT / "requirements.txt", *sorted((ROOT / "requirements").glob("*.txt"))]
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +143,14 @@ def test_the_changelog_knows_this_version() -> None:
     assert re.search(rf"^## .*\b{re.escape(VERSION)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
-def test_pins_are_exact_and_name_no_index() -> None:
+@pytest.mark.parametrize("file", PINS, ids=lambda file: file.name)
+def test_pins_are_exact_and_name_no_index(file: Path) -> None:
     """A pin is a name, one version and perhaps a marker: no range, option, URL or path."""
     pin = re.compile(
-        r"[a-z0-9-]+==[A-Za-z0-9.!+]+( ; python_version (<|>=) \"3\.\d+\"( and python_version < \"3\.\d+\")?)?"
+        r"[a-z0-9-]+==[A-Za-z0-9.!+]+"
+        r"( ; (sys_platform == \"linux\"|python_version (<|>=) \"3\.\d+\"( and python_version < \"3\.\d+\")?))?"
     )
-    assert [line for line in pins() if not pin.fullmatch(line)] == []
+    assert [line for line in pins(file) if not pin.fullmatch(line)] == []
 
 
 def test_pins_fit_what_the_project_asks_for() -> None:
@@ -159,7 +162,7 @@ def test_pins_fit_what_the_project_asks_for() -> None:
         *(requirement for group in project["dependency-groups"].values() for requirement in group),
     ]
     pinned: dict[str, list[str]] = {}
-    for line in pins():
+    for line in pins(ROOT / "requirements.txt"):
         name, _, version = line.partition(" ;")[0].partition("==")
         pinned.setdefault(name, []).append(version)
     for requirement in map(Requirement, wanted):
@@ -168,8 +171,8 @@ def test_pins_fit_what_the_project_asks_for() -> None:
         assert all(map(requirement.specifier.contains, versions)), f"{requirement} but {versions}: run make pins"
 
 
-def pins() -> list[str]:
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+def pins(file: Path) -> list[str]:
+    lines = file.read_text().splitlines()
     return [line for line in lines if not line.startswith("#")]
 
 

@@ -104,16 +104,9 @@ def _filesystem(url: str, scheme: str, conn_id: str | None) -> Any:
         return _sftp(url, conn_id)
     if not conn_id:
         return ambient_filesystem(url)
-    from airflow.sdk.io import get_fs
+    from airflow_provider_imperva.hooks.lake import lake_filesystem
 
-    try:
-        return get_fs(scheme, conn_id)
-    except (ImportError, ValueError) as error:
-        raise ConfigurationError(
-            f"the connection gives no filesystem for {scheme}:// ({type(error).__name__})",
-            do="install the Airflow provider of that store (for S3: the extra dependency aws), and check the address",
-            about=conn_id,
-        ) from error
+    return lake_filesystem(url, conn_id)
 
 
 def _sftp(url: str, conn_id: str | None) -> Any:

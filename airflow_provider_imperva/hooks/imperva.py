@@ -155,14 +155,15 @@ class ImpervaLogHook(BaseHook):
         """Open the ledger of a repository in a lake.
 
         :param lake_uri: root of the lake.
-        :param lake_conn_id: Airflow connection with the lake's credentials; ambient ones without.
+        :param lake_conn_id: Airflow connection with the lake's credentials, as
+            :func:`~airflow_provider_imperva.hooks.lake.lake_filesystem` reads it; ambient ones without.
+        :raises ConfigurationError: if URI or connection cannot work.
         """
-        from airflow.sdk import ObjectStoragePath
-
+        from airflow_provider_imperva.hooks.lake import lake_filesystem
         from airflow_provider_imperva.lake.ledger import Ledger
         from airflow_provider_imperva.lake.store import open_store
 
-        fs = ObjectStoragePath(lake_uri, conn_id=lake_conn_id).fs if lake_conn_id else None
+        fs = lake_filesystem(lake_uri, lake_conn_id) if lake_conn_id else None
         return Ledger(open_store(lake_uri, fs=fs), repository)
 
     @contextmanager

@@ -44,7 +44,7 @@ class DeliveredLogs:
         return self._ledger.layout.repository
 
     @property
-    def url(self) -> str:
+    def source(self) -> str:
         """Address of the folder."""
         return self._folder.url
 

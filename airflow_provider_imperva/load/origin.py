@@ -15,6 +15,10 @@ class LogOrigin(Protocol):
     def repository(self) -> str:
         """The repository's id in the lake."""
 
+    @property
+    def source(self) -> str:
+        """What it calls itself, whatever id it has in the lake."""
+
     def read_index(self) -> LogIndex:
         """List the logs that there are; :raises RepositoryError: if no whole list is to be had."""
 

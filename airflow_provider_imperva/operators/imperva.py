@@ -82,11 +82,13 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
 
     def execute(self, context: Context) -> list[dict[str, int]]:
         """Plan, and hand the batches on."""
+        from airflow_provider_imperva.lake.claim import claim
         from airflow_provider_imperva.load.plan import make_plan
 
         hook = self._hook
         with self._open(hook) as (client, ledger):
             self._compare_with_xcom(context, ledger)
+            claim(ledger, client.source)
             plan = make_plan(
                 ledger,
                 client,
@@ -131,6 +133,9 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
     Returns which logs did not come and why. Logs that gave no whole answer make the task fail while it has tries
     left; after the last, the batch goes on without them.
 
+    In an Airflow pool other than the default one, it has no more requests under way than it holds slots
+    (``pool_slots``), so that the size of the pool bounds the requests of all workers together.
+
     :param batch: an item of what the plan task returned.
     :param plan_options: as the plan task has them, for the window.
     """
@@ -155,13 +160,17 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
                 client,
                 ledger.plan(self.batch["commit"]),
                 self.batch["batch"],
-                max_concurrency=hook.max_concurrency,
+                max_concurrency=self._most_requests(hook),
                 window=hook.plan_options(self.plan_options).window,
             )
         ti = context["ti"]
         if fetched.unavailable and ti.try_number <= ti.max_tries:
             raise AirflowException(f"{len(fetched.unavailable)} logs gave no whole answer; they are asked for again")
         return dict(msgspec.to_builtins(fetched))
+
+    def _most_requests(self, hook: ImpervaLogHook) -> int:
+        in_default_pool = self.pool == _DEFAULT_POOL
+        return hook.max_concurrency if in_default_pool else min(hook.max_concurrency, self.pool_slots)
 
 
 class ImpervaNormalizeLogsOperator(ImpervaOperator):
@@ -316,6 +325,9 @@ _MEASURED_COMMITS = 6
 """How many commits back the rates are measured."""
 
 _FAILED = frozenset({"failed", "upstream_failed"})
+
+_DEFAULT_POOL = "default_pool"
+"""The pool that Airflow puts tasks in which name none."""
 
 
 def _run(context: Context) -> Run:

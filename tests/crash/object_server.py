@@ -16,7 +16,10 @@ from pathlib import Path
 import fsspec
 
 KEY = "crash-tests"
+READER = "who-only-reads"
 BUCKET = "lake"
+SERVER = ("-logtostderr", "server", "-s3", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
+"""Arguments of the server's program, wherever it runs; folder, addresses and identities come on top."""
 _PORTS = (
     "master.port",
     "master.port.grpc",
@@ -53,12 +56,15 @@ def object_server(folder: Path) -> Iterator[str]:
     :raises CannotRunError: if its program cannot run.
     """
     program = find_program()
-    access = {"name": KEY, "credentials": [{"accessKey": KEY, "secretKey": KEY}], "actions": ["Admin"]}
+    allowed = {KEY: ["Admin"], READER: ["Read", "List"]}
+    identities = [
+        {"name": name, "credentials": [{"accessKey": name, "secretKey": name}], "actions": actions}
+        for name, actions in allowed.items()
+    ]
     settings = folder / "s3.json"
-    settings.write_text(json.dumps({"identities": [access]}))
+    settings.write_text(json.dumps({"identities": identities}))
     ports = _free_ports(len(_PORTS))
-    command = [program, "-logtostderr", "server", "-s3", f"-dir={folder}", f"-s3.config={settings}"]
-    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command = [program, *SERVER, f"-dir={folder}", f"-s3.config={settings}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=30"]
     command += [f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
     url = f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}"

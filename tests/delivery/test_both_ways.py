@@ -286,3 +286,14 @@ def test_whichever_stops_anywhere_no_event_is_lost_or_doubled(
         number += 1
     assert number >= 10
     record_property("crash points", number)
+
+
+def test_a_lake_with_copies_is_proved_whole_and_told(both: BothWays, capsys: pytest.CaptureFixture[str]) -> None:
+    both.write(1)
+    both.write(2, pulled=False)
+    both.pull.run_some()
+    both.push.run_some()
+    assert main(["verify", str(both.lake)]) == 0, capsys.readouterr().out
+    assert main(["explain", str(both.lake), "0_1.log", "--repository", "pushed"]) == 0
+    assert "its content is that of 8416_1.log" in " ".join(capsys.readouterr().out.split())
+    assert main(["coverage", str(both.lake), "--repository", "pushed"]) == 0, capsys.readouterr()

@@ -12,6 +12,7 @@ import fsspec
 import pytest
 from inbox import NO_REPOSITORY, Deliveries, Inbox
 
+from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import AuthenticationError, ConfigurationError, RepositoryUnavailableError
 from airflow_provider_imperva.testing import KeyPair
@@ -56,6 +57,7 @@ def test_an_object_written_anew_is_another_log(deliveries: Deliveries) -> None:
     deliveries.run_some()
     assert deliveries.rows() == first + deliveries.expected()
     assert [seq for (seq,) in sorted(set(deliveries._read("events", "src_seq")))] == [1, 2]
+    assert main(["verify", str(deliveries.lake)]) == 0
 
 
 def test_an_object_written_anew_before_it_is_fetched_is_not_taken_for_what_was_listed(deliveries: Deliveries) -> None:

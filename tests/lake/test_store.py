@@ -19,7 +19,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_imperva.errors import ConfigurationError, LakeError, ObjectExistsError
-from airflow_provider_imperva.lake.store import LocalStore, ObjectStore, Store, open_store
+from airflow_provider_imperva.lake.bucket import ObjectStore
+from airflow_provider_imperva.lake.disk import LocalStore
+from airflow_provider_imperva.lake.store import Store, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -224,7 +224,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a name is seen before its content is on the disk",
-        "lake/store.py",
+        "lake/disk.py",
         "            _sync(file)\n            scratch.replace(target)\n",
         "            scratch.replace(target)\n",
         ("lake/test_store.py::TestLocalStore",),

@@ -1,0 +1,84 @@
+"""Runs the unit and DAG tests on every supported Airflow, from the lowest on the lowest Python to the highest.
+
+Run by ``make test-matrix``. Each has a virtual environment of its own in ``.matrix/``, with what its requirements file
+pins, and the project installed as a wheel would be.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pythons import interpreter
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ["repository", "container", "events", "lake", "load", "dag", "analysis", "test_layers.py"]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """An Airflow on a Python, as a requirements file pins it."""
+
+    airflow: str
+    python: str
+    requirements: str
+
+    @property
+    def environment(self) -> Path:
+        """Where its virtual environment is."""
+        return ROOT / ".matrix" / f"airflow-{self.airflow}-python-{self.python}"
+
+    def set_up(self) -> Path:
+        """Make the environment, unless it is there and as new as its pins; return its Python."""
+        python, stamp = self.environment / "bin" / "python", self.environment / ".stamp"
+        pins = ROOT / self.requirements
+        if not stamp.exists() or stamp.stat().st_mtime < max(
+            file.stat().st_mtime for file in (pins, ROOT / "pyproject.toml")
+        ):
+            subprocess.run([interpreter(self.python), "-m", "venv", "--clear", self.environment], check=True)
+            pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
+            subprocess.run([*pip, "--requirement", pins], check=True)
+            subprocess.run([*pip, "--no-build-isolation", "--editable", ROOT], check=True)
+            stamp.touch()
+        return python
+
+    def test(self) -> bool:
+        """Run the tests; tell whether they passed."""
+        python = self.set_up()
+        see = (
+            "import sys, airflow; print('Airflow', airflow.__version__, 'on Python', sys.version.split()[0]);"
+            f"sys.exit(not airflow.__version__.startswith('{self.airflow}.'))"
+        )
+        subprocess.run([python, "-W", "ignore", "-c", see], check=True)
+        tests = [f"tests/{name}" for name in TESTS]
+        command = [python, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *tests]
+        return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+MATRIX = [
+    Combination("3.1", "3.11", "requirements/airflow-3.1.txt"),
+    Combination("3.2", "3.12", "requirements/airflow-3.2.txt"),
+    Combination("3.3", "3.13", "requirements.txt"),
+]
+
+
+def main() -> int:
+    """Test all, and say which passed."""
+    results = []
+    for combination in MATRIX:
+        began = time.monotonic()
+        passed = combination.test()
+        results.append((combination, passed, time.monotonic() - began))
+    for combination, passed, seconds in results:
+        print(
+            f"Airflow {combination.airflow} on Python {combination.python}: {'passed' if passed else 'FAILED'}"
+            f" ({seconds / 60:.0f} min)"
+        )
+    return not all(passed for _, passed, _ in results)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Coverage: how completely a repository is in the lake, how late it comes, and what is not there and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.history import History
+from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
+from airflow_provider_imperva.audit.strip import Strip, make_strip
+from airflow_provider_imperva.audit.traffic import Lag, Volume, read_traffic
+from airflow_provider_imperva.lake.headroom import time_left
+from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.lake.watermark import Range, State
+
+LINES = "lines in quarantine"
+"""What is told of a log that is loaded but for some lines."""
+
+_TOLD = (State.EXPIRED, State.UNOBSERVED, State.QUARANTINED)
+"""States that are told by name from what the commits say; the open ones from the watermark."""
+
+
+class Absence(msgspec.Struct, frozen=True):
+    """A log, or consecutive numbers, that are not in ``events/`` as they should be.
+
+    :ivar since: when it was first listed or missed, UTC; None if that is not known.
+    """
+
+    prefix: str
+    first: int
+    last: int
+    state: str
+    reason: str
+    since: datetime | None = None
+
+    @property
+    def count(self) -> int:
+        """How many numbers."""
+        return self.last - self.first + 1
+
+    @property
+    def name(self) -> str:
+        """The log's name, or both ends of the range."""
+        if self.first == self.last:
+            return f"{self.prefix}_{self.first}.log"
+        return f"{self.prefix}_{self.first} to {self.prefix}_{self.last}"
+
+
+class Headroom(msgspec.Struct, frozen=True):
+    """How long, after a commit, the oldest log not yet loaded still had in the window."""
+
+    at: datetime
+    hours: float
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """Two figures that have to be the same, told in words."""
+
+    left: str
+    total: int
+    right: str
+    parts: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether they are."""
+        return self.total == self.parts
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """How a repository stands.
+
+    :ivar head: the last commit that can be read; ``at`` when it was made, and ``observed_at`` when the index was last
+        seen, UTC. None if there is none.
+    :ivar absences: every number that is neither loaded nor skipped, by state, with the reason.
+    :ivar since: from which day on volume and lag are told.
+    :ivar unread: what could not be read, and is missing in all else.
+    """
+
+    repository: str
+    head: int | None
+    at: datetime | None
+    observed_at: datetime | None
+    window: timedelta
+    numbers: tuple[Numbers, ...]
+    strips: tuple[Strip, ...]
+    logs: int
+    raw_bytes: int
+    lines: int
+    rows: int
+    quarantined_lines: int
+    sums: tuple[Sum, ...]
+    absences: tuple[Absence, ...]
+    headroom: tuple[Headroom, ...]
+    volume: tuple[Volume, ...]
+    lags: tuple[Lag, ...]
+    lag: Lag | None
+    days: int
+    unread: tuple[Finding, ...]
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many numbers are in each state, of all prefixes together."""
+        found: dict[str, int] = {}
+        for item in self.numbers:
+            for state, count in item.states.items():
+                found[state] = found.get(state, 0) + count
+        return found
+
+
+def cover(store: Store, repository: str, *, window: timedelta, days: int, width: int = 48) -> Coverage:
+    """Find out how a repository stands; of a damaged lake, as far as it can be read.
+
+    :param window: how long Imperva keeps a log.
+    :param days: for how many days back volume and lag are told; the events themselves are read for them.
+    :param width: the most cells in a row of a strip.
+    """
+    history = History.read(store, repository)
+    head = history.head
+    rows = last_rows(history.logs)
+    numbers = tuple(all_numbers(history))
+    traffic = read_traffic(store, history, days=days)
+    logs = rows.filter(pc.is_valid(rows["raw_key"]))
+    totals = {column: int(pc.sum(rows[column]).as_py() or 0) for column in ("lines", "rows", "quarantined_lines")}
+    missing = [
+        Finding(Kind.MISSING, history.layout.commit(number), "the commit is missing") for number in history.missing
+    ]
+    return Coverage(
+        repository=repository,
+        head=head.commit if head else None,
+        at=head.committed_at if head else None,
+        observed_at=head.observed_at if head else None,
+        window=window,
+        numbers=numbers,
+        strips=tuple(make_strip(history, item, width=width) for item in numbers),
+        logs=len(logs),
+        raw_bytes=int(pc.sum(logs["raw_bytes"]).as_py() or 0),
+        **totals,
+        sums=tuple(_sums(history, numbers, totals)),
+        absences=tuple(_absences(head, numbers, rows)),
+        headroom=tuple(_headroom(history, window)),
+        volume=traffic.volume,
+        lags=traffic.lags,
+        lag=traffic.lag,
+        days=days,
+        unread=(*history.damages, *missing, *traffic.unread),
+    )
+
+
+def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) -> Iterator[Sum]:
+    for item in numbers:
+        if item.stretches:
+            first = item.stretches[0].first
+            told = sum(count for state, count in item.states.items() if state != UNACCOUNTED)
+            low = sum(part.count for part in item.stretches)
+            yield Sum(f"numbers of {item.prefix} from {first} to {item.highest}", low, "numbers in all states", told)
+    yield Sum("lines", totals["lines"], "rows + lines in quarantine", totals["rows"] + totals["quarantined_lines"])
+    parts = sum(part.rows for part, _ in history.parts.values() if part.event_class)
+    yield Sum("rows of all logs", totals["rows"], "rows of all parts", parts)
+
+
+def _absences(head: Commit | None, numbers: Iterable[Numbers], rows: pa.Table) -> Iterator[Absence]:
+    for item in numbers:
+        for stretch in item.stretches:
+            if stretch.state == UNACCOUNTED:
+                yield Absence(item.prefix, stretch.first, stretch.last, UNACCOUNTED, "nothing says what became of it")
+        opened = head.prefixes[item.prefix].open if head and item.prefix in head.prefixes else ()
+        for piece in opened:
+            yield from _of_open(item.prefix, piece, head.open if head else {})
+        yield from _of_rows(item.prefix, rows.filter(pc.equal(rows["prefix"], item.prefix)), opened)
+
+
+def _of_open(prefix: str, piece: Range, reasons: dict[str, str]) -> Iterator[Absence]:
+    """Tell of open numbers, together as long as the reason is the same."""
+    if piece.state is State.GAP:
+        yield Absence(prefix, piece.first, piece.last, piece.state, "the index passes it over", piece.since)
+        return
+    default = "waits for its turn" if piece.state is State.LISTED else f"encrypted for key {piece.public_key_id}"
+    told = ((number, reasons.get(f"{prefix}_{number}.log", default)) for number in range(piece.first, piece.last + 1))
+    for reason, group in groupby(told, key=lambda item: item[1]):
+        some = [number for number, _ in group]
+        yield Absence(prefix, some[0], some[-1], piece.state, reason, piece.since)
+
+
+def _of_rows(prefix: str, rows: pa.Table, opened: Iterable[Range]) -> Iterator[Absence]:
+    lines = pc.and_(pc.equal(rows["state"], State.COMMITTED.value), pc.greater(rows["quarantined_lines"], 0))
+    told = pc.or_(pc.is_in(rows["state"], pa.array([state.value for state in _TOLD])), lines)
+    columns = ["sequence", "sequence_to", "state", "reason", "first_listed_at", "quarantined_lines"]
+    before: Absence | None = None
+    for row in rows.filter(told).select(columns).sort_by("sequence").to_pylist():
+        if any(piece.first <= row["sequence"] <= piece.last for piece in opened):
+            continue  # given up once, and listed after all
+        item = _of_row(prefix, row)
+        if before and (before.last + 1, before.state, before.reason) == (item.first, item.state, item.reason):
+            item = msgspec.structs.replace(before, last=item.last)
+        elif before:
+            yield before
+        before = item
+    if before:
+        yield before
+
+
+def _of_row(prefix: str, row: dict[str, Any]) -> Absence:
+    if row["state"] == State.COMMITTED:
+        state, reason = LINES, f"{row['quarantined_lines']} of its lines in quarantine/, the others are loaded"
+    else:
+        state, reason = row["state"], row["reason"] or ""
+    return Absence(prefix, row["sequence"], row["sequence_to"], state, reason, row["first_listed_at"])
+
+
+def _headroom(history: History, window: timedelta) -> Iterator[Headroom]:
+    for _, commit in sorted(history.commits.items()):
+        listed = [item for prefix in commit.prefixes.values() for item in prefix.open if item.state is State.LISTED]
+        left = min((time_left(item, at=commit.committed_at, window=window) for item in listed), default=window)
+        yield Headroom(commit.committed_at, left / timedelta(hours=1))

@@ -1,0 +1,136 @@
+"""Checking one entry of the ledger: that plan, reports, logs and commit say the same, and that it follows the last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.history import Entry
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.records import Commit, LogRecord, Plan
+from airflow_provider_imperva.lake.watermark import Prefix, State, decide
+
+_COMPARED = ("name", "prefix", "sequence", "sequence_to", "state", "raw_sha256", "lines", "rows", "quarantined_lines")
+
+
+def check_entry(layout: Layout, entry: Entry, *, before: str | None, last: bool) -> Iterator[Finding]:
+    """Check an entry by itself, and that its commit names the one before.
+
+    :param before: SHA-256 of the commit before; None if there is none, or it cannot be read.
+    :param last: whether no entry follows, so that the commit need not be there yet.
+    """
+    path = layout.commit(entry.number)
+    if entry.sha256 is None:
+        if entry.plan is None or not last:
+            yield Finding(Kind.MISSING, path, "the commit is missing")
+        return
+    commit = entry.commit
+    if commit is None:
+        return  # it does not read, which is told
+    if (commit.commit, commit.repository) != (entry.number, layout.repository):
+        yield Finding(Kind.CHAIN, path, f"it is commit {commit.commit} of repository {commit.repository}")
+    if entry.number == 1 and commit.previous_sha256 is not None:
+        yield Finding(Kind.CHAIN, path, "it names a commit before it, and is the first")
+    if before is not None and commit.previous_sha256 != before:
+        yield Finding(
+            Kind.CHAIN, path, f"the commit before is not the one it names: {commit.previous_sha256}, but is {before}"
+        )
+    yield from _check_logs(layout, entry, commit)
+    if entry.plan is None:
+        if not any(finding.about == layout.plan(entry.number) for finding in entry.damages):
+            yield Finding(Kind.MISSING, layout.plan(entry.number), "the plan is missing, and its commit is there")
+        return
+    yield from _check_plan(layout, entry, entry.plan, commit)
+
+
+def _check_logs(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Finding]:
+    path = layout.logs(entry.number)
+    if entry.logs_sha256 is None:
+        if not entry.damages:
+            yield Finding(Kind.MISSING, path, "the logs of a commit are missing")
+        return
+    if entry.logs_sha256 != commit.logs_sha256:
+        yield Finding(Kind.ALTERED, path, f"its SHA-256 is {entry.logs_sha256}, the commit names {commit.logs_sha256}")
+    if entry.logs is None:
+        return
+    rows = entry.logs.to_pylist()
+    for row in rows:
+        if row["lines"] != row["rows"] + row["quarantined_lines"]:
+            figures = f"{row['lines']} lines, but {row['rows']} rows and {row['quarantined_lines']} quarantined"
+            yield Finding(Kind.CONTRADICTION, row["name"], f"commit {entry.number} has {figures}")
+    states: Counter[str] = Counter()
+    for row in rows:
+        states[row["state"]] += row["sequence_to"] - row["sequence"] + 1
+    totals = commit.totals
+    sums = {column: sum(row[column] or 0 for row in rows) for column in ("lines", "rows", "quarantined_lines")}
+    told = {"lines": totals.lines, "rows": totals.rows, "quarantined_lines": totals.quarantined_lines}
+    if states != totals.logs or sums != told or sum(row["raw_bytes"] or 0 for row in rows) != totals.raw_bytes:
+        yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), "its totals are not those of its logs")
+    written = sum(part.rows for part in commit.parts if part.event_class is not None)
+    if written != totals.rows:
+        yield Finding(
+            Kind.CONTRADICTION, layout.commit(entry.number), f"its parts have {written} rows, its logs {totals.rows}"
+        )
+
+
+def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Iterator[Finding]:
+    """Hold the commit against the plan and the reports it was made of, none of which it has the hash of."""
+    path = layout.commit(entry.number)
+    if (plan.commit, plan.repository) != (entry.number, layout.repository):
+        yield Finding(
+            Kind.CHAIN, layout.plan(entry.number), f"it is plan {plan.commit} of repository {plan.repository}"
+        )
+        return
+    if plan.run != commit.run or plan.observed_at != commit.observed_at:
+        yield Finding(Kind.CONTRADICTION, path, "it is not of the run and the look at the index that its plan is of")
+    if sorted([*commit.batches, *commit.failed_batches]) != list(range(len(plan.batches))):
+        yield Finding(Kind.CONTRADICTION, path, f"its batches are not the {len(plan.batches)} of its plan")
+        return
+    missing = [batch for batch in commit.batches if batch not in entry.reports]
+    for batch in missing:
+        report = layout.report(entry.number, batch)
+        if not any(finding.about == report for finding in entry.damages):
+            yield Finding(Kind.MISSING, report, "the report of a batch is missing, and a commit names it")
+    if missing:
+        return
+    reports = [entry.reports[batch] for batch in commit.batches]
+    if [part for report in reports for part in report.parts] != list(commit.parts):
+        yield Finding(Kind.CONTRADICTION, path, "its parts are not those that its batches reported")
+    replaced = {
+        report.batch: plan.homes[report.batch] for report in reports if report.logs and report.batch in plan.homes
+    }
+    if replaced != commit.replaced:
+        yield Finding(Kind.CONTRADICTION, path, "what it replaced is not what its plan and its batches say")
+    records = [log for report in reports for log in report.logs]
+    if entry.logs is not None:
+        told = Counter(tuple(row[column] for column in _COMPARED) for row in entry.logs.select(_COMPARED).to_pylist())
+        if told != Counter(_row(log) for log in [*records, *_closed(plan)]):
+            yield Finding(Kind.CONTRADICTION, layout.logs(entry.number), "its logs are not those its batches reported")
+    yield from _check_planned(path, plan, commit, {str(log.name) for log in records})
+    if plan.prefixes.keys() != commit.prefixes.keys() or _watermark(plan, records) != commit.prefixes:
+        yield Finding(Kind.CONTRADICTION, path, "its watermark does not follow from its plan and its batches")
+
+
+def _check_planned(path: str, plan: Plan, commit: Commit, decided: set[str]) -> Iterator[Finding]:
+    """Each log that was planned is decided or left open, unless its batch was to be replayed and stays as it is."""
+    planned = {log.name for batch, logs in enumerate(plan.batches) for log in logs if batch not in plan.homes}
+    for name in sorted(planned - decided - commit.open.keys()):
+        yield Finding(Kind.UNACCOUNTED, name, f"{path}: it was planned, and is neither decided nor left open")
+
+
+def _row(log: LogRecord) -> tuple[object, ...]:
+    return tuple(getattr(log, column) for column in _COMPARED)
+
+
+def _closed(plan: Plan) -> Iterator[LogRecord]:
+    for gap in plan.closed:
+        yield LogRecord(prefix=gap.prefix, sequence=gap.first, sequence_to=gap.last, state=gap.state)
+
+
+def _watermark(plan: Plan, records: list[LogRecord]) -> dict[str, Prefix]:
+    waits: dict[str, dict[int, str | None]] = {name: {} for name in plan.prefixes}
+    for log in records:
+        key_id = log.public_key_id if log.state is State.AWAITING_KEY else None
+        waits.setdefault(log.prefix, {})[log.sequence] = key_id
+    return {name: decide(prefix, waits[name]) for name, prefix in plan.prefixes.items()}

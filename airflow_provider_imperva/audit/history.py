@@ -1,0 +1,231 @@
+"""The ledger read from end to end, whatever state it is in: what cannot be read is named, and the rest goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TypeVar
+
+import pyarrow as pa
+
+from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.errors import ConfigurationError, LakeError, LedgerCorruptError
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.ledger import decode_logs, decode_record
+from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Commit, Home, Part, Plan, Report
+from airflow_provider_imperva.lake.store import Store
+
+_READERS = 16
+_ENTRIES_AT_ONCE = 64
+_TABLES_AT_ONCE = 500
+_PART = re.compile(r"part-(\d{12})-(\d{4})\.parquet")
+_ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4}(?:\.parts)?\.json)")
+
+_T = TypeVar("_T")
+_Record = TypeVar("_Record", Plan, Report, Commit)
+
+LOGS = LOGS_SCHEMA.append(pa.field("commit", pa.int64()))
+"""Schema of what all commits together say of logs: ``logs.parquet``, and the commit it is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All that the ledger has under one number.
+
+    :ivar plan, commit, logs: None if missing or unreadable.
+    :ivar sha256: of the commit's object; ``logs_sha256`` of that of its logs.
+    :ivar reports: what its batches did, by batch, as far as there is a report; empty unless they were asked for.
+    :ivar damages: what could not be read.
+    """
+
+    number: int
+    plan: Plan | None = None
+    commit: Commit | None = None
+    sha256: str | None = None
+    logs: pa.Table | None = None
+    logs_sha256: str | None = None
+    reports: dict[int, Report] = field(default_factory=dict)
+    damages: tuple[Finding, ...] = ()
+
+
+def repositories(store: Store, *, only: str | None = None) -> list[str]:
+    """Return the ids of the repositories that a lake has a ledger of.
+
+    :param only: the one that is asked for; by default all.
+    :raises ConfigurationError: if it is no lake, or has no ledger of that one.
+    """
+    found = [name.removeprefix("repository=") for name in store.folders("ledger") if name.startswith("repository=")]
+    named = [name for name in found if only in (None, name)]
+    if not named:
+        raise ConfigurationError(
+            f"there is no ledger of {only} here, but of {', '.join(found)}" if found else "there is no ledger here",
+            do="Name the root of a lake: the folder with raw/, events/ and ledger/ in it",
+            about=store.uri(),
+        )
+    return named
+
+
+def last_number(store: Store, layout: Layout) -> int:
+    """Return the highest number that any object of a ledger has; 0 if there is none."""
+    for thousand in reversed(store.folders(layout.ledger)):
+        folder = f"{layout.ledger}/{thousand}"
+        numbers = [number_of(item.path) for item in store.objects(folder)]
+        # What lies in a folder that is not its own is no entry.
+        if found := [number for number in numbers if number and layout.thousand(number) == folder]:
+            return max(found)
+    return 0
+
+
+def read_entries(store: Store, layout: Layout, *, first: int = 1, last: int, whole: bool = False) -> Iterator[Entry]:
+    """Read the ledger's entries, in order; each is there, even if nothing of it can be read.
+
+    :param whole: plans and reports too, which only a proof needs; else plans without a commit only.
+    """
+    numbers = iter(range(first, last + 1))
+    with ThreadPoolExecutor(_READERS) as pool:
+        while some := list(islice(numbers, _ENTRIES_AT_ONCE)):
+            yield from pool.map(lambda number: _read_entry(store, layout, number, whole=whole), some)
+
+
+def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> Entry:
+    damages: list[Finding] = []
+
+    def read(path: str, decode: Callable[[bytes], _T]) -> tuple[_T | None, str | None]:
+        sha256 = None
+        try:
+            content = store.read(path)
+            sha256 = hashlib.sha256(content).hexdigest()
+            return decode(content), sha256
+        except FileNotFoundError:
+            return None, None
+        except LedgerCorruptError as error:
+            damages.append(Finding(Kind.UNREADABLE, path, error.found))
+        except (OSError, LakeError) as error:
+            damages.append(Finding(Kind.UNREADABLE, path, f"the store did not give it ({type(error).__name__})"))
+        return None, sha256
+
+    def record(path: str, kind: type[_Record]) -> tuple[_Record | None, str | None]:
+        return read(path, lambda content: decode_record(content, kind, about=path))
+
+    commit, sha256 = record(layout.commit(number), Commit)
+    logs, logs_sha256 = read(layout.logs(number), lambda content: decode_logs(content, about=layout.logs(number)))
+    plan = record(layout.plan(number), Plan)[0] if whole or sha256 is None else None
+    reports = {}
+    if whole and commit:
+        found = {batch: record(layout.report(number, batch), Report)[0] for batch in commit.batches}
+        reports = {batch: report for batch, report in found.items() if report}
+    if logs is not None and set(LOGS_SCHEMA.names) - set(logs.schema.names):
+        damages.append(Finding(Kind.UNREADABLE, layout.logs(number), "it lacks columns"))
+        logs = None
+    return Entry(number, plan, commit, sha256, logs, logs_sha256, reports, tuple(damages))
+
+
+class History:
+    """What the commits of a ledger come to, put together entry by entry.
+
+    :ivar commits, sha256: by number, as far as they can be read; ``logs_sha256`` of the logs of each commit.
+    :ivar plans: those without a commit, by number.
+    :ivar last: the highest number that anything in the ledger has.
+    :ivar damages: what could not be read, or is missing beside a commit.
+    """
+
+    def __init__(self, repository: str) -> None:
+        self.repository = repository
+        self.layout = Layout(repository)
+        self.commits: dict[int, Commit] = {}
+        self.sha256: dict[int, str] = {}
+        self.logs_sha256: dict[int, str | None] = {}
+        self.plans: dict[int, Plan] = {}
+        self.damages: list[Finding] = []
+        self.last = 0
+        self._logs: list[pa.Table] = []
+        self._homes: defaultdict[Home, dict[str, tuple[Part, int]]] = defaultdict(dict)
+
+    @classmethod
+    def read(cls, store: Store, repository: str, *, last: int | None = None) -> History:
+        """Read a ledger up to a number; to its end by default."""
+        history = cls(repository)
+        last = last_number(store, history.layout) if last is None else last
+        for entry in read_entries(store, history.layout, last=last):
+            history.add(entry)
+        return history
+
+    def add(self, entry: Entry) -> None:
+        """Take the next entry."""
+        self.last = entry.number
+        self.damages += entry.damages
+        if entry.plan and not entry.commit:
+            self.plans[entry.number] = entry.plan
+        if entry.sha256:
+            self.sha256[entry.number] = entry.sha256
+        if entry.commit is None:
+            return
+        self.commits[entry.number] = entry.commit
+        self.logs_sha256[entry.number] = entry.logs_sha256
+        for replaced in entry.commit.replaced.values():
+            self._homes.pop(replaced, None)
+        for part in entry.commit.parts:
+            if home := home_of(part.path):
+                self._homes[home][part.path] = (part, entry.number)
+        if entry.logs_sha256 is None and not entry.damages:
+            self.damages.append(
+                Finding(Kind.MISSING, self.layout.logs(entry.number), "the logs of a commit are missing")
+            )
+        if entry.logs is not None:
+            number = pa.repeat(pa.scalar(entry.number, pa.int64()), len(entry.logs))
+            self._logs.append(entry.logs.select(LOGS_SCHEMA.names).append_column("commit", number))
+            if len(self._logs) == _TABLES_AT_ONCE:
+                self._gather_logs()
+
+    def _gather_logs(self) -> None:
+        """Put many small tables together to one, which takes a fraction of their memory."""
+        self._logs = [pa.concat_tables(self._logs).cast(LOGS).combine_chunks()]
+
+    @property
+    def head(self) -> Commit | None:
+        """The last commit that can be read."""
+        return self.commits[max(self.commits)] if self.commits else None
+
+    @property
+    def open_plan(self) -> Plan | None:
+        """The plan after the last commit: its run is under way, or has died."""
+        return self.plans.get(self.last)
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of commits that have to be there and are not."""
+        end = self.last if self.open_plan else self.last + 1
+        return [number for number in range(1, end) if number not in self.sha256]
+
+    @property
+    def logs(self) -> pa.Table:
+        """Every row about a log or a range, of all commits, in their order; columns of ``LOGS``."""
+        if len(self._logs) > 1:
+            self._gather_logs()
+        return self._logs[0].cast(LOGS) if self._logs else LOGS.empty_table()
+
+    @property
+    def parts(self) -> dict[str, tuple[Part, int]]:
+        """The parts that the lake is made of, by path, each with the commit that names it last."""
+        return {path: named for home in self._homes.values() for path, named in home.items()}
+
+    def parts_of(self, home: Home) -> list[Part]:
+        """Return the parts of a home as they are now."""
+        return [part for part, _ in self._homes.get(home, {}).values()]
+
+
+def home_of(path: str) -> Home | None:
+    """Tell by its name which batch a part is of; None if it is no part's name."""
+    match = _PART.fullmatch(path.rsplit("/", 1)[-1])
+    return Home(int(match[1]), int(match[2])) if match else None
+
+
+def number_of(path: str) -> int | None:
+    """Tell by its name which entry of the ledger an object is of; None if it has no such name."""
+    match = _ENTRY.fullmatch(path.rsplit("/", 1)[-1])
+    return int(match[1]) if match else None

@@ -1,0 +1,105 @@
+"""Checking the objects that the ledger names: each is there, and has the bytes that the ledger has the hash of."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.lake.store import Store
+
+_READERS = 8
+_OBJECTS_AT_ONCE = 256
+
+
+LogKey: TypeAlias = tuple[str, int]
+"""What a row says it is from, ``src_file`` and ``src_seq``: one path may be delivered twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An object of which is known what has to be in it.
+
+    :ivar size: bytes; None if nothing says.
+    :ivar sha256: its first digits, or all.
+    :ivar by: what says so: the last commit that names it, or its own name.
+    :ivar is_part: whether it is a Parquet part; else a log in ``raw/``.
+    """
+
+    path: str
+    size: int | None
+    sha256: str
+    by: str
+    is_part: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the bytes of an object told.
+
+    :ivar lines: of a part that is as it was written: how many rows it has of each log.
+    """
+
+    named: Named
+    findings: tuple[Finding, ...]
+    lines: Mapping[LogKey, int] | None = None
+
+
+def draw(objects: Iterable[Named], *, sample: int | None, seed: int) -> list[Named]:
+    """Draw which objects to hash: all, or some at random; the same objects and seed give the same ones."""
+    in_order = sorted(objects, key=lambda named: named.path)
+    if sample is None or sample >= len(in_order):
+        return in_order
+    chosen = random.Random(seed).sample(in_order, sample)  # noqa: S311
+    return sorted(chosen, key=lambda named: named.path)
+
+
+def check_presence(named: Iterable[Named], there: Mapping[str, int]) -> Iterator[Finding]:
+    """Hold what the ledger names against a listing of the lake."""
+    for item in named:
+        if item.path not in there:
+            yield Finding(Kind.MISSING, item.path, f"{item.by} names it, and it is not there")
+        elif item.size not in (None, there[item.path]):
+            yield Finding(Kind.ALTERED, item.path, f"it has {there[item.path]} bytes, {item.by} says {item.size}")
+
+
+def check_bytes(store: Store, named: Iterable[Named]) -> Iterator[Checked]:
+    """Read objects whole, several at once, and compare their SHA-256 with the ledger's."""
+    rest = iter(named)
+    with ThreadPoolExecutor(_READERS) as pool:
+        while some := list(islice(rest, _OBJECTS_AT_ONCE)):
+            yield from pool.map(lambda item: _check(store, item), some)
+
+
+def _check(store: Store, named: Named) -> Checked:
+    try:
+        with store.reader(named.path) as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            if not sha256.startswith(named.sha256):
+                found = f"its SHA-256 is {sha256}, {named.by} says {named.sha256}"
+                return Checked(named, (Finding(Kind.ALTERED, named.path, found),))
+            if not named.is_part:
+                return Checked(named, ())
+            file.seek(0)
+            return Checked(named, (), _lines(pq.read_table(file, columns=["src_file", "src_seq"])))
+    except FileNotFoundError:
+        found = f"{named.by} names it, and it is not there"
+        return Checked(named, (Finding(Kind.MISSING, named.path, found),))
+    except (OSError, LakeError, pa.ArrowException) as error:
+        found = f"it could not be read ({type(error).__name__})"
+        return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
+
+
+def _lines(table: pa.Table) -> Mapping[LogKey, int]:
+    counts = table.group_by(["src_file", "src_seq"]).aggregate([([], "count_all")]).to_pylist()
+    return Counter({(row["src_file"], row["src_seq"]): row["count_all"] for row in counts})

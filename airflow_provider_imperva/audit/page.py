@@ -1,0 +1,166 @@
+"""The coverage page: one file of HTML that needs nothing else, no network and no script."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from airflow_provider_imperva import __version__
+from airflow_provider_imperva.audit import figures, svg
+from airflow_provider_imperva.audit.coverage import LINES, Absence, Coverage, Headroom
+from airflow_provider_imperva.audit.states import SHOWN
+from airflow_provider_imperva.audit.traffic import Lag, Volume
+from airflow_provider_imperva.lake.watermark import State
+
+PATH = "reports/repository={}/coverage.html"
+"""Where the page of a repository is in its lake."""
+
+_MOST_BARS = 192
+_MOST_POINTS = 400
+_BAR_HOURS = (1, 2, 3, 6, 12, 24, 48, 168, 672)
+_CLASSES = ("access", "security", "attack_analytics", "other")
+_FINE = frozenset({State.COMMITTED, State.DUPLICATE, State.SKIPPED})
+
+
+def render(covers: Sequence[Coverage], *, lake: str) -> str:
+    """Write the page.
+
+    :param covers: of one or more repositories.
+    :param lake: the lake's address, to be told.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("airflow_provider_imperva.audit", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"duration": figures.duration, "size": figures.size, "counted": figures.counted}
+    return environment.get_template("coverage.html.jinja").render(
+        lake=lake,
+        version=__version__,
+        repositories=[_repository(found) for found in covers],
+        shown=SHOWN,
+        classes=_CLASSES,
+    )
+
+
+def _repository(found: Coverage) -> dict[str, Any]:
+    bar_hours, bars = _bars(found.volume)
+    return {
+        "found": found,
+        "fine": sum(count for state, count in found.states.items() if state in _FINE),
+        "count": sum(found.states.values()),
+        "states": [(shown, found.states[state]) for state, shown in SHOWN.items() if state in found.states],
+        "strips": [
+            {
+                "strip": strip,
+                "rows": [
+                    (row, svg.strip_row(row, cells=max(len(row.cells) for row in strip.rows))) for row in strip.rows
+                ],
+            }
+            for strip in found.strips
+        ],
+        "absences": _by_state(found.absences),
+        "bar_hours": bar_hours,
+        "bars": bars,
+        "volume": _volume_chart(bars, bar_hours),
+        "volume_most": max((sum(counts.values()) for _, counts in bars), default=0),
+        "classes": [name for name in _CLASSES if any(counts[name] for _, counts in bars)],
+        "events": sum(item.events for item in found.volume),
+        "lags": list(_lags(found.lags)),
+        "headroom": _headroom_chart(found),
+        "least": min(found.headroom, key=lambda item: item.hours, default=None),
+        "least_by_day": _least_by_day(found.headroom),
+    }
+
+
+def _by_state(absences: Iterable[Absence]) -> list[tuple[str, str, int, list[Absence]]]:
+    """Group by state, the worst first: label, meaning, how many numbers, and each."""
+    groups: defaultdict[str, list[Absence]] = defaultdict(list)
+    for item in absences:
+        groups[item.state].append(item)
+    order = [*SHOWN, LINES]
+    told = []
+    for state in sorted(groups, key=order.index):
+        shown = SHOWN.get(state)
+        label, meaning = (shown.label, shown.meaning) if shown else (LINES, "loaded, but for lines that are no events")
+        told.append((label, meaning, sum(item.count for item in groups[state]), groups[state]))
+    return told
+
+
+def _bars(volume: Sequence[Volume]) -> tuple[int, list[tuple[datetime, Counter[str]]]]:
+    """Put hours together so that there are not too many bars; return how many hours each is, and the bars."""
+    if not volume:
+        return 1, []
+    begin = volume[0].hour.replace(hour=0)
+    hours = (volume[-1].hour - begin) // timedelta(hours=1) + 1
+    step = next((step for step in _BAR_HOURS if hours <= step * _MOST_BARS), _BAR_HOURS[-1])
+    counts = [Counter[str]() for _ in range(-(-hours // step))]
+    for item in volume:
+        counts[(item.hour - begin) // timedelta(hours=step)][item.event_class] += item.events
+    return step, [(begin + at * timedelta(hours=step), count) for at, count in enumerate(counts)]
+
+
+def _volume_chart(bars: Sequence[tuple[datetime, Counter[str]]], hours: int) -> Markup | None:
+    if not bars:
+        return None
+    stacks = [[(name, counts[name]) for name in _CLASSES if counts[name]] for _, counts in bars]
+    most = max(bars, key=lambda bar: sum(bar[1].values()))
+    each = "hour" if hours == 1 else f"{hours} hours"
+    label = f"Events by {each}; the most were {sum(most[1].values()):,} from {most[0]:%Y-%m-%d %H:%M} on"
+    return svg.bars(stacks, label=label)
+
+
+def _lags(lags: Sequence[Lag]) -> Iterator[tuple[Lag, Markup, Markup]]:
+    longest = max((max(lag.listed_p99, lag.loaded_p99) for lag in lags), default=1.0)
+
+    def drawn(half: float, most: float) -> Markup:
+        label = f"half within {figures.duration(half)}, 99 of 100 within {figures.duration(most)}"
+        return svg.span(_log(half, longest), _log(most, longest), label=label)
+
+    for lag in lags:
+        yield lag, drawn(lag.listed_p50, lag.listed_p99), drawn(lag.loaded_p50, lag.loaded_p99)
+
+
+def _log(seconds: float, longest: float) -> float:
+    """Place a time between a second and the longest one, by its logarithm."""
+    return min(1.0, math.log1p(max(seconds, 0)) / math.log1p(max(longest, 1)))
+
+
+def _headroom_chart(found: Coverage) -> Markup | None:
+    points = _thinned(found.headroom)
+    if not points:
+        return None
+    begin, end = points[0].at, points[-1].at
+    whole = max((end - begin).total_seconds(), 1)
+    window = found.window / timedelta(hours=1)
+    placed = [((item.at - begin).total_seconds() / whole, min(max(item.hours / window, 0), 1)) for item in points]
+    least = min(points, key=lambda item: item.hours)
+    label = (
+        f"Headroom after each commit; the least was {least.hours:.1f} hours on {least.at:%Y-%m-%d %H:%M}, "
+        f"it is {points[-1].hours:.1f} hours now"
+    )
+    marks = [(hours / window, f"{hours} h") for hours in (6, 24) if hours < window]
+    return svg.line(placed, marks=marks, label=label)
+
+
+def _thinned(headroom: Sequence[Headroom]) -> list[Headroom]:
+    """Keep the least of as many neighbours as it takes to have few enough points."""
+    some = max(1, -(-len(headroom) // _MOST_POINTS))
+    return [min(headroom[start : start + some], key=lambda item: item.hours) for start in range(0, len(headroom), some)]
+
+
+def _least_by_day(headroom: Iterable[Headroom]) -> list[Headroom]:
+    least: dict[str, Headroom] = {}
+    for item in headroom:
+        day = f"{item.at:%Y-%m-%d}"
+        if day not in least or item.hours < least[day].hours:
+            least[day] = item
+    return list(least.values())

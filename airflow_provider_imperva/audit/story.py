@@ -1,0 +1,214 @@
+"""The story of one number: when its log was listed and fetched, what each commit said of it, where its rows are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from airflow_provider_imperva.audit.history import Entry, History, last_number, read_entries
+from airflow_provider_imperva.errors import ConfigurationError, LakeError
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.records import Commit, Home, Part, Plan
+from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.lake.watermark import Prefix, Range, State
+
+_ASKED = re.compile(r"(?:(?P<prefix>\d{1,19})[_:])?(?P<number>\d{1,19})(?:\.log)?")
+_IN_PARTS = (State.COMMITTED, State.QUARANTINED)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One thing that happened.
+
+    :ivar at: when, UTC; None if it is not known.
+    :ivar commit: in which commit or plan.
+    :ivar told: what happened, a sentence without its full stop.
+    """
+
+    at: datetime | None
+    commit: int | None
+    told: str
+
+
+class PartRows(msgspec.Struct, frozen=True):
+    """A part that has rows of the log: how many, or None if it could not be read."""
+
+    path: str
+    rows: int | None
+
+
+class Story(msgspec.Struct, frozen=True):
+    """What became of one number of one prefix.
+
+    :ivar state: where it stands now; None if the ledger knows nothing of it.
+    :ivar steps: what happened, in order.
+    :ivar record: the last row about it in a ``logs.parquet``; None if there is none.
+    :ivar parts: where its rows are.
+    :ivar unread: objects of the ledger that could not be read, and might have told more.
+    """
+
+    repository: str
+    prefix: str
+    number: int
+    state: str | None
+    steps: tuple[Step, ...]
+    record: dict[str, Any] | None
+    parts: tuple[PartRows, ...]
+    unread: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name that the log has, or would have."""
+        return f"{self.prefix}_{self.number}.log"
+
+
+def tell_story(store: Store, repository: str, asked: str) -> list[Story]:
+    """Tell what became of a log.
+
+    :param asked: its name, ``PREFIX_NUMBER``, or a number alone: then of every prefix.
+    :raises ConfigurationError: if it is none of them.
+    """
+    match = _ASKED.fullmatch(asked)
+    if match is None or int(match["number"]) >= 2**63:
+        raise ConfigurationError("no name and no number of a log", do="Write it as 8416_545.log, or 545", about=asked)
+    layout = Layout(repository)
+    history = History(repository)
+    entries = read_entries(store, layout, last=last_number(store, layout), whole=True)
+    tellers: dict[str, _Teller] = {}
+    number = int(match["number"])
+    for entry in entries:
+        history.add(entry)
+        known = {*_prefixes(entry.plan), *_prefixes(entry.commit)}
+        for prefix in sorted(known, key=int) if match["prefix"] is None else [match["prefix"]]:
+            tellers.setdefault(prefix, _Teller(prefix, number)).hear(entry)
+    if not tellers:
+        tellers = {prefix: _Teller(prefix, number) for prefix in [match["prefix"]] if prefix}
+    return [teller.story(store, history) for teller in tellers.values()]
+
+
+def _prefixes(record: Plan | Commit | None) -> dict[str, Prefix]:
+    return record.prefixes if record else {}
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Hears the ledger entry by entry, and remembers what is said of one number."""
+
+    prefix: str
+    number: int
+    steps: list[Step] = field(default_factory=list)
+    open: Range | None = None
+    record: dict[str, Any] | None = None
+    home: Home | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.prefix}_{self.number}.log"
+
+    def hear(self, entry: Entry) -> None:
+        if entry.plan:
+            self._hear_look(entry.plan)
+            self._hear_plan(entry.plan, committed=entry.commit is not None)
+        if entry.logs is not None:
+            self._hear_logs(entry, entry.logs)
+        if entry.commit:
+            self._hear_commit(entry, entry.commit)
+
+    def _hear_look(self, plan: Plan) -> None:
+        """Hear how the number stands after a look at the index."""
+        opened = self._find(plan.prefixes)
+        if opened and (self.open is None or opened.state is not self.open.state):
+            if opened.state is State.LISTED:
+                self._add(opened.since, plan.commit, "the index lists it")
+            elif opened.state is State.GAP:
+                self._add(opened.since, plan.commit, "the index passes it over: a gap, which may still be filled")
+        self.open = opened
+
+    def _hear_plan(self, plan: Plan, *, committed: bool) -> None:
+        for batch, logs in enumerate(plan.batches):
+            if any(log.name == self.name for log in logs):
+                what = "replays" if batch in plan.homes else "fetches" if plan.urgent else "loads"
+                running = "" if committed else "; it has no commit yet"
+                told = f"run {plan.run.run_id} of {plan.run.dag_id} {what} it, in batch {batch} of plan {plan.commit}"
+                self._add(plan.created_at, plan.commit, f"{told}{running}")
+
+    def _hear_logs(self, entry: Entry, logs: pa.Table) -> None:
+        mine = pc.and_(pc.equal(logs["prefix"], self.prefix), pc.less_equal(logs["sequence"], self.number))
+        mine = pc.and_(mine, pc.greater_equal(logs["sequence_to"], self.number))
+        for row in logs.filter(mine).to_pylist():
+            first = self.record is None or self.record["fetched_at"] != row["fetched_at"]
+            if row["fetched_at"] and first:
+                told = f"fetched: {row['raw_bytes']:,} bytes, SHA-256 {row['raw_sha256']}"
+                replaced = row["replaced_sha256"]
+                told += f"; the first ones had not decoded, SHA-256 {replaced}" if replaced else ""
+                self._add(row["fetched_at"], entry.number, told)
+            at = entry.commit.committed_at if entry.commit else None
+            self._add(at, entry.number, f"commit {entry.number}: {_outcome(row)}")
+            self.record = row
+
+    def _hear_commit(self, entry: Entry, commit: Commit) -> None:
+        if reason := commit.open.get(self.name):
+            self._add(commit.committed_at, commit.commit, f"commit {commit.commit}: it stays as it is: {reason}")
+        for batch, report in entry.reports.items():
+            if any(log.name == self.name and log.state in _IN_PARTS for log in report.logs):
+                self.home = commit.replaced.get(batch, Home(commit.commit, batch))
+        self.open = self._find(commit.prefixes)
+
+    def _find(self, prefixes: dict[str, Prefix]) -> Range | None:
+        opened = prefixes[self.prefix].open if self.prefix in prefixes else ()
+        return next((item for item in opened if item.first <= self.number <= item.last), None)
+
+    def _add(self, at: datetime | None, commit: int, told: str) -> None:
+        self.steps.append(Step(at, commit, told))
+
+    def story(self, store: Store, history: History) -> Story:
+        state = self.open.state.value if self.open else self.record["state"] if self.record else None
+        steps = self.steps or [Step(None, None, self._unknown(history))]
+        parts = tuple(self._rows(store, history)) if self.home else ()
+        unread = [finding.about for finding in history.damages]
+        unread += [history.layout.commit(number) for number in history.missing]
+        return Story(
+            history.repository, self.prefix, self.number, state, tuple(steps), self.record, parts, tuple(unread)
+        )
+
+    def _unknown(self, history: History) -> str:
+        last = history.open_plan or history.head
+        prefix = last.prefixes.get(self.prefix) if last else None
+        if prefix is None:
+            return f"no log of prefix {self.prefix} was ever listed"
+        if self.number <= prefix.left_out:
+            return f"left out on purpose: this lake begins after {self.prefix}_{prefix.left_out}"
+        if self.number > prefix.highest:
+            return f"not yet listed: the highest number ever listed is {prefix.highest}"
+        return "never listed: it lies below the first number that this lake knows of"
+
+    def _rows(self, store: Store, history: History) -> Iterator[PartRows]:
+        for part in history.parts_of(self.home) if self.home else ():
+            delivered_as = self.record["delivered_as"] if self.record else None
+            rows = _count(store, part, delivered_as or self.name, self.number)
+            if rows != 0:
+                yield PartRows(part.path, rows)
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    told = f"{row['state']}" + (", late: it had been given up" if row["late"] else "")
+    if row["state"] in _IN_PARTS:
+        told += f", {row['lines']:,} lines = {row['rows']:,} rows + {row['quarantined_lines']:,} in quarantine"
+    return told + (f": {row['reason']}" if row["reason"] else "")
+
+
+def _count(store: Store, part: Part, file_name: str, number: int) -> int | None:
+    try:
+        with store.reader(part.path) as file:
+            rows = pq.read_table(file, columns=["src_file", "src_seq"])
+    except (OSError, LakeError, pa.ArrowException):
+        return None
+    mine = pc.and_(pc.equal(rows["src_file"], file_name), pc.equal(rows["src_seq"], number))
+    return int(pc.sum(mine).as_py() or 0)

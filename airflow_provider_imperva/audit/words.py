@@ -1,0 +1,58 @@
+"""The outcome of a proof in words, for a terminal and for a task's log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+
+from airflow_provider_imperva.audit.findings import Finding
+from airflow_provider_imperva.audit.verify import LakeVerification, Verification
+
+_SHOWN = 20
+"""How many findings of a kind are told in words; all are in the JSON."""
+
+
+def tell_lake(lake: LakeVerification) -> Iterator[str]:
+    """Yield the lines of a report on a lake."""
+    for repository in lake.repositories:
+        yield from tell_repository(repository)
+        yield ""
+    yield from _tell_findings(lake.findings)
+    count = len(lake.findings) + sum(len(item.findings) for item in lake.repositories)
+    yield f"Nothing is wrong with {lake.lake}." if lake.ok else f"{count} findings in {lake.lake}."
+
+
+def tell_repository(found: Verification) -> Iterator[str]:
+    """Yield the lines of a report on one repository of it."""
+    yield f"Repository {found.repository}"
+    if found.head:
+        yield f"  chain     {found.head.commit} commits, the last has SHA-256 {found.head.sha256}"
+    for prefix, states in found.numbers.items():
+        yield f"  {prefix:9} {tell_sum(states)}"
+    yield (f"  lines     {found.lines:,} = {found.rows:,} rows in events/ + {found.quarantined_lines:,} in quarantine/")
+    size = f"{found.hashed_bytes / 1e6:,.1f} MB"
+    yield f"  objects   {found.objects:,} are named, {found.hashed:,} of them hashed ({size})"
+    if found.seed is not None:
+        looked = f"{found.not_hashed:,} objects were only looked for, with their size"
+        yield f"  sample    {looked}: their bytes were not read (seed {found.seed})"
+    for note in found.notes:
+        yield f"  note      {note}"
+    yield from (f"  {line}" for line in _tell_findings(found.findings))
+    if found.ok:
+        yield "  Nothing is wrong."
+
+
+def tell_sum(states: Mapping[str, int]) -> str:
+    """Say of how many numbers what became."""
+    parts = " + ".join(f"{count:,} {state}" for state, count in sorted(states.items(), key=lambda item: -item[1]))
+    return f"{sum(states.values()):,} numbers = {parts or 'none'}"
+
+
+def _tell_findings(findings: Iterable[Finding]) -> Iterator[str]:
+    for kind, group in groupby(findings, key=lambda finding: finding.kind):
+        of_kind = list(group)
+        yield f"{kind.upper()} ({len(of_kind)})"
+        for finding in of_kind[:_SHOWN]:
+            yield f"  {finding.about}: {finding.found}"
+        if len(of_kind) > _SHOWN:
+            yield f"  ... and {len(of_kind) - _SHOWN} more, which --json names"

@@ -1,0 +1,57 @@
+"""``imperva-logs explain``: the story of one log."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake
+
+if TYPE_CHECKING:
+    from airflow_provider_imperva.audit.story import Story
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("explain", help="tell the story of one log", description=_explain.__doc__)
+    add_lake(command)
+    command.add_argument("log", metavar="LOG", help="name of a log (8416_545.log), or a number (545)")
+    command.add_argument("--json", action="store_true", help="write it as JSON")
+    command.set_defaults(run=_explain)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    """Tell when a log was listed and fetched, what each commit said of it and why, and which parts hold its rows.
+
+    Exits with 1 if the ledger knows nothing of it.
+    """
+    import msgspec
+
+    from airflow_provider_imperva.audit.history import repositories
+    from airflow_provider_imperva.audit.story import tell_story
+
+    store = open_lake(options)
+    found = [tell_story(store, name, options.log) for name in repositories(store, only=options.repository)]
+    stories = [story for told in found for story in told]
+    known = [story for story in stories if story.state]
+    # Of several repositories and prefixes, only those that know of it are of interest.
+    stories = known or stories
+    if options.json:
+        print(msgspec.json.format(msgspec.json.encode(stories), indent=1).decode())
+    else:
+        print("\n\n".join("\n".join(_tell(story)) for story in stories))
+    return 0 if known else 1
+
+
+def _tell(story: Story) -> Iterator[str]:
+    yield f"{story.name} in repository {story.repository}: {story.state or 'unknown'}"
+    for step in story.steps:
+        at = f"{step.at:%Y-%m-%d %H:%M:%S}" if step.at else " " * 19
+        yield f"  {at}  {step.told}"
+    if story.record and story.record["raw_key"]:
+        yield f"  bytes as received: {story.record['raw_key']}"
+    for part in story.parts:
+        yield f"  {'could not be read' if part.rows is None else f'{part.rows:,} rows'}: {part.path}"
+    if story.unread:
+        yield f"  The ledger could not be read whole ({', '.join(story.unread[:5])}): there may be more to it."

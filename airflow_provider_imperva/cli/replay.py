@@ -1,0 +1,126 @@
+"""``imperva-logs replay``: logs loaded again from ``raw/``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow_provider_imperva.cli.terminal import (
+    Commands,
+    add_keys,
+    add_lake,
+    complain,
+    load_keys,
+    one_repository,
+    open_lake,
+)
+from airflow_provider_imperva.errors import LedgerConflictError
+
+if TYPE_CHECKING:
+    from airflow_provider_imperva.lake.records import Commit, Plan
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("replay", help="load logs again from raw/", description=_replay.__doc__)
+    add_lake(command)
+    command.add_argument("--log", action="append", default=[], dest="logs", metavar="NAME", help="name of a log")
+    command.add_argument(
+        "--sequence", action="append", default=[], dest="sequences", metavar="PREFIX:FROM-TO", help="range of numbers"
+    )
+    command.add_argument("--since", metavar="TIME", help="logs that start at this time or later; UTC")
+    command.add_argument("--until", metavar="TIME", help="logs that start before this time; UTC")
+    state = command.add_mutually_exclusive_group()
+    state.add_argument(
+        "--state",
+        choices=["quarantined", "committed"],
+        help="logs in quarantine, as a whole or in part; or loaded ones",
+    )
+    state.add_argument("--all", action="store_const", const="all", dest="state", help="every log that was loaded")
+    add_keys(command)
+    command.add_argument("--keep-raw", action="store_true", help="fill the column raw; say so if your DAG does")
+    command.add_argument("--dry-run", action="store_true", help="only show what would be replayed")
+    command.add_argument(
+        "--recover", action="store_true", help="recover the plan of a run that died; not of one that lives"
+    )
+    command.set_defaults(run=_replay)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    """Load logs again from raw/, with all that were loaded in the same batches; nothing is fetched.
+
+    The logs that meet every condition are replayed. A batch stays as it is if a log of it that is loaded would not
+    decode now.
+    """
+    from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.lake.records import Run
+    from airflow_provider_imperva.load.normalize import NormalizeOptions
+    from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
+
+    selection = Selection.of(
+        names=options.logs,
+        sequences=options.sequences,
+        since=options.since,
+        until=options.until,
+        state=options.state,
+    )
+    store = open_lake(options)
+    ledger = Ledger(store, one_repository(store, options.repository))
+    if options.dry_run:
+        homes = find_homes(ledger, selection)
+        logs = [log for home in homes.values() for log in home]
+        rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
+        _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
+        return 0
+    keys = load_keys(options)
+    run = Run("imperva-logs replay", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}")
+    plan = make_replay_plan(ledger, run=run, selection=selection, take_over=options.recover)
+    if plan is None:
+        print("Nothing to replay: no log that was loaded is selected.")
+        return 0
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    try:
+        with Progress(console=console, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("Replaying", total=plan.logs)
+            commit = replay(
+                ledger,
+                keys,
+                plan,
+                options=NormalizeOptions(keep_raw=options.keep_raw),
+                on_log=lambda: progress.advance(bar),
+            )
+    except LedgerConflictError as error:
+        return complain(f"Another run took over: {error} Pause its DAG to replay at once.", code=1)
+    except KeyboardInterrupt:
+        return complain("Interrupted. The next run does the rest; or replay again, with --recover.", code=130)
+    return _print_outcome(plan, commit)
+
+
+def _print_outcome(plan: Plan, commit: Commit) -> int:
+    kept = [batch for batch in commit.batches if batch not in commit.replaced]
+    totals = commit.totals
+    _print_figures(
+        ("replayed", len(commit.replaced), sum(totals.logs.values()), totals.rows, totals.quarantined_lines),
+        ("left as they were", len(kept), sum(len(plan.batches[batch]) for batch in kept), 0, 0),
+        ("failed", len(commit.failed_batches), sum(len(plan.batches[batch]) for batch in commit.failed_batches), 0, 0),
+    )
+    if kept:
+        complain("batches were left as they were, since logs in them, named above, would be worse off", code=1)
+    if commit.failed_batches:
+        complain("batches failed; the next run does them again", code=1)
+    return 1 if kept or commit.failed_batches else 0
+
+
+def _print_figures(*lines: tuple[str, int, int, int, int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "batches", "logs", "rows", "lines in quarantine")
+    for outcome, *figures in lines:
+        table.add_row(outcome, *map(str, figures))
+    Console().print(table)

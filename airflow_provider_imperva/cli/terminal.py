@@ -1,0 +1,98 @@
+"""What the commands share: the lake and the keys that options name, complaints, progress."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from airflow_provider_imperva.errors import ConfigurationError, ImpervaError
+
+if TYPE_CHECKING:
+    from airflow_provider_imperva.container.keys import KeyRing
+    from airflow_provider_imperva.lake.store import Store
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def complain(problem: ImpervaError | str, *, code: int) -> int:
+    """Say on stderr what is wrong; return the exit code."""
+    print(f"imperva-logs: {problem}", file=sys.stderr)
+    return code
+
+
+def add_lake(command: argparse.ArgumentParser) -> None:
+    """Let a command ask for a lake, and a repository in it."""
+    command.add_argument("lake", metavar="LAKE", help="root of the lake: a folder, s3://bucket/prefix, ...")
+    command.add_argument("--repository", metavar="ID", help="repository in it; needless if there is only one")
+
+
+def open_lake(options: argparse.Namespace) -> Store:
+    """Open the lake that was asked for."""
+    from airflow_provider_imperva.lake.store import open_store
+
+    return open_store(options.lake)
+
+
+def one_repository(store: Store, repository: str | None) -> str:
+    """Return the repository that was asked for, or the only one there is.
+
+    :raises ConfigurationError: if there is no such one, or it is not clear which.
+    """
+    found = [name.removeprefix("repository=") for name in store.folders("ledger")]
+    named = [name for name in found if repository in (None, name)]
+    if len(named) != 1:
+        raise ConfigurationError(
+            f"the lake has ledgers of {len(found)} repositories: {', '.join(found) or 'none'}",
+            do="Check the lake, and name one of its repositories with --repository",
+            about=store.uri(),
+        )
+    return named[0]
+
+
+def add_keys(command: argparse.ArgumentParser) -> None:
+    """Let a command ask for private keys."""
+    command.add_argument("--keys", type=Path, metavar="DIR", help="folder with <publicKeyId>/Private.key")
+    command.add_argument("--passphrase-env", metavar="NAME", help="environment variable with the keys' passphrase")
+
+
+def load_keys(options: argparse.Namespace) -> KeyRing:
+    """Load the private keys that were asked for; none if none were."""
+    from airflow_provider_imperva.container import KeyRing
+
+    if options.keys is None:
+        return KeyRing()
+    return KeyRing.from_folder(options.keys, passphrase=_passphrase(options.passphrase_env))
+
+
+def _passphrase(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if variable not in os.environ:
+        raise ConfigurationError("is not set", do="Put the passphrase of the private keys into it", about=variable)
+    return os.environ[variable]
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far the work is, a bar for each step of it; nothing if stderr is no terminal.
+
+    Yields a function to be told what is being done, how much of it is done, and of how much.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what)
+            progress.update(bars[what], completed=done, total=total)
+
+        yield tell

@@ -1,0 +1,70 @@
+"""From an Airflow connection to the filesystem of a lake."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_imperva.errors import ConfigurationError
+
+_S3 = frozenset({"s3", "s3a", "s3n"})
+_OPTIONS = "s3_additional_kwargs"
+
+
+def lake_filesystem(lake_uri: str, lake_conn_id: str) -> Any:
+    """Open the filesystem of a lake with the credentials of an Airflow connection.
+
+    For ``s3://`` it is a connection of type ``aws`` (extra dependency ``aws``), with all that the Amazon provider reads
+    from one: keys, profile, role to assume, ``region_name``, and in its extra
+
+    - ``endpoint_url``: a server other than Amazon's, for all services or in ``service_config`` for ``s3`` alone;
+    - ``config_kwargs``: of botocore; ``{"s3": {"addressing_style": "path"}}`` puts the bucket into the path;
+    - ``verify``: false, or the path of a CA bundle, for the server's certificate;
+    - ``s3_additional_kwargs``, which is ours: what goes with each write, under S3's own names, such as
+      ``{"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "…", "ACL": "bucket-owner-full-control",
+      "Tagging": "team=security"}``.
+
+    Without a connection, credentials and endpoint come from the environment as usual with AWS, and these options from
+    fsspec's own: ``FSSPEC_S3='{"s3_additional_kwargs": {…}, "config_kwargs": {…}}'``.
+
+    :raises ConfigurationError: if the connection does not give a filesystem for such a URI.
+    """
+    connection = BaseHook.get_connection(lake_conn_id)
+    # The connection's content is part of the key, so that new credentials are used from the next look on, and a
+    # process that looks often, such as the triggerer, does not open a filesystem each time.
+    return _open(lake_uri.partition("://")[0], lake_conn_id, connection.get_uri())
+
+
+@lru_cache(maxsize=32)
+def _open(protocol: str, lake_conn_id: str, connection_uri: str) -> Any:
+    from airflow.sdk.io import get_fs
+
+    try:
+        fs = get_fs(protocol, lake_conn_id)
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"the connection gives no filesystem for {protocol}:// ({type(error).__name__})",
+            do="install the Airflow provider of that store (for S3: pip install 'airflow-provider-imperva[aws]'), and"
+            " check that the lake's URI begins with its protocol",
+            about=lake_conn_id,
+        ) from error
+    if protocol in _S3:
+        _apply_extra(fs, lake_conn_id)
+    return fs
+
+
+def _apply_extra(fs: Any, lake_conn_id: str) -> None:
+    """Apply what the Amazon provider does not hand on, before the first request."""
+    extra = BaseHook.get_connection(lake_conn_id).extra_dejson
+    options = extra.get(_OPTIONS) or {}
+    if not isinstance(options, dict):
+        raise ConfigurationError(
+            f"extra {_OPTIONS!r} is no JSON object",
+            do='write it as {"ServerSideEncryption": "aws:kms"}, with the names that PutObject has',
+            about=lake_conn_id,
+        )
+    fs.s3_additional_kwargs.update(options)
+    if "verify" in extra:
+        fs.client_kwargs["verify"] = extra["verify"]

@@ -1,0 +1,178 @@
+"""A lake on an object store, whose writes are atomic by themselves.
+
+On S3, ``If-None-Match`` is what makes a creation refuse an object that is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO, cast
+
+import fsspec
+
+from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.lake.failure import already_there, failing, failure, server_code
+from airflow_provider_imperva.lake.store import StoredObject
+
+_READ_AHEAD = 16 << 20
+_PIECE_BYTES = 8 << 20
+_PIECES_AT_ONCE = 4
+_UPLOAD_AGE = timedelta(days=1)
+_CONFLICT = "ConditionalRequestConflict"
+_ATTEMPTS = 3
+
+
+class ObjectStore:
+    """A lake on any object store that fsspec speaks to."""
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
+        self._fs = fs
+        self._root = root.rstrip("/")
+        # Other processes write to the lake too, so no listing may come from memory.
+        self._fs.dircache.use_listings_cache = False
+        self._fs.invalidate_cache()
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    def uri(self, path: str = "") -> str:
+        """Return the object's URL."""
+        return cast(str, self._fs.unstrip_protocol(self._full(path)))
+
+    def read(self, path: str) -> bytes:
+        """Return an object's bytes."""
+        with failing(self.uri(path), reading=True):
+            return cast(bytes, self._fs.cat_file(self._full(path)))
+
+    @contextlib.contextmanager
+    def reader(self, path: str) -> Iterator[BinaryIO]:
+        """Open an object for reading in pieces."""
+        with failing(self.uri(path), reading=True):
+            # Reading ahead means that most objects come in a single request, and stay for whoever reads them again.
+            file = self._fs.open(self._full(path), "rb", block_size=_READ_AHEAD, cache_type="readahead")
+        with file:
+            try:
+                yield file
+            except OSError as error:
+                if server_code(error) is None:  # the block's own
+                    raise
+                raise failure(error, about=self.uri(path)) from error
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is such an object."""
+        try:
+            with failing(self.uri(path), reading=True):
+                return bool(self._fs.info(self._full(path))["type"] == "file")
+        except FileNotFoundError:
+            return False
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write an object, in place of one that may be there."""
+        with failing(self.uri(path)):
+            self._fs.pipe_file(self._full(path), content)
+
+    def create(self, path: str, content: bytes) -> None:
+        """Write an object that must not exist yet."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._fs.pipe_file(self._full(path), content, mode="create")
+            except Exception as error:
+                if server_code(error) == _CONFLICT and attempt < _ATTEMPTS - 1:
+                    continue  # another creation was under way, and may have failed
+                # Some stores report the conflict as FileExistsError, others as a bare OSError.
+                if isinstance(error, FileExistsError) or self._is_there(path):
+                    raise already_there(self.uri(path)) from error
+                raise failure(error, about=self.uri(path)) from error
+            return
+
+    def _is_there(self, path: str) -> bool:
+        # Asked when a write has failed: if this fails too, the write's error is the one to tell.
+        with contextlib.suppress(LakeError):
+            return self.exists(path)
+        return False
+
+    @contextlib.contextmanager
+    def writer(self, path: str) -> Iterator[BinaryIO]:
+        """Open an object for writing in pieces."""
+        # Put as a whole at the end: not every filesystem keeps a file that is being written out of sight, and a writer
+        # that fails leaves nothing. Until then it is on disk, since a part may be large.
+        with tempfile.NamedTemporaryFile(prefix="imperva-part-") as scratch:
+            yield cast(BinaryIO, scratch)
+            scratch.flush()
+            with failing(self.uri(path)):
+                self._put(scratch.name, path)
+
+    def _put(self, file: str, path: str) -> None:
+        self._fs.put_file(file, self._full(path))
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove objects."""
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError), failing(self.uri(path), reading=True):
+                self._fs.rm_file(self._full(path))
+
+    def objects(self, folder: str) -> list[StoredObject]:
+        """Return the objects right in a folder."""
+        return [
+            StoredObject(f"{folder}/{entry['name'].rsplit('/', 1)[1]}", entry["size"], _modified(entry))
+            for entry in self._entries(folder)
+            if entry["type"] == "file"
+        ]
+
+    def folders(self, folder: str) -> list[str]:
+        """Return the names of the folders right in a folder."""
+        names = (entry["name"].rstrip("/") for entry in self._entries(folder) if entry["type"] == "directory")
+        return sorted(name.rsplit("/", 1)[1] for name in names)
+
+    def _entries(self, folder: str) -> list[dict[str, Any]]:
+        try:
+            with failing(self.uri(folder), reading=True):
+                entries = self._fs.ls(self._full(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(entries, key=lambda entry: entry["name"])
+
+    def sweep(self) -> None:
+        """Do nothing: an object store keeps no scratch files."""
+
+
+class S3Store(ObjectStore):
+    """A lake on S3, or on a server that speaks as S3 does.
+
+    A large object goes up in pieces, and appears when the last is there. Of a writer that dies in between the pieces
+    stay, unseen but paid for, until they are swept.
+    """
+
+    def _put(self, file: str, path: str) -> None:
+        self._fs.put_file(file, self._full(path), chunksize=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE)
+
+    def sweep(self) -> None:
+        """Give up uploads below the root that began more than a day ago, where the credentials allow it."""
+        bucket, root, _ = self._fs.split_path(self._root)
+        oldest = datetime.now(UTC) - _UPLOAD_AGE
+        # They cost money and nothing else, and a rule of the bucket may see to them.
+        with contextlib.suppress(LakeError), failing(self.uri()):
+            answer = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{root}/" if root else "")
+            for upload in answer.get("Uploads", []):
+                if upload["Initiated"] < oldest:
+                    self._fs.abort_mpu(bucket, upload["Key"], upload["UploadId"])
+
+
+def _modified(entry: dict[str, Any]) -> datetime:
+    # The name of this entry differs from one fsspec implementation to the next.
+    for key in ("LastModified", "last_modified", "mtime", "created", "updated"):
+        value = entry.get(key)
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if isinstance(value, (int, float)):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).astimezone(UTC)
+    raise LakeError(
+        "the filesystem does not say when an object was written",
+        do="use a filesystem whose listings carry a modification time",
+        about=str(entry["name"]),
+    )

@@ -1,0 +1,68 @@
+"""Whose ledger it is, and whether its store can keep one: looked at before anything is fetched."""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_imperva.errors import LakeError, LakeMismatchError, ObjectExistsError
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import VERSION
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The source that a ledger is of, as it stands in ``claim.json``.
+
+    :ivar source: what the source calls itself, such as the last segment of a Log Server URL.
+    """
+
+    v: int
+    repository: str
+    source: str
+
+
+def claim(ledger: Ledger, source: str) -> None:
+    """Claim a ledger for a source, or see that it is the source's already.
+
+    Each time, the store is made to refuse a second creation. One that does not would let two runs write the same plan.
+
+    :raises LakeMismatchError: if another source has claimed it.
+    :raises LakeError: if the store replaces what it has to refuse, or cannot be written to.
+    """
+    path = ledger.layout.claim
+    content = msgspec.json.encode(Claim(VERSION, ledger.layout.repository, source))
+    _compare(ledger, source)
+    for _ in range(2):
+        try:
+            ledger.store.create(path, content)
+        except ObjectExistsError:
+            _compare(ledger, source)  # somebody else may have been quicker
+            return
+    ledger.store.delete([path])
+    raise LakeError(
+        "the store replaces an object that it was asked to create only if absent, so that two runs at once would load"
+        " events twice",
+        do="keep the lake in a store that heeds If-None-Match in PutObject (Amazon S3, MinIO, SeaweedFS and Ceph do in"
+        " their present versions), upgrade this one, or take a disk",
+        about=ledger.store.uri(),
+    )
+
+
+def _compare(ledger: Ledger, source: str) -> None:
+    path = ledger.layout.claim
+    try:
+        found = msgspec.json.decode(ledger.store.read(path), type=Claim)
+    except FileNotFoundError:
+        return
+    except msgspec.DecodeError as error:
+        raise LakeMismatchError(
+            "it does not say whose ledger this is",
+            do="delete it, if you know that this lake is the right one; it is written anew",
+            about=ledger.store.uri(path),
+        ) from error
+    if found.source != source:
+        raise LakeMismatchError(
+            f"the ledger of repository {found.repository} is that of the source {found.source}, not of {source}",
+            do="give one of the two connections another id in its extra `repository`; if both are the same account at"
+            " an old and a new address, delete this object",
+            about=ledger.store.uri(path),
+        )

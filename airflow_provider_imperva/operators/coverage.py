@@ -1,0 +1,48 @@
+"""The coverage page as an Airflow task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_imperva.operators.imperva import ImpervaOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ImpervaCoverageOperator(ImpervaOperator):
+    """Writes the coverage page of a repository into its lake, as ``reports/repository=<id>/coverage.html``.
+
+    It reads the whole ledger, and two columns of the events of the last days; once a day is often enough for a large
+    lake. Of a damaged lake the page shows what can be read, and names what cannot.
+
+    Returns where the page is, and how many numbers are in each state.
+
+    :param days: for how many days back volume and delivery lag are told.
+    :param plan_options: as the plan task has them, for the window.
+    """
+
+    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "days")
+
+    def __init__(self, *, days: int | str = 30, plan_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.days = days
+        self.plan_options = plan_options or {}
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Write the page."""
+        from airflow_provider_imperva.audit.coverage import cover
+        from airflow_provider_imperva.audit.page import PATH, render
+        from airflow_provider_imperva.load.plan import PlanOptions
+
+        window = PlanOptions(**self.plan_options).window
+        with self._open(self._hook) as (_, ledger):
+            store, repository = ledger.store, ledger.layout.repository
+            found = cover(store, repository, window=window, days=int(self.days))
+            path = PATH.format(repository)
+            store.write(path, render([found], lake=store.uri()).encode())
+        for finding in found.unread:
+            self.log.error("Could not be read: %s: %s", finding.about, finding.found)
+        self.log.info("The page is %s", store.uri(path))
+        return {"page": store.uri(path), "states": found.states, "unread": len(found.unread)}

@@ -1,0 +1,77 @@
+"""Verifying a lake as an Airflow task."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_imperva.operators.imperva import ImpervaOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_imperva.audit.verify import Anchor
+
+
+class ImpervaVerifyLakeOperator(ImpervaOperator):
+    """Proves that a repository's part of the lake is what its ledger says; fails, without retry, if it is not.
+
+    Returns the last commit with its SHA-256 and the figures. The next run demands that commit of the chain it finds, so
+    that a ledger that was forged as a whole, or cut off at its end, is noticed too. The task's log has the report.
+
+    It needs nothing of the repository but its id, and may run while logs are loaded.
+
+    :param sample: how many objects to hash, drawn at random; all by default. The ledger is read, and each object looked
+        for with its size, in any case.
+    :param seed: draws the same sample each time; by default each run draws another.
+    """
+
+    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "sample", "seed")
+
+    def __init__(self, *, sample: int | str | None = None, seed: int | str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sample = sample
+        self.seed = seed
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Verify, and return what the next run is to find again."""
+        import msgspec
+
+        from airflow_provider_imperva.audit.verify import verify
+        from airflow_provider_imperva.audit.words import tell_repository
+
+        sample = None if self.sample in (None, "") else int(self.sample)
+        seed = zlib.crc32(context["ti"].run_id.encode()) if self.seed in (None, "") else int(self.seed)
+        with self._open(self._hook) as (_, ledger):
+            repository = ledger.layout.repository
+            anchors = self._anchors(context, repository)
+            found = verify(ledger.store, repository, sample=sample, seed=seed, anchors=anchors)
+        for line in tell_repository(found):
+            self.log.info("%s", line)
+        if not found.ok:
+            first = found.findings[0]
+            raise AirflowFailException(f"The lake is not what its ledger says: {len(found.findings)} findings, {first}")
+        return {
+            "repository": repository,
+            "head": msgspec.to_builtins(found.head),
+            "objects": found.objects,
+            "hashed": found.hashed,
+            "seed": found.seed,
+            "lines": found.lines,
+            "rows": found.rows,
+            "quarantined_lines": found.quarantined_lines,
+        }
+
+    def _anchors(self, context: Context, repository: str) -> list[Anchor]:
+        """Return the commit that this task noted when it last found nothing wrong."""
+        from airflow_provider_imperva.audit.verify import Anchor
+
+        last = context["ti"].xcom_pull(
+            task_ids=self.task_id, key="return_value", include_prior_dates=True, map_indexes=-1
+        )
+        if not last or last["repository"] != repository or not last["head"]:
+            return []
+        return [Anchor(last["head"]["commit"], last["head"]["sha256"])]

@@ -1,0 +1,147 @@
+"""A certificate says how a lake stood, and a second person who has the lake alone finds out whether it is true."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from eventful_lake import replay_all
+from load_runs import Account
+
+from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.load.replay import Selection
+from airflow_provider_imperva.testing import FakeRepository
+
+REPOSITORY = "8416_1745073"
+Issue = Callable[..., Path]
+
+
+@pytest.fixture
+def issue(tmp_path: Path) -> Issue:
+    def issue(lake: Path, *period: str) -> Path:
+        path = tmp_path / "certificate.json"
+        options = ["--repository", REPOSITORY, *period, "--output", str(path)]
+        assert main(["certificate", str(lake), *options]) == 0
+        return path
+
+    return issue
+
+
+def check(lake: Path, certificate: Path) -> int:
+    return main(["certificate", str(lake), "--check", str(certificate)])
+
+
+def test_a_month_has_every_number_once(eventful_lake: Path, issue: Issue, capsys: pytest.CaptureFixture[str]):
+    certificate = json.loads(issue(eventful_lake, "--month", "2026-03").read_text())
+    [(prefix, found)] = certificate["prefixes"].items()
+    assert (prefix, found["from"], found["to"]) == ("8416", 101, 265)
+    ranges = found["ranges"]
+    assert [one["to"] + 1 for one in ranges[:-1]] == [other["from"] for other in ranges[1:]]
+    assert sum(found["states"].values()) == 265 - 101 + 1
+    assert certificate["lines"] == certificate["rows"] + certificate["quarantined_lines"]
+    assert certificate["rows"] == sum(sum(day.values()) for day in certificate["events"].values())
+    assert certificate["complete"] is False
+    assert check(eventful_lake, issue(eventful_lake, "--month", "2026-03")) == 0
+    assert "It holds" in capsys.readouterr().out
+
+
+def test_the_days_of_a_month_come_to_the_month(eventful_lake: Path, issue: Issue):
+    month = json.loads(issue(eventful_lake, "--month", "2026-03").read_text())
+    days = [json.loads(issue(eventful_lake, "--day", f"2026-03-{day:02}").read_text()) for day in range(1, 10)]
+    for figure in ("logs", "lines", "rows", "quarantined_lines", "raw_bytes"):
+        assert sum(day[figure] for day in days) == month[figure] > 0
+    counts = [sum(prefix["states"].values()) for day in days for prefix in day["prefixes"].values()]
+    assert sum(counts) == 265 - 101 + 1
+
+
+def test_it_still_holds_when_the_lake_has_gone_on(tmp_path: Path, issue: Issue):
+    """Later commits and replays change nothing of how it stood."""
+    with FakeRepository() as repository:
+        account = Account(repository, tmp_path / "lake")
+        account.serve(1, 2, 4)
+        commit = account.run_some()
+        certificate = issue(account.lake, "--day", f"{commit.observed_at:%Y-%m-%d}")
+        account.serve(3, 5)
+        account.run_some()
+        replay_all(account, Selection(state="all"))
+    assert check(account.lake, certificate) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r'"rows": \d+', '"rows": 7'),
+        (r'"state": "gap"', '"state": "skipped"'),
+        (r'"logs_sha256": "[0-9a-f]', '"logs_sha256": "x'),
+        (r'"complete": false', '"complete": true'),
+        (r'"sha256": "[0-9a-f]', '"sha256": "x'),
+        (r'"commit": \d+', '"commit": 4'),
+    ],
+)
+def test_an_edited_certificate_does_not_hold(lake: Path, issue: Issue, old: str, new: str):
+    path = issue(lake, "--day", today(lake))
+    assert check(lake, path) == 0
+    text = path.read_text()
+    assert re.search(old, text)
+    path.write_text(re.sub(old, new, text, count=1))
+    assert check(lake, path) == 1
+
+
+def test_a_certificate_with_more_events_does_not_hold(eventful_lake: Path, issue: Issue):
+    path = issue(eventful_lake, "--day", "2026-03-03")
+    path.write_text(re.sub(r'"access": ', '"access": 1', path.read_text(), count=1))
+    assert check(eventful_lake, path) == 1
+
+
+def today(lake: Path) -> str:
+    """The day on which the small lake's logs were listed."""
+    path = lake / f"ledger/repository={REPOSITORY}/000000000/000000000001.commit.json"
+    return str(json.loads(path.read_text())["observed_at"][:10])
+
+
+@pytest.mark.parametrize("spoil", ["raw", "commit", "logs"])
+def test_a_lake_that_was_changed_since_does_not_bear_it_out(
+    lake: Path, issue: Issue, spoil: str, capsys: pytest.CaptureFixture[str]
+):
+    certificate = issue(lake, "--day", today(lake))
+    patterns = {"raw": "raw/**/8416_2.log", "commit": "ledger/**/*5.commit.json", "logs": "ledger/**/*2.logs.parquet"}
+    [path] = lake.glob(patterns[spoil])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"2026", b"2025", 1) if spoil == "commit" else content[:-1])
+    capsys.readouterr()
+    assert check(lake, certificate) == 1
+    assert path.name in capsys.readouterr().out
+
+
+def test_a_chain_that_was_cut_off_does_not_bear_it_out(lake: Path, issue: Issue):
+    """Which verify alone cannot see."""
+    certificate = issue(lake, "--day", today(lake))
+    for path in lake.glob("ledger/**/000000000005.*"):
+        path.unlink()
+    assert check(lake, certificate) == 1
+
+
+def test_of_a_damaged_ledger_nothing_is_certified(lake: Path, capsys: pytest.CaptureFixture[str]):
+    (lake / f"ledger/repository={REPOSITORY}/000000000/000000000002.commit.json").unlink()
+    assert main(["certificate", str(lake), "--day", today(lake)]) == 2
+    assert "nothing can be certified" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("period", ["2026", "2026-13", "november"])
+def test_a_period_that_is_none_is_refused(lake: Path, period: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["certificate", str(lake), "--month", period]) == 2
+    assert "no month and no day" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"v": 2}'])
+def test_a_file_that_is_no_certificate_is_refused(
+    lake: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+):
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    assert check(lake, path) == 2
+    assert check(lake, tmp_path / "nowhere.json") == 2
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,90 @@
+"""``imperva-logs explain`` tells what became of a log, from the first look at it to where its rows are."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_imperva.cli import main
+
+REPOSITORY = "8416_1745073"
+
+
+def explain(lake: Path, asked: str, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    code = main(["explain", str(lake), asked, *options])
+    return code, capsys.readouterr().out
+
+
+def test_a_log_that_was_replayed(lake: Path, capsys: pytest.CaptureFixture[str]):
+    code, told = explain(lake, "8416_6.log", capsys)
+    assert code == 0
+    lines = told.splitlines()
+    assert lines[0] == f"8416_6.log in repository {REPOSITORY}: committed"
+    order = ("the index lists it", "loads it, in batch 0 of plan 2", "fetched:", "commit 2: committed, 5 lines")
+    order += ("replays it, in batch 0 of plan 5", "commit 5: committed, 5 lines = 5 rows + 0 in quarantine")
+    assert [next(at for at, line in enumerate(lines) if text in line) for text in order] == list(range(1, 7))
+    assert "  bytes as received: raw/repository=8416_1745073/8416/000000000/8416_6.log" in lines
+    assert sum(int(rows) for rows in re.findall(r"(\d) rows: events/", told)) == 5
+    assert "part-000000000002-0000.parquet" in told
+
+
+@pytest.mark.parametrize("asked", ["8416_6.log", "8416_6", "8416:6", "6"])
+def test_it_may_be_asked_for_by_number(lake: Path, capsys: pytest.CaptureFixture[str], asked: str):
+    assert explain(lake, asked, capsys)[1].startswith("8416_6.log in repository")
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "told"),
+    [
+        ("8416_4", 0, "the index passes it over: a gap"),
+        ("8416_9", 0, "commit 3: quarantined"),
+        ("8416_12", 1, "not yet listed: the highest number ever listed is 11"),
+        ("8416_0", 1, "below the first number that this lake knows of"),
+        ("9999_1", 1, "no log of prefix 9999 was ever listed"),
+    ],
+)
+def test_whatever_the_number_there_is_an_answer(
+    lake: Path, capsys: pytest.CaptureFixture[str], asked: str, code: int, told: str
+):
+    found = explain(lake, asked, capsys)
+    assert found[0] == code
+    assert told in found[1]
+
+
+def test_every_state_has_its_story(eventful_lake: Path, capsys: pytest.CaptureFixture[str]):
+    """Expired, waiting for a key, in quarantine until replayed, never written, not come yet: with the reason."""
+    told = {
+        "8416_143": ["the index lists it", "expired: not found (404), and no longer in the index"],
+        "8416_108": ["a gap, which may still be filled", "unobserved: missing since"],
+        "8416_127": ["quarantined, 0 lines", "wrong_key", "replays it", "committed, "],
+        "8416_258": ["awaiting_key", "publicKeyId '2'"],
+        "8416_262": ["it stays as it is: the repository gave no whole answer"],
+        "8416_126": ["1 in quarantine", "1 rows: quarantine/"],
+    }
+    for asked, texts in told.items():
+        code, found = explain(eventful_lake, asked, capsys)
+        assert code == 0
+        assert [text for text in texts if text not in found] == [], asked
+
+
+def test_a_number_in_several_repositories_is_told_of_each_that_knows_it(
+    eventful_lake: Path, capsys: pytest.CaptureFixture[str]
+):
+    _, found = explain(eventful_lake, "20", capsys, "--json")
+    assert [(story["prefix"], story["state"]) for story in json.loads(found)] == [("9001", "committed")]
+
+
+def test_of_a_damaged_ledger_it_tells_the_rest(lake: Path, capsys: pytest.CaptureFixture[str]):
+    (lake / f"ledger/repository={REPOSITORY}/000000000/000000000005.commit.json").write_text("{")
+    code, told = explain(lake, "8416_6", capsys)
+    assert code == 0
+    assert "commit 2: committed" in told
+    assert "could not be read whole" in told
+
+
+def test_what_is_no_log_is_refused(lake: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["explain", str(lake), "logs.index"]) == 2
+    assert "no name and no number" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""A real Chromium, and the coverage page of a lake in which all has happened."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("load", "audit")]
+
+from chromium import chromium, programs
+from eventful_lake import make_eventful_lake
+from selenium import webdriver
+
+from airflow_provider_imperva.audit.coverage import Coverage, cover
+from airflow_provider_imperva.audit.history import repositories
+from airflow_provider_imperva.audit.page import render
+from airflow_provider_imperva.lake.store import open_store
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[webdriver.Chrome]:
+    if programs() is None:
+        pytest.skip("needs Chromium and its driver: Debian packages chromium and chromium-driver")
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def covers(tmp_path_factory: pytest.TempPathFactory) -> list[Coverage]:
+    lake = tmp_path_factory.mktemp("eventful") / "lake"
+    make_eventful_lake(lake)
+    store = open_store(str(lake))
+    return [cover(store, name, window=timedelta(hours=48), days=30) for name in repositories(store)]
+
+
+@pytest.fixture(scope="session")
+def page(covers: list[Coverage], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "coverage.html"
+    path.write_text(render(covers, lake="/lake"), encoding="utf-8")
+    return path

@@ -1,0 +1,94 @@
+"""Before it plans, the plan task sees whose ledger it is; all workers together ask for no more than a pool allows."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_imperva.dag import imperva_logs_dag
+from airflow_provider_imperva.errors import LakeMismatchError
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.operators.imperva import ImpervaFetchLogsOperator, ImpervaPlanLogsOperator
+from airflow_provider_imperva.testing import FakeRepository, forge_repository
+
+
+class TaskInstance:
+    """As much of a running task as the operator sees: who it is, and its XComs."""
+
+    dag_id = "imperva"
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+
+    def xcom_pull(self, **_: object) -> None:
+        return None
+
+    def xcom_push(self, **_: object) -> None:
+        pass
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, served: FakeRepository, **extra: Any) -> None:
+    fields = {"host": served.url, "login": served.login, "password": served.password, "extra": extra}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "imperva"} | fields))
+
+
+def plan(lake: Path, conn_id: str) -> list[dict[str, int]]:
+    operator = ImpervaPlanLogsOperator(task_id="plan", lake_uri=lake.as_uri(), imperva_conn_id=conn_id)
+    return operator.execute({"ti": TaskInstance(conn_id), "params": {}})  # type: ignore[typeddict-item]
+
+
+def test_two_accounts_under_one_id_are_told_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with FakeRepository() as one, FakeRepository(name="9000_22") as other:
+        for repository in (one, other):
+            for log in forge_repository(1, events_per_log=1):
+                repository.add(log.name, log.content)
+        connect(monkeypatch, "one", one, repository="shop")
+        connect(monkeypatch, "other", other, repository="shop")
+        assert len(plan(tmp_path, "one")) == 1
+        with pytest.raises(LakeMismatchError, match=r"of the source 8416_1745073, not of 9000_22"):
+            plan(tmp_path, "other")
+        assert other.requests == []
+
+
+def test_a_repository_that_comes_under_another_host_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for conn_id in ("old", "new"):
+        with FakeRepository() as repository:
+            connect(monkeypatch, conn_id, repository)
+            with pytest.raises(AirflowSkipException):
+                plan(tmp_path, conn_id)
+
+
+def test_whatever_asks_the_repository_is_in_the_pool():
+    dag = imperva_logs_dag("pooled", lake_uri="file:///lake", pool="imperva_shop", fetch_slots=3)
+    held = {task.task_id: (task.pool, task.pool_slots) for task in dag.tasks}
+    assert held == {
+        "wait_for_logs": ("imperva_shop", 1),
+        "plan": ("imperva_shop", 1),
+        "load.fetch": ("imperva_shop", 3),
+        "load.normalize": ("imperva_shop", 1),
+        "commit": ("default_pool", 1),
+    }
+
+
+def test_without_a_pool_all_is_as_airflow_has_it():
+    dag = imperva_logs_dag("free", lake_uri="file:///lake", sensor_timeout=timedelta(minutes=1))
+    assert {(task.pool, task.pool_slots) for task in dag.tasks} == {("default_pool", 1)}
+
+
+@pytest.mark.parametrize(
+    ("pool", "slots", "wanted"), [(None, 1, 6), ("imperva_shop", 4, 4), ("imperva_shop", 1, 1), ("imperva_shop", 9, 6)]
+)
+def test_a_fetch_has_no_more_requests_under_way_than_it_holds_slots(
+    monkeypatch: pytest.MonkeyPatch, pool: str | None, slots: int, wanted: int
+):
+    with FakeRepository() as repository:
+        connect(monkeypatch, "imperva_default", repository, max_concurrency=6)
+        operator = ImpervaFetchLogsOperator(
+            task_id="fetch", lake_uri="file:///lake", batch={}, pool=pool, pool_slots=slots
+        )
+        assert operator._most_requests(ImpervaLogHook()) == wanted
