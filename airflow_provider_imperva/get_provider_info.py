@@ -56,6 +56,26 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "The most requests one task has under way at once",
         "schema": {"type": ["integer", "null"], "default": 8},
     },
+    "delivery_conn_id": {
+        "label": "Delivery connection",
+        "description": "Where Imperva delivers logs to s3:// or sftp://: the aws or sftp connection to read them with",
+        "schema": {"type": ["string", "null"]},
+    },
+    "after_commit": {
+        "label": "After the commit",
+        "description": "What becomes of a delivered log once it is loaded: keep, delete, or move:<folder>",
+        "schema": {"type": ["string", "null"], "default": "keep"},
+    },
+    "settle_seconds": {
+        "label": "Settle time",
+        "description": "Seconds a delivered object has to lie unchanged before it is taken, so that no upload is cut",
+        "schema": {"type": ["number", "null"], "default": 60},
+    },
+    "ignore": {
+        "label": "Not logs",
+        "description": "Patterns of delivered objects to pass over, separated by commas",
+        "schema": {"type": ["string", "null"]},
+    },
 }
 """The fields of a connection's ``extra``, as its form shows them."""
 

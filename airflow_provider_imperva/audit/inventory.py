@@ -18,6 +18,10 @@ _SCRATCH = ".tmp"
 _LISTERS = 16
 
 
+_ASIDE = ("arrivals", "contents")
+"""Folders of what loading looks up: which delivered object has which number, which log brought a content first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """The objects of one repository: their sizes in bytes, by path below the lake's root."""
@@ -41,7 +45,7 @@ def strangers(store: Store, repositories: list[str]) -> Iterator[str]:
     own = {f"repository={name}" for name in repositories}
     for folder in ("", *TREES):
         yield from (item.path.lstrip("/") for item in store.objects(folder))
-    yield from (f"{name}/" for name in store.folders("") if name not in {*TREES, REPORTS, _SCRATCH})
+    yield from (f"{name}/" for name in store.folders("") if name not in {*TREES, *_ASIDE, REPORTS, _SCRATCH})
     for tree in TREES:
         yield from (f"{tree}/{name}/" for name in store.folders(tree) if name not in own)
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
@@ -20,6 +20,10 @@ from airflow_provider_imperva.lake.store import Store
 
 _READERS = 8
 _OBJECTS_AT_ONCE = 256
+
+
+LogKey: TypeAlias = tuple[str, int]
+"""What a row says it is from, ``src_file`` and ``src_seq``: one path may be delivered twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Checked:
 
     named: Named
     findings: tuple[Finding, ...]
-    lines: Mapping[str, int] | None = None
+    lines: Mapping[LogKey, int] | None = None
 
 
 def draw(objects: Iterable[Named], *, sample: int | None, seed: int) -> list[Named]:
@@ -87,7 +91,7 @@ def _check(store: Store, named: Named) -> Checked:
             if not named.is_part:
                 return Checked(named, ())
             file.seek(0)
-            return Checked(named, (), _lines(pq.read_table(file, columns=["src_file"])))
+            return Checked(named, (), _lines(pq.read_table(file, columns=["src_file", "src_seq"])))
     except FileNotFoundError:
         found = f"{named.by} names it, and it is not there"
         return Checked(named, (Finding(Kind.MISSING, named.path, found),))
@@ -96,6 +100,6 @@ def _check(store: Store, named: Named) -> Checked:
         return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
 
 
-def _lines(table: pa.Table) -> Mapping[str, int]:
-    counts = pc.value_counts(table["src_file"].cast(pa.string()))
-    return Counter({row["values"]: row["counts"] for row in counts.to_pylist()})
+def _lines(table: pa.Table) -> Mapping[LogKey, int]:
+    counts = table.group_by(["src_file", "src_seq"]).aggregate([([], "count_all")]).to_pylist()
+    return Counter({(row["src_file"], row["src_seq"]): row["count_all"] for row in counts})

@@ -25,7 +25,7 @@ _MOST_BARS = 192
 _MOST_POINTS = 400
 _BAR_HOURS = (1, 2, 3, 6, 12, 24, 48, 168, 672)
 _CLASSES = ("access", "security", "attack_analytics", "other")
-_FINE = frozenset({State.COMMITTED, State.SKIPPED})
+_FINE = frozenset({State.COMMITTED, State.DUPLICATE, State.SKIPPED})
 
 
 def render(covers: Sequence[Coverage], *, lake: str) -> str:

@@ -44,6 +44,7 @@ SHOWN: dict[str, Shown] = {
         Shown(State.LISTED, "L", "listed", "in the index, will be fetched", "cyan"),
         Shown(State.GAP, "?", "gap", "not listed, may still come", "blue", has_log=False),
         Shown(State.SKIPPED, "-", "skipped", "never written by Imperva", "dim", has_log=False),
+        Shown(State.DUPLICATE, "D", "duplicate", "its content is that of another log, which is loaded", "green"),
         Shown(State.COMMITTED, "=", "committed", "loaded", "green"),
     )
 }

@@ -191,7 +191,8 @@ class _Teller:
 
     def _rows(self, store: Store, history: History) -> Iterator[PartRows]:
         for part in history.parts_of(self.home) if self.home else ():
-            rows = _count(store, part, self.name)
+            delivered_as = self.record["delivered_as"] if self.record else None
+            rows = _count(store, part, delivered_as or self.name, self.number)
             if rows != 0:
                 yield PartRows(part.path, rows)
 
@@ -203,10 +204,11 @@ def _outcome(row: dict[str, Any]) -> str:
     return told + (f": {row['reason']}" if row["reason"] else "")
 
 
-def _count(store: Store, part: Part, log: str) -> int | None:
+def _count(store: Store, part: Part, file_name: str, number: int) -> int | None:
     try:
         with store.reader(part.path) as file:
-            names = pq.read_table(file, columns=["src_file"])["src_file"]
+            rows = pq.read_table(file, columns=["src_file", "src_seq"])
     except (OSError, LakeError, pa.ArrowException):
         return None
-    return int(pc.sum(pc.equal(names, log)).as_py() or 0)
+    mine = pc.and_(pc.equal(rows["src_file"], file_name), pc.equal(rows["src_seq"], number))
+    return int(pc.sum(mine).as_py() or 0)

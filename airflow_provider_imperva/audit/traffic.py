@@ -114,6 +114,8 @@ def _times(history: History) -> _Times:
     """Look up when each log was listed, and when it was first loaded: a replay does not make it late."""
     logs = history.logs
     logs = logs.filter(pc.and_(pc.is_valid(logs["name"]), pc.greater(logs["rows"], 0)))
+    # What rows call a log that was delivered is its path.
+    logs = logs.set_column(logs.column_names.index("name"), "name", pc.coalesce(logs["delivered_as"], logs["name"]))
     logs = logs.select(["name", "first_listed_at", "commit"])
     listed: dict[str, int] = {}
     loaded: dict[str, int] = {}

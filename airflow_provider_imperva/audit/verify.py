@@ -26,7 +26,7 @@ from airflow_provider_imperva.audit.history import (
 )
 from airflow_provider_imperva.audit.inventory import QUARANTINE, Inventory, strangers, take_inventory
 from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
-from airflow_provider_imperva.audit.objects import Checked, Named, check_bytes, check_presence, draw
+from airflow_provider_imperva.audit.objects import Checked, LogKey, Named, check_bytes, check_presence, draw
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.store import Store
@@ -326,8 +326,8 @@ def _check_lines(
     rows: pa.Table, homes: dict[str, Home], named: Iterable[Named], checked: Iterable[Checked]
 ) -> Iterator[Finding]:
     """Count the rows of each log in the parts themselves, and hold them against what the commits say."""
-    events: Counter[str] = Counter()
-    quarantine: Counter[str] = Counter()
+    events: Counter[LogKey] = Counter()
+    quarantine: Counter[LogKey] = Counter()
     read = set()
     for item in checked:
         if item.lines is not None:
@@ -336,15 +336,17 @@ def _check_lines(
     # Of a batch whose parts were not all read, nothing can be said.
     unread = {home_of(item.path) for item in named if item.is_part and item.path not in read}
     told = rows.filter(pc.is_in(rows["state"], pa.array([state.value for state in _IN_PARTS])))
-    for row in told.select(["name", "state", "rows", "quarantined_lines"]).to_pylist():
+    columns = ["name", "sequence", "delivered_as", "state", "rows", "quarantined_lines"]
+    for row in told.select(columns).to_pylist():
         name = row["name"]
+        key = (row["delivered_as"] or name, row["sequence"])
         if homes.get(name) in unread:
             continue
         # A log that is in quarantine as a whole has one row there.
         whole = row["state"] == State.QUARANTINED
         expected = (row["rows"], row["quarantined_lines"] + whole)
-        if expected != (events[name], quarantine[name]):
-            found = f"events/ has {events[name]} rows of it and quarantine/ {quarantine[name]}"
+        if expected != (events[key], quarantine[key]):
+            found = f"events/ has {events[key]} rows of it and quarantine/ {quarantine[key]}"
             yield Finding(Kind.CONTRADICTION, name, f"{found}; the commits say {expected[0]} and {expected[1]}")
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class LogSource:
     """The provenance of one body.
 
-    :param file: the log's name, verbatim as the index gave it.
-    :param sequence: the number in the name; None where it has none.
+    :param file: the log's name, verbatim as the index gave it; the path of a log that was delivered.
+    :param sequence: the number in the name, or that of the arrival; None where it has none.
     :param account_id: ``accountId`` of the header.
     :param config_id: ``configId`` of the header.
     :param format: ``format`` of the header.

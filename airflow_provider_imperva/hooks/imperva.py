@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -10,15 +13,22 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, IndexNotFoundError
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, CONNECTION_TYPE, FIELD_BEHAVIOUR, HOOK_NAME
+from airflow_provider_imperva.hooks.delivery import is_delivery, open_folder, repository_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider_imperva.container.keys import KeyRing
+    from airflow_provider_imperva.delivery.folder import DeliveryFolder
     from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.load.origin import LogOrigin
+    from airflow_provider_imperva.load.plan import PlanOptions
     from airflow_provider_imperva.repository.client import RepositoryClient
 
 _OPTIONS = {"repository": str, "proxy": str, "connect_timeout": float, "read_timeout": float, "max_concurrency": int}
+_DELIVERY_WINDOW = timedelta(days=7)
+"""How long a customer's own bucket or folder keeps a log at least, unless plan options say otherwise."""
+
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -26,12 +36,15 @@ class ImpervaLogHook(BaseHook):
     """Opens a log repository of Imperva Cloud WAF by an Airflow connection of type ``imperva``.
 
     ===========================  ====================================================================
-    host                         Log Server URL; https, or http on loopback
-    login, password              API ID and API key of the log set-up
+    host                         Log Server URL; https, or http on loopback. Or where Imperva delivers
+                                 logs to: ``s3://bucket/folder/``, ``sftp:///folder/``
+    login, password              API ID and API key of the log set-up; none for deliveries
     extra ``private_keys_dir``   folder with ``<publicKeyId>/Private.key``
     extra ``private_keys``       the PEM keys themselves, by publicKeyId
     extra, others                ``private_key_passphrase``, ``repository``, ``verify``, ``proxy``,
                                  ``connect_timeout``, ``read_timeout`` (seconds), ``max_concurrency``
+    extra, for deliveries        ``delivery_conn_id``, ``after_commit``, ``ignore``; see
+                                 :func:`~airflow_provider_imperva.hooks.delivery.open_folder`
     ===========================  ====================================================================
 
     :param imperva_conn_id: id of the connection.
@@ -78,11 +91,19 @@ class ImpervaLogHook(BaseHook):
             self._connection = connection
         return self._connection
 
-    def get_conn(self) -> RepositoryClient:
-        """Open the repository; use the client as a context manager.
+    @property
+    def delivers(self) -> bool:
+        """Whether Imperva delivers the logs, rather than keeping them to be fetched."""
+        return is_delivery(self.connection.host or "")
+
+    def get_conn(self) -> RepositoryClient | DeliveryFolder:
+        """Open the repository, or the folder that logs are delivered to; use it as a context manager.
 
         :raises ConfigurationError: if the connection cannot work.
         """
+        return open_folder(self.connection) if self.delivers else self._client()
+
+    def _client(self) -> RepositoryClient:
         from airflow_provider_imperva.repository.client import RepositoryClient
 
         connection = self.connection
@@ -145,6 +166,42 @@ class ImpervaLogHook(BaseHook):
         fs = lake_filesystem(lake_uri, lake_conn_id) if lake_conn_id else None
         return Ledger(open_store(lake_uri, fs=fs), repository)
 
+    @contextmanager
+    def open(
+        self, lake_uri: str, lake_conn_id: str | None = None, *, catalogs: bool = True
+    ) -> Iterator[tuple[LogOrigin, Ledger]]:
+        """Open what logs come from, and the ledger of it in a lake.
+
+        :param lake_uri: root of the lake.
+        :param lake_conn_id: Airflow connection with the lake's credentials; ambient ones without.
+        :param catalogs: whether delivered objects that are new may be cataloged; a mere look writes nothing.
+        :raises ConfigurationError: if the connection cannot work.
+        """
+        from airflow_provider_imperva.load.delivered import DeliveredLogs
+
+        if not self.delivers:
+            with self._client() as client:
+                yield client, self.open_ledger(client.repository, lake_uri, lake_conn_id)
+            return
+        ledger = self.open_ledger(repository_of(self.connection), lake_uri, lake_conn_id)
+        with open_folder(self.connection) as folder:
+            yield DeliveredLogs(folder, ledger, catalogs=catalogs), ledger
+
+    def plan_options(self, given: dict[str, Any]) -> PlanOptions:
+        """Return the options to plan with.
+
+        What a customer's own bucket keeps is not bounded by Imperva, and the same log may be delivered to it twice.
+
+        :param given: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+        """
+        from airflow_provider_imperva.load.plan import PlanOptions
+
+        usual: dict[str, Any] = {}
+        if self.delivers:
+            group = repository_of(self.connection)
+            usual = {"window": _DELIVERY_WINDOW, "window_bytes": None, "account_group": group}
+        return PlanOptions(**usual | given)
+
     def find_work(self, lake_uri: str, lake_conn_id: str | None, plan_options: dict[str, Any]) -> dict[str, Any] | None:
         """Look whether there is anything to do; None if not.
 
@@ -152,26 +209,35 @@ class ImpervaLogHook(BaseHook):
         """
         import msgspec
 
-        from airflow_provider_imperva.load.plan import PlanOptions, find_work
+        from airflow_provider_imperva.load.plan import find_work
 
-        with self.get_conn() as client:
-            ledger = self.open_ledger(client.repository, lake_uri, lake_conn_id)
-            work = find_work(ledger, client, key_ids=self.key_ids(), options=PlanOptions(**plan_options))
+        with self.open(lake_uri, lake_conn_id, catalogs=False) as (origin, ledger):
+            work = find_work(ledger, origin, key_ids=self.key_ids(), options=self.plan_options(plan_options))
         return msgspec.to_builtins(work) if work else None
 
     def test_connection(self) -> tuple[bool, str]:
         """Fetch the index and load every key, and say in words what was found and what to do."""
         try:
             keys = self.key_ring()
-            with self.get_conn() as client:
-                index = client.read_index()
+            found = self._look()
         except IndexNotFoundError as error:
             return False, f"{error} The private keys load."
         except ImpervaError as error:
             return False, str(error)
         held = ", ".join(sorted(keys.ids)) or "none; encrypted logs will wait for theirs"
+        return True, f"{found} Private keys: {held}."
+
+    def _look(self) -> str:
+        """Say what is there."""
+        if self.delivers:
+            repository = repository_of(self.connection)
+            with open_folder(self.connection) as folder:
+                delivered = len(folder.objects())
+            return f"{delivered} logs lie in {folder.url}, of repository {repository}."
+        with self._client() as client:
+            index = client.read_index()
         listed = f"{len(index.names)} logs" if index.names else "no log yet"
-        return True, f"Repository {client.repository} lists {listed}. Private keys: {held}."
+        return f"Repository {client.repository} lists {listed}."
 
     def _options(self) -> dict[str, Any]:
         extra = self.connection.extra_dejson

@@ -7,6 +7,8 @@
     quarantine/repository=<r>/part-<commit>-<batch>.parquet
     ledger/repository=<r>/claim.json
     ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
+    arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet
+    contents/group=<g>/<first 3 digits>/<SHA-256>.json
 
 The thousands keep listings short after years. Commits have 12 digits, thousands 9 and batches 4, so that the order of
 the names is the order of the numbers.
@@ -90,3 +92,26 @@ class Layout:
     def commit(self, commit: int) -> str:
         """The write that makes a plan's outcome true."""
         return self._entry(commit, "commit.json")
+
+    @property
+    def arrivals_folder(self) -> str:
+        """Folder of the catalog's pages."""
+        return f"arrivals/repository={self.repository}/pages"
+
+    def arrivals(self, first: int) -> str:
+        """Page of the catalog of arrivals, by its first number."""
+        return f"{self.arrivals_folder}/{first // 1000:09d}/{first:012d}.json"
+
+    @property
+    def gathered_arrivals(self) -> str:
+        """Folder with the arrivals up to a number in one object."""
+        return f"arrivals/repository={self.repository}/gathered"
+
+    def gathered(self, last: int) -> str:
+        """All arrivals up to a number."""
+        return f"{self.gathered_arrivals}/{last:012d}.parquet"
+
+
+def content(group: str, sha256: str) -> str:
+    """Object that says which log of a group brought a content first."""
+    return f"contents/group={group}/{sha256[:3]}/{sha256}.json"

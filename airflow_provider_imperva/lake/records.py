@@ -26,12 +26,14 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar first_listed_at: when an index first named it, UTC.
     :ivar late: it had been decided as skipped, unobserved or expired before an index listed it.
     :ivar loaded: it is loaded already, and this is a replay.
+    :ivar delivered_as: what it is called where it was delivered.
     """
 
     name: str
     first_listed_at: datetime
     late: bool = False
     loaded: bool = False
+    delivered_as: str | None = None
 
 
 class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -62,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar prefixes: the watermark as it would be if no log of this plan were loaded.
     :ivar homes: for each batch that is a replay, the one whose parts it writes again.
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
+    :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
     """
 
     v: int
@@ -77,6 +80,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     prefixes: dict[str, Prefix]
     homes: dict[int, Home] = {}
     urgent: bool = False
+    account_group: str | None = None
 
     @property
     def logs(self) -> int:
@@ -110,6 +114,8 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar start_time, end_time: the header's, epoch milliseconds.
     :ivar lines: records in the plain body; ``rows + quarantined_lines`` always.
     :ivar reason: why it is in its state, where that is not plain.
+    :ivar delivered_as: what it is called where it was delivered, below the folder that Imperva delivers to.
+    :ivar content_sha256: of the plain body, where logs that come twice are looked for.
     """
 
     prefix: str
@@ -138,6 +144,8 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     quarantined_lines: int = 0
     late: bool = False
     reason: str | None = None
+    delivered_as: str | None = None
+    content_sha256: str | None = None
 
 
 _TIME = pa.timestamp("ms", tz="UTC")
@@ -169,6 +177,8 @@ LOGS_SCHEMA = pa.schema(
         ("quarantined_lines", pa.int64()),
         ("late", pa.bool_()),
         ("reason", pa.string()),
+        ("delivered_as", pa.string()),
+        ("content_sha256", pa.string()),
     ],
     metadata={"imperva.ledger_version": str(VERSION)},
 )

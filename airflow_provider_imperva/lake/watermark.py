@@ -32,6 +32,8 @@ class State(StrEnum):
     """Loaded."""
     QUARANTINED = "quarantined"
     """In ``raw/``, but could not be decoded."""
+    DUPLICATE = "duplicate"
+    """In ``raw/``, and its content is that of another log, which is loaded."""
     EXPIRED = "expired"
     """Was listed, and gone when we asked for it."""
     SKIPPED = "skipped"

@@ -13,8 +13,8 @@ import msgspec
 from airflow_provider_imperva.errors import AuthenticationError, LogNotFoundError, ObjectExistsError, RepositoryError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Plan, PlannedLog
+from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
-from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
 def fetch(
     ledger: Ledger,
-    client: RepositoryClient,
+    client: LogOrigin,
     plan: Plan,
     batch: int,
     *,
@@ -84,13 +84,14 @@ def fetch(
             logger.warning("%s", error)
             unavailable.append(log.name)
     expired = _expired(not_found, _listed(client), window=window) if not_found else []
+    called = {log.name: f"{log.name} ({log.delivered_as!a})" if log.delivered_as else log.name for log in not_found}
     for name in expired:
-        logger.error("%s has expired: it was listed, and is gone from the repository", name)
+        logger.error("%s has expired: it was listed, and is gone from the repository", called[name])
     not_yet = [log.name for log in not_found if log.name not in expired]
     return Fetched(plan.commit, batch, expired, not_yet, unavailable)
 
 
-def _listed(client: RepositoryClient) -> frozenset[str]:
+def _listed(client: LogOrigin) -> frozenset[str]:
     """Return the names in the index; none if there is no index to be had, which must not stop the logs that came."""
     try:
         return frozenset(map(str, client.read_index().names))

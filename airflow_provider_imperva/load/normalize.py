@@ -26,14 +26,15 @@ from airflow_provider_imperva.errors import (
 )
 from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
 from airflow_provider_imperva.lake.records import VERSION, Home, LogRecord, Plan, PlannedLog, Report
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.rewrite import rewrite
-from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class NormalizeOptions:
 
 def normalize(
     ledger: Ledger,
-    client: RepositoryClient | None,
+    client: LogOrigin | None,
     keys: KeyRing,
     plan: Plan,
     fetched: Fetched,
@@ -92,7 +93,7 @@ def normalize(
 
 def _read(
     ledger: Ledger,
-    client: RepositoryClient | None,
+    client: LogOrigin | None,
     keys: KeyRing,
     plan: Plan,
     fetched: Fetched,
@@ -105,6 +106,7 @@ def _read(
     batch = fetched.batch
     absent = _absent(fetched)
     written_at = _written_at(ledger, plan, batch)
+    contents = Contents(ledger, plan.account_group) if plan.account_group else None
     records: list[LogRecord] = []
     left_open: dict[str, str] = {}
     for log, name in batch_logs(plan, batch):
@@ -113,9 +115,12 @@ def _read(
         if plan.urgent and raw_key in written_at:
             left_open[log.name] = FETCHED_ONLY
         elif fetched_at := written_at.get(raw_key):
-            one = _Normalization(ledger, client, keys, parts, options, log, name, raw_key, fetched_at)
+            one = _Normalization(ledger, client, keys, parts, options, contents, log, name, raw_key, fetched_at)
             try:
                 records.append(one.run())
+            except CopyPendingError as error:
+                logger.info("%s", error)
+                left_open[log.name] = str(error)
             except RepositoryError as error:
                 logger.warning("%s", error)
                 left_open[log.name] = "it does not decode, and could not be fetched once more"
@@ -210,10 +215,11 @@ class _Normalization:
     """One log on its way from ``raw/`` into the parts of its batch."""
 
     ledger: Ledger
-    client: RepositoryClient | None
+    client: LogOrigin | None
     keys: KeyRing
     parts: BatchParts
     options: NormalizeOptions
+    contents: Contents | None
     log: PlannedLog
     name: LogName
     raw_key: str
@@ -283,8 +289,21 @@ class _Normalization:
 
     def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None = None) -> LogRecord:
         header = plain.header
+        sha256 = None
+        if self.contents and plain.size:
+            sha256 = sha256_of(plain.chunks())
+            # A replay takes no log out that is in the lake.
+            if not self.log.loaded and (first := self.contents.copied_from(sha256, self.log.name)):
+                return self._kept(
+                    received,
+                    State.DUPLICATE,
+                    reason=f"its content is that of {first}",
+                    content_sha256=sha256,
+                    start_time=header.start_time if header else None,
+                    end_time=header.end_time if header else None,
+                )
         source = LogSource(
-            file=str(self.name),
+            file=self._file,
             sequence=self.name.sequence,
             account_id=header.account_id if header else None,
             config_id=header.config_id if header else None,
@@ -325,7 +344,13 @@ class _Normalization:
             lines=lines,
             rows=rows,
             quarantined_lines=quarantined,
+            content_sha256=sha256,
         )
+
+    @property
+    def _file(self) -> str:
+        """What people know the log by; its number tells apart what was delivered twice under a name."""
+        return self.log.delivered_as or self.log.name
 
     def _quarantine(self, received: _Received, error: ContainerError) -> LogRecord:
         logger.error("%s Its bytes stay in raw/.", error)
@@ -334,7 +359,7 @@ class _Normalization:
         return self._kept(received, State.QUARANTINED, reason=reason)
 
     def _note_in_quarantine(self, reason: str) -> None:
-        self.parts.add_quarantined(quarantined_log(file=str(self.name), sequence=self.name.sequence, reason=reason))
+        self.parts.add_quarantined(quarantined_log(file=self._file, sequence=self.name.sequence, reason=reason))
 
     def _kept(self, received: _Received, state: State, **fields: object) -> LogRecord:
         return _record(
@@ -358,5 +383,6 @@ def _record(log: PlannedLog, name: LogName, state: State, **fields: object) -> L
         name=log.name,
         first_listed_at=log.first_listed_at,
         late=log.late,
+        delivered_as=log.delivered_as,
         **fields,  # type: ignore[arg-type]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from airflow_provider_imperva.lake.watermark import (
     observe,
     reopen,
 )
-from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 WINDOW = timedelta(hours=48)
 """How long Imperva keeps a log."""
 
+_GROUP = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 _BATCH_BYTES = 16 * 2**20
 _LARGEST_BATCH = 1000
 _MOST_BATCHES = 1000
@@ -57,6 +59,9 @@ class PlanOptions:
     :ivar max_logs: the most logs one plan loads; the rest waits for the next.
     :ivar logs_per_batch: how many logs one mapped task loads; by default as many as make about 16 MiB as received,
         judged by the last commit that has any.
+    :ivar account_group: a name that repositories share to which the same logs may come, pulled by one and delivered to
+        another: of logs with the same content one is loaded. None means that nobody looks, which spares one object a
+        log.
     """
 
     window: timedelta = WINDOW
@@ -65,6 +70,7 @@ class PlanOptions:
     start: str | int = "oldest"
     max_logs: int = 2000
     logs_per_batch: int | None = None
+    account_group: str | None = None
 
     def __post_init__(self) -> None:
         if self.start not in {"oldest", "now"} and not str(self.start).isdecimal():
@@ -73,6 +79,11 @@ class PlanOptions:
             )
         if self.max_logs < 1 or (self.logs_per_batch is not None and self.logs_per_batch < 1):
             raise ConfigurationError("a plan or a batch of no logs", do="Set max_logs and logs_per_batch above 0")
+        if self.account_group is not None and not _GROUP.fullmatch(self.account_group):
+            raise ConfigurationError(
+                "the account group's name holds other than letters, digits, '.', '_' and '-'",
+                do="Set account_group to a name of these characters; it names a folder of the lake",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,7 @@ def look(
     """
     last_look = head.commit.observed_at if head.commit else None
     if not index.names:
-        pending = _pending(head.prefixes, key_ids=key_ids, late=set())
+        pending = _pending(head.prefixes, index, key_ids=key_ids, late=set())
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=False)
     listed = _by_prefix(index.names)
     unwatched = last_look is not None and (
@@ -148,7 +159,8 @@ def look(
         late.update(found)
         prefixes[name] = reopen(seen.prefix, [log.sequence for log in found], at=at)
     due = prefixes.keys() != head.prefixes.keys() or (last_look is not None and at - last_look > options.window / 4)
-    return Outlook(prefixes, tuple(closed), _pending(prefixes, key_ids=key_ids, late=late), at, len(index.names), due)
+    pending = _pending(prefixes, index, key_ids=key_ids, late=late)
+    return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
 
 
 def recover(ledger: Ledger, head: Head, *, run: Run, at: datetime) -> Head:
@@ -166,9 +178,7 @@ def recover(ledger: Ledger, head: Head, *, run: Run, at: datetime) -> Head:
     return head
 
 
-def find_work(
-    ledger: Ledger, client: RepositoryClient, *, key_ids: frozenset[str], options: PlanOptions
-) -> Work | None:
+def find_work(ledger: Ledger, client: LogOrigin, *, key_ids: frozenset[str], options: PlanOptions) -> Work | None:
     """Tell whether a plan would have anything to do; nothing is written.
 
     :raises RepositoryError: if the index cannot be read.
@@ -184,7 +194,7 @@ def find_work(
 
 def make_plan(
     ledger: Ledger,
-    client: RepositoryClient,
+    client: LogOrigin,
     *,
     run: Run,
     key_ids: frozenset[str],
@@ -231,6 +241,7 @@ def make_plan(
             prefixes=outlook.prefixes,
             homes=dict(enumerate(replays, len(batches))),
             urgent=urgent,
+            account_group=options.account_group,
         )
     )
 
@@ -247,7 +258,9 @@ def _by_prefix(names: Iterable[LogName]) -> dict[str, list[int]]:
     return listed
 
 
-def _pending(prefixes: dict[str, Prefix], *, key_ids: frozenset[str], late: set[LogName]) -> tuple[PlannedLog, ...]:
+def _pending(
+    prefixes: dict[str, Prefix], index: LogIndex, *, key_ids: frozenset[str], late: set[LogName]
+) -> tuple[PlannedLog, ...]:
     found = []
     for name, prefix in prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
@@ -255,7 +268,10 @@ def _pending(prefixes: dict[str, Prefix], *, key_ids: frozenset[str], late: set[
         for number, item in prefix.numbers(State.AWAITING_KEY):
             if item.public_key_id in key_ids:
                 found.append((item.since, LogName(name, number)))
-    return tuple(PlannedLog(str(log), since, late=log in late) for since, log in sorted(found))
+    return tuple(
+        PlannedLog(str(log), since, late=log in late, delivered_as=index.delivered_as(log))
+        for since, log in sorted(found)
+    )
 
 
 def _late(ledger: Ledger, prefix: str, seen: Observation) -> list[LogName]:

@@ -239,6 +239,7 @@ def make_replay_plan(ledger: Ledger, *, run: Run, selection: Selection, take_ove
             closed=(),
             prefixes=head.prefixes,
             homes=dict(enumerate(sorted(homes))),
+            account_group=ledger.plan(head.commit.commit).account_group,
         )
     )
 
@@ -246,7 +247,13 @@ def make_replay_plan(ledger: Ledger, *, run: Run, selection: Selection, take_ove
 def _planned(log: LogRecord) -> PlannedLog:
     # Whatever has a home was listed once.
     assert log.name is not None and log.first_listed_at is not None  # noqa: S101, PT018
-    return PlannedLog(log.name, log.first_listed_at, late=log.late, loaded=log.state is State.COMMITTED)
+    return PlannedLog(
+        log.name,
+        log.first_listed_at,
+        late=log.late,
+        loaded=log.state is State.COMMITTED,
+        delivered_as=log.delivered_as,
+    )
 
 
 def replay(

@@ -67,5 +67,6 @@ def _worse(logs: Iterable[PlannedLog], records: Iterable[LogRecord]) -> dict[str
     return {
         str(record.name): f"would be {record.state}: {record.reason}"
         for record in records
-        if record.state is not State.COMMITTED and (record.state is not State.QUARANTINED or record.name in loaded)
+        if record.state is not State.COMMITTED
+        and (record.state not in (State.QUARANTINED, State.DUPLICATE) or record.name in loaded)
     }

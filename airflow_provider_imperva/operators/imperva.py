@@ -6,8 +6,8 @@ loses nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.lake.headroom import Headroom
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Commit, Run
-    from airflow_provider_imperva.repository.client import RepositoryClient
+    from airflow_provider_imperva.load.origin import LogOrigin
 
 PLAN_KEY = "plan"
 """Key of the XCom with which a plan task names its plan."""
@@ -54,10 +54,8 @@ class ImpervaOperator(BaseOperator):
         self.imperva_conn_id = imperva_conn_id
         self.lake_conn_id = lake_conn_id
 
-    @contextmanager
-    def _open(self, hook: ImpervaLogHook) -> Iterator[tuple[RepositoryClient, Ledger]]:
-        with hook.get_conn() as client:
-            yield client, hook.open_ledger(client.repository, self.lake_uri, self.lake_conn_id)
+    def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
+        return hook.open(self.lake_uri, self.lake_conn_id)
 
     @property
     def _hook(self) -> ImpervaLogHook:
@@ -85,14 +83,18 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
     def execute(self, context: Context) -> list[dict[str, int]]:
         """Plan, and hand the batches on."""
         from airflow_provider_imperva.lake.claim import claim
-        from airflow_provider_imperva.load.plan import PlanOptions, make_plan
+        from airflow_provider_imperva.load.plan import make_plan
 
         hook = self._hook
         with self._open(hook) as (client, ledger):
             self._compare_with_xcom(context, ledger)
-            claim(ledger, _source(client))
+            claim(ledger, client.source)
             plan = make_plan(
-                ledger, client, run=_run(context), key_ids=hook.key_ids(), options=PlanOptions(**self.plan_options)
+                ledger,
+                client,
+                run=_run(context),
+                key_ids=hook.key_ids(),
+                options=hook.plan_options(self.plan_options),
             )
         if plan is None:
             raise AirflowSkipException("Nothing new: no log to load, no gap to close")
@@ -150,7 +152,6 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
         import msgspec
 
         from airflow_provider_imperva.load.fetch import fetch
-        from airflow_provider_imperva.load.plan import PlanOptions
 
         hook = self._hook
         with self._open(hook) as (client, ledger):
@@ -160,7 +161,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
                 ledger.plan(self.batch["commit"]),
                 self.batch["batch"],
                 max_concurrency=self._most_requests(hook),
-                window=PlanOptions(**self.plan_options).window,
+                window=hook.plan_options(self.plan_options).window,
             )
         ti = context["ti"]
         if fetched.unavailable and ti.try_number <= ti.max_tries:
@@ -261,20 +262,23 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         """Commit, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
         from airflow_provider_imperva.lake.headroom import measure
-        from airflow_provider_imperva.load.plan import PlanOptions
+        from airflow_provider_imperva.load.delivered import DeliveredLogs
 
         number = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY, map_indexes=-1)
         if number is None:
             self._end_without_plan(context)
         now = datetime.now(UTC)
-        options = PlanOptions(**self.plan_options)
-        with self._open(self._hook) as (_, ledger):
+        hook = self._hook
+        options = hook.plan_options(self.plan_options)
+        with self._open(hook) as (origin, ledger):
             plan = ledger.plan(number)
             commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
             last_commits = [
                 *map(ledger.commit, range(max(1, commit.commit - _MEASURED_COMMITS), commit.commit)),
                 commit,
             ]
+            if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):
+                self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
         complaint = _left_behind(commit)
@@ -326,11 +330,6 @@ _DEFAULT_POOL = "default_pool"
 """The pool that Airflow puts tasks in which name none."""
 
 
-def _source(client: RepositoryClient) -> str:
-    """Name the repository as Imperva does, whatever id it has in the lake."""
-    return client.url.rstrip("/").rpartition("/")[2]
-
-
 def _run(context: Context) -> Run:
     from airflow_provider_imperva.lake.records import Run
 
@@ -366,6 +365,7 @@ def _words(headroom: Headroom) -> str:
 
 def _left_behind(commit: Commit) -> str:
     """Say what a commit left behind; nothing if nothing was."""
+    from airflow_provider_imperva.lake.contents import BEING_LOADED
     from airflow_provider_imperva.load.normalize import FETCHED_ONLY
 
     found = []
@@ -374,6 +374,6 @@ def _left_behind(commit: Commit) -> str:
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))
         found.append(f"batches {batches} did not finish; their logs are in the next plan")
-    elif stuck := [name for name, reason in commit.open.items() if reason != FETCHED_ONLY]:
+    elif stuck := [reason for reason in commit.open.values() if reason != FETCHED_ONLY and BEING_LOADED not in reason]:
         found.append(f"{len(stuck)} logs could not be loaded; they are in the next plan")
     return " and ".join(found)

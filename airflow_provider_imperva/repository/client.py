@@ -88,7 +88,7 @@ class RepositoryClient:
             max_concurrency=max_concurrency,
         )
         self.url = normalize_url(url)
-        self.repository = _repository_id(repository or self.url.rstrip("/").rpartition("/")[2], url=self.url)
+        self.repository = _repository_id(repository or self.source, url=self.url)
         self._verify = _checked_verify(verify)
         self._proxies = _proxies(proxy)
         self._timeout = (connect_timeout, read_timeout)
@@ -111,6 +111,11 @@ class RepositoryClient:
         adapter = HTTPAdapter(pool_maxsize=max_concurrency, pool_block=True)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+
+    @property
+    def source(self) -> str:
+        """The repository's name as Imperva has it, whatever id it has in the lake."""
+        return self.url.rstrip("/").rpartition("/")[2]
 
     def read_index(self) -> LogIndex:
         """Fetch and read ``logs.index``.

@@ -7,6 +7,7 @@ that is no name must neither hide the others nor pass as one: every line is chec
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_provider_imperva.errors import InvalidIndexError
@@ -27,12 +28,15 @@ class LogIndex:
     :param junk: the first 20 lines that are no name, escaped and cut to 80 characters.
     :param junk_count: how many lines are no name.
     :param duplicates: how many lines repeat a name that came before.
+    :param delivered_as: gives what a log, listed or not, is called where it was delivered; None where the name that we
+        know it by is all it has.
     """
 
     names: tuple[LogName, ...]
     junk: tuple[str, ...]
     junk_count: int
     duplicates: int
+    delivered_as: Callable[[LogName], str | None] = lambda _: None
 
 
 def parse_index(body: bytes, *, about: str) -> LogIndex:

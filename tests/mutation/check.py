@@ -236,6 +236,66 @@ MUTATIONS = [
         "home = Home(plan.commit, batch)",
         ("load/test_replay.py::TestAfterAParserChange",),
     ),
+    Mutation(
+        "what is delivered is taken while it is being written",
+        "delivery/folder.py",
+        "for modified, item in found if modified <= latest and self._is_log(item)",
+        "for modified, item in found if self._is_log(item)",
+        ("delivery/test_delivered_loads.py::test_placeholders_and_the_test_of_the_console_are_passed_over",),
+    ),
+    Mutation(
+        "what was written anew after the listing is taken for what was listed",
+        "delivery/folder.py",
+        "        if (now.size, now.version) != (item.size, item.version) or len(content) != item.size:\n",
+        "        if not now:\n",
+        (
+            "delivery/test_delivered_loads.py::test_an_object_written_anew_before_it_is_fetched_is_not_taken_for_what_was_listed",
+        ),
+    ),
+    Mutation(
+        "who catalogs at the same time writes over the other's numbers",
+        "lake/arrivals.py",
+        "                self._store.create(self._layout.arrivals(page.first), msgspec.json.encode(page))\n",
+        "                self._store.write(self._layout.arrivals(page.first), msgspec.json.encode(page))\n",
+        ("delivery/test_arrivals.py::test_of_two_who_catalog_at_once_both_see_the_same_numbers",),
+    ),
+    Mutation(
+        "what waits for its key is deleted where it was delivered",
+        "load/delivered.py",
+        "            and not any(number in numbers for numbers in waiting)\n",
+        "",
+        ("delivery/test_delivered_loads.py::test_what_waits_for_its_key_is_not_cleared_away",),
+    ),
+    Mutation(
+        "a claim counts as loaded, though nothing is committed",
+        "lake/contents.py",
+        "        if self._is_loaded(first):\n",
+        "        if first:\n",
+        ("delivery/test_both_ways.py::test_of_two_at_once_one_loads_and_the_other_waits_for_its_commit",),
+    ),
+    Mutation(
+        "a log that finds its own claim takes itself for a copy",
+        "lake/contents.py",
+        "        if (first.repository, first.log) == (me.repository, me.log):\n            return None\n",
+        "",
+        ("delivery/test_both_ways.py::test_a_log_whose_rows_were_never_reported_claims_again",),
+    ),
+    Mutation(
+        "the container tells copies, not the body",
+        "load/normalize.py",
+        "            sha256 = sha256_of(plain.chunks())\n",
+        "            sha256 = received.sha256\n",
+        ("delivery/test_both_ways.py::test_an_encrypted_log_is_recognised_by_its_plain_body",),
+    ),
+    Mutation(
+        "what was cataloged and is gone is forgotten",
+        "load/delivered.py",
+        "        listed.update(range(self._highest_planned() + 1, len(arrivals) + 1))\n",
+        "",
+        (
+            "delivery/test_delivered_loads.py::test_what_vanishes_after_it_was_cataloged_and_before_it_was_planned_is_missed",
+        ),
+    ),
 ]
 
 

@@ -1,0 +1,180 @@
+"""The catalog of arrivals: which delivered object has which number.
+
+What Imperva delivers has names without an order, so each object gets a number of ours when it is first seen, from 1 on,
+and is a log like any other from then on: ``0_17.log`` is the 17th arrival. The catalog only ever grows, so that no
+object gets a second number, however long it was out of sight: by it, each is loaded once.
+
+Arrivals are kept in pages, one for each look that saw new objects. A page is named by its first number and created,
+never replaced: of two who catalog at once, one wins, and the other sees what it wrote. Now and then all arrivals up to
+a number are gathered in one object, so that a look reads few.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_imperva.delivery.folder import DeliveredObject
+from airflow_provider_imperva.errors import LedgerConflictError, LedgerCorruptError, ObjectExistsError
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.records import VERSION
+from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.repository.names import LogName
+
+PREFIX = "0"
+"""Prefix of the logs that are numbered here; Imperva has none such."""
+
+PAGES_AT_A_TIME = 64
+"""After so many pages, all arrivals are gathered anew."""
+
+_ATTEMPTS = 5
+_READERS = 16
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """Arrivals of consecutive numbers, as they stand in a page.
+
+    :ivar first: the number of the first.
+    """
+
+    v: int
+    first: int
+    arrivals: tuple[DeliveredObject, ...]
+
+
+_GATHERED = pa.schema(
+    [("path", pa.string()), ("size", pa.int64()), ("version", pa.string())],
+    metadata={"imperva.ledger_version": str(VERSION)},
+)
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """All arrivals, by number.
+
+    :ivar ordered: the first has number 1.
+    """
+
+    ordered: list[DeliveredObject]
+    _numbers: dict[DeliveredObject, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._numbers = {arrival: number for number, arrival in enumerate(self.ordered, 1)}
+
+    def number(self, arrival: DeliveredObject) -> int | None:
+        """Return the number of an arrival; None if it has none."""
+        return self._numbers.get(arrival)
+
+    def __getitem__(self, number: int) -> DeliveredObject:
+        return self.ordered[number - 1]
+
+    def __len__(self) -> int:
+        return len(self.ordered)
+
+    def with_new(self, listed: Iterable[DeliveredObject]) -> Arrivals:
+        """Return them with those that are listed, and new, after them in the order given."""
+        return Arrivals(
+            [*self.ordered, *(arrival for arrival in dict.fromkeys(listed) if self.number(arrival) is None)]
+        )
+
+
+def log_name(number: int) -> LogName:
+    """Return the name an arrival has as a log."""
+    return LogName(PREFIX, number)
+
+
+class Catalog:
+    """The catalog of one repository in a lake."""
+
+    def __init__(self, store: Store, layout: Layout) -> None:
+        self._store = store
+        self._layout = layout
+
+    def read(self) -> Arrivals:
+        """Read all arrivals.
+
+        :raises LedgerCorruptError: if a page is missing or unreadable.
+        """
+        return Arrivals(self._read()[0])
+
+    def _read(self) -> tuple[list[DeliveredObject], int]:
+        """Return all arrivals, and how many pages had to be read."""
+        gathered = max((item.path for item in self._store.objects(self._layout.gathered_arrivals)), default=None)
+        found = self._read_gathered(gathered) if gathered else []
+        paths = self._pages(after=len(found))
+        with ThreadPoolExecutor(_READERS) as pool:
+            for path, page in zip(paths, pool.map(self._read_page, paths), strict=True):
+                if page.first != len(found) + 1:
+                    raise self._corrupt(path, f"it begins at {page.first}, and the page before ends at {len(found)}")
+                found += page.arrivals
+        return found, len(paths)
+
+    def add(self, listed: Sequence[DeliveredObject]) -> Arrivals:
+        """Give numbers to those listed that have none, in the order given, and return all arrivals.
+
+        :raises LedgerConflictError: if others catalog at the same time, again and again.
+        :raises LedgerCorruptError: as :meth:`read`.
+        """
+        for _ in range(_ATTEMPTS):
+            found, pages = self._read()
+            known = Arrivals(found)
+            if pages >= PAGES_AT_A_TIME:
+                self._gather(known)
+            every = known.with_new(listed)
+            if len(every) == len(known):
+                return known
+            page = _Page(VERSION, len(known) + 1, tuple(every.ordered[len(known) :]))
+            try:
+                self._store.create(self._layout.arrivals(page.first), msgspec.json.encode(page))
+            except ObjectExistsError:
+                continue
+            return every
+        raise LedgerConflictError(
+            "others catalog what is delivered at the same time, again and again",
+            do="See that only one run loads a repository at a time",
+            about=self._store.uri(self._layout.arrivals(len(known) + 1)),
+        )
+
+    def _pages(self, *, after: int) -> list[str]:
+        """Return the pages with later arrivals, in order."""
+        folder = self._layout.arrivals_folder
+        first = self._layout.arrivals(after + 1)
+        thousands = [name for name in self._store.folders(folder) if f"{folder}/{name}" >= first.rpartition("/")[0]]
+        # Names of the same length: their order is that of the numbers.
+        found = [item.path for name in thousands for item in self._store.objects(f"{folder}/{name}")]
+        return sorted(path for path in found if path >= first)
+
+    def _read_page(self, path: str) -> _Page:
+        try:
+            page = msgspec.json.decode(self._store.read(path), type=_Page)
+        except (FileNotFoundError, msgspec.DecodeError) as error:
+            raise self._corrupt(path, "the page does not read as one") from error
+        if page.v != VERSION:
+            raise self._corrupt(path, f"it is of ledger version {page.v}, and this provider knows version {VERSION}")
+        return page
+
+    def _gather(self, arrivals: Arrivals) -> None:
+        columns = [[getattr(arrival, name) for arrival in arrivals.ordered] for name in _GATHERED.names]
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(columns, schema=_GATHERED), buffer, compression="zstd")
+        self._store.write(self._layout.gathered(len(arrivals)), buffer.getvalue())
+
+    def _read_gathered(self, path: str) -> list[DeliveredObject]:
+        try:
+            table = pq.read_table(io.BytesIO(self._store.read(path)))
+        except (pa.ArrowException, OSError) as error:
+            raise self._corrupt(path, "it does not read as a table of arrivals") from error
+        return [DeliveredObject(*row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
+
+    def _corrupt(self, path: str, found: str) -> LedgerCorruptError:
+        return LedgerCorruptError(
+            found,
+            do="Restore the catalog of arrivals from a backup of the lake, then run again",
+            about=self._store.uri(path),
+        )
