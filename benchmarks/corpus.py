@@ -95,7 +95,8 @@ def _write_leef(events: Iterable[str]) -> Iterator[str]:
     for event in events:
         name, _, fields = _parse(event)
         attributes = "\t".join(f"{names.get(key, key)}={value}" for key, value in fields.items())
-        yield f"LEEF:1.0|Incapsula|SIEMintegration|1|{name}|{attributes}"
+        escaped = name.replace("|", "\\|")
+        yield f"LEEF:1.0|Incapsula|SIEMintegration|1|{escaped}|{attributes}"
 
 
 def _write_w3c(events: Iterable[str]) -> Iterator[str]:

@@ -37,8 +37,8 @@ _ADDRESS = f"^(?:{'|'.join(_ADDRESS_FORMS)})$"
 def integers(texts: pa.StringArray) -> pa.Int64Array:
     """Decimal integers. Never by way of floats, which cannot hold the 17 to 19 digits of ids."""
     # 18 digits always fit; the cast alone would take hexadecimal too, and fail the whole array on one misfit.
-    plain = pc.match_substring_regex(texts, "^-?[0-9]{1,18}$")
-    return _patched(pc.if_else(plain, texts, _NO_TEXT).cast(INT64), texts, plain, _integer)
+    plain = pc.and_(pc.ascii_is_decimal(texts), pc.less_equal(pc.binary_length(texts), 18))
+    return _patched(_only(plain, texts).cast(INT64), texts, plain, _integer)
 
 
 def _integer(text: str) -> int | None:
@@ -50,8 +50,12 @@ def _integer(text: str) -> int | None:
 
 def floats(texts: pa.StringArray) -> pa.DoubleArray:
     """Finite decimal numbers."""
+    return _each_once(_floats, texts)
+
+
+def _floats(texts: pa.StringArray) -> pa.DoubleArray:
     plain = pc.match_substring_regex(texts, r"^-?[0-9]{1,15}(?:\.[0-9]{1,20})?$")
-    return _patched(pc.if_else(plain, texts, _NO_TEXT).cast(FLOAT), texts, plain, _float)
+    return _patched(_only(plain, texts).cast(FLOAT), texts, plain, _float)
 
 
 def _float(text: str) -> float | None:
@@ -68,8 +72,8 @@ def booleans(texts: pa.StringArray) -> pa.BooleanArray:
 
 def times(texts: pa.StringArray) -> pa.TimestampArray:
     """Epoch milliseconds (13 digits), epoch seconds (10 digits), or ISO 8601, in UTC where it names no zone."""
-    milliseconds = pc.match_substring_regex(texts, "^[0-9]{13}$")
-    return _patched(pc.if_else(milliseconds, texts, _NO_TEXT).cast(INT64), texts, milliseconds, _time).cast(TIME)
+    milliseconds = pc.and_(pc.ascii_is_decimal(texts), pc.equal(pc.binary_length(texts), 13))
+    return _patched(_only(milliseconds, texts).cast(INT64), texts, milliseconds, _time).cast(TIME)
 
 
 def _time(text: str) -> int | None:
@@ -92,6 +96,10 @@ def in_seconds(text: str) -> bool:
 
 def are_addresses(texts: pa.StringArray) -> pa.BooleanArray:
     """Whether each text is an IPv4 or IPv6 address."""
+    return _each_once(_are_addresses, texts)
+
+
+def _are_addresses(texts: pa.StringArray) -> pa.BooleanArray:
     plain = pc.match_substring_regex(texts, _ADDRESS)
     # What is left is rare, and so are addresses in it (::ffff:1.2.3.4).
     return _patched(pc.if_else(plain, True, pa.scalar(None, BOOL)), texts, plain, _is_address)
@@ -194,8 +202,20 @@ def _no_empty(texts: pa.StringArray) -> pa.StringArray:
     return pc.if_else(pc.equal(texts, ""), _NO_TEXT, texts)
 
 
+def _each_once(conversion: Callable[[pa.StringArray], pa.Array], texts: pa.StringArray) -> pa.Array:
+    """Convert texts that cost much and recur: each of them once."""
+    codes = texts.dictionary_encode()
+    return conversion(codes.dictionary).take(codes.indices)
+
+
+def _only(plain: pa.BooleanArray, texts: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(plain, texts, _NO_TEXT) if plain.false_count else texts
+
+
 def _patched(values: pa.Array, texts: pa.StringArray, plain: pa.BooleanArray, one: Callable[[str], object]) -> pa.Array:
     """Fill in, one by one, the values of those texts that are not plain."""
+    if not plain.false_count:
+        return values
     odd = pc.fill_null(pc.invert(plain), False)
     rest = [one(text) for text in texts.filter(odd).to_pylist()]
-    return pc.replace_with_mask(values, odd, pa.array(rest, values.type)) if rest else values
+    return pc.replace_with_mask(values, odd, pa.array(rest, values.type))

@@ -32,10 +32,10 @@ from airflow_provider_imperva.events.record import Record
 Pairs = list[tuple[str, str]]
 """Keys as real events spell them, and their values, unescaped and never empty."""
 
-_LONGEST_KEY = 63
-_WORD = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST_KEY - 1}}}")
-_ATTRIBUTE = re.compile(rf"[ \t]*({_WORD.pattern})[ \t]*=")
-_LABEL_KEY = re.compile(r"([A-Za-z]+[0-9]+)Label", re.IGNORECASE)
+LONGEST_KEY = 63
+WORD = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST_KEY - 1}}}")
+_ATTRIBUTE = re.compile(rf"[ \t]*({WORD.pattern})[ \t]*=")
+LABEL_KEY = re.compile(r"([A-Za-z]+[0-9]+)Label", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\([=\\nr])")
 _ESCAPE_OR_QUOTE = re.compile(r"\\([=\\nr\"])")
 _MEANT = {"n": "\n", "r": "\r"}
@@ -53,7 +53,7 @@ def resolve(pairs: Pairs, record: Record, keys: Keys) -> None:
         if key in seen:
             record.warnings.append(f"duplicate_key:{key}")
             record.extra.append((key, text))
-        elif label_key := _LABEL_KEY.fullmatch(key):
+        elif label_key := LABEL_KEY.fullmatch(key):
             labels[label_key[1].lower()] = key, text
         else:
             values.append((key, text))
@@ -153,10 +153,10 @@ def _next_word(extension: str, position: int) -> tuple[int, int] | None:
     """Find the next word that could be a key (rule 1): where it starts, and the ``=`` after it."""
     while (end := extension.find("=", position)) >= 0:
         # Looking back no further than a key is long keeps a record without blanks from taking for ever.
-        earliest = max(end - _LONGEST_KEY - 1, 0)
+        earliest = max(end - LONGEST_KEY - 1, 0)
         blank = max(extension.rfind(" ", earliest, end), extension.rfind("\t", earliest, end))
         start = blank + 1 if blank >= 0 else earliest
-        if (blank >= 0 or earliest == 0) and _WORD.fullmatch(extension, start, end):
+        if (blank >= 0 or earliest == 0) and WORD.fullmatch(extension, start, end):
             return start, end
         position = end + 1
     return None
@@ -168,7 +168,7 @@ def _glued_word(extension: str, key: str, begin: int, keys: Keys) -> tuple[int, 
     if not label or not extension.startswith(label, begin):
         return None
     start = begin + len(label)
-    word = _WORD.match(extension, start)
+    word = WORD.match(extension, start)
     if word is None or extension[word.end() : word.end() + 1] != "=" or word[0].lower() not in keys.known:
         return None
     return start, word.end()

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from airflow_provider_imperva.events import cef, leef
-from airflow_provider_imperva.events.lines import Lines, Mask, blocks, count_lines
+from airflow_provider_imperva.events.lines import Lines, Mask, blocks, count_line_ends, count_lines
 from airflow_provider_imperva.events.reading import Reading, read_lines
 from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.scan import scan
@@ -43,7 +43,7 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
             keep_raw=keep_raw,
         )
         yield Reading(fields, rejected, _count(block))
-        number += block.count(b"\n")
+        number += count_line_ends(block)
 
 
 def _starts(lines: Lines, prefix: bytes) -> Mask:
@@ -64,7 +64,10 @@ def _last_start(piece: bytes) -> int:
 
 
 def _count(block: bytes) -> int:
-    first = _START_OF_LINE.search(b"\n" + block)
-    if first is None:
-        return count_lines(block)
-    return count_lines(block[: first.start()]) + len(_START_OF_LINE.findall(b"\n" + block))
+    first = 0
+    if not _START.match(block):
+        found = _START_OF_LINE.search(block)
+        if found is None:
+            return count_lines(block)
+        first = found.start() + 1
+    return count_lines(block[:first]) + 1 + len(_START_OF_LINE.findall(block, first))

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from airflow_provider_imperva.events.lines import Lines, Mask, blocks, count_lines
+from airflow_provider_imperva.events.lines import Lines, Mask, blocks, count_line_ends, count_lines
 from airflow_provider_imperva.events.reading import Reading, read_lines
 from airflow_provider_imperva.events.w3c import FIRST_LAYOUT, Layout, read_row
 from airflow_provider_imperva.events.w3c_scan import scan
@@ -29,7 +29,7 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[Reading]:
         for names, stretch in _stretches(block):
             layout = Layout.of(names) if names.strip() else layout
             yield _read_stretch(stretch, layout, number=number, keep_raw=keep_raw)
-            number += stretch.count(b"\n")
+            number += count_line_ends(stretch)
 
 
 def _stretches(block: bytes) -> Iterator[tuple[str, bytes]]:
@@ -48,13 +48,11 @@ def _stretches(block: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _directives(block: bytes) -> Iterator[int]:
     """Find the directives; one that a block begins with may have a byte order mark before it."""
-    position = 0
-    while True:
+    text = np.frombuffer(block, np.uint8)
+    hashes = np.flatnonzero(text[1:] == ord("#"))
+    for position in (0, *(hashes[text[hashes] == ord("\n")] + 1).tolist()):
         if _DIRECTIVE.match(block, position):
             yield position
-        position = block.find(b"\n#", position) + 1
-        if not position:
-            return
 
 
 def _read_stretch(block: bytes, layout: Layout, *, number: int, keep_raw: bool) -> Reading:

@@ -1,9 +1,8 @@
-"""The fast way from lines to fields: a whole block at once, without a loop over lines or pairs.
+"""The fast way from lines to fields: a whole block at once, without a loop over lines or pairs of known keys.
 
 Only those lines are taken of which it is certain that the careful reader gives the same. To it is left any line with
-something out of the ordinary: a header that is none, bytes that are no UTF-8, a key that comes twice, an ``=`` after
-an unknown word where only known keys are certain, a value in quotes, a label that is missing or not the one expected,
-JSON whose brackets do not close just where the value ends.
+something out of the ordinary: a header that is none, bytes that are no UTF-8, a key that comes twice, a value in
+quotes, a label that is missing or not the one expected, JSON whose brackets do not close just where the value ends.
 """
 
 from __future__ import annotations
@@ -13,22 +12,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva.events import cef, keys, leef
 from airflow_provider_imperva.events.columns import TEXT
-from airflow_provider_imperva.events.extension import unescaped
+from airflow_provider_imperva.events.extension import LABEL_KEY, unescaped
 from airflow_provider_imperva.events.fields import Fields, Notes
-from airflow_provider_imperva.events.lines import Lines, Mask, Positions
-from airflow_provider_imperva.events.pairs import Bytes, Pairs, Places
+from airflow_provider_imperva.events.lines import Lines, Mask, Positions, Slices
+from airflow_provider_imperva.events.pairs import Pairs, Places
 from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.vocabulary import Vocabulary
 
-Integers = npt.NDArray[np.signedinteger]
-
-_TAB, _BACKSLASH, _BAR = b"\t\\|"
+_TAB = ord("\t")
 _NEAR = 512
 """How many records are cut out at a time; their bytes and offsets stay in the processor's cache."""
 
@@ -49,19 +45,17 @@ class _Dialect:
     """What there is to know of a format.
 
     :param read: the careful reader.
-    :param bars: how many unescaped ``|`` a header has.
     :param tabs: whether pairs may have tabs between them, and values blanks.
     """
 
     vocabulary: Vocabulary
     read: Callable[[str], Record | Rejection]
-    bars: int
     tabs: bool
 
 
 _DIALECTS: Mapping[str, _Dialect] = {
-    "CEF": _Dialect(Vocabulary.of(keys.CEF), cef.read_record, bars=len(cef.HEADER_COLUMNS) + 1, tabs=False),
-    "LEEF": _Dialect(Vocabulary.of(keys.LEEF), leef.read_record, bars=len(leef.HEADER_COLUMNS) + 1, tabs=True),
+    "CEF": _Dialect(Vocabulary.of(keys.CEF), cef.read_record, tabs=False),
+    "LEEF": _Dialect(Vocabulary.of(keys.LEEF), leef.read_record, tabs=True),
 }
 
 
@@ -75,99 +69,92 @@ def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = 
     """
     dialect = _DIALECTS[format_name]
     vocabulary = dialect.vocabulary
-    text = np.frombuffer(lines.block, np.uint8)
-    headers = _Headers.read(lines, text, dialect)
-    odd = headers.kinds < 0
-    odd[_undecodable(lines)] = True
-    pairs = _find_pairs(lines, text, headers.ends, dialect, odd)
+    odd = np.zeros(len(lines), np.bool_)
+    odd[lines.undecodable()] = True
+    pairs = _find_pairs(lines, dialect, odd)
+    headers = _Headers.read(lines, pairs, dialect)
+    odd |= headers.kinds < 0
     places = pairs.places(vocabulary, odd)
     _mark_unsure(places, vocabulary, odd)
-    values = _Slices.of(lines.block, pairs.begins, pairs.ends)
-    for key in vocabulary.json:
-        closed = pc.match_substring_regex(values.take(places[key]), _JSON)
-        odd |= ~pc.fill_null(closed, True).to_numpy(zero_copy_only=False)
+    unknown = _Unknown.of(lines, pairs, odd)
     rows = np.flatnonzero(~odd)
-    texts = headers.texts(rows)
-    columns = {key: name for key, name in vocabulary.columns.items() if (places[key] >= 0).any()}
-    chosen = places[list(columns)][:, rows]
-    for name, which, column in zip(columns.values(), chosen, values.take_rows(chosen), strict=True):
-        texts[name] = _unescaped(column, np.where(which >= 0, pairs.escapes[which], 0))
+    columns = {key: name for key, name in vocabulary.columns.items() if places[key].any()}
+    values = Slices.of(lines.block, pairs.begins, pairs.ends)
+    texts = dict(zip(columns.values(), _take_rows(values, places[list(columns)][:, rows]), strict=True))
+    closed = _are_closed([texts[name] for key, name in columns.items() if key in vocabulary.json], len(rows))
+    if not closed.all():
+        texts = {name: column.filter(pa.array(closed)) for name, column in texts.items()}
+        rows = rows[closed]
+    texts = {name: _unescaped(column) for name, column in texts.items()} | headers.texts(rows)
     fields = Fields(
         format=format_name,
         lines=pa.array(lines.numbers[rows]),
         event_class=texts.pop("event_class"),
         texts=texts,
-        notes=Notes(),
-        raw=_Slices.of(lines.block, lines.begins, lines.ends).take(rows) if keep_raw else None,
+        notes=Notes(extra=unknown.notes(rows)),
+        raw=Slices.of(lines.block, lines.begins, lines.ends).take(rows + 1) if keep_raw else None,
     )
-    return fields, ~odd
+    taken = np.zeros(len(lines), np.bool_)
+    taken[rows] = True
+    return fields, taken
 
 
-def _find_pairs(lines: Lines, text: Bytes, starts: Positions, dialect: _Dialect, odd: Mask) -> Pairs:
-    if not dialect.tabs:
-        return Pairs.find(lines, starts, dialect.vocabulary, odd, tabs=False)
-    tabs = np.flatnonzero(text == _TAB)
-    # One tab may stand at the end.
-    ends = lines.ends - (text[np.maximum(lines.ends - 1, 0)] == _TAB)
-    counts = np.searchsorted(tabs, ends) - np.searchsorted(tabs, starts)
+def _find_pairs(lines: Lines, dialect: _Dialect, odd: Mask) -> Pairs:
+    text = np.frombuffer(lines.block, np.uint8)
+    tabs = int(np.count_nonzero(text == _TAB)) if dialect.tabs else 0
     # A block has lines of one sort, if none of them is odd.
-    tabbed = bool((counts > 0).sum() * 2 > len(lines))
-    odd |= (counts > 0) != tabbed
-    pairs = Pairs.find(lines, starts, dialect.vocabulary, odd, tabs=tabbed)
+    tabbed = tabs > len(lines)
+    pairs = Pairs.find(lines, dialect.vocabulary, odd, tabs=tabbed)
+    count = np.bincount(pairs.lines, minlength=len(lines))
+    # Every pair but the first has a tab before it. Without any tab, pairs are cut in the other way.
+    expected = np.maximum(count - 1, 0) if tabbed else np.zeros_like(count)
     if tabbed:
-        odd |= np.bincount(pairs.lines, minlength=len(lines)) != counts + 1
+        odd |= count < 2
+    if tabs != expected.sum():
+        places = np.flatnonzero(text == _TAB)
+        # One may stand at the end.
+        ends = lines.ends - (text[np.maximum(lines.ends - 1, 0)] == _TAB)
+        odd |= np.searchsorted(places, ends) - np.searchsorted(places, lines.begins) != expected
     return pairs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Slices:
-    """Texts of a block, all in one array over its bytes: a text, the stretch up to the next, the next text, ..."""
+def _take_rows(values: Slices, which: Places) -> list[pa.StringArray]:
+    """Copy texts into as many arrays as ``which`` has rows."""
+    # Some records at a time, so that what is copied lies close together in the block.
+    stretches = [which[:, begin : begin + _NEAR] for begin in range(0, max(which.shape[1], 1), _NEAR)]
+    taken = [(values.take(stretch.ravel()), stretch.shape[1]) for stretch in stretches]
+    return [pa.concat_arrays([array.slice(row * width, width) for array, width in taken]) for row in range(len(which))]
 
-    array: pa.Array
 
-    @classmethod
-    def of(cls, block: bytes, begins: Integers, ends: Integers, kind: pa.DataType = TEXT) -> _Slices:
-        bounds = np.column_stack((begins, ends)).astype(np.int32, copy=False)
-        buffers = [None, pa.py_buffer(bounds), pa.py_buffer(block)]
-        return cls(pa.Array.from_buffers(kind, max(bounds.size - 1, 0), buffers))
-
-    def take(self, which: Integers) -> pa.Array:
-        """Copy texts out of the block, by number; -1 gives null."""
-        return self.array.take(pa.array(2 * which, mask=which < 0))
-
-    def take_rows(self, which: Integers) -> list[pa.Array]:
-        """Copy texts out of the block into as many arrays as ``which`` has rows."""
-        # Some records at a time, so that what is copied lies close together in the block.
-        stretches = [which[:, begin : begin + _NEAR] for begin in range(0, max(which.shape[1], 1), _NEAR)]
-        taken = [(self.take(stretch.ravel()), stretch.shape[1]) for stretch in stretches]
-        return [
-            pa.concat_arrays([array.slice(row * width, width) for array, width in taken]) for row in range(len(which))
-        ]
+def _are_closed(columns: list[pa.StringArray], rows: int) -> Mask:
+    """Whether all brackets of JSON close in each row."""
+    if not columns:
+        return np.ones(rows, np.bool_)
+    # Each text once, since many recur, and all at once, since the expression takes long to compile.
+    codes = pa.concat_arrays(columns).dictionary_encode()
+    closed = pc.match_substring_regex(codes.dictionary, _JSON).take(codes.indices)
+    found: Mask = pc.fill_null(closed, True).to_numpy(zero_copy_only=False).reshape(len(columns), rows).all(axis=0)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Headers:
     """The headers of lines: few kinds, each many times.
 
-    :param ends: where each line's header ends, exclusive.
     :param kinds: number of each line's kind; negative if only the careful reader can tell.
     :param records: each kind of header, read as a record without an extension.
     """
 
-    ends: Positions
     kinds: Positions
     records: list[Record]
 
     @classmethod
-    def read(cls, lines: Lines, text: Bytes, dialect: _Dialect) -> _Headers:
-        """Cut headers off and read one of each kind."""
-        bars = np.flatnonzero(text == _BAR)
-        bars = bars[text[bars - 1] != _BACKSLASH]
-        bars = np.append(bars, np.full(dialect.bars, len(text)))
-        last = bars[np.searchsorted(bars, lines.begins) + dialect.bars - 1]
-        ends = np.where(last < lines.ends, last + 1, lines.begins)
-        headers = _Slices.of(lines.block, lines.begins, ends, pa.binary()).take(np.arange(len(lines)))
-        headers = headers.dictionary_encode()
+    def read(cls, lines: Lines, pairs: Pairs, dialect: _Dialect) -> _Headers:
+        """Cut off what stands before the first pairs, and read one of each kind."""
+        ends = lines.begins.copy()
+        firsts = np.flatnonzero(np.append([True] * (len(pairs.lines) > 0), pairs.lines[1:] != pairs.lines[:-1]))
+        ends[pairs.lines[firsts]] = pairs.starts[firsts]
+        headers = Slices.of(lines.block, lines.begins, ends, pa.binary()).all().dictionary_encode()
         kinds: Positions = np.full(len(headers.dictionary), -1, np.int64)
         records: list[Record] = []
         for number, header in enumerate(headers.dictionary.to_pylist()):
@@ -175,7 +162,7 @@ class _Headers:
             if isinstance(record, Record) and _is_header(record, dialect):
                 kinds[number] = len(records)
                 records.append(record)
-        return cls(ends, kinds[headers.indices.to_numpy()], records)
+        return cls(kinds[headers.indices.to_numpy()], records)
 
     def texts(self, rows: Positions) -> dict[str, pa.StringArray]:
         """Texts of some lines by column, and ``event_class``."""
@@ -192,38 +179,56 @@ def _is_header(record: Record, dialect: _Dialect) -> bool:
     return not more and record.event_class != "attack_analytics"
 
 
-def _undecodable(lines: Lines) -> list[int]:
-    """Find the lines that are no UTF-8."""
-    bounds = pa.py_buffer(np.array([0, len(lines.block)], np.int32))
-    try:
-        pa.Array.from_buffers(TEXT, 1, [None, bounds, pa.py_buffer(lines.block)]).validate(full=True)
-    except pa.ArrowInvalid:
-        return [index for index in range(len(lines)) if not _is_utf8(lines.text(index))]
-    return []
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """Pairs with keys that are not in the vocabulary: line, key, and text of each, in order."""
 
+    found: list[tuple[int, str, str]]
 
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    @classmethod
+    def of(cls, lines: Lines, pairs: Pairs, odd: Mask) -> _Unknown:
+        """Gather them; lines in which such a key comes twice, or may be a label, are marked as odd."""
+        which = np.flatnonzero(pairs.keys == 0)
+        which = which[(pairs.begins[which] < pairs.ends[which]) & ~odd[pairs.lines[which]]]
+        names = [
+            lines.block[begin:end].partition(b"=")[0].decode()
+            for begin, end in zip(pairs.starts[which].tolist(), pairs.begins[which].tolist(), strict=True)
+        ]
+        texts = Slices.of(lines.block, pairs.begins[which], pairs.ends[which]).all().to_pylist()
+        found = []
+        seen: set[tuple[int, str]] = set()
+        for line, name, text in zip(pairs.lines[which].tolist(), names, texts, strict=True):
+            if (line, name) in seen or LABEL_KEY.fullmatch(name):
+                odd[line] = True
+            seen.add((line, name))
+            found.append((line, name, unescaped(text)))
+        return cls(found)
+
+    def notes(self, rows: Positions) -> list[tuple[int, str, str]]:
+        """Tell row, key and text of those in some lines."""
+        row_of = {line: row for row, line in enumerate(rows.tolist())} if self.found else {}
+        return [(row_of[line], key, text) for line, key, text in self.found if line in row_of]
 
 
 def _mark_unsure(places: Places, vocabulary: Vocabulary, odd: Mask) -> None:
     """Mark lines in which a value lacks its label, or a key is that neither has a column nor labels one."""
     for key, label in vocabulary.label_of.items():
-        odd |= (places[key] >= 0) & (places[label] < 0)
+        odd |= (places[key] > 0) & (places[label] == 0)
     for key in vocabulary.strange:
-        odd |= places[key] >= 0
+        odd |= places[key] > 0
 
 
-def _unescaped(texts: pa.StringArray, escapes: Bytes) -> pa.StringArray:
-    if not escapes.any():
+def _unescaped(texts: pa.StringArray) -> pa.StringArray:
+    if not _has_backslash(texts):
         return texts
     plain = pc.replace_substring(texts, pattern="\\=", replacement="=")
-    others = np.flatnonzero(escapes == 2)
-    if not len(others):
+    if not _has_backslash(plain):
         return plain
-    rest = [unescaped(text) for text in texts.take(pa.array(others)).to_pylist()]
-    return pc.replace_with_mask(plain, pa.array(escapes == 2), pa.array(rest, TEXT))
+    others = pc.match_substring(plain, "\\")
+    rest = [unescaped(text) for text in texts.filter(others).to_pylist()]
+    return pc.replace_with_mask(plain, pc.fill_null(others, False), pa.array(rest, TEXT))
+
+
+def _has_backslash(texts: pa.StringArray) -> bool:
+    characters = texts.buffers()[2]
+    return characters is not None and b"\\" in characters.to_pybytes()

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from airflow_provider_imperva.events.columns import LABELS
 from airflow_provider_imperva.events.keys import Keys
-from airflow_provider_imperva.events.lines import Mask
-from airflow_provider_imperva.events.words import WordTable
+from airflow_provider_imperva.events.lines import Mask, Positions
+from airflow_provider_imperva.events.words import Words, WordTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +28,11 @@ class Vocabulary:
     """
 
     keys: WordTable
-    labels: WordTable
+    labels: Words
     columns: Mapping[int, str]
     json: tuple[int, ...]
     free_text: Mask
-    expected: npt.NDArray[np.uint8]
+    expected: Positions
     label_of: Mapping[int, int]
     strange: tuple[int, ...]
 
@@ -45,11 +44,11 @@ class Vocabulary:
         label_of = {number[key]: number[f"{key}Label"] for key in LABELS}
         free_text = np.zeros(len(number) + 1, np.bool_)
         free_text[[number[key] for key in names.free_text if key in number]] = True
-        expected = np.zeros(len(number) + 1, np.uint8)
+        expected = np.zeros(len(number) + 1, np.int64)
         expected[list(label_of.values())] = np.arange(1, len(LABELS) + 1)
         return cls(
             keys=WordTable(list(number), fold=True),
-            labels=WordTable(list(LABELS.values())),
+            labels=Words(list(LABELS.values())),
             columns=columns,
             json=tuple(number[key] for key in names.json),
             free_text=free_text,

@@ -38,13 +38,14 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
         return Fields.of([], format_name="W3C", lines=[], raw=[]), np.zeros(len(rows), np.bool_)
     found, begins, ends, quoting = _values(rows, len(names))
     slices = Slices.of(rows.block, begins.ravel(), ends.ravel())
-    # By name and row: number of the slice, -1 for an empty value.
-    places = np.ascontiguousarray(np.where(begins == ends, -1, np.arange(begins.size).reshape(begins.shape)).T)
+    # By name and row: number of the slice, 0 for an empty value.
+    numbers = np.arange(1, begins.size + 1, dtype=np.int32).reshape(begins.shape)
+    places = np.ascontiguousarray(np.where(begins < ends, numbers, 0).T)
     by_name = dict(zip(names, places, strict=False))
-    nothing = np.full(len(found), -1)
+    nothing = np.zeros(len(found), np.int32)
     sound = _agree(*(slices.take(by_name.get(name, nothing)) for name in ("date", "time", "cs-start")))
     found = found[sound]
-    columns = {name: slices.take(which[sound]) for name, which in by_name.items() if (which[sound] >= 0).any()}
+    columns = {name: slices.take(which[sound]) for name, which in by_name.items() if which[sound].any()}
     for name in columns.keys() & {names[value] for value in quoting}:
         columns[name] = pc.replace_substring_regex(columns[name], QUOTE_INSIDE.pattern, '"')
     missing = pa.nulls(len(found), TEXT)
@@ -68,12 +69,12 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
                 if text is not None
             ]
         ),
-        raw=Slices.of(rows.block, rows.begins, rows.ends).take(found) if keep_raw else None,
+        raw=Slices.of(rows.block, rows.begins, rows.ends).take(found + 1) if keep_raw else None,
     )
     return fields, taken
 
 
-def _values(rows: Lines, count: int) -> tuple[Positions, Positions, Positions, set[int]]:
+def _values(rows: Lines, count: int) -> tuple[Positions, Positions, Positions, list[int]]:
     """Find the rows of so many values with just one blank between them, and none around them.
 
     :return: which rows they are; where each of their values begins and ends, a row of positions for each; and the
@@ -92,26 +93,17 @@ def _values(rows: Lines, count: int) -> tuple[Positions, Positions, Positions, s
     marks = np.zeros((len(found), count, 2), np.int32)
     usual = surplus == 0
     marks[usual] = quotes[firsts[usual, np.newaxis] + np.arange(2 * count)].reshape(-1, count, 2)
-    quoting: set[int] = set()
     for place in np.flatnonzero(~usual).tolist():
-        matches = _matches(rows.block, int(begins[place]), int(ends[place]))
+        matches = list(_QUOTED.finditer(rows.block, int(begins[place]), int(ends[place])))
         if len(matches) == count:
             marks[place] = [(match.start(), match.end(1)) for match in matches]
-            quoting.update(value for value, match in enumerate(matches) if b'"' in match[1])
+    inside = np.diff(np.searchsorted(quotes, marks[~usual]), axis=2)[:, :, 0] > 1
+    quoting = np.flatnonzero(inside.any(axis=0)).tolist()
     opens, closes = marks[:, :, 0], marks[:, :, 1]
     plain = (opens[:, 0] == begins) & (closes[:, -1] == ends - 1)
     plain &= ((opens[:, 1:] - closes[:, :-1] == 2) & (text[closes[:, :-1] + 1] == _BLANK)).all(axis=1)
     plain &= ~(_IS_BLANK[text[opens + 1]] | _IS_BLANK[text[closes - 1]]).any(axis=1)
     return found[plain], opens[plain] + 1, closes[plain], quoting
-
-
-def _matches(block: bytes, position: int, end: int) -> list[re.Match[bytes]]:
-    """Find the values of a row that has quotes inside some; nothing if it is not so simple."""
-    matches: list[re.Match[bytes]] = []
-    while match := _QUOTED.match(block, position, end):
-        matches.append(match)
-        position = match.end()
-    return matches if position == end else []
 
 
 def _agree(date: pa.StringArray, time: pa.StringArray, start: pa.StringArray) -> Mask:

@@ -33,17 +33,18 @@ def row_groups(
     """Gather the rows of all tables in an order, one row group after the other.
 
     :param tables: of the same schema, none empty.
-    :param order: positions of rows, counted through all tables.
+    :param order: positions of the rows wanted, counted through all tables.
     :param forget: gives back the memory of tables on a disk that were looked at; called every few MB.
     """
     starts = np.cumsum([0, *(table.num_rows for table in tables)])
-    for positions in np.split(order, _bounds(tables, starts, order)):
-        yield _gather(_picks(tables, starts, positions), forget)
+    sizes = np.array([[column.nbytes for column in table.columns] for table in tables])
+    for positions in np.split(order, _bounds(sizes, starts, order)):
+        yield _gather(_picks(tables, starts, positions), sizes, forget)
 
 
-def _bounds(tables: Sequence[pa.Table], starts: _Positions, order: _Positions) -> _Positions:
+def _bounds(sizes: _Positions, starts: _Positions, order: _Positions) -> _Positions:
     """Find where a new group has to begin, if a row is as large as its table's rows are on average."""
-    averages = np.array([table.nbytes / table.num_rows for table in tables])
+    averages = sizes.sum(axis=1) / np.diff(starts)
     groups = np.cumsum(averages[_table_of(starts, order)]) // GROUP_BYTES
     return np.flatnonzero(np.diff(groups)) + 1
 
@@ -54,8 +55,9 @@ def _table_of(starts: _Positions, positions: _Positions) -> _Positions:
 
 @dataclass(frozen=True, slots=True)
 class _Pick:
-    """Rows of a table: a stretch of it, which copies nothing, or single rows where few of a stretch are wanted."""
+    """Rows of one of the tables: a stretch of it, which copies nothing, or single rows where few of it are wanted."""
 
+    number: int
     table: pa.Table
     rows: slice | pa.Array
 
@@ -77,23 +79,23 @@ def _picks(tables: Sequence[pa.Table], starts: _Positions, positions: _Positions
     places = np.empty(len(positions), np.int64)
     picks = []
     picked = 0
-    for number in np.unique(table_of):
+    for number in np.unique(table_of).tolist():
         mine = np.flatnonzero(table_of == number)
         rows = positions[mine] - starts[number]
         begin, end = int(rows.min()), int(rows.max()) + 1
         if end - begin <= 2 * len(rows):
-            picks.append(_Pick(tables[number], slice(begin, end)))
+            picks.append(_Pick(number, tables[number], slice(begin, end)))
             places[mine] = picked + rows - begin
             picked += end - begin
         else:
-            picks.append(_Pick(tables[number], pa.array(rows)))
+            picks.append(_Pick(number, tables[number], pa.array(rows)))
             places[mine] = picked + np.arange(len(rows))
             picked += len(rows)
     in_order = picked == len(positions) and bool(np.all(np.diff(places) == 1))
     return _Picks(picks, None if in_order else pa.array(places))
 
 
-def _gather(group: _Picks, forget: Callable[[], None]) -> pa.Table:
+def _gather(group: _Picks, sizes: _Positions, forget: Callable[[], None]) -> pa.Table:
     schema = group.picks[0].table.schema
     columns = []
     looked_at = 0
@@ -102,7 +104,7 @@ def _gather(group: _Picks, forget: Callable[[], None]) -> pa.Table:
         chunks = []
         for pick in group.picks:
             chunks += pick.column(index).chunks
-            looked_at += pick.table.column(index).nbytes
+            looked_at += int(sizes[pick.number, index])
             if looked_at > GROUP_BYTES:
                 forget()
                 looked_at = 0

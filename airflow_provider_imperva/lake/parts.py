@@ -7,13 +7,14 @@ group at a time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, timedelta
+from functools import cached_property
 from types import TracebackType
 from typing import BinaryIO, Self, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.events.schema import QUARANTINE_SCHEMA, SCHEMA
@@ -24,14 +25,16 @@ from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import Store
 
 _Partition: TypeAlias = tuple[str, date]
+_Positions = npt.NDArray[np.int64]
 _QUARANTINE = None
+_EPOCH = date(1970, 1, 1)
 
 
 class BatchParts:
     """Collects the rows of a batch and writes them, a part for each partition.
 
     The name of a part follows from plan, batch and partition alone, so that a retry writes over its own parts. To be
-    used in a ``with`` block, which gives up the temporary file, if there is one.
+    used in a ``with`` block, which gives up the temporary files, if there are any.
     """
 
     def __init__(self, store: Store, layout: Layout, *, commit: int, batch: int) -> None:
@@ -39,7 +42,11 @@ class BatchParts:
         self._layout = layout
         self._commit = commit
         self._batch = batch
-        self._rows: Rows[_Partition | None] = Rows()
+        self._events = Rows()
+        self._quarantined = Rows()
+        # The partitions by number, and the number of each event's.
+        self._partitions: dict[_Partition, int] = {}
+        self._partition_of: list[_Positions] = []
 
     def __enter__(self) -> Self:
         return self
@@ -47,27 +54,37 @@ class BatchParts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._rows.close()
+        self._events.close()
+        self._quarantined.close()
 
     def add(self, events: pa.Table, quarantined: pa.Table) -> None:
-        """Take over rows.
+        """Take over rows; none once a part was asked for.
 
-        :param events: columns of ``SCHEMA``, then ``event_class`` (string) and ``event_date`` (date32).
+        :param events: columns of ``SCHEMA``, then ``event_class`` (dictionary of string) and ``event_date`` (date32).
         :param quarantined: columns of ``QUARANTINE_SCHEMA``.
         """
         if events.num_rows:
-            for partition, rows in _by_partition(events):
-                self._rows.add(partition, rows)
+            self._partition_of.append(self._numbers(events))
+            self._events.add(events.select(SCHEMA.names))
         if quarantined.num_rows:
             self.add_quarantined(quarantined)
 
+    def _numbers(self, events: pa.Table) -> _Positions:
+        """Number the partition of each event."""
+        classes = events["event_class"].combine_chunks()
+        days = events["event_date"].cast(pa.int32()).to_numpy()
+        kinds = len(classes.dictionary)
+        pairs, which = np.unique(days.astype(np.int64) * kinds + classes.indices.to_numpy(), return_inverse=True)
+        partitions = [
+            (classes.dictionary[pair % kinds].as_py(), _EPOCH + timedelta(days=pair // kinds))
+            for pair in pairs.tolist()
+        ]
+        numbers = [self._partitions.setdefault(partition, len(self._partitions)) for partition in partitions]
+        return np.array(numbers)[which]
+
     def add_quarantined(self, quarantined: pa.Table) -> None:
         """Take over rows of ``QUARANTINE_SCHEMA``."""
-        self._rows.add(_QUARANTINE, quarantined)
-
-    @property
-    def _partitions(self) -> list[_Partition]:
-        return sorted(key for key in self._rows.keys if key is not _QUARANTINE)
+        self._quarantined.add(quarantined)
 
     @property
     def paths(self) -> list[str]:
@@ -76,12 +93,13 @@ class BatchParts:
 
     @property
     def _keys(self) -> dict[str, _Partition | None]:
-        keys: dict[str, _Partition | None] = {self._event_path(*partition): partition for partition in self._partitions}
-        return keys | {self._quarantine_path: _QUARANTINE} if _QUARANTINE in self._rows.keys else keys
+        keys: dict[str, _Partition | None] = {self._event_path(*key): key for key in sorted(self._partitions)}
+        return keys | {self._quarantine_path: _QUARANTINE} if self._quarantined.tables else keys
 
-    def rows(self, path: str) -> list[pa.Table]:
-        """Return the rows that a part will have, as they came."""
-        return self._rows.tables(self._keys[path])
+    def rows(self, path: str, *, columns: list[str]) -> list[pa.Table]:
+        """Return some columns of the rows that a part will have."""
+        rows, order = self._rows(self._keys[path])
+        return list(row_groups([table.select(columns) for table in rows.tables], order))
 
     def write(self) -> tuple[Part, ...]:
         """Write every part, each sorted by event time.
@@ -91,32 +109,49 @@ class BatchParts:
         return tuple(self.write_part(path) for path in self.paths)
 
     def write_part(self, path: str) -> Part:
-        """Write one of the parts, and let go of its rows."""
+        """Write one of the parts."""
         partition = self._keys[path]
-        tables = self._rows.pop(partition)
+        rows, order = self._rows(partition)
         if partition is _QUARANTINE:
-            return self._write(path, row_groups(tables, as_they_came(tables), forget=self._rows.forget))
+            return self._write(path, rows, order)
         event_class, event_date = partition
-        groups = row_groups(tables, by_time(tables), forget=self._rows.forget)
-        return self._write(path, groups, event_class=event_class, event_date=event_date.isoformat())
+        return self._write(path, rows, order, event_class=event_class, event_date=event_date.isoformat())
+
+    def _rows(self, partition: _Partition | None) -> tuple[Rows, _Positions]:
+        """Return where the rows of a part are, and which of them those are, in order."""
+        if partition is _QUARANTINE:
+            return self._quarantined, as_they_came(self._quarantined.tables)
+        return self._events, self._orders[self._partitions[partition]]
+
+    @cached_property
+    def _orders(self) -> list[_Positions]:
+        """The positions of each partition's rows, by time."""
+        order = by_time(self._events.tables)
+        numbers = np.concatenate(self._partition_of)[order]
+        by_partition = order[np.argsort(numbers, kind="stable")]
+        return np.split(by_partition, np.cumsum(np.bincount(numbers))[:-1])
 
     def _write(
-        self, path: str, groups: Iterable[pa.Table], *, event_class: str | None = None, event_date: str | None = None
+        self,
+        path: str,
+        rows: Rows,
+        order: _Positions,
+        *,
+        event_class: str | None = None,
+        event_date: str | None = None,
     ) -> Part:
         schema = QUARANTINE_SCHEMA if event_class is None else SCHEMA
-        rows = 0
         with self._store.writer(path) as file:
             hashing = _HashingFile(file)
             with pq.ParquetWriter(hashing, schema, compression="zstd", write_page_index=True) as writer:
-                for group in groups:
-                    rows += group.num_rows
+                for group in row_groups(rows.tables, order, forget=rows.forget):
                     writer.write_table(group, row_group_size=group.num_rows)
                     # Before the next one is gathered, not after.
                     del group
-                    self._rows.forget()
+                    rows.forget()
         return Part(
             path=path,
-            rows=rows,
+            rows=len(order),
             size=hashing.size,
             sha256=hashing.sha256.hexdigest(),
             event_class=event_class,
@@ -153,19 +188,6 @@ class _HashingFile:
 
     def close(self) -> None:
         self.closed = True
-
-
-def _by_partition(events: pa.Table) -> Sequence[tuple[_Partition, pa.Table]]:
-    """Cut a table into its partitions, without the partition columns."""
-    classes = events["event_class"].cast(pa.string())
-    dates = events["event_date"]
-    columns = events.select(SCHEMA.names)
-    pairs = pa.table({"event_class": classes, "event_date": dates})
-    found = []
-    for pair in pairs.group_by(pairs.column_names).aggregate([]).to_pylist():
-        mine = pc.and_(pc.equal(classes, pair["event_class"]), pc.equal(dates, pair["event_date"]))
-        found.append(((pair["event_class"], pair["event_date"]), columns.filter(mine)))
-    return found
 
 
 def quarantined_log(*, file: str, sequence: int, reason: str) -> pa.Table:

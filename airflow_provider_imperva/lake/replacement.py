@@ -36,7 +36,7 @@ def replace_parts(
     :param look: called before each operation; may raise to stop.
     """
     old = {path: lines for path in before if (lines := _lines_in(store, path)) is not None}
-    new = {path: _lines(parts.rows(path)) for path in parts.paths}
+    new = {path: _lines(parts.rows(path, columns=_IDENTITY.names)) for path in parts.paths}
     moves = _moves(old, new)
     written: dict[str, Part] = {}
     left = sorted({*old, *new})

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections import defaultdict
-from collections.abc import Hashable
-from typing import Generic, TypeVar
 
 import pyarrow as pa
 
@@ -15,55 +12,44 @@ from airflow_provider_imperva.errors import LakeError
 MEMORY_BYTES = 64 << 20
 """Arrow bytes that stay in memory; a small batch never touches the disk."""
 
-_Key = TypeVar("_Key", bound=Hashable)
 
-
-class Rows(Generic[_Key]):
-    """Tables by the part they will be in, each part's in the order they came.
+class Rows:
+    """Tables of one schema in the order they came.
 
     The temporary file is in the folder that ``TMPDIR`` names. It has no name, so it is gone with the process, however
     that ends.
     """
 
     def __init__(self) -> None:
-        self._in_memory: defaultdict[_Key, list[pa.Table]] = defaultdict(list)
-        self._on_disk: defaultdict[_Key, list[pa.Table]] = defaultdict(list)
+        self._in_memory: list[pa.Table] = []
+        self._on_disk: list[pa.Table] = []
         self._size = 0
         self._file: _TableFile | None = None
 
-    def add(self, key: _Key, rows: pa.Table) -> None:
+    def add(self, rows: pa.Table) -> None:
         """Take over a table that is not empty.
 
         :raises LakeError: if the temporary file cannot be written.
         """
-        self._in_memory[key].append(rows)
+        self._in_memory.append(rows)
         self._size += rows.nbytes
         if self._size >= MEMORY_BYTES:
             self._move_to_disk()
 
     def _move_to_disk(self) -> None:
         self._file = self._file or _TableFile()
-        while self._in_memory:
-            key, tables = self._in_memory.popitem()
-            # One table in one piece is found faster again than many small ones, and takes less to keep track of.
-            whole = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
-            self._on_disk[key].append(self._file.append(whole))
-            del tables, whole
+        # One table in one piece is found faster again than many small ones, and takes less to keep track of.
+        whole = pa.concat_tables(self._in_memory).unify_dictionaries().combine_chunks()
+        self._in_memory.clear()
+        self._on_disk.append(self._file.append(whole))
+        del whole
         pa.default_memory_pool().release_unused()
         self._size = 0
 
     @property
-    def keys(self) -> set[_Key]:
-        """The parts that have rows."""
-        return {*self._on_disk, *self._in_memory}
-
-    def tables(self, key: _Key) -> list[pa.Table]:
-        """Return a part's tables."""
-        return self._on_disk.get(key, []) + self._in_memory.get(key, [])
-
-    def pop(self, key: _Key) -> list[pa.Table]:
-        """Hand over a part's tables."""
-        return self._on_disk.pop(key, []) + self._in_memory.pop(key, [])
+    def tables(self) -> list[pa.Table]:
+        """The tables."""
+        return self._on_disk + self._in_memory
 
     def forget(self) -> None:
         """Give back the memory of what was looked at in tables on the disk; to look again is to read again."""

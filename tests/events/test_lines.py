@@ -69,5 +69,8 @@ def test_blocks_hold_all_bytes_and_end_with_a_line(chunks: list[bytes]) -> None:
 
 def test_slices_give_texts_by_number_and_null() -> None:
     slices = Slices.of("aßc,d".encode(), np.array([0, 5]), np.array([4, 6]))
-    assert slices.take(np.array([1, -1, 0, 1])).to_pylist() == ["d", None, "aßc", "d"]
-    assert Slices.of(b"", np.array([], np.int64), np.array([], np.int64)).take(np.array([-1])).to_pylist() == [None]
+    assert slices.take(np.array([2, 0, 1, 2])).to_pylist() == ["d", None, "aßc", "d"]
+    assert slices.all().to_pylist() == ["aßc", "d"]
+    nothing = Slices.of(b"", np.array([], np.int64), np.array([], np.int64))
+    assert nothing.take(np.array([0])).to_pylist() == [None]
+    assert nothing.all().to_pylist() == []

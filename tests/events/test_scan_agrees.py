@@ -200,6 +200,13 @@ def test_mutated_events_read_the_same_both_ways(body: bytes) -> None:
     assert_same(body)
 
 
+def test_leef_without_tabs_among_leef_with_tabs_is_left_to_the_careful_reader() -> None:
+    head = "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|"
+    tabbed = f"{head}src=192.0.2.1\tin=4\tdst=192.0.2.2\tcat=REQ_PASSED"
+    lines = [tabbed, f"{head}src=192.0.2.1 in=4", f"{head}src=192.0.2.1 in=4\tdst=192.0.2.2", tabbed]
+    assert assert_same("\n".join(lines).encode(), "LEEF").tolist() == [True, False, True, True]
+
+
 @pytest.mark.parametrize("key", ["qstr", "cicode", "cs10", "requestClientApplication"])
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_block_that_ends_anywhere_reads_the_same(key: str, cut: int) -> None:
@@ -249,6 +256,10 @@ TAKEN = [
     'cs11=,,[{"a":"b"}] cs11Label=Rule Additional Info',
     'additionalReqHeaders=[{"A":"say \\"]\\""}]',
     "cicode='Amran\u2028\x85\x1c",
+    "cicode=a newThing=1 other_thing=b\\=c src=192.0.2.1",
+    "newThing=1",
+    f"cicode=a {'x' * 63}=1 {'y' * 64}=2",
+    "cicode=a 1=2 =3 (x=4",
 ]
 
 
@@ -260,7 +271,8 @@ def test_what_normal_traffic_has_is_taken(extension: str) -> None:
 
 LEFT = [
     "src=1 src=2",
-    "cicode=a newThing=1",
+    "newThing=1 newThing=2",
+    "cn1Label=a",
     'cs6="Edge" cs6Label=clapp',
     "cs6=Edge",
     "cs6=Edge cs6Label=other",
@@ -279,14 +291,24 @@ def test_what_only_the_careful_reader_can_tell_is_left_to_it(extension: str) -> 
     assert assert_same(body.encode()).tolist() == [False]
 
 
+@pytest.mark.parametrize(
+    ("format_name", "line"),
+    [
+        ("CEF", r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\\|11| src=192.0.2.1 qstr=a|in=4"),
+        ("CEF", "CEF:0|Incapsula|SIEMintegration|1|1|IncapRules(a=b)|11| src=192.0.2.1"),
+        ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|x09|src=192.0.2.1\tin=4\tnewThing=1"),
+        ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|| src=192.0.2.1 in=4"),
+    ],
+)
+def test_header_that_is_read_by_itself_is_taken(format_name: str, line: str) -> None:
+    assert assert_same(line.encode(), format_name).tolist() == [True]
+
+
 ODD_HEADERS = [
     ("CEF", "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack|MAJOR|msg=a src=192.0.2.1"),
     ("CEF", "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack||msg=a src=192.0.2.1"),
-    ("CEF", r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\\|11| src=192.0.2.1 qstr=a|in=4"),
     ("CEF", r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\|11| src=192.0.2.1 qstr=a|in=4"),
-    ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|x09|src=192.0.2.1\tin=4"),
     ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|\t|src=192.0.2.1\tin=4"),
-    ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|| src=192.0.2.1 in=4"),
     ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|\tsrc=192.0.2.1 in=4"),
     ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1 in=4\t\t"),
 ]
@@ -299,11 +321,11 @@ def test_what_is_odd_between_header_and_keys_is_left_to_the_careful_reader(forma
 
 def test_merging_puts_rows_and_notes_in_the_order_of_lines() -> None:
     head = b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| "
-    body = b"\n".join([head + b"src=192.0.2.1", head + b"ccode=IL ccode=FR", head + b"zz=1", head + b"in=4"])
+    body = b"\n".join([head + b"src=192.0.2.1", head + b"ccode=IL ccode=FR", head + b"cs12=1", head + b"in=4"])
     fields, rejected, taken = merged(Lines.split(body, first_number=10), np.zeros(4, np.bool_), "CEF")
     assert taken.tolist() == [True, False, False, True]
     assert fields.lines.to_pylist() == [10, 11, 12, 13]
-    assert fields.notes.extra == [(1, "ccode", "FR"), (2, "zz", "1")]
+    assert fields.notes.extra == [(1, "ccode", "FR"), (2, "cs12", "1")]
     assert fields.notes.warnings == [(1, "duplicate_key:ccode")]
     assert fields.texts["client_ip"].to_pylist() == ["192.0.2.1", None, None, None]
     assert fields.raw is not None

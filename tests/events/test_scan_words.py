@@ -13,9 +13,11 @@ KNOWN = list(keys.CEF.known.values())
 
 def numbers(table: WordTable, *texts: bytes) -> list[int]:
     """Look texts up that stand one after the other in a block."""
-    block = b"\n" * LONGEST + b"\n".join(texts)
-    ends = np.cumsum([LONGEST, *(len(text) + 1 for text in texts)])[1:] - 1
-    return table.numbers(block, ends, np.array([len(text) for text in texts])).tolist()
+    block = b"\n" * LONGEST + b"\n" + b"\n".join(texts)
+    ends = LONGEST + np.cumsum([len(text) + 1 for text in texts])
+    found = table.before(block, ends, separators=b"\t\n")
+    assert table.are(found, block, ends).tolist() == (found > 0).tolist()
+    return found.tolist()
 
 
 def test_every_known_word_has_its_number() -> None:
@@ -38,8 +40,23 @@ def test_word_that_differs_in_any_one_byte_is_unknown() -> None:
         assert numbers(table, *unknown) == [0] * len(unknown)
 
 
-def test_no_word_is_known_of_negative_length_or_at_the_begin_of_a_block() -> None:
+def test_no_word_is_known_at_the_begin_of_a_block() -> None:
     table = WordTable(["src"])
-    assert table.numbers(b"src=src=" + b"x" * 40, np.array([3, 7]), np.array([3, 3])).tolist() == [0, 0]
-    assert table.numbers(b"x" * 40 + b"src", np.array([43, 43]), np.array([-1, 3])).tolist() == [0, 1]
-    assert table.numbers(b"src", np.array([3]), np.array([3])).tolist() == [0]
+    block, ends = b"src=src=" + b"x" * 40, np.array([3, 7])
+    assert table.before(block, ends, separators=b"=").tolist() == [0, 0]
+    assert table.are(np.array([1, 1], np.uint8), block, ends).tolist() == [False, False]
+    assert table.before(b"src", np.array([3]), separators=b"=").tolist() == [0]
+
+
+def test_words_that_one_hash_cannot_tell_apart_are_refused() -> None:
+    with pytest.raises(ValueError, match="last eight bytes"):
+        WordTable(["aLongerWord", "anotherLongerWord"])
+
+
+@pytest.mark.parametrize("separator", [bytes([byte]) for byte in (0, 1, 8, 9, 10, 31, 32, 33, 0x89, 0xA0)])
+@pytest.mark.parametrize("key", ["src", "fileType", "requestClientApplication"])
+def test_word_is_known_only_behind_a_separator(key: str, separator: bytes) -> None:
+    table = WordTable(KNOWN)
+    block = b" \t " * 10 + separator + key.encode()
+    found = table.before(block, np.array([len(block)]), separators=b" \t")
+    assert (found[0] > 0) == (separator in b" \t")

@@ -136,9 +136,9 @@ def test_groups_put_one_after_the_other_are_a_stable_sort(times: list[list[int |
     assert [int(word) for group in kept for word in group["word"].to_pylist()] == list(range(count))
 
 
-def test_a_small_batch_never_touches_the_disk(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_small_batch_never_touches_the_scratch_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
-    assert write(store, blocks(5))
+    assert write(open_store(str(tmp_path)), blocks(5))
 
 
 def test_a_disk_without_room_is_named(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -161,7 +161,7 @@ import pyarrow as pa
 from airflow_provider_imperva.lake import spill
 spill.MEMORY_BYTES = 1
 rows = spill.Rows()
-rows.add("part", pa.table({"text": ["x" * 100_000]}))
+rows.add(pa.table({"text": ["x" * 100_000]}))
 print([os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
        if os.path.exists(f"/proc/self/fd/{name}") and os.stat(f"/proc/self/fd/{name}").st_size > 100_000], flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
