@@ -127,8 +127,8 @@ MUTATIONS = [
     Mutation(
         "gap taken as loss at once",
         "lake/watermark.py",
-        "lost_sight = unwatched and next_expected == prefix.highest + 1",
-        "lost_sight = True",
+        "State.UNOBSERVED if unwatched else State.GAP, at)\n            (closed if unwatched else opened).append(hole)",
+        "State.UNOBSERVED, at)\n            closed.append(hole)",
         ("lake/test_watermark.py", "load/test_load.py::TestPlainRuns"),
     ),
     Mutation(
