@@ -34,10 +34,10 @@ class ImpervaCoverageOperator(ImpervaOperator):
         """Write the page."""
         from airflow_provider_imperva.audit.coverage import cover
         from airflow_provider_imperva.audit.page import PATH, render
-        from airflow_provider_imperva.load.plan import PlanOptions
 
-        window = PlanOptions(**self.plan_options).window
-        with self._open(self._hook) as (_, ledger):
+        hook = self._hook
+        window = hook.plan_options(self.plan_options).window
+        with self._open(hook) as (_, ledger):
             store, repository = ledger.store, ledger.layout.repository
             found = cover(store, repository, window=window, days=int(self.days))
             path = PATH.format(repository)
