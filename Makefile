@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-long test-cluster test-matrix lint format mutants bench build pins clean
+.PHONY: help demo test test-long test-cluster test-matrix lint format mutants bench docs build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ mutants: $(STAMP) ## Put known bugs into a copy of the code, one at a time, and 
 bench: $(STAMP) ## Measure speed and memory, and write them to docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks.run
 
+docs: $(STAMP) ## Build the documentation's site into .site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 build: $(STAMP) ## Build wheel and sdist into dist/, and check what is in them
 	@rm -rf dist
 	$(BIN)/python -m build --no-isolation
@@ -61,7 +64,7 @@ pins: ## Renew requirements.txt (needs Python 3.11, 3.12 and 3.13)
 	echo 'No Python 3.11 or later with venv found (tried: $(PYTHONS)).' >&2; exit 1
 
 clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
-	rm -rf .venv .matrix dist .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .matrix .site dist .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find airflow_provider_imperva benchmarks dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do.

@@ -1,0 +1,46 @@
+"""The documentation builds without a warning, its links hold, and what it quotes is what the code says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+HELP = re.compile(r"^## imperva-logs (\w+)\n\n```\n(.*?)```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Strict: a link, an anchor, a quoted file or a docstring that is not there ends the build."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "imperva_logs_dag" in (tmp_path / "reference" / "operators" / "index.html").read_text()
+
+
+def test_the_command_lines_help_is_quoted_as_it_is() -> None:
+    quoted = dict(HELP.findall((DOCS / "reference" / "cli.md").read_text()))
+    assert set(re.findall(r"^    (\w+)(?: |$)", command("--help"), re.MULTILINE)) == quoted.keys()
+    for name, text in quoted.items():
+        assert command(name, "--help") == text, f"docs/reference/cli.md: the help of {name} has changed"
+
+
+def command(*arguments: str) -> str:
+    """Ask the console script, on a terminal as wide as that of the documentation."""
+    program = [sys.executable, "-m", "airflow_provider_imperva.cli", *arguments]
+    return subprocess.run(
+        program, env=os.environ | {"COLUMNS": "110"}, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
+def test_python_in_it_can_be_parsed(page: Path) -> None:
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        compile(code, str(page), "exec")
