@@ -21,7 +21,7 @@ demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run
 	@$(BIN)/python demo/run.py
 
 test: $(STAMP) ## Run all tests, the slow ones too
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist=worksteal
 
 test-long: $(STAMP) ## Ten simulated months, 20,000 examples a property, five minutes of fuzzing
 	IMPERVA_FUZZ_SECONDS=300 IMPERVA_EXAMPLES=20000 IMPERVA_SIMULATION_SEEDS=10 $(BIN)/python -m pytest -n 2 --dist=worksteal --timeout=1800 \
