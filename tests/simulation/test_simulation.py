@@ -17,7 +17,7 @@ from simulated_airflow import Airflow
 from simulated_imperva import BYTE_CAP, HOUR, WINDOW, Imperva
 from simulated_workers import Disk
 
-from airflow_provider_imperva.lake import store as store_module
+from airflow_provider_imperva.lake import disk as disk_module
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load import fetch as fetch_module
 from airflow_provider_imperva.load import plan as plan_module
@@ -59,7 +59,7 @@ def test_thirty_days(
     for module in (plan_module, fetch_module):
         monkeypatch.setattr(module, "datetime", Now(clock))
     # No power is cut here, and to wait for the disk would take most of the time.
-    monkeypatch.setattr(store_module.os, "fsync", lambda _: None)
+    monkeypatch.setattr(disk_module.os, "fsync", lambda _: None)
     rng = random.Random(f"{seed}/airflow")
     with FakeRepository(window=WINDOW, byte_cap=BYTE_CAP, clock=clock) as repository:
         imperva = Imperva(str(seed), clock, repository, pairs, DAYS)
