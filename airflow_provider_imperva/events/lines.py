@@ -25,6 +25,7 @@ Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.integer]
 
+_NEAR = 512
 _LINE = re.compile(rb"\n[ \t\r\x0b\x0c]*[^ \t\r\x0b\x0c\n]")
 _LF, _CR = 10, 13
 _WHITE = np.zeros(256, np.bool_)
@@ -136,6 +137,15 @@ class Slices:
     def take(self, which: Numbers) -> pa.Array:
         """Copy texts out of the block, by number."""
         return self.array.take(pa.array(2 * which))
+
+    def take_rows(self, which: Numbers) -> list[pa.Array]:
+        """Copy texts out of the block, into as many arrays as ``which`` has rows."""
+        if not len(which):
+            return []
+        # A few columns of it at a time, so that what is copied lies close together in the block.
+        stretches = [which[:, begin : begin + _NEAR] for begin in range(0, max(which.shape[1], 1), _NEAR)]
+        taken = [(self.take(stretch.ravel()), stretch.shape[1]) for stretch in stretches]
+        return [pa.concat_arrays([array[row * n : row * n + n] for array, n in taken]) for row in range(len(which))]
 
     def all(self) -> pa.Array:
         """Copy all texts out of the block."""

@@ -25,9 +25,6 @@ from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.vocabulary import Vocabulary
 
 _TAB = ord("\t")
-_NEAR = 512
-"""How many records are cut out at a time; their bytes and offsets stay in the processor's cache."""
-
 _STRING = r'"(?:[^"\\]|\\+[^\\])*"'
 
 
@@ -80,7 +77,7 @@ def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = 
     rows = np.flatnonzero(~odd)
     columns = {key: name for key, name in vocabulary.columns.items() if places[key].any()}
     values = Slices.of(lines.block, pairs.begins, pairs.ends)
-    texts = dict(zip(columns.values(), _take_rows(values, places[list(columns)][:, rows]), strict=True))
+    texts = dict(zip(columns.values(), values.take_rows(places[list(columns)][:, rows]), strict=True))
     closed = _are_closed([texts[name] for key, name in columns.items() if key in vocabulary.json], len(rows))
     if not closed.all():
         texts = {name: column.filter(pa.array(closed)) for name, column in texts.items()}
@@ -116,14 +113,6 @@ def _find_pairs(lines: Lines, dialect: _Dialect, odd: Mask) -> Pairs:
         ends = lines.ends - (text[np.maximum(lines.ends - 1, 0)] == _TAB)
         odd |= np.searchsorted(places, ends) - np.searchsorted(places, lines.begins) != expected
     return pairs
-
-
-def _take_rows(values: Slices, which: Places) -> list[pa.StringArray]:
-    """Copy texts into as many arrays as ``which`` has rows."""
-    # Some records at a time, so that what is copied lies close together in the block.
-    stretches = [which[:, begin : begin + _NEAR] for begin in range(0, max(which.shape[1], 1), _NEAR)]
-    taken = [(values.take(stretch.ravel()), stretch.shape[1]) for stretch in stretches]
-    return [pa.concat_arrays([array.slice(row * width, width) for array, width in taken]) for row in range(len(which))]
 
 
 def _are_closed(columns: list[pa.StringArray], rows: int) -> Mask:

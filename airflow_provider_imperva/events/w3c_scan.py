@@ -18,10 +18,8 @@ from airflow_provider_imperva.events.lines import Lines, Mask, Positions, Slices
 from airflow_provider_imperva.events.record import NORMAL
 from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, QUOTE_INSIDE, QUOTED, Layout
 
-_QUOTE, _BLANK = b'" '
+_QUOTE, _BLANK, _TAB = b'" \t'
 _QUOTED = re.compile(QUOTED.pattern.encode())
-_IS_BLANK = np.zeros(256, np.bool_)
-_IS_BLANK[list(b" \t")] = True
 _NO_TEXT = pa.scalar(None, TEXT)
 
 
@@ -44,8 +42,9 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     by_name = dict(zip(names, places, strict=False))
     nothing = np.zeros(len(found), np.int32)
     sound = _agree(*(slices.take(by_name.get(name, nothing)) for name in ("date", "time", "cs-start")))
-    found = found[sound]
-    columns = {name: slices.take(which[sound]) for name, which in by_name.items() if which[sound].any()}
+    found, places = found[sound], places[:, sound]
+    filled = np.flatnonzero(places.any(axis=1))
+    columns = dict(zip([names[place] for place in filled.tolist()], slices.take_rows(places[filled]), strict=True))
     for name in columns.keys() & {names[value] for value in quoting}:
         columns[name] = pc.replace_substring_regex(columns[name], QUOTE_INSIDE.pattern, '"')
     missing = pa.nulls(len(found), TEXT)
@@ -96,13 +95,15 @@ def _values(rows: Lines, count: int) -> tuple[Positions, Positions, Positions, l
     for place in np.flatnonzero(~usual).tolist():
         matches = list(_QUOTED.finditer(rows.block, int(begins[place]), int(ends[place])))
         if len(matches) == count:
-            marks[place] = [(match.start(), match.end(1)) for match in matches]
+            marks[place] = [match.span(1) for match in matches]
+            marks[place, :, 0] -= 1
     inside = np.diff(np.searchsorted(quotes, marks[~usual]), axis=2)[:, :, 0] > 1
     quoting = np.flatnonzero(inside.any(axis=0)).tolist()
     opens, closes = marks[:, :, 0], marks[:, :, 1]
     plain = (opens[:, 0] == begins) & (closes[:, -1] == ends - 1)
     plain &= ((opens[:, 1:] - closes[:, :-1] == 2) & (text[closes[:, :-1] + 1] == _BLANK)).all(axis=1)
-    plain &= ~(_IS_BLANK[text[opens + 1]] | _IS_BLANK[text[closes - 1]]).any(axis=1)
+    for edge in (text[opens + 1], text[closes - 1]):
+        plain &= ~((edge == _BLANK) | (edge == _TAB)).any(axis=1)
     return found[plain], opens[plain] + 1, closes[plain], quoting
 
 
