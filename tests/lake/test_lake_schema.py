@@ -58,7 +58,7 @@ def load(lake: Path, body: str, *, commit: int) -> None:
 
 def query(lake: Path, select: str, *, of: str = "**") -> list[tuple[object, ...]]:
     events = f"read_parquet('{lake}/events/{of}/*.parquet', hive_partitioning=true, union_by_name=true)"
-    return duckdb.sql(select.format(events=events)).fetchall()
+    return duckdb.execute(select.format(events=events)).fetchall()
 
 
 def test_duckdb_sees_the_documented_type_of_every_column(lake: Path) -> None:
