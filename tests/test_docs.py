@@ -12,6 +12,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+PYTHON = [
+    code
+    for page in sorted([*DOCS.rglob("*.md"), ROOT / "README.md"])
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
 HELP = re.compile(r"^## imperva-logs (\w+)\n\n```\n(.*?)```$", re.MULTILINE | re.DOTALL)
 
 
@@ -40,7 +45,6 @@ def command(*arguments: str) -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: str(page.relative_to(DOCS)))
-def test_python_in_it_can_be_parsed(page: Path) -> None:
-    for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
-        compile(code, str(page), "exec")
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_in_it_can_be_parsed(code: str) -> None:
+    compile(code, "documentation", "exec")

@@ -325,6 +325,7 @@ class _Normalization:
             if parsed.format is None:
                 unknown = "unknown_format: the body is neither CEF, LEEF, W3C nor JSON; its lines are in quarantine/"
         if unknown:
+            logger.error("%s: %s", self.name, unknown)
             self._note_in_quarantine(unknown)
         return self._kept(
             received,

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("load", "audit")]
-
 from chromium import chromium, programs
 from eventful_lake import make_eventful_lake
 from selenium import webdriver

@@ -6,7 +6,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +24,7 @@ import redis
 import requests
 import services
 from cryptography.fernet import Fernet
+from object_server import free_ports
 
 HERE = Path(__file__).resolve().parent
 DAG_ID = "imperva_cluster"
@@ -178,7 +178,7 @@ def cluster(folder: Path, environment: Mapping[str, str], *, pool: str, slots: i
     :param pool: the repository's pool.
     :param slots: how large it is.
     """
-    api_port, redis_port, postgres_port, *log_ports = _free_ports(3 + len(services.SERVICES))
+    api_port, redis_port, postgres_port, *log_ports = free_ports(3 + len(services.SERVICES))
     password = secrets.token_hex(16)
     database = f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{postgres_port}/airflow"
     own_secrets = services.Secrets(
@@ -353,11 +353,3 @@ def _is_healthy(port: int) -> bool:
         return requests.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5).ok
     except requests.RequestException:
         return False
-
-
-def _free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

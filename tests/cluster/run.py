@@ -21,13 +21,13 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import services
-from cluster import Batch, CannotStartError, Cluster, cluster, wait_for
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
 
+from cluster import Batch, CannotStartError, Cluster, cluster, wait_for
 from object_server import BUCKET, KEY, CannotRunError, object_filesystem, object_server
 
 from airflow_provider_imperva.lake.ledger import Ledger

@@ -20,7 +20,7 @@ READER = "who-only-reads"
 BUCKET = "lake"
 SERVER = ("-logtostderr", "server", "-s3", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
 """Arguments of the server's program, wherever it runs; folder, addresses and identities come on top."""
-_PORTS = (
+PORTS = (
     "master.port",
     "master.port.grpc",
     "volume.port",
@@ -63,11 +63,11 @@ def object_server(folder: Path) -> Iterator[str]:
     ]
     settings = folder / "s3.json"
     settings.write_text(json.dumps({"identities": identities}))
-    ports = _free_ports(len(_PORTS))
+    ports = free_ports(len(PORTS))
     command = [program, *SERVER, f"-dir={folder}", f"-s3.config={settings}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=30"]
-    command += [f"-{name}={port}" for name, port in zip(_PORTS, ports, strict=True)]
-    url = f"http://127.0.0.1:{ports[_PORTS.index('s3.port')]}"
+    command += [f"-{name}={port}" for name, port in zip(PORTS, ports, strict=True)]
+    url = f"http://127.0.0.1:{ports[PORTS.index('s3.port')]}"
     output = folder / "output"
     with output.open("w") as file:
         server = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
@@ -100,7 +100,8 @@ def _wait_until_it_stores(url: str, server: subprocess.Popen[bytes], output: Pat
             return
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
+    """Find ports on loopback that nobody listens at."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for one in sockets:

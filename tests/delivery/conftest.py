@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "load"))
-sys.path.append(str(Path(__file__).parents[1] / "crash"))
-
 from inbox import NO_REPOSITORY, Deliveries, Inbox
-from object_server import BUCKET, CannotRunError, object_filesystem, object_server
+from object_server import BUCKET, object_filesystem
 from sftp_server import Server, sftp_server
-
-
-@pytest.fixture(scope="session")
-def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    try:
-        with object_server(tmp_path_factory.mktemp("objects")) as url:
-            yield url
-    except CannotRunError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

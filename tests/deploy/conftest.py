@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path += [str(Path(__file__).parents[1] / name) for name in ("cluster", "crash")]
-
 from compose_file import Compose, demo_variables
 
 

@@ -57,7 +57,7 @@ def wait_until_healthy(check: Callable[[], bool], server: subprocess.Popen[bytes
 @contextmanager
 def fake_repository(folder: Path, demo: Compose) -> Iterator[str]:
     """Start it and wait for its health; gives its connection, on this machine."""
-    port, tls_port = object_server._free_ports(2)
+    port, tls_port = object_server.free_ports(2)
     here = {
         "/opt/imperva/": f"{ROOT}/deploy/",
         "/imperva": str(folder),
@@ -80,7 +80,7 @@ def s3_server(folder: Path, demo: Compose) -> Iterator[str]:
         program = object_server.find_program()
     except object_server.CannotRunError as error:
         pytest.skip(str(error))
-    ports = dict(zip(object_server._PORTS, object_server._free_ports(len(object_server._PORTS)), strict=True))
+    ports = dict(zip(object_server.PORTS, object_server.free_ports(len(object_server.PORTS)), strict=True))
     here = {"=/data": f"={folder}", "-ip=s3": "-ip=127.0.0.1", "=0.0.0.0": "=127.0.0.1"}
     command = [program, *(replaced(argument, here) for argument in demo.command("s3"))]
     command += [f"-{name}={port}" for name, port in ports.items()]

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "crash"))
-sys.path.append(str(Path(__file__).parents[1] / "load"))
-
-from object_server import CannotRunError, object_server
 from s3_front import Front, moto_server
 
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -24,16 +18,6 @@ from airflow_provider_imperva.lake.store import open_store
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     uri = str(tmp_path) if request.param == "local" else f"memory://{uuid.uuid4().hex}"
     return Ledger(open_store(uri), "8416_1745073")
-
-
-@pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a real S3 server."""
-    try:
-        with object_server(tmp_path_factory.mktemp("seaweedfs")) as url:
-            yield url
-    except CannotRunError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

@@ -39,9 +39,9 @@ class TestCreateIfAbsent:
         with pytest.raises(LakeError, match="create only if absent"):
             claim(ledger, "8416_1")
 
-    def test_a_store_that_heeds_it_is_taken(self, seaweedfs: str, front: Front):
+    def test_a_store_that_heeds_it_is_taken(self, s3_url: str, front: Front):
         for store in (
-            open_store(f"s3://{BUCKET}/claimed", fs=object_filesystem(seaweedfs)),
+            open_store(f"s3://{BUCKET}/claimed", fs=object_filesystem(s3_url)),
             open_store(f"s3://{BUCKET}/claimed", fs=front.filesystem()),
         ):
             ledger = Ledger(store, "shop")

@@ -32,7 +32,7 @@ def seaweedfs_filesystem(url: str, *, key: str = KEY, **options: Any) -> fsspec.
 def fs(request: pytest.FixtureRequest) -> fsspec.AbstractFileSystem:
     if request.param == "moto":
         return request.getfixturevalue("front").filesystem()
-    return seaweedfs_filesystem(request.getfixturevalue("seaweedfs"))
+    return seaweedfs_filesystem(request.getfixturevalue("s3_url"))
 
 
 @pytest.fixture
@@ -48,19 +48,9 @@ def store(fs: fsspec.AbstractFileSystem, root: str) -> Store:
 class TestAnyS3(test_store.TestAnyStore):
     """All that holds for any store, and what is S3's own."""
 
-    @pytest.mark.parametrize("content", [b"small", b"x" * 5_000_000], ids=["small", "5 MB"])
+    @pytest.mark.parametrize("content", test_store.CONTENTS, ids=["small", "5 MB"])
     def test_of_eight_threads_that_create_exactly_one_wins(self, store: Store, content: bytes):
-        def create(number: int) -> int | None:
-            try:
-                store.create("ledger/plan.json", b"%d" % number + content)
-            except ObjectExistsError:
-                return None
-            return number
-
-        with ThreadPoolExecutor(8) as pool:
-            winners = [number for number in pool.map(create, range(8)) if number is not None]
-        assert len(winners) == 1
-        assert store.read("ledger/plan.json") == b"%d" % winners[0] + content
+        test_store.create_at_once(store, content)
 
     def test_a_listing_goes_on_beyond_a_thousand_names(self, store: Store):
         names = [f"raw/{number:05d}" for number in range(1105)]
@@ -89,9 +79,9 @@ class TestAnyS3(test_store.TestAnyStore):
 
 
 def test_pieces_of_the_dead_are_given_up_after_a_day_and_those_of_the_living_are_not(
-    seaweedfs: str, root: str, monkeypatch: pytest.MonkeyPatch
+    s3_url: str, root: str, monkeypatch: pytest.MonkeyPatch
 ):
-    fs = seaweedfs_filesystem(seaweedfs)
+    fs = seaweedfs_filesystem(s3_url)
     store = open_store(f"s3://{root}", fs=fs)
     ours = {"Bucket": BUCKET, "Key": f"{root.partition('/')[2]}/events/part"}
     foreign = {"Bucket": BUCKET, "Key": f"{uuid.uuid4().hex}/part"}
@@ -110,9 +100,9 @@ def test_pieces_of_the_dead_are_given_up_after_a_day_and_those_of_the_living_are
     assert (uploads(ours), uploads(foreign)) == (0, 1)
 
 
-def test_a_part_on_its_way_takes_no_more_memory_than_a_few_pieces(seaweedfs: str, root: str):
+def test_a_part_on_its_way_takes_no_more_memory_than_a_few_pieces(s3_url: str, root: str):
     """However large it is: it goes from a scratch file to the server, four pieces of 8 MiB at once."""
-    store = open_store(f"s3://{root}", fs=seaweedfs_filesystem(seaweedfs))
+    store = open_store(f"s3://{root}", fs=seaweedfs_filesystem(s3_url))
     piece = b"x" * MB
     store.write("warm", b"")
     tracemalloc.start()
@@ -235,20 +225,20 @@ class TestRefusals:
         assert "correct the lake's URI" in error.do
 
     @pytest.mark.parametrize("act", (ACTS | LOOKS).values(), ids=ACTS | LOOKS)
-    def test_a_key_that_nobody_knows(self, act: Act, seaweedfs: str, root: str):
-        error = refused(act, seaweedfs_filesystem(seaweedfs, key="nobody"), root)
+    def test_a_key_that_nobody_knows(self, act: Act, s3_url: str, root: str):
+        error = refused(act, seaweedfs_filesystem(s3_url, key="nobody"), root)
         assert "does not accept the credentials" in str(error) or "do not allow" in str(error)
         assert "nobody" not in str(error)
 
     @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-    def test_a_wrong_secret(self, act: Act, seaweedfs: str, root: str):
-        error = refused(act, seaweedfs_filesystem(seaweedfs, secret="not-the-secret"), root)
+    def test_a_wrong_secret(self, act: Act, s3_url: str, root: str):
+        error = refused(act, seaweedfs_filesystem(s3_url, secret="not-the-secret"), root)
         assert "does not accept the credentials" in str(error)
         assert "not-the-secret" not in str(error)
 
     @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-    def test_credentials_that_only_read(self, act: Act, seaweedfs: str, root: str):
-        error = refused(act, seaweedfs_filesystem(seaweedfs, key=READER), root)
+    def test_credentials_that_only_read(self, act: Act, s3_url: str, root: str):
+        error = refused(act, seaweedfs_filesystem(s3_url, key=READER), root)
         assert "do not allow this (AccessDenied)" in str(error)
         assert "s3:PutObject" in error.do
 

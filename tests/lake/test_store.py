@@ -43,6 +43,25 @@ def fail_while_writing(store: Store, path: str) -> None:
         raise ZeroDivisionError
 
 
+CONTENTS = [b"small", b"x" * 5_000_000]
+
+
+def create_at_once(store: Store, content: bytes) -> None:
+    """Let eight threads create one object, and see that one of them did."""
+
+    def create(number: int) -> int | None:
+        try:
+            store.create("ledger/plan.json", b"%d" % number + content)
+        except ObjectExistsError:
+            return None
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        winners = [number for number in pool.map(create, range(8)) if number is not None]
+    assert len(winners) == 1
+    assert store.read("ledger/plan.json") == b"%d" % winners[0] + content
+
+
 class TestAnyStore:
     def test_what_is_written_is_read(self, store: Store):
         store.write("a/b/c.json", b"one")
@@ -156,21 +175,9 @@ class TestLocalStore:
             fail_while_writing(store, "c")
         assert files_below(tmp_path) == ["a", "b"]
 
-    @pytest.mark.parametrize("content", [b"small", b"x" * 5_000_000], ids=["small", "5 MB"])
+    @pytest.mark.parametrize("content", CONTENTS, ids=["small", "5 MB"])
     def test_of_eight_threads_that_create_exactly_one_wins(self, tmp_path: Path, content: bytes):
-        store = open_store(str(tmp_path))
-
-        def create(number: int) -> int | None:
-            try:
-                store.create("ledger/plan.json", b"%d" % number + content)
-            except ObjectExistsError:
-                return None
-            return number
-
-        with ThreadPoolExecutor(8) as pool:
-            winners = [number for number in pool.map(create, range(8)) if number is not None]
-        assert len(winners) == 1
-        assert store.read("ledger/plan.json") == b"%d" % winners[0] + content
+        create_at_once(open_store(str(tmp_path)), content)
         assert files_below(tmp_path) == ["ledger/plan.json"]
 
     def test_of_processes_that_create_exactly_one_wins(self, tmp_path: Path):
