@@ -11,7 +11,6 @@ import os
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +31,6 @@ from airflow_provider_imperva.load.fetch import fetch
 from airflow_provider_imperva.load.normalize import normalize
 from airflow_provider_imperva.load.plan import PlanOptions, make_plan
 from airflow_provider_imperva.repository.client import RepositoryClient
-from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "crash"))
@@ -42,11 +40,12 @@ from object_server import BUCKET, object_filesystem, object_server  # type: igno
 RUNS = 3
 LATENCY = 0.05
 FAR_LOGS, FAR_LOG_BYTES = 500, 200_000
-CONCURRENCY = 32
+CONCURRENCY = 16
 LOADED_LOGS, LOADED_EVENTS = 16, 3500
 """What makes a batch of some 64 MB of plain text."""
 
 Address = Mapping[str, str]
+_STOP = "stop"
 
 
 def main() -> None:
@@ -75,45 +74,22 @@ def _s(seconds: float) -> str:
 def _fetching(folder: Path) -> tuple[dict[int, float], int]:
     """Fetch one by one and side by side, by turns; return the medians and the most requests at once."""
     seconds: dict[int, list[float]] = {1: [], CONCURRENCY: []}
-    peaks = []
-    with _repository(_serve_blobs, LATENCY) as address:
+    with _repository(_serve_blobs, LATENCY) as (address, peak):
         for run in range(RUNS):
             for concurrency, found in seconds.items():
                 ledger = Ledger(open_store(str(folder / f"{run}-{concurrency}")), "8416_1")
-                with _client(address) as client:
-                    peak = _count_requests(client)
+                with _client(address, concurrency) as client:
                     plan = _plan(ledger, client)
                     began = time.perf_counter()
                     fetch(ledger, client, plan, 0, max_concurrency=concurrency, window=timedelta(hours=48))
                     found.append(time.perf_counter() - began)
-                    peaks.append(peak())
-    return {concurrency: statistics.median(found) for concurrency, found in seconds.items()}, max(peaks)
-
-
-def _count_requests(client: RepositoryClient) -> Callable[[], int]:
-    """Count how many logs are being read at once; returns what tells the most there were."""
-    read, lock = client.read_log, threading.Lock()
-    under_way = most = 0
-
-    def counted(name: LogName) -> bytes:
-        nonlocal under_way, most
-        with lock:
-            under_way += 1
-            most = max(most, under_way)
-        try:
-            return read(name)
-        finally:
-            with lock:
-                under_way -= 1
-
-    client.read_log = counted  # type: ignore[method-assign]
-    return lambda: most
+        return {concurrency: statistics.median(found) for concurrency, found in seconds.items()}, peak()
 
 
 def _loading(folder: Path) -> tuple[float, dict[str, float]]:
     """Load the same batch onto disk and onto S3, by turns; return MB of plain text and the medians."""
     seconds: dict[str, list[float]] = {"disk": [], "S3": []}
-    with object_server(folder) as server, _repository(_serve_events, 0.0) as address:
+    with object_server(folder) as server, _repository(_serve_events, 0.0) as (address, _):
         fs = object_filesystem(server)
         # The first of each is to get warm, and does not count.
         for run in range(RUNS + 1):
@@ -130,9 +106,9 @@ def _loading(folder: Path) -> tuple[float, dict[str, float]]:
 
 def _load(store: Store, address: Address) -> None:
     ledger = Ledger(store, "8416_1")
-    with _client(address) as client:
+    with _client(address, CONCURRENCY) as client:
         plan = _plan(ledger, client)
-        fetched = fetch(ledger, client, plan, 0, max_concurrency=8, window=timedelta(hours=48))
+        fetched = fetch(ledger, client, plan, 0, max_concurrency=CONCURRENCY, window=timedelta(hours=48))
         normalize(ledger, client, KeyRing(), plan, fetched)
         commit_plan(ledger, plan, by=plan.run, provider_version="0", at=plan.created_at)
 
@@ -145,20 +121,24 @@ def _plan(ledger: Ledger, client: RepositoryClient) -> Plan:
     return plan
 
 
-def _client(address: Address) -> RepositoryClient:
-    return RepositoryClient(url=address["url"], login=address["login"], password=address["password"])
+def _client(address: Address, concurrency: int) -> RepositoryClient:
+    return RepositoryClient(
+        url=address["url"], login=address["login"], password=address["password"], max_concurrency=concurrency
+    )
 
 
 @contextmanager
-def _repository(serve: Callable[[Connection, float], None], latency: float) -> Iterator[Address]:
-    """Run a repository in a process of its own, so that it takes nothing from the core that is measured."""
+def _repository(
+    serve: Callable[[Connection, float], None], latency: float
+) -> Iterator[tuple[Address, Callable[[], int]]]:
+    """Run a repository in a process of its own; yield its address, and what asks it for the most requests at once."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs, latency))
     process.start()
     try:
-        yield ours.recv()
+        yield ours.recv(), lambda: _ask(ours)
     finally:
-        ours.send("stop")
+        ours.send(_STOP)
         process.join()
 
 
@@ -176,7 +156,13 @@ def _serve(connection: Connection, contents: Mapping[str, bytes], latency: float
         for name, content in contents.items():
             repository.add(name, content)
         connection.send({"url": repository.url, "login": repository.login, "password": repository.password})
-        connection.recv()
+        while connection.recv() != _STOP:
+            connection.send(repository.peak_requests)
+
+
+def _ask(ours: Connection) -> int:
+    ours.send("peak")
+    return int(ours.recv())
 
 
 def _logs() -> Sequence[Any]:
