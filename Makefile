@@ -11,14 +11,17 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-long test-cluster test-matrix lint format mutants bench docs build pins clean
+.PHONY: help demo standalone test test-long test-cluster test-matrix lint format mutants bench docs picture build pins clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 	@echo 'Each sets up .venv by itself when it needs it. Another Python: make clean, then make PYTHON=/path/to/python ...'
 
 demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run; again: only the new logs
 	@$(BIN)/python demo/run.py
+
+standalone: $(STAMP) ## Run a whole Airflow to click through, with a repository that gains a log a minute, until Ctrl-C
+	@$(BIN)/python demo/standalone.py
 
 test: $(STAMP) ## Run all tests, the slow ones too
 	$(BIN)/python -m pytest -n 2 --dist=worksteal
@@ -51,6 +54,9 @@ bench: $(STAMP) ## Measure speed and memory, and write them to docs/benchmarks.m
 
 docs: $(STAMP) ## Build the documentation's site into .site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+picture: $(STAMP) ## Take the README's picture of the coverage page anew (needs Chromium)
+	PYTHONPATH=tests/audit:tests/load $(BIN)/python tests/browser/readme_picture.py
 
 build: $(STAMP) ## Build wheel and sdist into dist/, and check what is in them
 	@rm -rf dist

@@ -21,13 +21,45 @@ from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+# Airflow's pages show a name in backquotes as a block of its own, so names are emphasized here.
 _DOC = """
 Loads every log of an Imperva Cloud WAF repository into a lake of Parquet.
 
-`wait_for_logs` ends when there is work, `plan` writes to the lake's ledger what this run loads, `load` fetches and
-normalizes it batch by batch, `commit` makes it true. The run is green only if nothing was left behind; whatever a run
-leaves behind, the next one loads.
+*wait_for_logs* ends when there is work, *plan* writes to the lake's ledger what this run loads, *load* fetches and
+normalizes it batch by batch, *commit* makes it true. The run is green only if nothing was left behind; whatever a run
+leaves behind, the next one loads. The tab **Imperva** shows what is in the lake, and what is not.
 """
+
+_TASK_DOCS = {
+    "wait_for_logs": """
+Looks at the index until there is work: a new log, a key that has come, a gap that can be closed, a plan to recover. It
+waits in the triggerer and holds no worker. When its time is up with nothing to do, the run ends as skipped.
+""",
+    "plan": """
+Finishes what a dead run left, reads the index, and writes to the ledger which logs this run loads, oldest first.
+
+Its XCom has an item for each batch. A retry gets the same plan again.
+""",
+    "fetch": """
+Fetches the logs of one batch into *raw/*, as they are. What is there already is not fetched again.
+
+Its XCom names the logs that did not come, with the reason. A log that has left the index has expired, and makes
+*commit* red.
+""",
+    "normalize": """
+Decrypts, inflates, checks and parses the logs of one batch, and writes their events as Parquet. What cannot be decoded
+goes to *quarantine/* with the reason, and stops nothing.
+
+Its XCom has the figures. Cleared and run again, it writes the same.
+""",
+    "commit": """
+Makes the plan's outcome true with one write, whatever became of the batches, then tells XCom how far the lake is.
+Skipped if nothing was planned.
+
+**Red**, after its commit, if a batch failed or a log is lost: the last line of its log says which. The link
+**Coverage** in its details leads to the page of the lake.
+""",
+}
 
 
 def imperva_logs_dag(
@@ -106,6 +138,7 @@ def imperva_logs_dag(
     with dag:
         wait = ImpervaLogSensor(
             task_id="wait_for_logs",
+            doc_md=_TASK_DOCS["wait_for_logs"],
             deferrable=True,
             timeout=sensor_timeout,
             poke_interval=poke_interval,
@@ -113,13 +146,16 @@ def imperva_logs_dag(
             **lake,
             **planning,
         )
-        plan = ImpervaPlanLogsOperator(task_id="plan", **asking, **lake, **planning)
+        plan = ImpervaPlanLogsOperator(task_id="plan", doc_md=_TASK_DOCS["plan"], **asking, **lake, **planning)
 
         @task_group(group_id="load")
         def load(batch: Any) -> None:
-            fetch = ImpervaFetchLogsOperator(task_id="fetch", batch=batch, **fetching, **lake, **planning)
+            fetch = ImpervaFetchLogsOperator(
+                task_id="fetch", doc_md=_TASK_DOCS["fetch"], batch=batch, **fetching, **lake, **planning
+            )
             ImpervaNormalizeLogsOperator(
                 task_id="normalize",
+                doc_md=_TASK_DOCS["normalize"],
                 fetched=fetch.output,
                 keep_raw=keep_raw,
                 decode_policy=decode_policy,
@@ -129,6 +165,7 @@ def imperva_logs_dag(
 
         commit = ImpervaCommitLogsOperator(
             task_id="commit",
+            doc_md=_TASK_DOCS["commit"],
             plan_task_id=plan.task_id,
             trigger_rule=TriggerRule.ALL_DONE,
             headroom_warning=headroom_warning,

@@ -118,6 +118,7 @@ def get_provider_info() -> dict[str, Any]:
             ]
             for kind, modules in _MODULES.items()
         },
+        "extra-links": ["airflow_provider_imperva.links.ImpervaCoverageLink"],
         "connection-types": [
             {
                 "connection-type": CONNECTION_TYPE,

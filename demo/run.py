@@ -6,30 +6,26 @@ loaded. It ends with an error if the lake does not hold exactly the events that 
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from setting import ROOT, Setting
 
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import Prefix, State
 from airflow_provider_imperva.testing import FakeRepository
-from airflow_provider_imperva.testing.forge import KeyPair, forge_repository
 
-ROOT = Path(__file__).resolve().parents[1]
-DEMO = ROOT / ".demo"
-LAKE = DEMO / "lake"
+SETTING = Setting(ROOT / ".demo")
+LAKE, LOG = SETTING.lake, SETTING.folder / "airflow.log"
 EVENTS = f"read_parquet('{LAKE}/events/**/*.parquet', hive_partitioning = true)"
 QUERY = f"""\
 SELECT client_ip, client_country_code AS country, count(*) AS attacks,
@@ -46,12 +42,11 @@ console = Console()
 def main() -> int:
     """Run the demo; the exit code."""
     console.rule("[bold]airflow-provider-imperva: demo")
-    (DEMO / "repository").mkdir(parents=True, exist_ok=True)
-    with FakeRepository(DEMO / "repository", request_log=DEMO / "requests.jsonl") as repository:
+    with SETTING.repository() as repository:
         add_logs(repository)
         ledger = Ledger(open_store(str(LAKE)), repository.name)
         loaded = loaded_logs(ledger)
-        environment = airflow_environment(repository)
+        environment = SETTING.environment(repository)
         with console.status("Making Airflow's database (SQLite)"):
             airflow(environment, "db", "migrate")
         run_dag(environment, repository, new_logs=len(repository.names()) - len(loaded))
@@ -60,24 +55,12 @@ def main() -> int:
 
 
 def add_logs(repository: FakeRepository) -> None:
-    """Let the repository gain logs, encrypted for a new key, with a few numbers skipped."""
-    names = repository.names()
-    key = KeyPair.generate(str(len(list((DEMO / "keys").glob("*"))) + 1))
-    key.write(DEMO / "keys")
-    first = names[-1].sequence + 1 if names else 101
-    count = 12 if names else 36
-    skip = {first + 3, first + 7, first + 8}
-    start = int(time.time() * 1000) - 4 * 3_600_000
-    forged = forge_repository(count, first=first, skip=skip, seed=first, start=start, events_per_log=400, keys=[key])
-    lines = 0
-    for log in forged:
-        repository.add(log.name, log.content)
-        lines += len(log.events)
-    with (DEMO / "forged.jsonl").open("a") as file:
-        file.write(json.dumps({"logs": count, "lines": lines}) + "\n")
+    """Let the repository gain logs, encrypted for a new key."""
+    key = SETTING.new_key()
+    gain = SETTING.add_logs(repository, count=12 if repository.names() else 36, key=key, age_hours=4)
     console.print(
-        f"The repository [bold]{repository.name}[/] has gained [bold]{count} logs[/] with {lines:,} events, "
-        f"encrypted for key {key.public_key_id} and compressed; it skipped the numbers {sorted(skip)}."
+        f"The repository [bold]{repository.name}[/] has gained [bold]{gain.logs} logs[/] with {gain.lines:,} events, "
+        f"encrypted for key {key.public_key_id} and compressed; it skipped the numbers {gain.skipped}."
     )
 
 
@@ -86,30 +69,10 @@ def loaded_logs(ledger: Ledger) -> set[str]:
     return {name for commit in ledger.commits() for name in ledger.logs(commit.commit)["name"].to_pylist() if name}
 
 
-def airflow_environment(repository: FakeRepository) -> dict[str, str]:
-    """Return the environment of an Airflow that has nothing but the demo's connection, DAG and lake."""
-    connection = {
-        "conn_type": "imperva",
-        "host": repository.url,
-        "login": repository.login,
-        "password": repository.password,
-        "extra": {"private_keys_dir": str(DEMO / "keys")},
-    }
-    home = DEMO / "airflow"
-    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")} | {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
-        "IMPERVA_LAKE_URI": LAKE.as_uri(),
-    }
-
-
 @contextmanager
 def airflow_process(environment: Mapping[str, str], *command: str) -> Iterator[subprocess.Popen[str]]:
     """Run an ``airflow`` command; its output goes to ``.demo/airflow.log``."""
-    with (DEMO / "airflow.log").open("w") as log:
+    with LOG.open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "airflow", *command], env=environment, stdout=log, stderr=log, text=True
         )
@@ -148,7 +111,7 @@ def run_dag(environment: Mapping[str, str], repository: FakeRepository, *, new_l
 
 def current_task() -> str:
     """Read from Airflow's output which task is running."""
-    lines = (DEMO / "airflow.log").read_text(errors="replace").splitlines()
+    lines = LOG.read_text(errors="replace").splitlines()
     tasks = [line.partition("starting task_id=")[2].split()[0] for line in lines if "starting task_id=" in line]
     return f"Airflow runs [bold]{tasks[-1]}[/]" if tasks else "Airflow starts"
 
@@ -156,7 +119,7 @@ def current_task() -> str:
 def check(code: int, command: tuple[str, ...]) -> None:
     """End the demo if a command failed."""
     if code:
-        console.print((DEMO / "airflow.log").read_text(errors="replace")[-5000:], markup=False)
+        console.print(LOG.read_text(errors="replace")[-5000:], markup=False)
         console.print(f"[bold red]airflow {' '.join(command)} failed[/]; all of its output is in .demo/airflow.log")
         sys.exit(1)
 
@@ -186,18 +149,17 @@ def show(commits: list[Commit], *, fetched: list[str], loaded_before: set[str]) 
     console.print(QUERY, style="cyan", highlight=False, markup=False, soft_wrap=True)
     print_query("Who attacks most", QUERY)
 
-    forged = [json.loads(line) for line in (DEMO / "forged.jsonl").read_text().splitlines()]
-    expected = sum(run["lines"] for run in forged)
+    forged = SETTING.forged()
     fetched_again = loaded_before.intersection(path.rpartition("/")[2] for path in fetched)
-    if rows != expected or fetched_again:
+    if rows != forged.lines or fetched_again:
         console.print(
-            f"[bold red]Wrong[/]: of {expected:,} forged events the lake has {rows:,}; "
+            f"[bold red]Wrong[/]: of {forged.lines:,} forged events the lake has {rows:,}; "
             f"{len(fetched_again)} logs were fetched again"
         )
         return 1
     console.print(
-        f"[bold green]Complete[/]: the lake holds each of the {expected:,} forged events once. The repository lists "
-        f"{sum(run['logs'] for run in forged)} logs; only the {len(fetched)} new ones were fetched.\n"
+        f"[bold green]Complete[/]: the lake holds each of the {forged.lines:,} forged events once. The repository "
+        f"lists {forged.logs} logs; only the {len(fetched)} new ones were fetched.\n"
         "Run [bold]make demo[/] again: the repository gains logs, and only those are loaded."
     )
     return 0

@@ -88,7 +88,7 @@ def test_the_sdist_can_be_worked_with(dist: Path) -> None:
 
 @pytest.mark.slow
 def test_the_installed_wheel_can_be_used(site: Path, tmp_path: Path) -> None:
-    """Both entry points lead somewhere, and the version is the same from inside and outside."""
+    """All entry points lead somewhere, and the version is the same from inside and outside."""
     program = f"""
 import importlib.metadata, json
 import airflow_provider_imperva as package
@@ -97,12 +97,12 @@ installed = importlib.metadata.distribution("{NAME}")
 loaded = {{point.name: point.load() for point in installed.entry_points}}
 print(json.dumps([
     package.__file__, installed.version, package.__version__,
-    loaded["provider_info"]()["package-name"], callable(loaded["imperva-logs"]),
+    loaded["provider_info"]()["package-name"], callable(loaded["imperva-logs"]), loaded["imperva"].name,
 ]))
 """
     file, *rest = json.loads(run("-c", program, site=site, cwd=tmp_path))
     assert Path(file).is_relative_to(site)
-    assert rest == [VERSION, VERSION, NAME, True]
+    assert rest == [VERSION, VERSION, NAME, True, "imperva"]
 
 
 @pytest.mark.slow

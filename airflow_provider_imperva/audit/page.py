@@ -18,9 +18,6 @@ from airflow_provider_imperva.audit.states import SHOWN
 from airflow_provider_imperva.audit.traffic import Lag, Volume
 from airflow_provider_imperva.lake.watermark import State
 
-PATH = "reports/repository={}/coverage.html"
-"""Where the page of a repository is in its lake."""
-
 _MOST_BARS = 192
 _MOST_POINTS = 400
 _BAR_HOURS = (1, 2, 3, 6, 12, 24, 48, 168, 672)

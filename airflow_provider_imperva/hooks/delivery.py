@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,6 @@ _SFTP = frozenset({"sftp", "ssh"})
 _TREES = _SFTP | {"file", "local"}
 """Protocols of filesystems with folders; all others are object stores."""
 
-_REPOSITORY = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
-
 
 def is_delivery(host: str) -> bool:
     """Tell whether the host of a connection is a place that Imperva delivers to, rather than a Log Server URL."""
@@ -33,15 +30,9 @@ def repository_of(connection: Connection) -> str:
 
     :raises ConfigurationError: if it cannot name a folder of the lake.
     """
-    url = _url(connection)
-    given = connection.extra_dejson.get("repository") or url.rstrip("/").rpartition("/")[2]
-    if not _REPOSITORY.fullmatch(given):
-        raise ConfigurationError(
-            "the repository's id holds other than letters, digits, '.', '_' and '-'",
-            do="Set the connection's extra `repository` to an id of these characters; it names a folder of the lake",
-            about=url,
-        )
-    return str(given)
+    from airflow_provider_imperva.repository.url import repository_id
+
+    return repository_id(_url(connection), given=connection.extra_dejson.get("repository"))
 
 
 def open_folder(connection: Connection) -> DeliveryFolder:

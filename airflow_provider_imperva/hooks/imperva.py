@@ -14,6 +14,7 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, IndexNotFoundError
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, CONNECTION_TYPE, FIELD_BEHAVIOUR, HOOK_NAME
 from airflow_provider_imperva.hooks.delivery import is_delivery, open_folder, repository_of
+from airflow_provider_imperva.hooks.lake import open_lake
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -96,6 +97,18 @@ class ImpervaLogHook(BaseHook):
         """Whether Imperva delivers the logs, rather than keeping them to be fetched."""
         return is_delivery(self.connection.host or "")
 
+    @property
+    def repository(self) -> str:
+        """The repository's id in the lake; nothing is asked over the network for it.
+
+        :raises ConfigurationError: if the connection names none that can be one.
+        """
+        if self.delivers:
+            return repository_of(self.connection)
+        from airflow_provider_imperva.repository.url import normalize_url, repository_id
+
+        return repository_id(normalize_url(_url(self.connection)), given=self._options().get("repository"))
+
     def get_conn(self) -> RepositoryClient | DeliveryFolder:
         """Open the repository, or the folder that logs are delivered to; use it as a context manager.
 
@@ -159,12 +172,9 @@ class ImpervaLogHook(BaseHook):
             :func:`~airflow_provider_imperva.hooks.lake.lake_filesystem` reads it; ambient ones without.
         :raises ConfigurationError: if URI or connection cannot work.
         """
-        from airflow_provider_imperva.hooks.lake import lake_filesystem
         from airflow_provider_imperva.lake.ledger import Ledger
-        from airflow_provider_imperva.lake.store import open_store
 
-        fs = lake_filesystem(lake_uri, lake_conn_id) if lake_conn_id else None
-        return Ledger(open_store(lake_uri, fs=fs), repository)
+        return Ledger(open_lake(lake_uri, lake_conn_id), repository)
 
     @contextmanager
     def open(
@@ -183,7 +193,7 @@ class ImpervaLogHook(BaseHook):
             with self._client() as client:
                 yield client, self.open_ledger(client.repository, lake_uri, lake_conn_id)
             return
-        ledger = self.open_ledger(repository_of(self.connection), lake_uri, lake_conn_id)
+        ledger = self.open_ledger(self.repository, lake_uri, lake_conn_id)
         with open_folder(self.connection) as folder:
             yield DeliveredLogs(folder, ledger, catalogs=catalogs), ledger
 
@@ -198,8 +208,7 @@ class ImpervaLogHook(BaseHook):
 
         usual: dict[str, Any] = {}
         if self.delivers:
-            group = repository_of(self.connection)
-            usual = {"window": _DELIVERY_WINDOW, "window_bytes": None, "account_group": group}
+            usual = {"window": _DELIVERY_WINDOW, "window_bytes": None, "account_group": self.repository}
         return PlanOptions(**usual | given)
 
     def find_work(self, lake_uri: str, lake_conn_id: str | None, plan_options: dict[str, Any]) -> dict[str, Any] | None:
@@ -230,10 +239,9 @@ class ImpervaLogHook(BaseHook):
     def _look(self) -> str:
         """Say what is there."""
         if self.delivers:
-            repository = repository_of(self.connection)
             with open_folder(self.connection) as folder:
                 delivered = len(folder.objects())
-            return f"{delivered} logs lie in {folder.url}, of repository {repository}."
+            return f"{delivered} logs lie in {folder.url}, of repository {self.repository}."
         with self._client() as client:
             index = client.read_index()
         listed = f"{len(index.names)} logs" if index.names else "no log yet"

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
 
 from airflow_provider_imperva.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from airflow_provider_imperva.lake.store import Store
+
 _S3 = frozenset({"s3", "s3a", "s3n"})
 _OPTIONS = "s3_additional_kwargs"
+
+
+def open_lake(lake_uri: str, lake_conn_id: str | None = None) -> Store:
+    """Open a lake.
+
+    :param lake_uri: root of the lake.
+    :param lake_conn_id: Airflow connection with the lake's credentials, as :func:`lake_filesystem` reads it; ambient
+        ones without.
+    :raises ConfigurationError: if URI or connection cannot work.
+    """
+    from airflow_provider_imperva.lake.store import open_store
+
+    return open_store(lake_uri, fs=lake_filesystem(lake_uri, lake_conn_id) if lake_conn_id else None)
 
 
 def lake_filesystem(lake_uri: str, lake_conn_id: str) -> Any:

@@ -9,6 +9,7 @@
     ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
     arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
+    reports/repository=<r>/coverage.html
 
 The thousands keep listings short after years. Commits have 12 digits, thousands 9 and batches 4, so that the order of
 the names is the order of the numbers.
@@ -40,6 +41,11 @@ class Layout:
     def claim(self) -> str:
         """Which source the ledger is of."""
         return f"{self.ledger}/claim.json"
+
+    @property
+    def coverage_page(self) -> str:
+        """The page that shows how completely the repository is in the lake."""
+        return f"reports/repository={self.repository}/coverage.html"
 
     def raw_folder(self, log: LogName) -> str:
         """Folder of a log's bytes as received."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 
 if TYPE_CHECKING:
@@ -15,7 +18,8 @@ class ImpervaCoverageOperator(ImpervaOperator):
     """Writes the coverage page of a repository into its lake, as ``reports/repository=<id>/coverage.html``.
 
     It reads the whole ledger, and two columns of the events of the last days; once a day is often enough for a large
-    lake. Of a damaged lake the page shows what can be read, and names what cannot.
+    lake. Skipped while nothing has been planned. Of a damaged lake the page shows what can be read, and names
+    what cannot.
 
     Returns where the page is, and how many numbers are in each state.
 
@@ -24,6 +28,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
     """
 
     template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "days")
+    operator_extra_links = (ImpervaCoverageLink(),)
 
     def __init__(self, *, days: int | str = 30, plan_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -33,14 +38,16 @@ class ImpervaCoverageOperator(ImpervaOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the page."""
         from airflow_provider_imperva.audit.coverage import cover
-        from airflow_provider_imperva.audit.page import PATH, render
+        from airflow_provider_imperva.audit.history import last_number
+        from airflow_provider_imperva.audit.page import render
 
         hook = self._hook
         window = hook.plan_options(self.plan_options).window
         with self._open(hook) as (_, ledger):
-            store, repository = ledger.store, ledger.layout.repository
-            found = cover(store, repository, window=window, days=int(self.days))
-            path = PATH.format(repository)
+            store, path = ledger.store, ledger.layout.coverage_page
+            if not last_number(store, ledger.layout):
+                raise AirflowSkipException("Nothing has been planned for this lake yet")
+            found = cover(store, ledger.layout.repository, window=window, days=int(self.days))
             store.write(path, render([found], lake=store.uri()).encode())
         for finding in found.unread:
             self.log.error("Could not be read: %s: %s", finding.about, finding.found)

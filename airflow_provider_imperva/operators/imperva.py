@@ -17,6 +17,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.links import ImpervaCoverageLink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -240,6 +241,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
     :param fail_when_critical: whether the task fails, after the commit, while the headroom is critical.
     """
+
+    operator_extra_links = (ImpervaCoverageLink(),)
 
     def __init__(
         self,

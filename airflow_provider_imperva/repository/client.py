@@ -29,7 +29,7 @@ from airflow_provider_imperva.errors import ConfigurationError, RepositoryError,
 from airflow_provider_imperva.repository.answer import NoWholeAnswerError, decode, refusal
 from airflow_provider_imperva.repository.index import INDEX_NAME, LogIndex, is_html, parse_index
 from airflow_provider_imperva.repository.names import LogName
-from airflow_provider_imperva.repository.url import normalize_url, origin
+from airflow_provider_imperva.repository.url import last_segment, normalize_url, origin, repository_id
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,6 @@ _CHUNK_BYTES = 1 << 16
 _MAX_REDIRECTS = 3
 _BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 
 
 class RepositoryClient:
@@ -88,7 +87,7 @@ class RepositoryClient:
             max_concurrency=max_concurrency,
         )
         self.url = normalize_url(url)
-        self.repository = _repository_id(repository or self.source, url=self.url)
+        self.repository = repository_id(self.url, given=repository)
         self._verify = _checked_verify(verify)
         self._proxies = _proxies(proxy)
         self._timeout = (connect_timeout, read_timeout)
@@ -115,7 +114,7 @@ class RepositoryClient:
     @property
     def source(self) -> str:
         """The repository's name as Imperva has it, whatever id it has in the lake."""
-        return self.url.rstrip("/").rpartition("/")[2]
+        return last_segment(self.url)
 
     def read_index(self) -> LogIndex:
         """Fetch and read ``logs.index``.
@@ -284,16 +283,6 @@ class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:
         # Else requests reads the whole body of a redirect, without bound, before it gives the answer back.
         return None
-
-
-def _repository_id(text: str, *, url: str) -> str:
-    if not _SEGMENT.fullmatch(text):
-        raise ConfigurationError(
-            "the repository's id holds other than letters, digits, '.', '_' and '-'",
-            do="Set the connection's extra `repository` to an id of these characters; it names a folder of the lake",
-            about=url,
-        )
-    return text
 
 
 def _checked_verify(verify: bool | str) -> bool | str:

@@ -11,6 +11,7 @@ from airflow_provider_imperva.repository.index import INDEX_NAME
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+_SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 
 
 def normalize_url(text: str) -> str:
@@ -75,6 +76,27 @@ def _is_address(host: str) -> bool:
 
 def _is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def last_segment(url: str) -> str:
+    """Give the last segment of a URL's path: the repository's name as Imperva has it."""
+    return url.rstrip("/").rpartition("/")[2]
+
+
+def repository_id(url: str, *, given: str | None = None) -> str:
+    """Give the id that a repository has in the lake: the last segment of its URL, unless another one is given.
+
+    :param url: the Log Server URL, as :func:`normalize_url` returns it.
+    :raises ConfigurationError: if it cannot name a folder of the lake.
+    """
+    found = given or last_segment(url)
+    if not _SEGMENT.fullmatch(found):
+        raise ConfigurationError(
+            "the repository's id holds other than letters, digits, '.', '_' and '-'",
+            do="Set the connection's extra `repository` to an id of these characters; it names a folder of the lake",
+            about=url,
+        )
+    return found
 
 
 def origin(url: SplitResult) -> tuple[str, str, int | None]:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
@@ -92,6 +92,13 @@ def test_each_run_draws_a_sample_of_its_own(load: Callable[[], Path]) -> None:
     assert [item["hashed"] for item in found] == [1, 1, 1]
     assert found[0]["seed"] != found[1]["seed"] == found[2]["seed"]
     assert verify(lake, sample=1, seed="7").execute(context())["seed"] == 7
+
+
+def test_before_the_first_plan_there_is_no_page(tmp_path: Path, load: Callable[[], Path]) -> None:
+    """A page of nothing would say that nothing is missing."""
+    with pytest.raises(AirflowSkipException, match="Nothing has been planned"):
+        ImpervaCoverageOperator(task_id="coverage", lake_uri=(tmp_path / "new").as_uri()).execute(context())
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_page_is_in_the_lake_and_no_stranger_there(load: Callable[[], Path]) -> None:

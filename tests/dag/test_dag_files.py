@@ -62,6 +62,14 @@ def test_parsing_loads_nothing_heavy(file: Path, tmp_path: Path) -> None:
     assert [name for name in modules if name.split(".")[1] in heavy] == []
 
 
+def test_every_task_says_what_it_does() -> None:
+    """Airflow shows it; names in backquotes would each be a block of its own there."""
+    dag = imperva_logs_dag("imperva_shop", lake_uri="s3://lake/imperva")
+    for text in (dag.doc_md, *(task.doc_md for task in dag.tasks)):
+        assert text
+        assert "`" not in text
+
+
 def test_the_factory_makes_a_dag_for_any_connection_and_lake() -> None:
     dag = imperva_logs_dag("imperva_shop", imperva_conn_id="shop", lake_uri="s3://lake/imperva", lake_conn_id="aws")
     assert isinstance(dag, DAG)

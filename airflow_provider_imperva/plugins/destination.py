@@ -1,0 +1,65 @@
+"""Where a DAG loads logs to, as its tasks say, and the coverage page that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.hooks.lake import open_lake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A repository, by its connection, and the lake it is loaded into.
+
+    It is taken from a serialized DAG, never from a request: whoever asks chooses among DAGs, and only the authors of
+    DAGs choose lakes.
+    """
+
+    imperva_conn_id: str
+    lake_uri: str
+    lake_conn_id: str | None
+
+    @classmethod
+    def of(cls, tasks: Iterable[object]) -> Self | None:
+        """Return where the first of a DAG's tasks loads to that is one of ours; None if none is."""
+        for task in tasks:
+            conn_id, lake_uri = getattr(task, "imperva_conn_id", None), getattr(task, "lake_uri", None)
+            if isinstance(conn_id, str) and isinstance(lake_uri, str):
+                return cls(imperva_conn_id=conn_id, lake_uri=lake_uri, lake_conn_id=getattr(task, "lake_conn_id", None))
+        return None
+
+    def read_page(self) -> bytes | None:
+        """Read the coverage page; None if none has been written yet.
+
+        :raises ConfigurationError: if the API server cannot tell which lake it is, or lacks a connection.
+        :raises LakeError: if the lake cannot be read.
+        """
+        from airflow_provider_imperva.lake.layout import Layout
+
+        for given in (self.imperva_conn_id, self.lake_uri, self.lake_conn_id):
+            if given and "{{" in given:
+                raise ConfigurationError(
+                    "it is a template, which only a run of the DAG fills in",
+                    do="Give the tasks their lake and connections in plain text to see the page here",
+                    about=given,
+                )
+        try:
+            layout = Layout(ImpervaLogHook(self.imperva_conn_id).repository)
+            store = open_lake(self.lake_uri, self.lake_conn_id)
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(
+                "the API server knows no such connection",
+                do="Make it where the API server finds it too: in Airflow's database, in a secrets backend, or in its"
+                " environment",
+                about=" or ".join(filter(None, [self.imperva_conn_id, self.lake_conn_id])),
+            ) from error
+        try:
+            return store.read(layout.coverage_page)
+        except FileNotFoundError:
+            return None

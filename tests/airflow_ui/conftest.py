@@ -1,0 +1,35 @@
+"""A whole Airflow as `make standalone` runs it, with logs loaded and a coverage page, and a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from chromium import chromium, programs
+from selenium import webdriver
+from setting import Setting
+from standalone import Standalone, run_dags, standalone
+
+
+@pytest.fixture(scope="session")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    return Setting(tmp_path_factory.mktemp("standalone"))
+
+
+@pytest.fixture(scope="session")
+def airflow(setting: Setting) -> Iterator[Standalone]:
+    if programs() is None:
+        pytest.skip("needs Chromium and its driver: Debian packages chromium and chromium-driver")
+    with setting.repository() as repository:
+        setting.add_logs(repository, count=12, key=setting.new_key(), age_hours=4)
+        with standalone(setting, repository) as running:
+            run_dags(running)
+            yield running
+
+
+@pytest.fixture(scope="session")
+def browser(airflow: Standalone) -> Iterator[webdriver.Chrome]:
+    with chromium() as started:
+        started.set_window_size(1300, 900)
+        started.implicitly_wait(20)
+        yield started

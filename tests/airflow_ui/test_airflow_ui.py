@@ -1,0 +1,202 @@
+"""What people see inside Airflow, in a real browser on a real Airflow: pages, links, forms; and what they do not see.
+
+The pictures it takes are in ``.artifacts/``, to be looked at.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import frame_to_be_available_and_switch_to_it
+from selenium.webdriver.support.ui import WebDriverWait
+from setting import Setting
+from standalone import USER, Standalone
+
+from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR, HOOK_NAME
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PICTURES = Path(__file__).parents[2] / ".artifacts" / "airflow"
+LOAD = "imperva_logs_to_parquet"
+PAGES = ("/imperva/", f"/imperva/dags/{LOAD}")
+
+
+@pytest.fixture(scope="module")
+def logged_in(airflow: Standalone) -> requests.Session:
+    """Somebody who has Airflow's cookie, as a browser has it after the login."""
+    token = requests.post(
+        f"{airflow.url}/auth/token", json={"username": USER, "password": airflow.password}, timeout=60
+    ).json()
+    session = requests.Session()
+    session.cookies.set("_token", token["access_token"])
+    return session
+
+
+@pytest.fixture(scope="module")
+def inside(browser: Chrome, airflow: Standalone) -> Chrome:
+    """The browser, logged in by Airflow's own form."""
+    browser.get(airflow.url)
+    browser.find_element(By.NAME, "username").send_keys(USER)
+    browser.find_element(By.NAME, "password").send_keys(airflow.password, Keys.ENTER)
+    browser.find_element(By.XPATH, "//*[text()='Browse']")
+    return browser
+
+
+@pytest.fixture(autouse=True)
+def one_window(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Come back from frames and other windows after each test."""
+    yield
+    if "inside" in request.fixturenames:
+        browser = request.getfixturevalue("inside")
+        first, *others = browser.window_handles
+        for handle in others:
+            browser.switch_to.window(handle)
+            browser.close()
+        browser.switch_to.window(first)
+
+
+def click(browser: Chrome, text: str) -> None:
+    """Click a button or link that has a text, and is shown."""
+    where = f"//*[(self::button or self::a or @role='menuitem') and normalize-space(.)={text!r}]"
+    browser.find_element(By.XPATH, where)
+    next(found for found in reversed(browser.find_elements(By.XPATH, where)) if found.is_displayed()).click()
+
+
+def into_frame(browser: Chrome) -> None:
+    WebDriverWait(browser, 30).until(
+        frame_to_be_available_and_switch_to_it((By.CSS_SELECTOR, "iframe[title^=Imperva]"))
+    )
+
+
+def picture(browser: Chrome, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(PICTURES / f"{name}.png")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_a_login_nothing_is_shown(airflow: Standalone, path: str) -> None:
+    answer = requests.get(airflow.url + path, timeout=60)
+    assert (answer.status_code, answer.text) == (401, '{"detail":"Not authenticated"}')
+    forged = requests.get(airflow.url + path, cookies={"_token": "forged"}, timeout=60)
+    assert forged.status_code in (401, 403)
+    assert "8416" not in forged.text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_can_do_nothing_and_is_not_kept(airflow: Standalone, logged_in: requests.Session, path: str) -> None:
+    """It comes out of the lake: whoever can write there shall not act in Airflow."""
+    answer = logged_in.get(airflow.url + path, timeout=60)
+    assert answer.status_code == 200
+    assert "Repository 8416_1745073" in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert {"default-src 'none'", "frame-ancestors 'self'", "form-action 'none'"} <= set(policy.split("; "))
+    assert "script-src" not in policy
+    assert (answer.headers["Cache-Control"], answer.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/imperva/dags/nothing",
+        "/imperva/dags/..%2F..%2F..%2Fetc%2Fpasswd",
+        "/imperva/dags/%2Fetc%2Fpasswd",
+        "/imperva/dags/nothing?lake_uri=file:///etc&dag_id=imperva_coverage",
+    ],
+)
+def test_a_request_cannot_name_a_lake_or_a_path(airflow: Standalone, logged_in: requests.Session, path: str) -> None:
+    answer = logged_in.get(airflow.url + path, timeout=60)
+    assert answer.status_code == 404
+    assert "root:" not in answer.text
+    assert "8416" not in answer.text
+
+
+def test_without_a_page_it_says_how_to_make_one(
+    airflow: Standalone, logged_in: requests.Session, setting: Setting, tmp_path: Path
+) -> None:
+    reports = setting.lake / "reports"
+    shutil.move(reports, tmp_path)
+    try:
+        answer = logged_in.get(airflow.url + PAGES[1], timeout=60)
+    finally:
+        shutil.move(tmp_path / "reports", reports)
+    assert answer.status_code == 404
+    assert "There is no coverage page yet" in answer.text
+    assert "ImpervaCoverageOperator" in answer.text
+
+
+def test_what_nobody_foresaw_is_no_traceback(
+    airflow: Standalone, logged_in: requests.Session, setting: Setting, tmp_path: Path
+) -> None:
+    page = setting.lake / "reports/repository=8416_1745073/coverage.html"
+    shutil.move(page, tmp_path)
+    page.mkdir()
+    try:
+        answer = logged_in.get(airflow.url + PAGES[1], timeout=60)
+    finally:
+        page.rmdir()
+        shutil.move(tmp_path / page.name, page)
+    assert answer.status_code == 500
+    assert "IsADirectoryError. The log of Airflow&#39;s API server says more." in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_the_navigation_leads_to_the_coverage_page(inside: Chrome, airflow: Standalone) -> None:
+    inside.get(airflow.url)
+    click(inside, "Browse")
+    click(inside, "Imperva coverage")
+    into_frame(inside)
+    assert inside.find_element(By.TAG_NAME, "h2").text == "Repository 8416_1745073"
+    picture(inside, "navigation")
+
+
+def test_a_dag_has_a_tab_with_its_coverage_page(inside: Chrome, airflow: Standalone) -> None:
+    inside.get(f"{airflow.url}/dags/{LOAD}")
+    click(inside, "Imperva")
+    into_frame(inside)
+    assert inside.find_element(By.TAG_NAME, "h2").text == "Repository 8416_1745073"
+    picture(inside, "dag")
+
+
+def test_the_commit_task_links_to_the_tab(inside: Chrome, airflow: Standalone) -> None:
+    [run] = airflow.ask("GET", f"/dags/{LOAD}/dagRuns")["dag_runs"]
+    inside.get(f"{airflow.url}/dags/{LOAD}/runs/{run['dag_run_id']}/tasks/commit/details")
+    link = inside.find_element(By.LINK_TEXT, "Coverage")
+    picture(inside, "commit")
+    assert link.get_attribute("href") == f"{airflow.url}/dags/{LOAD}/plugin/imperva-coverage"
+    link.click()
+    # Airflow 3.1 opens another window, 3.3 does not.
+    inside.switch_to.window(inside.window_handles[-1])
+    into_frame(inside)
+    assert inside.find_element(By.TAG_NAME, "h1").text == "Coverage"
+
+
+def test_a_task_says_what_it_does(inside: Chrome, airflow: Standalone) -> None:
+    inside.get(f"{airflow.url}/dags/{LOAD}/tasks/commit")
+    inside.find_element(
+        By.XPATH, "//button[contains(., 'Documentation') or contains(@aria-label, 'Documentation')]"
+    ).click()
+    assert "Makes the plan's outcome true" in inside.find_element(By.CSS_SELECTOR, "[role=dialog] p").text
+    picture(inside, "documentation")
+
+
+def test_the_connection_form_has_our_fields_with_help(inside: Chrome, airflow: Standalone) -> None:
+    inside.get(f"{airflow.url}/connections")
+    click(inside, "Add Connection")
+    inside.find_element(By.CSS_SELECTOR, "[role=dialog] input[role=combobox]").send_keys(HOOK_NAME, Keys.ENTER)
+    form = inside.find_element(By.CSS_SELECTOR, "[role=dialog]")
+    form.find_element(By.XPATH, ".//*[text()='Log Server URL']")
+    for label in FIELD_BEHAVIOUR["relabeling"].values():
+        assert label in form.text
+    picture(inside, "connection")
+    click(inside, "Extra Fields")
+    form.find_element(By.XPATH, f".//*[contains(text(), {CONNECTION_FIELDS['ignore']['label']!r})]")
+    picture(inside, "connection-extra")
+    for field in CONNECTION_FIELDS.values():
+        assert field["label"] in form.text
+        assert field["description"] in form.text
