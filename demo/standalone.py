@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
 from rich.console import Console
 from setting import ROOT, Setting
@@ -32,7 +33,7 @@ DAGS = ("imperva_logs_to_parquet", "imperva_coverage")
 USER = "admin"
 _GAIN_SECONDS = 60
 _START_SECONDS = 300
-_STOP_SECONDS = 15
+_STOP_SECONDS = 5
 
 console = Console()
 
@@ -176,12 +177,14 @@ def wait_for(happened: Callable[[], bool], running: Standalone) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End Airflow and all that it has started, which are of its process group."""
-    with suppress(ProcessLookupError):
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-        os.killpg(process.pid, signal.SIGKILL)
+    """End Airflow, and whatever is left of its session: tasks are in process groups of their own."""
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(_STOP_SECONDS)
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if os.getsid(pid) == process.pid:
+                os.kill(pid, signal.SIGKILL)
     process.wait()
 
 
@@ -227,9 +230,9 @@ def tell(running: Standalone, setting: Setting) -> None:
         f"""
 [bold]{running.url}[/]    user [bold]{USER}[/]    password [bold]{running.password}[/]
 
-  [bold]Dags[/] > imperva_logs_to_parquet: a run every ten minutes; its tasks tell what they do in their details
+  [bold]Dags[/] > imperva_logs_to_parquet: a run every ten minutes; a task's button Documentation says what it does
   ... > tab [bold]Imperva[/], or [bold]Browse[/] > Imperva coverage: what is in the lake, and what is not
-  ... > a run > commit > [bold]Coverage[/]: the link from the task to that page
+  ... > a run > commit > Details > [bold]Coverage[/]: the link from the task to that page
   [bold]Admin[/] > Connections > Add > type "Imperva Cloud WAF log repository": the form, with help
 
 Lake: {setting.lake}    Output of Airflow: {setting.folder / "standalone.log"}

@@ -10,10 +10,27 @@ from selenium import webdriver
 from setting import Setting
 from standalone import Standalone, run_dags, standalone
 
+OTHER_DAGS = """
+from datetime import datetime
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
+
+with DAG("another_account", schedule=None, tags=["imperva"]):
+    ImpervaCoverageOperator(task_id="coverage", lake_uri="file:///another", imperva_conn_id="imperva_another")
+
+with DAG("another_matter", schedule=None):
+    EmptyOperator(task_id="nothing")
+"""
+"""A second lake, of an account whose connection nobody has made; and a DAG that has nothing to do with all this."""
+
 
 @pytest.fixture(scope="session")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    return Setting(tmp_path_factory.mktemp("standalone"))
+    made = Setting(tmp_path_factory.mktemp("standalone"))
+    (made.folder / "dags").mkdir()
+    (made.folder / "dags" / "others.py").write_text(OTHER_DAGS)
+    return made
 
 
 @pytest.fixture(scope="session")

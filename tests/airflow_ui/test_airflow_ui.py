@@ -13,7 +13,11 @@ import pytest
 import requests
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.expected_conditions import frame_to_be_available_and_switch_to_it
+from selenium.webdriver.support.expected_conditions import (
+    frame_to_be_available_and_switch_to_it,
+    invisibility_of_element,
+    visibility_of_element_located,
+)
 from selenium.webdriver.support.ui import WebDriverWait
 from setting import Setting
 from standalone import USER, Standalone
@@ -88,12 +92,14 @@ def test_without_a_login_nothing_is_shown(airflow: Standalone, path: str) -> Non
     assert "8416" not in forged.text
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_page_can_do_nothing_and_is_not_kept(airflow: Standalone, logged_in: requests.Session, path: str) -> None:
+@pytest.mark.parametrize(("path", "title"), [(PAGES[0], "Coverage"), (PAGES[1], "Coverage of 8416_1745073")])
+def test_a_page_can_do_nothing_and_is_not_kept(
+    airflow: Standalone, logged_in: requests.Session, path: str, title: str
+) -> None:
     """It comes out of the lake: whoever can write there shall not act in Airflow."""
     answer = logged_in.get(airflow.url + path, timeout=60)
     assert answer.status_code == 200
-    assert "Repository 8416_1745073" in answer.text
+    assert f"<title>{title}</title>" in answer.text
     policy = answer.headers["Content-Security-Policy"]
     assert {"default-src 'none'", "frame-ancestors 'self'", "form-action 'none'"} <= set(policy.split("; "))
     assert "script-src" not in policy
@@ -146,13 +152,29 @@ def test_what_nobody_foresaw_is_no_traceback(
     assert "Traceback" not in answer.text
 
 
-def test_the_navigation_leads_to_the_coverage_page(inside: Chrome, airflow: Standalone) -> None:
+def test_the_navigation_leads_to_the_coverage_pages(inside: Chrome, airflow: Standalone) -> None:
     inside.get(airflow.url)
     click(inside, "Browse")
     click(inside, "Imperva coverage")
     into_frame(inside)
+    picture(inside, "list")
+    inside.find_element(By.LINK_TEXT, "imperva_default").click()
     assert inside.find_element(By.TAG_NAME, "h2").text == "Repository 8416_1745073"
     picture(inside, "navigation")
+
+
+def test_what_is_missing_is_told_where_the_page_would_be(inside: Chrome, airflow: Standalone) -> None:
+    inside.get(f"{airflow.url}/dags/another_account")
+    click(inside, "Imperva")
+    into_frame(inside)
+    assert "imperva_another: the API server knows no such connection." in inside.find_element(By.TAG_NAME, "main").text
+    picture(inside, "missing")
+
+
+def test_a_dag_of_another_matter_says_that_it_is(inside: Chrome, airflow: Standalone) -> None:
+    inside.get(f"{airflow.url}/dags/another_matter/plugin/imperva-coverage")
+    into_frame(inside)
+    assert inside.find_element(By.TAG_NAME, "h1").text == "This DAG loads no Imperva logs"
 
 
 def test_a_dag_has_a_tab_with_its_coverage_page(inside: Chrome, airflow: Standalone) -> None:
@@ -181,7 +203,8 @@ def test_a_task_says_what_it_does(inside: Chrome, airflow: Standalone) -> None:
     inside.find_element(
         By.XPATH, "//button[contains(., 'Documentation') or contains(@aria-label, 'Documentation')]"
     ).click()
-    assert "Makes the plan's outcome true" in inside.find_element(By.CSS_SELECTOR, "[role=dialog] p").text
+    told = visibility_of_element_located((By.XPATH, "//p[contains(., 'outcome true with one write')]"))
+    WebDriverWait(inside, 30).until(told)
     picture(inside, "documentation")
 
 
@@ -190,12 +213,13 @@ def test_the_connection_form_has_our_fields_with_help(inside: Chrome, airflow: S
     click(inside, "Add Connection")
     inside.find_element(By.CSS_SELECTOR, "[role=dialog] input[role=combobox]").send_keys(HOOK_NAME, Keys.ENTER)
     form = inside.find_element(By.CSS_SELECTOR, "[role=dialog]")
-    form.find_element(By.XPATH, ".//*[text()='Log Server URL']")
+    standard = form.find_element(By.XPATH, ".//*[text()='Log Server URL']")
     for label in FIELD_BEHAVIOUR["relabeling"].values():
         assert label in form.text
     picture(inside, "connection")
     click(inside, "Extra Fields")
     form.find_element(By.XPATH, f".//*[contains(text(), {CONNECTION_FIELDS['ignore']['label']!r})]")
+    WebDriverWait(inside, 30).until(invisibility_of_element(standard))
     picture(inside, "connection-extra")
     for field in CONNECTION_FIELDS.values():
         assert field["label"] in form.text

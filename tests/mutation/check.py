@@ -296,6 +296,27 @@ MUTATIONS = [
             "delivery/test_delivered_loads.py::test_what_vanishes_after_it_was_cataloged_and_before_it_was_planned_is_missed",
         ),
     ),
+    Mutation(
+        "a coverage page for whoever is logged in, whatever DAGs they may see",
+        "plugins/web.py",
+        'dependencies=[Depends(requires_access_dag(method="GET"))]',
+        "dependencies=[]",
+        ("plugins",),
+    ),
+    Mutation(
+        "a list of all DAGs, for whoever is logged in",
+        "plugins/web.py",
+        "sorted(visible.intersection(session.scalars(tagged)))",
+        "sorted(session.scalars(tagged))",
+        ("plugins",),
+    ),
+    Mutation(
+        "a page out of the lake that may run scripts in Airflow",
+        "plugins/web.py",
+        "default-src 'none'; ",
+        "",
+        ("plugins",),
+    ),
 ]
 
 
