@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-long test-cluster test-matrix lint format mutants bench docs build pins clean
+.PHONY: help demo plots test test-long test-cluster test-matrix lint format mutants bench docs build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,9 @@ help: ## Show this list
 
 demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run; again: only the new logs
 	@$(BIN)/python demo/run.py
+
+plots: $(STAMP) ## Draw what is in the demo's lake (after make demo), as .demo/plots.html
+	$(BIN)/python analysis/plots.py .demo/lake --output .demo/plots.html
 
 test: $(STAMP) ## Run all tests, the slow ones too
 	$(BIN)/python -m pytest -n 2 --dist=worksteal
