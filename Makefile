@@ -11,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo standalone test test-long test-cluster test-matrix lint format mutants bench docs picture build pins clean
+.PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format mutants bench docs picture build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run
 
 standalone: $(STAMP) ## Run a whole Airflow to click through, with a repository that gains a log a minute, until Ctrl-C
 	@$(BIN)/python demo/standalone.py
+
+plots: $(STAMP) ## Draw what is in the demo's lake (after make demo), as .demo/plots.html
+	$(BIN)/python analysis/plots.py .demo/lake --output .demo/plots.html
 
 test: $(STAMP) ## Run all tests, the slow ones too
 	$(BIN)/python -m pytest -n 2 --dist=worksteal

@@ -15,7 +15,7 @@ from pathlib import Path
 from pythons import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["repository", "container", "events", "lake", "load", "dag", "plugins", "analysis", "test_layers.py"]
+TESTS = ["repository", "container", "events", "lake", "load", "dag", "plugins", "analysis"]
 
 
 @dataclass(frozen=True)

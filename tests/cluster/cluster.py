@@ -171,12 +171,20 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, environment: Mapping[str, str], *, pool: str, slots: int) -> Iterator[Cluster]:
+def cluster(
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    pool: str,
+    slots: int,
+    workers: Sequence[str] = services.WORKERS,
+) -> Iterator[Cluster]:
     """Run a cluster, all of whose files are in a folder.
 
     :param environment: what all processes get besides Airflow's own settings, such as connections.
     :param pool: the repository's pool.
     :param slots: how large it is.
+    :param workers: which of the workers.
     """
     api_port, redis_port, postgres_port, *log_ports = free_ports(3 + len(services.SERVICES))
     password = secrets.token_hex(16)
@@ -204,7 +212,8 @@ def cluster(folder: Path, environment: Mapping[str, str], *, pool: str, slots: i
         started.run(services.create_pool(pool, slots))
         stack.callback(started.stop)
         for name, log_port in zip(services.SERVICES, log_ports, strict=True):
-            started.start(name, log_port=log_port)
+            if name in workers or name not in services.WORKERS:
+                started.start(name, log_port=log_port)
         wait_for(lambda: _is_healthy(api_port), "the API server", watch=started)
         yield started
 

@@ -6,8 +6,6 @@ are started as processes on loopback. All that they print is in ``.cluster/``.
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import sys
 import time
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import scene
 import services
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -28,16 +27,14 @@ from rich.table import Table
 sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
 
 from cluster import Batch, CannotStartError, Cluster, cluster, wait_for
-from object_server import BUCKET, KEY, CannotRunError, object_filesystem, object_server
+from object_server import BUCKET, CannotRunError, object_filesystem, object_server
 
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.testing import FakeRepository
-from airflow_provider_imperva.testing.forge import KeyPair, forge_repository
 
 FOLDER = Path(__file__).resolve().parents[2] / ".cluster"
-LAKE = f"s3://{BUCKET}/lake"
 LOGS = 400
 LOGS_PER_BATCH = 40
 EVENTS_PER_LOG = 250
@@ -46,7 +43,6 @@ LATENCY = 0.05
 _RUN_SECONDS = 600
 _REACH_SECONDS = 0.5
 """Until what a worker has sent has reached the database."""
-_REQUEST_ID = re.compile(r" deviceExternalId=(\d+) ")
 
 console = Console()
 
@@ -81,8 +77,9 @@ def run() -> int:
     began = time.monotonic()
     with object_server(FOLDER) as s3, FakeRepository(latency=LATENCY) as repository:
         repository.index = b""  # it lists nothing, so that the run has to wait for logs
-        expected = add_logs(repository)
-        environment = connections(repository, s3)
+        with console.status(f"Forging {LOGS} logs with {EVENTS_PER_LOG} events each"):
+            expected = scene.add_logs(repository, LOGS, events_per_log=EVENTS_PER_LOG, keys=FOLDER / "keys")
+        environment = scene.environment(repository, s3, logs_per_batch=LOGS_PER_BATCH, keys=FOLDER / "keys")
         console.print("Starting PostgreSQL, Redis, SeaweedFS and Airflow's services (what they print is in .cluster/)")
         with cluster(FOLDER, environment, pool="imperva", slots=POOL_SLOTS) as started:
             console.print(f"All of them run, after {time.monotonic() - began:.0f} s: {', '.join(started.processes)}")
@@ -107,52 +104,6 @@ def run() -> int:
     if not wrong:
         console.print("[bold green]Complete[/]: every event is in the lake once, though a worker was killed.")
     return 1 if wrong else 0
-
-
-def add_logs(repository: FakeRepository) -> pa.Table:
-    """Forge encrypted logs, and return each of their events by log, line and request id."""
-    key = KeyPair.generate("1")
-    key.write(FOLDER / "keys")
-    names: list[str] = []
-    lines: list[int] = []
-    requests: list[str] = []
-    with console.status(f"Forging {LOGS} logs with {EVENTS_PER_LOG} events each"):
-        for log in forge_repository(LOGS, skip={7, 8, 200}, events_per_log=EVENTS_PER_LOG, keys=[key]):
-            repository.add(log.name, log.content)
-            for line, event in enumerate(log.events, 1):
-                found = _REQUEST_ID.search(event)
-                assert found
-                names.append(log.name)
-                lines.append(line)
-                requests.append(found[1])
-    return pa.table({"src_file": names, "src_line": pa.array(lines, pa.int64()), "request_id": requests})
-
-
-def connections(repository: FakeRepository, s3: str) -> dict[str, str]:
-    """Return the two connections, and what the DAG reads, as environment."""
-    imperva = {
-        "conn_type": "imperva",
-        "host": repository.url,
-        "login": repository.login,
-        "password": repository.password,
-        "extra": {"private_keys_dir": str(FOLDER / "keys")},
-    }
-    lake = {
-        "conn_type": "aws",
-        "login": KEY,
-        "password": KEY,
-        "extra": {
-            "endpoint_url": s3,
-            "region_name": "us-east-1",
-            "config_kwargs": {"s3": {"addressing_style": "path"}},
-        },
-    }
-    return {
-        "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(imperva),
-        "AIRFLOW_CONN_LAKE": json.dumps(lake),
-        "IMPERVA_LAKE_URI": LAKE,
-        "IMPERVA_LOGS_PER_BATCH": str(LOGS_PER_BATCH),
-    }
 
 
 def load(started: Cluster) -> Kill:
@@ -221,7 +172,7 @@ class Rows:
 def look(s3: str, expected: pa.Table) -> tuple[list[Commit], Rows]:
     """Copy the lake from the S3 server, and count."""
     fs = object_filesystem(s3)
-    ledger = Ledger(open_store(LAKE, fs=fs), "8416_1745073")
+    ledger = Ledger(open_store(scene.LAKE, fs=fs), "8416_1745073")
     commits = list(ledger.commits())
     fs.get(f"{BUCKET}/lake/", f"{FOLDER}/lake/", recursive=True)
     connection = duckdb.connect()

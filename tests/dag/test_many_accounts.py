@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
 import pytest
 from airflow_home import AirflowHome, airflow_environment
+from packaging.version import Version
 
 from airflow_provider_imperva.dag import imperva_logs_dags
 from airflow_provider_imperva.errors import ConfigurationError
@@ -76,6 +78,10 @@ def connections(repositories: list[FakeRepository], keys: Path, wrong_keys: Path
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    Version(version("apache-airflow-core")) < Version("3.2"),
+    reason="dag.test() of so many DAGs in one process comes to a standstill on Airflow 3.1",
+)
 @pytest.mark.timeout(1200)
 def test_one_accounts_trouble_never_holds_anothers(
     home: AirflowHome, repositories: list[FakeRepository], key: KeyPair, tmp_path: Path
