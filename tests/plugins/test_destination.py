@@ -7,9 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import object_server
 import pytest
 
-from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.plugins.destination import Destination
 
@@ -83,3 +84,23 @@ def test_a_lake_of_an_unknown_kind_is_told() -> None:
     """Such as that of a filesystem which is installed on the workers only."""
     with pytest.raises(ConfigurationError, match="nosuch://lake: no filesystem for the lake"):
         to("nosuch://lake").read_page()
+
+
+def test_a_page_comes_out_of_a_bucket_too(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a real S3 server, with the credentials of the lake's connection; a wrong one is told without its secret."""
+
+    def connect(secret: str) -> None:
+        settings = {"endpoint_url": s3_url, "region_name": "us-east-1"}
+        connection = {"conn_type": "aws", "login": object_server.KEY, "password": secret, "extra": settings}
+        monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+
+    destination = to(f"s3://{object_server.BUCKET}/pages", lake_conn_id="lake")
+    connect(object_server.KEY)
+    assert destination.read_page() is None
+    fs = object_server.object_filesystem(s3_url)
+    fs.pipe_file(f"{object_server.BUCKET}/pages/reports/repository=8416_1745073/coverage.html", b"page")
+    assert destination.read_page() == b"page"
+    connect("not-the-secret")
+    with pytest.raises(LakeError, match="the credentials do not allow this") as caught:
+        destination.read_page()
+    assert "not-the-secret" not in str(caught.value)
