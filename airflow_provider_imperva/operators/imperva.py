@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException, Stats
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 PLAN_KEY = "plan"
 """Key of the XCom with which a plan task names its plan."""
+
+ANNOUNCED_KEY = "announced"
+"""Key of the XCom with which a commit task names the commit that its asset event told of."""
 
 
 class ImpervaOperator(BaseOperator):
@@ -231,6 +234,10 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     ``repository`` and ``commit``. Fails without retry, after the commit and its XCom, if a batch failed or a log was
     lost. Skipped if nothing was planned.
 
+    Each asset among its outlets gets an event, as
+    :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the
+    event of the next run that is green tells of those commits too, and of what other runs recovered or replayed.
+
     It measures the headroom, and sets the gauges ``imperva.headroom_seconds``, ``imperva.headroom_bytes`` and
     ``imperva.backlog_logs``, each with the tag ``repository``.
 
@@ -289,8 +296,27 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             # Airflow keeps no return value of a task that fails, and the next run needs it.
             context["ti"].xcom_push(key="return_value", value=value)
             raise AirflowFailException(f"Commit {commit.commit} is made, but {complaint}")
+        self._announce(commit, ledger, context)
         self.log.info("Commit %d: %d logs, %d rows", commit.commit, value["logs"], value["rows"])
         return value
+
+    def _announce(self, commit: Commit, ledger: Ledger, context: Context) -> None:
+        """Say in the asset event what has changed since the one before."""
+        from airflow_provider_imperva.assets import event_extra
+        from airflow_provider_imperva.lake.changes import changes
+
+        assets = [outlet for outlet in self.outlets if isinstance(outlet, Asset)]
+        if not assets:
+            return
+        ti = context["ti"]
+        last = ti.xcom_pull(task_ids=self.task_id, key=ANNOUNCED_KEY, include_prior_dates=True, map_indexes=-1)
+        told = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
+        # What was told before is told again if the XCom is an old one, which does no harm.
+        first = min(max(told + 1, commit.commit - _ANNOUNCED_COMMITS + 1, 1), commit.commit)
+        extra = event_extra(commit, changes(ledger, first=first, last=commit.commit))
+        for asset in assets:
+            context["outlet_events"][asset].extra = extra
+        ti.xcom_push(key=ANNOUNCED_KEY, value={"repository": commit.repository, "commit": commit.commit})
 
     def _end_without_plan(self, context: Context) -> None:
         """Skip if there was nothing to do; fail if the tasks before could not tell."""
@@ -323,6 +349,9 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
 
 _MEASURED_COMMITS = 6
 """How many commits back the rates are measured."""
+
+_ANNOUNCED_COMMITS = 100
+"""The most commits that one asset event tells of."""
 
 _FAILED = frozenset({"failed", "upstream_failed"})
 
