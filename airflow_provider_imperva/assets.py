@@ -18,11 +18,20 @@ from airflow.sdk import Asset
 from airflow_provider_imperva.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+
     from airflow_provider_imperva.lake.changes import Changes
+    from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Commit
 
 MOST_PARTITIONS = 200
 """How many partitions an asset event names; Airflow keeps events for as long as its database is not cleaned."""
+
+MOST_COMMITS = 100
+"""How many commits an asset event tells of."""
+
+ANNOUNCED_KEY = "announced"
+"""Key of the XCom with which a commit task names the commit that its asset event told of."""
 
 _S3 = frozenset({"s3a", "s3n"})
 
@@ -55,6 +64,27 @@ def _public(lake_uri: str) -> str:
             "the lake's URI names no bucket", do="Write it as s3://bucket/folder", about=f"{scheme}:{parts.path}"
         )
     return f"{scheme}://{host}{parts.path}".rstrip("/")
+
+
+def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commit) -> None:
+    """Say what has changed since the asset event before, in the event that each asset among a task's outlets gets.
+
+    :param task: the one that committed, and is about to succeed.
+    """
+    from airflow_provider_imperva.lake.changes import changes
+
+    assets = [outlet for outlet in task.outlets if isinstance(outlet, Asset)]
+    if not assets:
+        return
+    ti = context["ti"]
+    last = ti.xcom_pull(task_ids=task.task_id, key=ANNOUNCED_KEY, include_prior_dates=True, map_indexes=-1)
+    told = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
+    # What was told before is told again if the XCom is an old one, which does no harm.
+    first = min(max(told + 1, commit.commit - MOST_COMMITS + 1, 1), commit.commit)
+    extra = event_extra(commit, changes(ledger, first=first, last=commit.commit))
+    for asset in assets:
+        context["outlet_events"][asset].extra = extra
+    ti.xcom_push(key=ANNOUNCED_KEY, value={"repository": commit.repository, "commit": commit.commit})
 
 
 def event_extra(commit: Commit, changes: Changes) -> dict[str, Any]:

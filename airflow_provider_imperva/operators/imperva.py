@@ -6,17 +6,20 @@ loses nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException, Stats
-from airflow.sdk import Asset, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk import BaseOperator
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.assets import announce
 from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
 
 PLAN_KEY = "plan"
 """Key of the XCom with which a plan task names its plan."""
-
-ANNOUNCED_KEY = "announced"
-"""Key of the XCom with which a commit task names the commit that its asset event told of."""
 
 
 class ImpervaOperator(BaseOperator):
@@ -157,6 +157,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.load.fetch import fetch
 
         hook = self._hook
+        began = time.monotonic()
         with self._open(hook) as (client, ledger):
             fetched = fetch(
                 ledger,
@@ -166,6 +167,8 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
                 max_concurrency=self._most_requests(hook),
                 window=hook.plan_options(self.plan_options).window,
             )
+        seconds = time.monotonic() - began
+        send_fetch(seconds=seconds, received=fetched.received_bytes, repository=ledger.layout.repository)
         ti = context["ti"]
         if fetched.unavailable and ti.try_number <= ti.max_tries:
             raise AirflowException(f"{len(fetched.unavailable)} logs gave no whole answer; they are asked for again")
@@ -238,8 +241,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the
     event of the next run that is green tells of those commits too, and of what other runs recovered or replayed.
 
-    It measures the headroom, and sets the gauges ``imperva.headroom_seconds``, ``imperva.headroom_bytes`` and
-    ``imperva.backlog_logs``, each with the tag ``repository``.
+    It measures the headroom, and sends the metrics (:mod:`airflow_provider_imperva.metrics`). What is counted is
+    counted once: a retry that finds the commit made sends the headroom only.
 
     :param plan_task_id: the task that planned.
     :param plan_options: as the plan task has them, for the window and the critical headroom.
@@ -289,34 +292,19 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
         complaint = _left_behind(commit)
-        self._tell(headroom, context, repository=commit.repository)
+        if commit.committed_at == now:
+            send_commit(commit, ledger.logs(commit.commit), is_complete=not complaint)
+        send_headroom(headroom, repository=commit.repository)
+        self._tell(headroom, context)
         if self.fail_when_critical and headroom.seconds < options.critical_headroom.total_seconds():
-            complaint = " and ".join(filter(None, [complaint, f"the headroom is critical: {_words(headroom)}"]))
+            complaint = " and ".join(filter(None, [complaint, f"the headroom is critical: {headroom}"]))
         if complaint:
             # Airflow keeps no return value of a task that fails, and the next run needs it.
             context["ti"].xcom_push(key="return_value", value=value)
             raise AirflowFailException(f"Commit {commit.commit} is made, but {complaint}")
-        self._announce(commit, ledger, context)
+        announce(self, context, ledger, commit)
         self.log.info("Commit %d: %d logs, %d rows", commit.commit, value["logs"], value["rows"])
         return value
-
-    def _announce(self, commit: Commit, ledger: Ledger, context: Context) -> None:
-        """Say in the asset event what has changed since the one before."""
-        from airflow_provider_imperva.assets import event_extra
-        from airflow_provider_imperva.lake.changes import changes
-
-        assets = [outlet for outlet in self.outlets if isinstance(outlet, Asset)]
-        if not assets:
-            return
-        ti = context["ti"]
-        last = ti.xcom_pull(task_ids=self.task_id, key=ANNOUNCED_KEY, include_prior_dates=True, map_indexes=-1)
-        told = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
-        # What was told before is told again if the XCom is an old one, which does no harm.
-        first = min(max(told + 1, commit.commit - _ANNOUNCED_COMMITS + 1, 1), commit.commit)
-        extra = event_extra(commit, changes(ledger, first=first, last=commit.commit))
-        for asset in assets:
-            context["outlet_events"][asset].extra = extra
-        ti.xcom_push(key=ANNOUNCED_KEY, value={"repository": commit.repository, "commit": commit.commit})
 
     def _end_without_plan(self, context: Context) -> None:
         """Skip if there was nothing to do; fail if the tasks before could not tell."""
@@ -329,29 +317,18 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             raise AirflowFailException(f"There is no plan, since these tasks failed: {', '.join(failed)}")
         raise AirflowSkipException("Nothing was planned")
 
-    def _tell(self, headroom: Headroom, context: Context, *, repository: str) -> None:
-        """Log the headroom, set its gauges, and call for people if it is low."""
-        gauges = {
-            "headroom_seconds": headroom.seconds,
-            "headroom_bytes": headroom.bytes,
-            "backlog_logs": headroom.backlog,
-        }
-        for name, figure in gauges.items():
-            if figure is not None:
-                Stats.gauge(f"imperva.{name}", figure, tags={"repository": repository})
+    def _tell(self, headroom: Headroom, context: Context) -> None:
+        """Log the headroom, and call for people if it is low."""
         if headroom.seconds >= self.headroom_warning.total_seconds():
-            self.log.info("Headroom: %s", _words(headroom))
+            self.log.info("Headroom: %s", headroom)
             return
-        self.log.warning("The headroom is low: %s", _words(headroom))
+        self.log.warning("The headroom is low: %s", headroom)
         if self.on_low_headroom:
             self.on_low_headroom(context)
 
 
 _MEASURED_COMMITS = 6
 """How many commits back the rates are measured."""
-
-_ANNOUNCED_COMMITS = 100
-"""The most commits that one asset event tells of."""
 
 _FAILED = frozenset({"failed", "upstream_failed"})
 
@@ -378,18 +355,6 @@ def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
         "rows": commit.totals.rows,
         "headroom_seconds": int(headroom.seconds),
     }
-
-
-def _words(headroom: Headroom) -> str:
-    """Say a headroom in words."""
-    found = [f"{headroom.backlog} logs wait to be loaded, {headroom.seconds / 3600:.1f} h before the oldest is gone"]
-    if headroom.bytes is not None:
-        found.append(f"{headroom.bytes / 1e6:.0f} MB until it is overwritten")
-    if headroom.logs_in_per_hour is not None and headroom.logs_out_per_hour is not None:
-        found.append(f"{headroom.logs_in_per_hour:.0f} logs/h come in, {headroom.logs_out_per_hour:.0f} go out")
-    if headroom.edge_at:
-        found.append(f"at these rates logs are lost from {headroom.edge_at:%Y-%m-%d %H:%M} UTC on")
-    return "; ".join(found)
 
 
 def _left_behind(commit: Commit) -> str:

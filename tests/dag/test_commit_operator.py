@@ -14,12 +14,12 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from load_runs import Account
 
-from airflow_provider_imperva.assets import imperva_events_asset
+from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.plan import PlanOptions, make_plan
-from airflow_provider_imperva.operators.imperva import ANNOUNCED_KEY, PLAN_KEY, ImpervaCommitLogsOperator
+from airflow_provider_imperva.operators.imperva import PLAN_KEY, ImpervaCommitLogsOperator
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 
