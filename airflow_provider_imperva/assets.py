@@ -47,11 +47,11 @@ def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Ass
         repository in the lake are one asset.
     :raises ConfigurationError: if the URI names no bucket.
     """
-    uri = f"{_public(lake_uri)}/events"
+    uri = f"{public_uri(lake_uri)}/events"
     return Asset(f"{uri}/repository={repository}" if repository else uri)
 
 
-def _public(lake_uri: str) -> str:
+def public_uri(lake_uri: str) -> str:
     """Return a lake's URI without what may be secret in it, in the one form that all spellings of it have."""
     parts = urlsplit(lake_uri)
     if not parts.scheme:

@@ -19,9 +19,11 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.assets import announce
 from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_provider_imperva.lake.headroom import Headroom
@@ -43,6 +45,8 @@ class ImpervaOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("imperva_conn_id", "lake_uri", "lake_conn_id")
     ui_color = "#e8f0fe"
+    _lineage: Lineage | None = None
+    """What the task has read and written, where it moves bytes."""
 
     def __init__(
         self,
@@ -56,6 +60,10 @@ class ImpervaOperator(BaseOperator):
         self.lake_uri = lake_uri
         self.imperva_conn_id = imperva_conn_id
         self.lake_conn_id = lake_conn_id
+
+    def get_openlineage_facets_on_complete(self, ti: object) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage's provider, if it is installed, what the task has read and written."""
+        return self._lineage.facets() if self._lineage else None
 
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
         return hook.open(self.lake_uri, self.lake_conn_id)
@@ -167,8 +175,9 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
                 max_concurrency=self._most_requests(hook),
                 window=hook.plan_options(self.plan_options).window,
             )
-        seconds = time.monotonic() - began
-        send_fetch(seconds=seconds, received=fetched.received_bytes, repository=ledger.layout.repository)
+        repository, received = ledger.layout.repository, fetched.received_bytes
+        send_fetch(seconds=time.monotonic() - began, received=received, repository=repository)
+        self._lineage = Lineage.of_fetch(client.url, self.lake_uri, repository=repository, received=received)
         ti = context["ti"]
         if fetched.unavailable and ti.try_number <= ti.max_tries:
             raise AirflowException(f"{len(fetched.unavailable)} logs gave no whole answer; they are asked for again")
@@ -217,6 +226,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
                 report = normalize(ledger, client, hook.key_ring(), plan, fetched, options=options)
             except LedgerConflictError as error:
                 raise AirflowSkipException(str(error)) from error
+        self._lineage = Lineage.of_parts(self.lake_uri, report.parts, repository=plan.repository)
         figures = {
             "commit": report.commit,
             "batch": report.batch,

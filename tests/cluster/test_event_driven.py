@@ -14,6 +14,7 @@ import duckdb
 import pytest
 import services
 from cluster import CannotStartError, Cluster, airflow, wait_for
+from statsd_server import StatsdServer, statsd_server
 
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from airflow_provider_imperva.testing.forge import FORGED_START
@@ -33,7 +34,13 @@ def repository() -> Iterator[FakeRepository]:
 
 
 @pytest.fixture
-def running(repository: FakeRepository, tmp_path: Path) -> Iterator[Cluster]:
+def metrics() -> Iterator[StatsdServer]:
+    with statsd_server() as started:
+        yield started
+
+
+@pytest.fixture
+def running(repository: FakeRepository, metrics: StatsdServer, tmp_path: Path) -> Iterator[Cluster]:
     """An Airflow that has both DAGs, and whose triggerer watches the repository."""
     folder = tmp_path / "dags"
     folder.mkdir()
@@ -46,7 +53,7 @@ def running(repository: FakeRepository, tmp_path: Path) -> Iterator[Cluster]:
         "login": repository.login,
         "password": repository.password,
     }
-    environment = {
+    environment = metrics.environment() | {
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
         "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
         "IMPERVA_LAKE_URI": (tmp_path / "lake").as_uri(),
@@ -64,7 +71,7 @@ def running(repository: FakeRepository, tmp_path: Path) -> Iterator[Cluster]:
 
 
 def test_logs_that_appear_are_loaded_and_summed_up(
-    running: Cluster, repository: FakeRepository, tmp_path: Path
+    running: Cluster, repository: FakeRepository, metrics: StatsdServer, tmp_path: Path
 ) -> None:
     """The watcher fires, the load runs, its event has the summary made, and DuckDB counts the same in both tables."""
     lake = tmp_path / "lake"
@@ -79,6 +86,8 @@ def test_logs_that_appear_are_loaded_and_summed_up(
     wait_for(lambda: summary(lake).total() == 140, "the second summary", seconds=_SECONDS, watch=running)
     assert summary(lake) == events(lake)
     assert unchanged.items() <= modified(lake).items(), "days without new events are left as they are"
+
+    assert metrics.total("imperva.rows", repository=repository.name) == 140, "workers send metrics too"
 
     told = asset_events(running, lake)
     assert [(extra["first_commit"], extra["commit"], extra["rows"]) for extra in told] == [(1, 1, 80), (2, 2, 60)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Stats
 from load_runs import Account
 
 from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
@@ -88,6 +88,20 @@ def test_committing_again_says_the_same(ti: TaskInstance, tmp_path: Path) -> Non
         with pytest.raises(AirflowFailException, match="Commit 1 is made"):
             commit(tmp_path).execute({"ti": ti})
     assert len(list(tmp_path.rglob("*.commit.json"))) == 1
+
+
+def test_committing_again_counts_nothing_again(
+    ti: TaskInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry after the commit would double every figure of a dashboard; the headroom is what it is now."""
+    sent: list[str] = []
+    for kind in ("incr", "gauge"):
+        monkeypatch.setattr(Stats, kind, lambda name, *_, **__: sent.append(name))
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="Commit 1 is made"):
+            commit(tmp_path).execute({"ti": ti})
+    assert sent.count("imperva.commits") == 1
+    assert sent.count("imperva.headroom_seconds") == 2
 
 
 @pytest.mark.parametrize(("warning", "called"), [(timedelta(hours=1), 0), (timedelta(hours=60), 1)])

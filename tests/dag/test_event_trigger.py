@@ -176,6 +176,12 @@ class TestWatch:
     def test_a_plan_that_stays_is_that_of_a_dead_run(self, watch: Watch) -> None:
         assert [at for at in range(0, 4000, 60) if watch.is_due(recovery(1), at=at)] == [3600]
 
+    def test_recovering_a_dead_run_does_not_make_its_work_new(self, watch: Watch) -> None:
+        """What was told before the run died, and is still there once its plan is recovered, waits for the reminder."""
+        assert watch.is_due(work("a"), at=0)
+        assert [at for at in range(60, 4000, 60) if watch.is_due(recovery(1), at=at)] == [3660]
+        assert [at for at in range(4020, 8000, 60) if watch.is_due(work("a"), at=at)] == [7260]
+
     def test_a_run_of_another_plan_is_given_its_time(self, watch: Watch) -> None:
         assert not watch.is_due(recovery(1), at=0)
         assert not watch.is_due(recovery(2), at=3000)
