@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Param, TriggerRule, task_group
+from airflow.sdk import DAG, Asset, Param, TriggerRule, task_group
 
+from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.imperva import (
@@ -68,7 +69,7 @@ def imperva_logs_dag(
     lake_uri: str,
     imperva_conn_id: str = ImpervaLogHook.default_conn_name,
     lake_conn_id: str | None = None,
-    schedule: str | timedelta | None = timedelta(minutes=10),
+    schedule: str | timedelta | Asset | Sequence[Asset] | None = timedelta(minutes=10),
     sensor_timeout: timedelta = timedelta(minutes=9),
     poke_interval: timedelta = timedelta(minutes=1),
     plan_options: dict[str, Any] | None = None,
@@ -79,6 +80,7 @@ def imperva_logs_dag(
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
+    events_asset: Asset | None = None,
     default_args: dict[str, Any] | None = None,
     **dag_args: Any,
 ) -> DAG:
@@ -102,6 +104,8 @@ def imperva_logs_dag(
     :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
     :param fail_when_critical: whether a run is red while the headroom is below the plan options'
         ``critical_headroom``.
+    :param events_asset: the asset of which each commit emits an event; by default
+        :func:`~airflow_provider_imperva.assets.imperva_events_asset` of the lake.
     :param default_args: for all tasks; by default two retries, a minute apart and growing.
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     """
@@ -171,6 +175,7 @@ def imperva_logs_dag(
             headroom_warning=headroom_warning,
             on_low_headroom=on_low_headroom,
             fail_when_critical=fail_when_critical,
+            outlets=[events_asset or imperva_events_asset(lake_uri)],
             **lake,
             **planning,
         )

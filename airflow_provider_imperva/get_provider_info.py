@@ -91,7 +91,7 @@ _MODULES = {
     "hooks": ["imperva", "lake"],
     "operators": ["imperva", "replay", "verify", "coverage"],
     "sensors": ["imperva"],
-    "triggers": ["imperva"],
+    "triggers": ["imperva", "event"],
 }
 
 

@@ -76,6 +76,11 @@ def spark() -> str:
     return _SPARK.format(columns=_lines(_columns()), partitions=_lines(_partitions()), names=", ".join(_PARTITIONS))
 
 
+def table_columns() -> list[tuple[str, str]]:
+    """Return the name and the Hive type of each column of ``events/``, then of each that is in the path."""
+    return _columns() + _partitions()
+
+
 def _columns() -> list[tuple[str, str]]:
     return [(field.name, _HIVE_TYPES[field.type]) for field in SCHEMA]
 

@@ -17,6 +17,7 @@ the names is the order of the numbers.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -116,6 +117,15 @@ class Layout:
     def gathered(self, last: int) -> str:
         """All arrivals up to a number."""
         return f"{self.gathered_arrivals}/{last:012d}.parquet"
+
+
+_PARTITION = re.compile(r"events/repository=[^/]+/event_class=([^/]+)/event_date=([^/]+)/")
+
+
+def partition_of(path: str) -> tuple[str, str] | None:
+    """Return the event class and date of a part by its path; None for one in ``quarantine/``."""
+    found = _PARTITION.match(path)
+    return (found[1], found[2]) if found else None
 
 
 def content(group: str, sha256: str) -> str:

@@ -46,6 +46,11 @@ class DeliveredLogs:
     @property
     def source(self) -> str:
         """Address of the folder."""
+        return self.url
+
+    @property
+    def url(self) -> str:
+        """Address of the folder."""
         return self._folder.url
 
     def read_index(self) -> LogIndex:

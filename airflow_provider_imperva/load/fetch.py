@@ -26,6 +26,7 @@ class Fetched(msgspec.Struct, frozen=True):
     :ivar expired: gone: not found, and no longer listed.
     :ivar not_yet: not found although still listed; the next plan asks again.
     :ivar unavailable: no whole answer came, however often they were asked for, or one that cannot be made sense of.
+    :ivar received_bytes: how much came in, of the others.
     """
 
     commit: int
@@ -33,6 +34,7 @@ class Fetched(msgspec.Struct, frozen=True):
     expired: list[str]
     not_yet: list[str]
     unavailable: list[str]
+    received_bytes: int = 0
 
 
 def fetch(
@@ -58,7 +60,7 @@ def fetch(
     wanted = [(log, name) for log, name in logs if ledger.layout.raw(name) not in present]
     logger.info("Batch %d: %d logs, %d of them in raw/ already", batch, len(logs), len(logs) - len(wanted))
 
-    def bring(name: LogName) -> RepositoryError | None:
+    def bring(name: LogName) -> RepositoryError | int:
         try:
             content = client.read_log(name)
             # Never over what is there: a task that was overtaken may come back with other bytes than those loaded.
@@ -71,24 +73,25 @@ def fetch(
             return error
         finally:
             on_log()
-        return None
+        return len(content)
 
     with ThreadPoolExecutor(max_workers=max_concurrency) as pool:
         outcomes = list(pool.map(bring, (name for _, name in wanted)))
     unavailable: list[str] = []
     not_found: list[PlannedLog] = []
-    for (log, _), error in zip(wanted, outcomes, strict=True):
-        if isinstance(error, LogNotFoundError):
+    for (log, _), outcome in zip(wanted, outcomes, strict=True):
+        if isinstance(outcome, LogNotFoundError):
             not_found.append(log)
-        elif error is not None:
-            logger.warning("%s", error)
+        elif isinstance(outcome, RepositoryError):
+            logger.warning("%s", outcome)
             unavailable.append(log.name)
     expired = _expired(not_found, _listed(client), window=window) if not_found else []
     called = {log.name: f"{log.name} ({log.delivered_as!a})" if log.delivered_as else log.name for log in not_found}
     for name in expired:
         logger.error("%s has expired: it was listed, and is gone from the repository", called[name])
     not_yet = [log.name for log in not_found if log.name not in expired]
-    return Fetched(plan.commit, batch, expired, not_yet, unavailable)
+    received = sum(outcome for outcome in outcomes if isinstance(outcome, int))
+    return Fetched(plan.commit, batch, expired, not_yet, unavailable, received)
 
 
 def _listed(client: LogOrigin) -> frozenset[str]:

@@ -19,6 +19,10 @@ class LogOrigin(Protocol):
     def source(self) -> str:
         """What it calls itself, whatever id it has in the lake."""
 
+    @property
+    def url(self) -> str:
+        """Address that the logs come from, without credentials."""
+
     def read_index(self) -> LogIndex:
         """List the logs that there are; :raises RepositoryError: if no whole list is to be had."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections import defaultdict
@@ -116,12 +117,14 @@ class Work(msgspec.Struct, frozen=True):
 
     :ivar logs: how many logs can be loaded now.
     :ivar closed_gaps: how many numbers missing in the sequence can be decided.
-    :ivar recover: the plan that a dead run left without a commit.
+    :ivar recover: the plan that has no commit: its run is under way, or has died.
+    :ivar digest: SHA-256 of which logs and numbers these are, so that two looks can be told to have found the same.
     """
 
     logs: int = 0
     closed_gaps: int = 0
     recover: int | None = None
+    digest: str = ""
 
 
 def look(
@@ -189,7 +192,13 @@ def find_work(ledger: Ledger, client: LogOrigin, *, key_ids: frozenset[str], opt
     outlook = look(ledger, head, client.read_index(), key_ids=key_ids, at=datetime.now(UTC), options=options)
     if not outlook.has_work and not head.replaying:
         return None
-    return Work(logs=len(outlook.pending), closed_gaps=sum(gap.last - gap.first + 1 for gap in outlook.closed))
+    names = sorted(log.name for log in outlook.pending)
+    closed = sorted((gap.prefix, gap.first, gap.last) for gap in outlook.closed)
+    return Work(
+        logs=len(names),
+        closed_gaps=sum(last - first + 1 for _, first, last in closed),
+        digest=hashlib.sha256(msgspec.json.encode((names, closed))).hexdigest(),
+    )
 
 
 def make_plan(

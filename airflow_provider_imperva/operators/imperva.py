@@ -6,20 +6,25 @@ loses nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException, Stats
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk import BaseOperator
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.assets import announce
 from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
+from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_provider_imperva.lake.headroom import Headroom
@@ -41,6 +46,8 @@ class ImpervaOperator(BaseOperator):
 
     template_fields: Sequence[str] = ("imperva_conn_id", "lake_uri", "lake_conn_id")
     ui_color = "#e8f0fe"
+    _lineage: Lineage | None = None
+    """What the task has read and written, where it moves bytes."""
 
     def __init__(
         self,
@@ -54,6 +61,10 @@ class ImpervaOperator(BaseOperator):
         self.lake_uri = lake_uri
         self.imperva_conn_id = imperva_conn_id
         self.lake_conn_id = lake_conn_id
+
+    def get_openlineage_facets_on_complete(self, ti: object) -> OperatorLineage[Any, Any] | None:
+        """Tell OpenLineage's provider, if it is installed, what the task has read and written."""
+        return self._lineage.facets() if self._lineage else None
 
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
         return hook.open(self.lake_uri, self.lake_conn_id)
@@ -155,6 +166,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.load.fetch import fetch
 
         hook = self._hook
+        began = time.monotonic()
         with self._open(hook) as (client, ledger):
             fetched = fetch(
                 ledger,
@@ -164,6 +176,9 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
                 max_concurrency=self._most_requests(hook),
                 window=hook.plan_options(self.plan_options).window,
             )
+        repository, received = ledger.layout.repository, fetched.received_bytes
+        send_fetch(seconds=time.monotonic() - began, received=received, repository=repository)
+        self._lineage = Lineage.of_fetch(client.url, self.lake_uri, repository=repository, received=received)
         ti = context["ti"]
         if fetched.unavailable and ti.try_number <= ti.max_tries:
             raise AirflowException(f"{len(fetched.unavailable)} logs gave no whole answer; they are asked for again")
@@ -212,6 +227,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
                 report = normalize(ledger, client, hook.key_ring(), plan, fetched, options=options)
             except LedgerConflictError as error:
                 raise AirflowSkipException(str(error)) from error
+        self._lineage = Lineage.of_parts(self.lake_uri, report.parts, repository=plan.repository)
         figures = {
             "commit": report.commit,
             "batch": report.batch,
@@ -232,8 +248,12 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     ``repository`` and ``commit``. Fails without retry, after the commit and its XCom, if a batch failed or a log was
     lost. Skipped if nothing was planned.
 
-    It measures the headroom, and sets the gauges ``imperva.headroom_seconds``, ``imperva.headroom_bytes`` and
-    ``imperva.backlog_logs``, each with the tag ``repository``.
+    Each asset among its outlets gets an event, as
+    :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the
+    event of the next run that is green tells of those commits too, and of what other runs recovered or replayed.
+
+    It measures the headroom, and sends the metrics (:mod:`airflow_provider_imperva.metrics`). What is counted is
+    counted once: a retry that finds the commit made sends the headroom only.
 
     :param plan_task_id: the task that planned.
     :param plan_options: as the plan task has them, for the window and the critical headroom.
@@ -285,13 +305,17 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
         complaint = _left_behind(commit)
-        self._tell(headroom, context, repository=commit.repository)
+        if commit.committed_at == now:
+            send_commit(commit, ledger.logs(commit.commit), is_complete=not complaint)
+        send_headroom(headroom, repository=commit.repository)
+        self._tell(headroom, context)
         if self.fail_when_critical and headroom.seconds < options.critical_headroom.total_seconds():
-            complaint = " and ".join(filter(None, [complaint, f"the headroom is critical: {_words(headroom)}"]))
+            complaint = " and ".join(filter(None, [complaint, f"the headroom is critical: {headroom}"]))
         if complaint:
             # Airflow keeps no return value of a task that fails, and the next run needs it.
             context["ti"].xcom_push(key="return_value", value=value)
             raise AirflowFailException(f"Commit {commit.commit} is made, but {complaint}")
+        announce(self, context, ledger, commit)
         self.log.info("Commit %d: %d logs, %d rows", commit.commit, value["logs"], value["rows"])
         return value
 
@@ -306,20 +330,12 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             raise AirflowFailException(f"There is no plan, since these tasks failed: {', '.join(failed)}")
         raise AirflowSkipException("Nothing was planned")
 
-    def _tell(self, headroom: Headroom, context: Context, *, repository: str) -> None:
-        """Log the headroom, set its gauges, and call for people if it is low."""
-        gauges = {
-            "headroom_seconds": headroom.seconds,
-            "headroom_bytes": headroom.bytes,
-            "backlog_logs": headroom.backlog,
-        }
-        for name, figure in gauges.items():
-            if figure is not None:
-                Stats.gauge(f"imperva.{name}", figure, tags={"repository": repository})
+    def _tell(self, headroom: Headroom, context: Context) -> None:
+        """Log the headroom, and call for people if it is low."""
         if headroom.seconds >= self.headroom_warning.total_seconds():
-            self.log.info("Headroom: %s", _words(headroom))
+            self.log.info("Headroom: %s", headroom)
             return
-        self.log.warning("The headroom is low: %s", _words(headroom))
+        self.log.warning("The headroom is low: %s", headroom)
         if self.on_low_headroom:
             self.on_low_headroom(context)
 
@@ -352,18 +368,6 @@ def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
         "rows": commit.totals.rows,
         "headroom_seconds": int(headroom.seconds),
     }
-
-
-def _words(headroom: Headroom) -> str:
-    """Say a headroom in words."""
-    found = [f"{headroom.backlog} logs wait to be loaded, {headroom.seconds / 3600:.1f} h before the oldest is gone"]
-    if headroom.bytes is not None:
-        found.append(f"{headroom.bytes / 1e6:.0f} MB until it is overwritten")
-    if headroom.logs_in_per_hour is not None and headroom.logs_out_per_hour is not None:
-        found.append(f"{headroom.logs_in_per_hour:.0f} logs/h come in, {headroom.logs_out_per_hour:.0f} go out")
-    if headroom.edge_at:
-        found.append(f"at these rates logs are lost from {headroom.edge_at:%Y-%m-%d %H:%M} UTC on")
-    return "; ".join(found)
 
 
 def _left_behind(commit: Commit) -> str:

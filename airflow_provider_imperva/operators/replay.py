@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_imperva.errors import LedgerConflictError
+from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
                 raise AirflowFailException(
                     f"Another run took over: {error} Pause its DAG to replay at once."
                 ) from error
+        self._lineage = Lineage.of_parts(self.lake_uri, commit.parts, repository=commit.repository)
         if left := _left(commit):
             raise AirflowFailException(f"Commit {commit.commit} is made, but {left}")
         return {

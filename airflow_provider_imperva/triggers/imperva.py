@@ -58,7 +58,7 @@ class ImpervaLogTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire with ``work`` (as the sensor's XCom has it), ``timeout`` or ``error``."""
         try:
-            while (work := await self._look()) is None:
+            while (work := await self._find_work()) is None:
                 if time.time() + self.poke_interval > self.deadline:
                     yield TriggerEvent({"timeout": True})
                     return
@@ -68,7 +68,14 @@ class ImpervaLogTrigger(BaseTrigger):
             return
         yield TriggerEvent({"work": work})
 
-    async def _look(self) -> dict[str, Any] | None:
-        connection = await ImpervaLogHook.aget_connection(self.imperva_conn_id)
-        hook = ImpervaLogHook(self.imperva_conn_id, connection=connection)
-        return await asyncio.to_thread(hook.find_work, self.lake_uri, self.lake_conn_id, self.plan_options)
+    async def _find_work(self) -> dict[str, Any] | None:
+        return await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
+
+
+async def find_work(
+    imperva_conn_id: str, lake_uri: str, lake_conn_id: str | None, plan_options: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Look whether there is anything to do, as :meth:`ImpervaLogHook.find_work`, and let other triggers go on."""
+    connection = await ImpervaLogHook.aget_connection(imperva_conn_id)
+    hook = ImpervaLogHook(imperva_conn_id, connection=connection)
+    return await asyncio.to_thread(hook.find_work, lake_uri, lake_conn_id, plan_options)

@@ -186,7 +186,38 @@ def cluster(
     :param slots: how large it is.
     :param workers: which of the workers.
     """
-    api_port, redis_port, postgres_port, *log_ports = free_ports(3 + len(services.SERVICES))
+    [port] = free_ports(1)
+    password = secrets.token_hex(16)
+    with (
+        redis_server(folder, port=port, password=password),
+        airflow(
+            folder,
+            {"AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"), **environment},
+            names=[name for name in services.SERVICES if name in workers or name not in services.WORKERS],
+            broker=f"redis://:{password}@127.0.0.1:{port}/0",
+            set_up=[services.create_pool(pool, slots)],
+        ) as started,
+    ):
+        yield started
+
+
+@contextmanager
+def airflow(
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    names: Sequence[str],
+    broker: str | None = None,
+    set_up: Sequence[Sequence[str]] = (),
+) -> Iterator[Cluster]:
+    """Run services of Airflow on a PostgreSQL of their own, all of whose files are in a folder.
+
+    :param environment: what all processes get besides Airflow's own settings, ``AIRFLOW__CORE__DAGS_FOLDER`` among it.
+    :param names: which services.
+    :param broker: URL of Redis for Celery workers; without it the scheduler runs the tasks itself.
+    :param set_up: commands to run before the services start.
+    """
+    api_port, postgres_port, *log_ports = free_ports(2 + len(names))
     password = secrets.token_hex(16)
     database = f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{postgres_port}/airflow"
     own_secrets = services.Secrets(
@@ -195,25 +226,20 @@ def cluster(
         api_secret_key=secrets.token_hex(32),
     )
     shared = services.settings(
-        database=database,
-        broker=f"redis://:{password}@127.0.0.1:{redis_port}/0",
-        api_server=f"http://127.0.0.1:{api_port}",
-        secrets=own_secrets,
+        database=database, broker=broker, api_server=f"http://127.0.0.1:{api_port}", secrets=own_secrets
     )
     with ExitStack() as stack:
         stack.enter_context(postgres(folder, port=postgres_port, password=password))
-        stack.enter_context(redis_server(folder, port=redis_port, password=password))
         started = Cluster(
             folder,
             _clean_environment() | shared | _local_settings(folder, api_port=api_port) | dict(environment),
             database.replace("+psycopg2", ""),
         )
-        started.run(services.MIGRATE)
-        started.run(services.create_pool(pool, slots))
+        for command in (services.MIGRATE, *set_up):
+            started.run(command)
         stack.callback(started.stop)
-        for name, log_port in zip(services.SERVICES, log_ports, strict=True):
-            if name in workers or name not in services.WORKERS:
-                started.start(name, log_port=log_port)
+        for name, log_port in zip(names, log_ports, strict=True):
+            started.start(name, log_port=log_port)
         wait_for(lambda: _is_healthy(api_port), "the API server", watch=started)
         yield started
 
@@ -222,7 +248,6 @@ def _local_settings(folder: Path, *, api_port: int) -> dict[str, str]:
     """Return what is so only because all runs on one small machine, and is to be over in minutes."""
     return {
         "AIRFLOW_HOME": str(folder / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "worker_name.worker_name",
         "AIRFLOW__API__HOST": "127.0.0.1",

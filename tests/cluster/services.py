@@ -44,15 +44,19 @@ class Secrets:
     api_secret_key: str
 
 
-def settings(*, database: str, broker: str, api_server: str, secrets: Secrets) -> dict[str, str]:
+ONE_MACHINE = ("api-server", "scheduler", "dag-processor", "triggerer")
+"""The services that it takes where the scheduler runs the tasks itself."""
+
+
+def settings(*, database: str, broker: str | None, api_server: str, secrets: Secrets) -> dict[str, str]:
     """Return the settings that all of Airflow's processes share, as environment.
 
     :param database: SQLAlchemy URL of PostgreSQL, naming the driver.
-    :param broker: URL of Redis.
+    :param broker: URL of Redis; None without Celery, where the scheduler runs the tasks itself.
     :param api_server: URL of the API server as workers, scheduler and triggerer reach it.
     """
-    return {
-        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+    shared = {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor" if broker else "LocalExecutor",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{api_server}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": secrets.fernet_key,
@@ -60,6 +64,10 @@ def settings(*, database: str, broker: str, api_server: str, secrets: Secrets) -
         "AIRFLOW__API__SECRET_KEY": secrets.api_secret_key,
         "AIRFLOW__API__BASE_URL": api_server,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+    }
+    if broker is None:
+        return shared
+    return shared | {
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
         "AIRFLOW__CELERY__BROKER_URL": broker,
         # A task takes a core while it normalizes.

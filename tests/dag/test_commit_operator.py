@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, Stats
+from load_runs import Account
 
+from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.plan import PlanOptions, make_plan
-from airflow_provider_imperva.operators.imperva import ImpervaCommitLogsOperator
+from airflow_provider_imperva.operators.imperva import PLAN_KEY, ImpervaCommitLogsOperator
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
+
+ASSET = imperva_events_asset("s3://bucket/lake")
+
+
+@dataclass
+class OutletEvent:
+    """What a task says about the event of one of its outlets."""
+
+    extra: dict[str, Any] | None = None
 
 
 class TaskInstance:
@@ -27,10 +40,11 @@ class TaskInstance:
 
     def __init__(self, plan: int) -> None:
         self.plan = plan
+        self.announced: dict[str, Any] | None = None
         self.pushed: dict[str, Any] = {}
 
-    def xcom_pull(self, **_: object) -> int:
-        return self.plan
+    def xcom_pull(self, *, key: str, **_: object) -> Any:
+        return self.plan if key == PLAN_KEY else self.announced
 
     def xcom_push(self, *, key: str, value: object) -> None:
         self.pushed[key] = value
@@ -76,6 +90,20 @@ def test_committing_again_says_the_same(ti: TaskInstance, tmp_path: Path) -> Non
     assert len(list(tmp_path.rglob("*.commit.json"))) == 1
 
 
+def test_committing_again_counts_nothing_again(
+    ti: TaskInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry after the commit would double every figure of a dashboard; the headroom is what it is now."""
+    sent: list[str] = []
+    for kind in ("incr", "gauge"):
+        monkeypatch.setattr(Stats, kind, lambda name, *_, **__: sent.append(name))
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match="Commit 1 is made"):
+            commit(tmp_path).execute({"ti": ti})
+    assert sent.count("imperva.commits") == 1
+    assert sent.count("imperva.headroom_seconds") == 2
+
+
 @pytest.mark.parametrize(("warning", "called"), [(timedelta(hours=1), 0), (timedelta(hours=60), 1)])
 def test_low_headroom_calls_for_people(ti: TaskInstance, tmp_path: Path, warning: timedelta, called: int) -> None:
     calls: list[object] = []
@@ -91,3 +119,55 @@ def test_critical_headroom_fails_the_run_if_asked_to(ti: TaskInstance, tmp_path:
     with pytest.raises(AirflowFailException) as raised:
         commit(tmp_path, **options).execute({"ti": ti})
     assert ("the headroom is critical: 3 logs wait" in str(raised.value)) is fails
+
+
+class TestAssetEvent:
+    """What the task hands to Airflow, which makes an event of it if the task succeeds."""
+
+    @pytest.fixture
+    def account(self, repository: FakeRepository, tmp_path: Path, ti: TaskInstance) -> Account:
+        return Account(repository, tmp_path)
+
+    def run(self, account: Account, ti: TaskInstance, **outlets: Any) -> dict[str, Any] | None:
+        """Load what there is, with the operator to commit it; returns what the asset event is told, if it is."""
+        plan = account.plan_if_any()
+        assert plan is not None
+        for batch in range(len(plan.batches)):
+            account.normalize(plan, account.fetch(plan, batch))
+        ti.plan = plan.commit
+        context = {"ti": ti, "outlet_events": defaultdict(OutletEvent)}
+        commit(account.lake, outlets=[ASSET], **outlets).execute(context)
+        ti.announced = ti.pushed.get(ANNOUNCED_KEY, ti.announced)
+        return context["outlet_events"][ASSET].extra
+
+    def test_it_tells_of_the_commit(self, account: Account, ti: TaskInstance) -> None:
+        account.commit(account.ledger.plan(1))
+        told = self.run(account, ti)
+        assert told is not None
+        assert (told["repository"], told["first_commit"], told["commit"]) == (account.repository.name, 2, 2)
+        assert (told["rows"], told["logs"]) == (3, {"committed": 3})
+
+    def test_commits_that_nobody_was_told_of_are_in_the_next_event(self, account: Account, ti: TaskInstance) -> None:
+        """Airflow emits none for a red run, and none for what a later run recovers; the rows are there all the same."""
+        account.commit(account.ledger.plan(1))
+        self.run(account, ti)
+        account.serve(4)
+        account.run_some()
+        account.serve(5)
+        told = self.run(account, ti)
+        assert told is not None
+        assert (told["first_commit"], told["commit"], told["rows"]) == (3, 4, 10)
+
+    def test_another_repositorys_numbers_are_not_taken_for_ours(self, account: Account, ti: TaskInstance) -> None:
+        account.commit(account.ledger.plan(1))
+        ti.announced = {"repository": "another", "commit": 1}
+        account.run_some()
+        account.serve(4)
+        told = self.run(account, ti)
+        assert told is not None
+        assert (told["first_commit"], told["commit"]) == (3, 3)
+
+    def test_a_task_that_fails_takes_nothing_as_told(self, ti: TaskInstance, tmp_path: Path) -> None:
+        with pytest.raises(AirflowFailException):
+            commit(tmp_path, outlets=[ASSET]).execute({"ti": ti})
+        assert ANNOUNCED_KEY not in ti.pushed

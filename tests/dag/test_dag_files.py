@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.dag import imperva_logs_dag
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
@@ -24,7 +25,7 @@ def refuse(*arguments, **options):
 socket.socket.connect = refuse
 dag = runpy.run_path(sys.argv[1])["dag"]
 ours = sorted(name for name in sys.modules if name.startswith("airflow_provider_imperva."))
-tasks = [(task.task_id, task.imperva_conn_id, task.lake_uri) for task in dag.tasks]
+tasks = [(task.task_id, getattr(task, "imperva_conn_id", ""), getattr(task, "lake_uri", "")) for task in dag.tasks]
 print("RESULT" + json.dumps([dag.dag_id, tasks, ours]))
 """
 
@@ -68,6 +69,40 @@ def test_every_task_says_what_it_does() -> None:
     for text in (dag.doc_md, *(task.doc_md for task in dag.tasks)):
         assert text
         assert "`" not in text
+
+
+ALL_TOGETHER = """
+import json, runpy, sys
+from airflow.sdk import Asset
+
+dags = [runpy.run_path(file)["dag"] for file in sys.argv[1:]]
+assets = [outlet for dag in dags for task in dag.tasks for outlet in task.outlets]
+conditions = [getattr(dag.timetable, "asset_condition", None) for dag in dags]
+assets += [found for condition in conditions if condition for found in condition.objects]
+print("RESULT" + json.dumps([[dag.dag_id for dag in dags], [(asset.name, asset.uri) for asset in assets]]))
+"""
+
+
+def test_the_examples_can_lie_in_one_folder(tmp_path: Path) -> None:
+    """No two DAGs have one name, and no two assets a name or a URI in common, of which Airflow would take only one."""
+    files = sorted(map(str, DAGS.glob("*.py")))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPERVA_")}
+    command = [sys.executable, "-c", ALL_TOGETHER, *files]
+    environment |= {"AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    dag_ids, assets = json.loads(done.stdout.partition("RESULT")[2])
+    assert sorted(dag_ids) == [Path(file).stem for file in files]
+    events = (DAGS.parent / "lake" / "events").as_uri()
+    pairs = {(name, uri) for name, uri in assets}
+    assert pairs == {(events, events), ("imperva_default_logs_to_load", "imperva_default_logs_to_load")}
+
+
+def test_the_summary_is_scheduled_by_what_the_load_emits() -> None:
+    """Both name the asset by themselves; if they did not agree, the summary would never be made."""
+    load = imperva_logs_dag("imperva_shop", lake_uri="s3://bucket/lake")
+    [outlet] = load.get_task("commit").outlets
+    assert outlet == imperva_events_asset("s3://bucket/lake/")
 
 
 def test_the_factory_makes_a_dag_for_any_connection_and_lake() -> None:
