@@ -52,6 +52,8 @@ _A, _Z, _ZERO, _NINE = b"az09"
 _LONGEST_WORD = 63
 _CAPITAL = 0x20
 _CAPITALS = np.uint64(0x4040404040404040)
+_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_EQUALS_SIGNS, _BLANKS, _TABS = (_ONES * np.uint64(byte) for byte in (_EQUALS, _BLANK, _TAB))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +127,46 @@ def number_of(windows: Windows, known: Positions, slots: Positions, factor: np.u
         if known[number, WORD + part] != np.int64(_folded(_word(windows, end, length, part))):
             return 0
     return number
+
+
+@inlined
+def _next_sign(text: Bytes, windows: Windows, place: int, end: int) -> int:
+    """Find the next equals sign."""
+    while place + 8 <= end:
+        differ = windows[place] ^ _EQUALS_SIGNS
+        signs = (differ - _ONES) & ~differ & _HIGH_BITS
+        if signs:
+            # As many bytes as begin below the first sign's high bit, which is their last one.
+            below = (signs & (~signs + np.uint64(1))) - np.uint64(1)
+            return place + int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+        place += 8
+    while place < end and text[place] != _EQUALS:
+        place += 1
+    return place
+
+
+@inlined
+def _marks(word: np.uint64, bytes_sought: np.uint64) -> np.uint64:
+    """Mark each byte of a machine word that is the one sought, by its high bit."""
+    differ = word ^ bytes_sought
+    return ~(((differ & ~_HIGH_BITS) + ~_HIGH_BITS) | differ | ~_HIGH_BITS)
+
+
+@inlined
+def _start_of_word(text: Bytes, windows: Windows, start: int, sign: int) -> int:
+    """Find where the word before a sign starts, behind a blank; the start of the key before it, if there is none."""
+    word = windows[sign - 8]
+    blanks = _marks(word, _BLANKS) | _marks(word, _TABS)
+    if blanks:
+        for shift in (8, 16, 32):
+            blanks |= blanks >> np.uint64(shift)
+        return sign - 8 + int(np.int64((((blanks >> np.uint64(7)) & _ONES) * _ONES) >> np.uint64(56)))
+    place = sign - 8
+    # So far that it is no word any more.
+    earliest = max(start, sign - _LONGEST_WORD - 1)
+    while place > earliest and text[place - 1] != _BLANK and text[place - 1] != _TAB:
+        place -= 1
+    return place
 
 
 @inlined
@@ -241,17 +283,14 @@ def _cut_at_keys(
                 if place < 0:
                     return -1
                 in_free_text = False
-        # What follows the key without a blank is no word, as it has an equals sign in it.
-        word, next_key = start, -1
+        word, next_key = start, 0
+        place = _next_sign(text, windows, place, end)
         while place < end:
-            byte = text[place]
-            if byte == _BLANK or byte == _TAB:
-                word = place + 1
-            elif byte == _EQUALS:
-                next_key = number_of(windows, known, slots, factor, word, place)
-                if next_key or (not in_free_text and _is_word(text, word, place)):
-                    break
-            place += 1
+            word = _start_of_word(text, windows, start, place)
+            next_key = number_of(windows, known, slots, factor, word, place)
+            if next_key or (not in_free_text and _is_word(text, word, place)):
+                break
+            place = _next_sign(text, windows, place + 1, end)
         stop = word if place < end else end
         count = _keep(text, windows, known, slots, factor, line, key, start, begin, stop, seen, found, count)
         if count < 0 or place >= end:
