@@ -12,15 +12,22 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import types
 
+from airflow_provider_imperva.events.categories import encode
 from airflow_provider_imperva.events.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
+from airflow_provider_imperva.events.compiled import BYTES, MASK, OFFSETS, POSITIONS, Parts, compiled
 
 _NO_TEXT = pa.scalar(None, TEXT)
 _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+_ZERO = ord("0")
 
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _GROUP = "[0-9a-fA-F]{1,4}"
@@ -36,9 +43,47 @@ _ADDRESS = f"^(?:{'|'.join(_ADDRESS_FORMS)})$"
 
 def integers(texts: pa.StringArray) -> pa.Int64Array:
     """Decimal integers. Never by way of floats, which cannot hold the 17 to 19 digits of ids."""
-    # 18 digits always fit; the cast alone would take hexadecimal too, and fail the whole array on one misfit.
-    plain = pc.and_(pc.ascii_is_decimal(texts), pc.less_equal(pc.binary_length(texts), 18))
-    return _patched(_only(plain, texts).cast(INT64), texts, plain, _integer)
+    # 18 digits always fit.
+    return _from_digits(texts, 1, 18, _integer)
+
+
+def _from_digits(texts: pa.StringArray, fewest: int, most: int, one: Callable[[str], int | None]) -> pa.Int64Array:
+    """Read integers from texts of so many digits, and the few others one by one."""
+    offsets, characters, valid = Parts.of(texts)
+    values = np.zeros(len(texts), np.int64)
+    odd = np.zeros(len(texts), np.bool_)
+    count = _read_digits(characters, offsets, fewest, most, values, odd)
+    found = pa.Int64Array.from_buffers(
+        pa.int64(), len(texts), [pa.py_buffer(valid) if len(valid) else None, pa.py_buffer(values)]
+    )
+    if count == texts.null_count:
+        return found
+    return _patched(found, texts, pa.array(~odd, mask=texts.is_null().to_numpy(zero_copy_only=False)), one)
+
+
+@compiled(BYTES, OFFSETS, types.int64, types.int64, POSITIONS, MASK)
+def _read_digits(
+    characters: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int32],
+    fewest: int,
+    most: int,
+    values: npt.NDArray[np.int64],
+    odd: npt.NDArray[np.bool_],
+) -> int:
+    """Read what consists of digits; tells how many texts do not, nulls among them, and marks them."""
+    count = 0
+    for row in range(len(values)):
+        length = offsets[row + 1] - offsets[row]
+        plain = fewest <= length <= most
+        value = np.int64(0)
+        for place in range(offsets[row], offsets[row + 1] if plain else offsets[row]):
+            digit = np.int64(characters[place]) - _ZERO
+            plain &= 0 <= digit <= 9
+            value = 10 * value + digit
+        values[row] = value
+        odd[row] = not plain
+        count += odd[row]
+    return count
 
 
 def _integer(text: str) -> int | None:
@@ -65,6 +110,10 @@ def _float(text: str) -> float | None:
 
 def booleans(texts: pa.StringArray) -> pa.BooleanArray:
     """Read ``true`` and ``false``, in any case."""
+    return _each_once(_booleans, texts)
+
+
+def _booleans(texts: pa.StringArray) -> pa.BooleanArray:
     lower = pc.ascii_lower(texts)
     true = pc.equal(lower, "true")
     return pc.if_else(pc.or_(true, pc.equal(lower, "false")), true, pa.scalar(None, BOOL))
@@ -72,8 +121,7 @@ def booleans(texts: pa.StringArray) -> pa.BooleanArray:
 
 def times(texts: pa.StringArray) -> pa.TimestampArray:
     """Epoch milliseconds (13 digits), epoch seconds (10 digits), or ISO 8601, in UTC where it names no zone."""
-    milliseconds = pc.and_(pc.ascii_is_decimal(texts), pc.equal(pc.binary_length(texts), 13))
-    return _patched(_only(milliseconds, texts).cast(INT64), texts, milliseconds, _time).cast(TIME)
+    return _from_digits(texts, 13, 13, _time).cast(TIME)
 
 
 def _time(text: str) -> int | None:
@@ -115,6 +163,10 @@ def _is_address(text: str) -> bool:
 
 def countries(texts: pa.StringArray) -> pa.StringArray:
     """Country codes without the brackets that logs of 2017 have around them."""
+    return _each_once(_countries, texts)
+
+
+def _countries(texts: pa.StringArray) -> pa.StringArray:
     return _no_empty(pc.utf8_trim(texts, "[] \t"))
 
 
@@ -148,7 +200,7 @@ def to_type(column: Column, texts: pa.StringArray) -> pa.Array:
     """Texts as values of a column's type; null for a text that does not fit it."""
     values = _CONVERSIONS.get(column.kind, _same)(texts)
     if column.type == CATEGORY:
-        return values.dictionary_encode()
+        return encode(values)
     if column.kind == "int" and column.type != INT64:
         bound = 2 ** (column.type.bit_width - 1)
         fits = pc.and_(pc.greater_equal(values, -bound), pc.less(values, bound))
@@ -161,7 +213,7 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
 
     Imperva logs URLs without a scheme; one that is there is passed over.
     """
-    codes = urls.dictionary_encode()
+    codes = encode(urls)
     parts = pc.extract_regex(
         codes.dictionary, r"(?s)^(?:[a-zA-Z][a-zA-Z0-9+.\-]*://)?(?P<host>[^/?]*)(?P<path>/[^?]*)?"
     )
@@ -172,10 +224,10 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
 
 def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """TLS version and cipher: the first word and the rest."""
-    codes = tls.dictionary_encode()
+    codes = encode(tls)
     parts = pc.extract_regex(codes.dictionary, r"(?s)^(?P<version>[^ \t]+)[ \t]*(?P<cipher>.*)$")
-    words = [_no_empty(pc.struct_field(parts, name)).take(codes.indices) for name in ("version", "cipher")]
-    return words[0].dictionary_encode(), words[1].dictionary_encode()
+    version, cipher = (_no_empty(pc.struct_field(parts, name)) for name in ("version", "cipher"))
+    return _grouped(version, codes), _grouped(cipher, codes)
 
 
 _OUTCOMES = {
@@ -191,11 +243,17 @@ _OUTCOMES = {
 def outcomes(actions: pa.DictionaryArray) -> pa.DictionaryArray:
     """How each action ended, by its prefix: actions of the same prefix are added at any time."""
     known = pa.array([_outcome(action) for action in actions.dictionary.to_pylist()], TEXT)
-    return known.take(actions.indices).dictionary_encode()
+    return _grouped(known, actions)
 
 
 def _outcome(action: str) -> str:
     return next((outcome for prefix, outcome in _OUTCOMES.items() if action.startswith(prefix)), "other")
+
+
+def _grouped(texts: pa.StringArray, codes: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Put another text in the place of each that a dictionary has; some may be the same, and some null."""
+    groups = encode(texts)
+    return pa.DictionaryArray.from_arrays(groups.indices.take(codes.indices), groups.dictionary)
 
 
 def _no_empty(texts: pa.StringArray) -> pa.StringArray:
@@ -204,7 +262,7 @@ def _no_empty(texts: pa.StringArray) -> pa.StringArray:
 
 def _each_once(conversion: Callable[[pa.StringArray], pa.Array], texts: pa.StringArray) -> pa.Array:
     """Convert texts that cost much and recur: each of them once."""
-    codes = texts.dictionary_encode()
+    codes = encode(texts)
     return conversion(codes.dictionary).take(codes.indices)
 
 

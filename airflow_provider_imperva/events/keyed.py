@@ -42,7 +42,7 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
             format_name=format_name,
             keep_raw=keep_raw,
         )
-        yield Reading(fields, rejected, _count(block))
+        yield Reading(fields, rejected, _count(block, _PREFIXES[format_name]))
         number += count_line_ends(block)
 
 
@@ -63,7 +63,10 @@ def _last_start(piece: bytes) -> int:
     return 0
 
 
-def _count(block: bytes) -> int:
+def _count(block: bytes, prefix: bytes) -> int:
+    usual = block.count(b"\n" + prefix)
+    if block.startswith(prefix) and usual + block.endswith(b"\n") == count_line_ends(block):
+        return usual + 1
     first = 0
     if not _START.match(block):
         found = _START_OF_LINE.search(block)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from airflow_provider_imperva.events.columns import COLUMNS, HEADER, LABELS, Column, Format
@@ -45,6 +45,11 @@ class Keys:
             json=json,
             free_text=json | others_write | {"msg"},
         )
+
+    @property
+    def numbered(self) -> Iterator[tuple[int, str]]:
+        """Number every key, from 1 up."""
+        return enumerate(self.known.values(), 1)
 
 
 CEF = Keys.of("CEF")

@@ -23,9 +23,7 @@ SCANNED_BYTES = 2**31 - 1
 
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.integer]
 
-_NEAR = 512
 _LINE = re.compile(rb"\n[ \t\r\x0b\x0c]*[^ \t\r\x0b\x0c\n]")
 _LF, _CR = 10, 13
 _WHITE = np.zeros(256, np.bool_)
@@ -115,41 +113,6 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.begins)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Slices:
-    """Texts of a block by their places in it, which rise and do not overlap: numbered from 1 up, 0 is null."""
-
-    array: pa.Array
-
-    @classmethod
-    def of(cls, block: bytes, begins: Numbers, ends: Numbers, kind: pa.DataType = TEXT) -> Slices:
-        """Give a block of at most ``SCANNED_BYTES``, and where its texts begin and end; UTF-8, if they are strings."""
-        # One array over the whole block: null, the stretch up to the first text, that text, the next stretch, ...
-        bounds = np.zeros(2 * len(begins) + 2, np.int32)
-        bounds[2::2], bounds[3::2] = begins, ends
-        valid = np.full(len(bounds) // 8 + 1, 0xFF, np.uint8)
-        valid[0] = 0xFE
-        buffers = [pa.py_buffer(valid), pa.py_buffer(bounds), pa.py_buffer(block)]
-        return cls(pa.Array.from_buffers(kind, len(bounds) - 1, buffers))
-
-    def take(self, which: Numbers) -> pa.Array:
-        """Copy texts out of the block, by number."""
-        return self.array.take(pa.array(2 * which))
-
-    def take_rows(self, which: Numbers) -> list[pa.Array]:
-        """Copy texts out of the block, into as many arrays as ``which`` has rows."""
-        if not len(which):
-            return []
-        # A few columns of it at a time, so that what is copied lies close together in the block.
-        stretches = [which[:, begin : begin + _NEAR] for begin in range(0, max(which.shape[1], 1), _NEAR)]
-        taken = [(self.take(stretch.ravel()), stretch.shape[1]) for stretch in stretches]
-        return [pa.concat_arrays([array[row * n : row * n + n] for array, n in taken]) for row in range(len(which))]
-
-    def all(self) -> pa.Array:
-        """Copy all texts out of the block."""
-        return self.array[2::2]
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -1,212 +1,411 @@
-r"""Where keys and values stand in a block of bytes, found for all its lines together.
+r"""Where keys and values stand in the lines of a block, found by one compiled loop over its bytes.
 
-Every ``=`` without a backslash before it is looked at, then the word before each, then which known key that is. The
-rules are those of :mod:`~airflow_provider_imperva.events.extension`; where they ask for more than the text around one
-``=``, the line is marked as odd instead, and nothing that is found in it counts.
+The rules are those of :mod:`~airflow_provider_imperva.events.extension`. Where they ask for more than is done here,
+the line is marked as odd instead, and nothing of it is kept.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, fields, replace
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
-from airflow_provider_imperva.events.extension import LONGEST_KEY, WORD
+from airflow_provider_imperva.events.compiled import (
+    BYTES,
+    MASK,
+    PLACES,
+    POSITIONS,
+    WINDOWS,
+    compiled,
+    inlined,
+    windows_of,
+)
 from airflow_provider_imperva.events.lines import Lines, Mask, Positions
-from airflow_provider_imperva.events.vocabulary import Vocabulary
+from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER
+from airflow_provider_imperva.events.vocabulary import (
+    FREE_TEXT,
+    JSON,
+    KIND,
+    LABEL,
+    LENGTH,
+    LONGEST,
+    SLOT_BITS,
+    STRANGE,
+    TEXT,
+    TEXT_LENGTH,
+    WORD,
+    Vocabulary,
+)
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int32]
+Windows = npt.NDArray[np.uint64]
 
-_TAB, _BLANK, _QUOTE, _EQUALS, _BACKSLASH = b'\t "=\\'
+START = 3
+"""Where the key of a pair begins, after what is told of its value."""
 
-_STRETCH = 2 << 20
-"""How many bytes are looked at together: so few that no array needs fresh memory, so many that arrays pay.
-
-A longer record is odd.
-"""
-
-_MOST_BLANKS = 8
-"""How many blanks may stand before or after a value."""
-
-_KEY = re.compile(WORD.pattern.encode())
+_TAB, _BLANK, _QUOTE, _COMMA, _EQUALS, _BACKSLASH, _BAR, _UNDERSCORE = b'\t ",=\\|_'
+_SQUARE, _CURLY, _END_OF_SQUARE, _END_OF_CURLY = b"[{]}"
+_A, _Z, _ZERO, _NINE = b"az09"
+_LONGEST_WORD = 63
+_CAPITAL = 0x20
+_CAPITALS = np.uint64(0x4040404040404040)
+_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_EQUALS_SIGNS, _BLANKS, _TABS = (_ONES * np.uint64(byte) for byte in (_EQUALS, _BLANK, _TAB))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    r"""Keys and values, in the order they stand in the block.
+    """Keys and values, in the order they stand in the block; without labels, which are those expected.
 
-    :param lines: index of the line each is in.
-    :param keys: number of its key in the vocabulary; 0 if it is none of it.
-    :param starts: where its key begins.
-    :param begins: where its value begins, trimmed.
-    :param ends: where its value ends, exclusive, trimmed.
+    :param found: for each pair its ``NUMBER``, that of its key, 0 if that is not in the vocabulary; ``BEGIN`` and
+        ``END`` of its value, trimmed and never empty; and ``START``.
+    :param firsts: the first row of each line, and the number of rows.
+    :param headers: where the header of each line ends, which is what stands before its first key, whatever that is.
     """
 
-    lines: Places
-    keys: Positions
-    starts: Places
-    begins: Places
-    ends: Places
+    found: Places
+    firsts: Positions
+    headers: Positions
 
     @classmethod
     def find(cls, lines: Lines, vocabulary: Vocabulary, odd: Mask, *, tabs: bool) -> Pairs:
-        """Cut records into pairs. What stands before the first one of a record is its header, whatever that is.
+        """Cut records into pairs.
 
-        :param lines: records, each of one line.
-        :param odd: lines not to look at; others that turn out to be odd are marked in it.
-        :param tabs: whether tabs stand between pairs, and nothing else does.
+        :param lines: records, each of one line of UTF-8.
+        :param odd: lines not to look at; others that turn out to be odd are marked in it. They have no pairs.
+        :param tabs: whether pairs may have tabs between them, and values blanks.
         """
-        short = np.flatnonzero(lines.ends - lines.begins <= _STRETCH)
-        cuts = np.searchsorted(lines.begins[short], np.arange(0, len(lines.block) + _STRETCH, _STRETCH))
-        separators = b"\t" if tabs else b" \t" if b"\t" in lines.block else b" "
-        found = [_no_pairs()]
-        rest = np.ones_like(odd)
-        for first, last in pairwise(cuts.tolist()):
-            if first == last:
-                continue
-            stretch = short[first:last]
-            odd_near = odd[stretch]
-            near = _find_near(lines.take(stretch), vocabulary, odd_near, separators=separators, tabs=tabs)
-            found.append(replace(near, lines=stretch[near.lines].astype(np.int32)))
-            rest[stretch] = odd_near
-        odd |= rest
-        return cls(*(np.concatenate([getattr(near, field.name) for near in found]) for field in fields(cls)))
-
-    def places(self, vocabulary: Vocabulary, odd: Mask) -> Places:
-        """Which of the pairs, counted from 1 up, has the value of each key in each line: a row a key, 0 for no value.
-
-        :param odd: of all lines; those in which a key comes twice are marked in it.
-        """
-        places = np.zeros(len(vocabulary.expected) * len(odd), np.int32)
-        cells = self.keys * len(odd) + self.lines
-        number = np.arange(1, len(cells) + 1, dtype=np.int32)
-        places[cells] = number
-        odd[self.lines[(places[cells] != number) & (self.keys > 0)]] = True
-        places[cells[self.begins >= self.ends]] = 0
-        return places.reshape(-1, len(odd))
+        # A pair has four bytes at least, with the blank before it.
+        found = np.empty((len(lines.block) // 4 + 1, 4), np.int32)
+        firsts = np.zeros(len(lines) + 1, np.int64)
+        headers = lines.begins.copy()
+        _find(
+            np.frombuffer(lines.block, np.uint8),
+            windows_of(lines.block),
+            lines.begins,
+            lines.ends,
+            *vocabulary,
+            tabs,
+            odd,
+            found,
+            firsts,
+            headers,
+            np.full(len(vocabulary.known), -1),
+        )
+        return cls(found[: firsts[-1]], firsts, headers)
 
 
-def _no_pairs() -> Pairs:
-    places, numbers = np.zeros(0, np.int32), np.zeros(0, np.int64)
-    return Pairs(places, numbers, places, places, places)
+@inlined
+def _word(windows: Windows, end: int, length: int, part: int) -> np.uint64:
+    """Give eight bytes, or what there is, of a word that ends at a place: the last ones as part 0."""
+    rest = length - 8 * part
+    if rest <= 0:
+        return np.uint64(0)
+    word: np.uint64 = windows[end - 8 * (part + 1)]
+    return word if rest >= 8 else word >> np.uint64(8 * (8 - rest))
 
 
-def _find_near(lines: Lines, vocabulary: Vocabulary, odd: Mask, *, separators: bytes, tabs: bool) -> Pairs:
-    """Find the pairs of lines that are near each other; odd ones are marked."""
-    line, signs, heads = _signs(lines, odd)
-    keys = vocabulary.keys.before(lines.block, signs, separators=separators)
-    # The first word may begin right behind the header.
-    heads = heads[keys[heads] == 0]
-    keys[heads] = vocabulary.keys.before(lines.block, signs[heads], separators=b" \t|")
-    starts = signs - vocabulary.keys.lengths[keys]
-    unknown = np.flatnonzero(keys == 0)
-    if len(unknown):
-        may_be = _follow_a_tab(lines, signs, unknown) if tabs else ~_in_free_text(unknown, line, keys, vocabulary)
-        unknown = unknown[may_be]
-        starts[unknown] = [_start_of_word(lines.block, end, tabs=tabs) for end in signs[unknown].tolist()]
-        is_pair = starts < signs
-        line, keys, starts, signs = line[is_pair], keys[is_pair], starts[is_pair], signs[is_pair]
-    begins, ends = _values(lines, line, starts, signs, odd)
-    _check_labels(lines, vocabulary, line, keys, begins, ends, odd)
-    return Pairs(line.astype(np.int32), keys, *(places.astype(np.int32) for places in (starts, begins, ends)))
+@inlined
+def _folded(word: np.uint64) -> np.uint64:
+    return word | ((word & _CAPITALS) >> np.uint64(1))
 
 
-def _signs(lines: Lines, odd: Mask) -> tuple[Positions, Positions, Positions]:
-    """Find the equals signs that are not escaped.
-
-    :return: index of the line each is in; where it is; and which of them are the first in a line.
-    """
-    text = np.frombuffer(lines.block, np.uint8)
-    offset = int(lines.begins[0])
-    near = text[offset : int(lines.ends[-1])]
-    unescaped = near == _EQUALS
-    unescaped[1:] &= near[:-1] != _BACKSLASH
-    signs = np.flatnonzero(unescaped) + offset
-    first = np.searchsorted(signs, lines.begins)
-    counts = np.where(odd, 0, np.searchsorted(signs, lines.ends) - first)
-    heads = counts.cumsum() - counts
-    line = np.repeat(np.arange(len(lines)), counts)
-    if len(line) < len(signs):
-        signs = signs[np.arange(len(line)) + np.repeat(first - heads, counts)]
-    return line, signs, heads[counts > 0]
+@inlined
+def number_of(windows: Windows, known: Positions, slots: Positions, factor: np.uint64, start: int, end: int) -> int:
+    """Number of the key that stands between two places, 0 if it is none; ``end`` must not be below ``LONGEST``."""
+    length = end - start
+    if length == 0 or length > LONGEST:
+        return 0
+    last = _folded(_word(windows, end, length, 0))
+    number: int = slots[np.int64((last * factor) >> np.uint64(64 - SLOT_BITS))]
+    if known[number, LENGTH] != length or known[number, WORD] != np.int64(last):
+        return 0
+    for part in range(1, (length + 7) // 8):
+        if known[number, WORD + part] != np.int64(_folded(_word(windows, end, length, part))):
+            return 0
+    return number
 
 
-def _in_free_text(unknown: Positions, line: Positions, keys: Positions, vocabulary: Vocabulary) -> Mask:
-    """Whether unknown words stand in values that others write, and are part of them."""
-    known = np.flatnonzero(keys)
-    if not len(known):
-        return np.zeros(len(unknown), np.bool_)
-    owner = known[np.maximum(np.searchsorted(known, unknown) - 1, 0)]
-    owned: Mask = (owner < unknown) & (line[owner] == line[unknown]) & vocabulary.free_text[keys[owner]]
-    return owned
+@inlined
+def _next_sign(text: Bytes, windows: Windows, place: int, end: int) -> int:
+    """Find the next equals sign."""
+    while place + 8 <= end:
+        differ = windows[place] ^ _EQUALS_SIGNS
+        signs = (differ - _ONES) & ~differ & _HIGH_BITS
+        if signs:
+            # As many bytes as begin below the first sign's high bit, which is their last one.
+            below = (signs & (~signs + np.uint64(1))) - np.uint64(1)
+            return place + int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+        place += 8
+    while place < end and text[place] != _EQUALS:
+        place += 1
+    return place
 
 
-def _follow_a_tab(lines: Lines, signs: Positions, unknown: Positions) -> Mask:
-    """Whether a tab stands between the equals signs after unknown words and the equals signs before."""
-    tabs = np.flatnonzero(np.frombuffer(lines.block, np.uint8)[: lines.ends[-1]] == _TAB)
-    found: Mask = np.searchsorted(tabs, signs[unknown]) > np.searchsorted(tabs, signs[unknown - 1])
-    return found
+@inlined
+def _marks(word: np.uint64, bytes_sought: np.uint64) -> np.uint64:
+    """Mark each byte of a machine word that is the one sought, by its high bit."""
+    differ = word ^ bytes_sought
+    return ~(((differ & ~_HIGH_BITS) + ~_HIGH_BITS) | differ | ~_HIGH_BITS)
 
 
-def _start_of_word(block: bytes, end: int, *, tabs: bool) -> int:
-    """Find where the word begins that ends at a place and could be a key; the place itself if there is none."""
-    earliest = max(end - LONGEST_KEY - 1, 0)
-    start = max(block.rfind(b"\t", earliest, end), -1 if tabs else block.rfind(b" ", earliest, end)) + 1
-    return start if start and _KEY.fullmatch(block, start, end) else end
+@inlined
+def _start_of_word(text: Bytes, windows: Windows, start: int, sign: int) -> int:
+    """Find where the word before a sign starts, behind a blank; the start of the key before it, if there is none."""
+    word = windows[sign - 8]
+    blanks = _marks(word, _BLANKS) | _marks(word, _TABS)
+    if blanks:
+        for shift in (8, 16, 32):
+            blanks |= blanks >> np.uint64(shift)
+        return sign - 8 + int(np.int64((((blanks >> np.uint64(7)) & _ONES) * _ONES) >> np.uint64(56)))
+    place = sign - 8
+    # So far that it is no word any more.
+    earliest = max(start, sign - _LONGEST_WORD - 1)
+    while place > earliest and text[place - 1] != _BLANK and text[place - 1] != _TAB:
+        place -= 1
+    return place
 
 
-def _values(
-    lines: Lines, line: Positions, starts: Positions, signs: Positions, odd: Mask
-) -> tuple[Positions, Positions]:
-    """Where the values of keys begin and end, trimmed."""
-    text = np.frombuffer(lines.block, np.uint8)
-    lasts = np.flatnonzero(np.append(line[1:] != line[:-1], [True] * (len(line) > 0)))
-    without = np.ones(len(odd), np.bool_)
-    without[line[lasts]] = False
-    odd |= without
-    begins = signs + 1
-    ends = np.append(starts[1:] - 1, 0)[: len(line)]
-    ends[lasts] = lines.ends[line[lasts]]
-    first, last = text[np.minimum(begins, len(text) - 1)], text[ends - 1]
-    doubtful = np.flatnonzero((first <= _QUOTE) | (last <= _BLANK))
-    odd[line[_trim(text, begins, ends, doubtful)]] = True
-    return begins, ends
+@inlined
+def _is_word(text: Bytes, start: int, end: int) -> bool:
+    """Whether what stands between two places could be a key."""
+    if not 0 < end - start <= _LONGEST_WORD or not _A <= text[start] | _CAPITAL <= _Z:
+        return False
+    for place in range(start, end):
+        byte = text[place]
+        if not (_A <= byte | _CAPITAL <= _Z or _ZERO <= byte <= _NINE or byte == _UNDERSCORE):
+            return False
+    return True
 
 
-def _check_labels(
-    lines: Lines,
-    vocabulary: Vocabulary,
-    line: Positions,
-    keys: Positions,
+@inlined
+def _json_begin(text: Bytes, begin: int, end: int) -> int:
+    """Find the bracket that JSON begins with, maybe after the commas of empty slots; -1 if there is none."""
+    while begin < end and (text[begin] == _BLANK or text[begin] == _COMMA):
+        begin += 1
+    return begin if begin < end and (text[begin] == _SQUARE or text[begin] == _CURLY) else -1
+
+
+@inlined
+def _json_end(text: Bytes, begin: int, end: int) -> int:
+    """Find where the brackets close that open at a place; -1 if they never do."""
+    depth, in_string = 0, False
+    place = begin
+    while place < end:
+        byte = text[place]
+        place += 1
+        if byte == _BACKSLASH:
+            while place < end and text[place] == _BACKSLASH:
+                place += 1
+            place += 1
+        elif byte == _QUOTE:
+            in_string = not in_string
+        elif in_string:
+            continue
+        elif byte == _SQUARE or byte == _CURLY:
+            depth += 1
+        elif byte == _END_OF_SQUARE or byte == _END_OF_CURLY:
+            depth -= 1
+            more = place < end and text[place] == _COMMA and _json_begin(text, place, end) >= 0
+            if depth == 0 and not more:
+                return place
+    return -1
+
+
+@inlined
+def _keep(
+    text: Bytes,
+    windows: Windows,
+    known: Positions,
+    slots: Positions,
+    factor: np.uint64,
+    line: int,
+    key: int,
+    start: int,
+    begin: int,
+    end: int,
+    seen: Positions,
+    found: Places,
+    count: int,
+) -> int:
+    """Keep a pair, trimmed, as the row ``count``; tells the next row, -1 if the pair is odd."""
+    while begin < end and (text[begin] == _BLANK or text[begin] == _TAB):
+        begin += 1
+    while begin < end and (text[end - 1] == _BLANK or text[end - 1] == _TAB):
+        end -= 1
+    if begin == end:
+        return count
+    if text[begin] == _QUOTE:
+        return -1
+    if key:
+        if seen[key] == line or known[key, KIND] & STRANGE:
+            return -1
+        seen[key] = line
+        length = known[key, TEXT_LENGTH]
+        if length:
+            if end - begin != length:
+                return -1
+            for part in range((length + 7) // 8):
+                if known[key, TEXT + part] != np.int64(_word(windows, end, length, part)):
+                    return -1
+            return count
+    found[count, NUMBER], found[count, BEGIN], found[count, END], found[count, START] = key, begin, end, start
+    return count + 1
+
+
+@inlined
+def _cut_at_keys(
+    text: Bytes,
+    windows: Windows,
+    known: Positions,
+    slots: Positions,
+    factor: np.uint64,
+    line: int,
+    key: int,
+    start: int,
+    sign: int,
+    end: int,
+    seen: Positions,
+    found: Places,
+    count: int,
+) -> int:
+    """Cut a line at its keys, the first of which was found; tells the next row, -1 if the line is odd."""
+    while True:
+        begin = place = sign + 1
+        in_free_text = known[key, KIND] & FREE_TEXT != 0
+        if known[key, KIND] & JSON:
+            opening = _json_begin(text, begin, end)
+            if opening >= 0:
+                place = _json_end(text, opening, end)
+                if place < 0:
+                    return -1
+                in_free_text = False
+        word, next_key = start, 0
+        place = _next_sign(text, windows, place, end)
+        while place < end:
+            word = _start_of_word(text, windows, start, place)
+            next_key = number_of(windows, known, slots, factor, word, place)
+            if next_key or (not in_free_text and _is_word(text, word, place)):
+                break
+            place = _next_sign(text, windows, place + 1, end)
+        stop = word if place < end else end
+        count = _keep(text, windows, known, slots, factor, line, key, start, begin, stop, seen, found, count)
+        if count < 0 or place >= end:
+            return count
+        key, start, sign = next_key, word, place
+
+
+@inlined
+def _cut_at_tabs(
+    text: Bytes,
+    windows: Windows,
+    known: Positions,
+    slots: Positions,
+    factor: np.uint64,
+    line: int,
+    key: int,
+    start: int,
+    sign: int,
+    end: int,
+    seen: Positions,
+    found: Places,
+    count: int,
+) -> int:
+    """Cut a line at its tabs, behind each of which a key has to stand."""
+    while True:
+        begin = place = sign + 1
+        while place < end and text[place] != _TAB:
+            place += 1
+        count = _keep(text, windows, known, slots, factor, line, key, start, begin, place, seen, found, count)
+        if count < 0 or place == end:
+            return count
+        start = sign = place + 1
+        while sign < end and text[sign] != _EQUALS:
+            sign += 1
+        key = number_of(windows, known, slots, factor, start, sign)
+        if sign == end or not (key or _is_word(text, start, sign)):
+            return -1
+
+
+@inlined
+def _first_key(
+    text: Bytes, windows: Windows, known: Positions, slots: Positions, factor: np.uint64, begin: int, end: int
+) -> tuple[int, int]:
+    """Find where the first key begins, which may follow the header's last bar, and its equals sign; -1 if nowhere."""
+    start = begin
+    for place in range(begin, end):
+        byte = text[place]
+        if byte == _BLANK or byte == _TAB or byte == _BAR:
+            start = place + 1
+        elif byte == _EQUALS and start > begin:
+            if place < LONGEST:
+                return -1, -1
+            if number_of(windows, known, slots, factor, start, place) or _is_word(text, start, place):
+                return start, place
+    return -1, -1
+
+
+@compiled(
+    BYTES,
+    WINDOWS,
+    POSITIONS,
+    POSITIONS,
+    types.int64[:, ::1],
+    POSITIONS,
+    types.uint64,
+    types.boolean,
+    MASK,
+    PLACES,
+    POSITIONS,
+    POSITIONS,
+    POSITIONS,
+)
+def _find(
+    text: Bytes,
+    windows: Windows,
     begins: Positions,
     ends: Positions,
+    known: Positions,
+    slots: Positions,
+    factor: np.uint64,
+    tabs: bool,
     odd: Mask,
+    found: Places,
+    firsts: Positions,
+    headers: Positions,
+    seen: Positions,
 ) -> None:
-    """Mark lines with labels that are not the ones expected."""
-    labels = np.flatnonzero(vocabulary.expected[keys])
-    expected, ends = vocabulary.expected[keys[labels]], ends[labels]
-    lengths = ends - begins[labels]
-    right = (lengths == vocabulary.labels.lengths[expected]) & vocabulary.labels.are(expected, lines.block, ends)
-    odd[line[labels[~right & (lengths > 0)]]] = True
-
-
-def _is_blank(characters: Bytes) -> Mask:
-    blank: Mask = (characters == _BLANK) | (characters == _TAB)
-    return blank
-
-
-def _trim(text: Bytes, begins: Positions, ends: Positions, doubtful: Positions) -> Positions:
-    """Take blanks off both ends of the doubtful ones of values; tells which have a quote or more blanks there."""
-    for _ in range(_MOST_BLANKS):
-        doubtful = doubtful[begins[doubtful] < ends[doubtful]]
-        begins[doubtful] += _is_blank(text[begins[doubtful]])
-        doubtful = doubtful[begins[doubtful] < ends[doubtful]]
-        ends[doubtful] -= _is_blank(text[ends[doubtful] - 1])
-    doubtful = doubtful[begins[doubtful] < ends[doubtful]]
-    first, last = text[begins[doubtful]], text[ends[doubtful] - 1]
-    left: Positions = doubtful[(first == _QUOTE) | _is_blank(first) | _is_blank(last)]
-    return left
+    count = 0
+    for line in range(len(begins)):
+        firsts[line] = count
+        if odd[line]:
+            continue
+        odd[line] = True
+        end = ends[line]
+        start, sign = _first_key(text, windows, known, slots, factor, begins[line], end)
+        if sign < 0:
+            continue
+        headers[line] = start
+        key = number_of(windows, known, slots, factor, start, sign)
+        while text[end - 1] == _BLANK or text[end - 1] == _TAB:
+            end -= 1
+        tabbed = False
+        for place in range(sign, end if tabs else sign):
+            tabbed |= text[place] == _TAB
+        if tabbed:
+            after = _cut_at_tabs(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)
+        else:
+            after = _cut_at_keys(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)
+        if after < 0:
+            continue
+        lacking = False
+        for row in range(count, after):
+            label = known[found[row, NUMBER], LABEL]
+            lacking |= label > 0 and seen[label] != line
+        if not lacking:
+            odd[line] = False
+            count = after
+    firsts[len(begins)] = count

@@ -12,13 +12,11 @@ from itertools import chain
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events import keyed, objects, rows, unknown
 from airflow_provider_imperva.events.columns import Format
 from airflow_provider_imperva.events.formats import find_format
 from airflow_provider_imperva.events.reading import Reading, Rejected
 from airflow_provider_imperva.events.schema import QUARANTINE_SCHEMA
 from airflow_provider_imperva.events.source import LogSource
-from airflow_provider_imperva.events.table import to_table
 
 HEAD_BYTES = 1 << 20
 """How much of a body is looked at for its format."""
@@ -50,6 +48,10 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     :param keep_raw: whether to keep each record's text in ``raw``.
     :return: at least nothing (an empty body), else one :class:`Parsed` a block.
     """
+    # What reads and converts is compiled, which takes a second to import; whoever parses nothing is spared it.
+    from airflow_provider_imperva.events import unknown
+    from airflow_provider_imperva.events.table import to_table
+
     remaining = iter(chunks)
     begin = b"".join(_first(remaining))
     head = begin[:HEAD_BYTES]
@@ -72,6 +74,8 @@ def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _read(chunks: Iterable[bytes], format_name: Format, *, keep_raw: bool) -> Iterator[Reading]:
+    from airflow_provider_imperva.events import keyed, objects, rows
+
     match format_name:
         case "CEF" | "LEEF":
             return keyed.read(chunks, format_name=format_name, keep_raw=keep_raw)

@@ -1,26 +1,34 @@
-"""The fast way from W3C rows to fields: a whole block at once, without a loop over rows or values.
+"""The fast way from W3C rows to fields: a whole block at once, in one compiled loop over its bytes.
 
-Only those rows are taken of which it is certain that the careful reader gives the same: two quotes for each name, just
-one blank between values, and nothing else out of the ordinary.
+Only those rows are taken of which it is certain that the careful reader gives the same: they are cut in the first or
+the second of its ways, and date and time say nothing that the start does not.
 """
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import types
 
-from airflow_provider_imperva.events.columns import INT64, TEXT
+from airflow_provider_imperva.events.columns import TEXT
+from airflow_provider_imperva.events.compiled import BYTES, MASK, PLACES, POSITIONS, compiled, inlined
 from airflow_provider_imperva.events.fields import Fields, Notes
-from airflow_provider_imperva.events.lines import Lines, Mask, Positions, Slices
+from airflow_provider_imperva.events.lines import Lines, Mask, Positions
 from airflow_provider_imperva.events.record import NORMAL
-from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, QUOTE_INSIDE, QUOTED, Layout
+from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, QUOTE, copy_lines, copy_texts
+from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, Layout
 
-_QUOTE, _BLANK, _TAB = b'" \t'
-_QUOTED = re.compile(QUOTED.pattern.encode())
-_NO_TEXT = pa.scalar(None, TEXT)
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int32]
+
+_TAB, _BLANK, _BACKSLASH, _DASH, _ZERO, _NINE, _COLON = b"\t \\-09:"
+_SHORTEST = len('"" ')
+"""Bytes of an empty value, with the blank before it."""
+
+_MILLISECONDS = 13
+"""Digits of a time in epoch milliseconds, from 2001 to 2286."""
 
 
 def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
@@ -34,29 +42,23 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     if len(set(names)) < len(names):
         # Which value of a name comes first, the careful reader knows.
         return Fields.of([], format_name="W3C", lines=[], raw=[]), np.zeros(len(rows), np.bool_)
-    found, begins, ends, quoting = _values(rows, len(names))
-    slices = Slices.of(rows.block, begins.ravel(), ends.ravel())
-    # By name and row: number of the slice, 0 for an empty value.
-    numbers = np.arange(1, begins.size + 1, dtype=np.int32).reshape(begins.shape)
-    places = np.ascontiguousarray(np.where(begins < ends, numbers, 0).T)
-    by_name = dict(zip(names, places, strict=False))
-    nothing = np.zeros(len(found), np.int32)
-    sound = _agree(*(slices.take(by_name.get(name, nothing)) for name in ("date", "time", "cs-start")))
-    found, places = found[sound], places[:, sound]
-    filled = np.flatnonzero(places.any(axis=1))
-    columns = dict(zip([names[place] for place in filled.tolist()], slices.take_rows(places[filled]), strict=True))
-    for name in columns.keys() & {names[value] for value in quoting}:
-        columns[name] = pc.replace_substring_regex(columns[name], QUOTE_INSIDE.pattern, '"')
-    missing = pa.nulls(len(found), TEXT)
-    moments = pc.binary_join_element_wise(columns.pop("date", missing), columns.pop("time", missing), "T")
+    odd = np.zeros(len(rows), np.bool_)
+    odd[rows.undecodable()] = True
+    found, firsts = _values(rows, names, odd)
+    taken = np.flatnonzero(~odd)
+    copied = copy_texts(rows.block, found, firsts, taken, numbers=range(len(names)), escape=QUOTE)
+    columns = {name: column for name, column in zip(names, copied, strict=True) if column.null_count < len(taken)}
+    missing = pa.nulls(len(taken), TEXT)
+    date, time = columns.pop("date", missing), columns.pop("time", missing)
     texts = {COLUMN_BY_FIELD[name]: column for name, column in columns.items() if name in COLUMN_BY_FIELD}
-    texts["event_time"] = pc.coalesce(texts.get("event_time", missing), moments)
+    start = texts.get("event_time", missing)
+    texts["event_time"] = (
+        pc.coalesce(start, pc.binary_join_element_wise(date, time, "T")) if start.null_count else start
+    )
     texts["event_name"] = pc.fill_null(texts.get("event_name", missing), NORMAL)
-    taken = np.zeros(len(rows), np.bool_)
-    taken[found] = True
     fields = Fields(
         format="W3C",
-        lines=pa.array(rows.numbers[found]),
+        lines=pa.array(rows.numbers[taken]),
         event_class=pc.if_else(pc.equal(texts["event_name"], NORMAL), "access", "security"),
         texts=texts,
         notes=Notes(
@@ -68,53 +70,169 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
                 if text is not None
             ]
         ),
-        raw=Slices.of(rows.block, rows.begins, rows.ends).take(found + 1) if keep_raw else None,
+        raw=copy_lines(rows, rows.ends, taken) if keep_raw else None,
     )
-    return fields, taken
+    return fields, ~odd
 
 
-def _values(rows: Lines, count: int) -> tuple[Positions, Positions, Positions, list[int]]:
-    """Find the rows of so many values with just one blank between them, and none around them.
+def _values(rows: Lines, names: tuple[str, ...], odd: Mask) -> tuple[Places, Positions]:
+    """Find the values of rows that have one for each name.
 
-    :return: which rows they are; where each of their values begins and ends, a row of positions for each; and the
-        places in a row of those values that have quotes inside, in whatever row.
+    :param odd: rows not to look at; others that turn out to be odd are marked in it.
+    :return: a row of ``NUMBER``, ``BEGIN``, ``END`` for each value that is not empty; and the first one of each row.
     """
+    found = np.empty((len(rows.block) // _SHORTEST + len(names), 3), np.int32)
+    firsts = np.zeros(len(rows) + 1, np.int64)
     text = np.frombuffer(rows.block, np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE).astype(np.int32)
-    bounds = np.searchsorted(quotes, np.concatenate((rows.begins, rows.ends))).reshape(2, -1)
-    surplus = bounds[1] - bounds[0] - 2 * count
-    surplus[rows.undecodable()] = -1
-    # Only rows with so many quotes, so that a long list of names takes no memory for short rows.
-    found = np.flatnonzero(surplus >= 0)
-    firsts, surplus = bounds[0, found], surplus[found]
-    begins, ends = rows.begins[found], rows.ends[found]
-    # By row and value: its two quotes. Zeros are none.
-    marks = np.zeros((len(found), count, 2), np.int32)
-    usual = surplus == 0
-    marks[usual] = quotes[firsts[usual, np.newaxis] + np.arange(2 * count)].reshape(-1, count, 2)
-    for place in np.flatnonzero(~usual).tolist():
-        matches = list(_QUOTED.finditer(rows.block, int(begins[place]), int(ends[place])))
-        if len(matches) == count:
-            marks[place] = [match.span(1) for match in matches]
-            marks[place, :, 0] -= 1
-    inside = np.diff(np.searchsorted(quotes, marks[~usual]), axis=2)[:, :, 0] > 1
-    quoting = np.flatnonzero(inside.any(axis=0)).tolist()
-    opens, closes = marks[:, :, 0], marks[:, :, 1]
-    plain = (opens[:, 0] == begins) & (closes[:, -1] == ends - 1)
-    plain &= ((opens[:, 1:] - closes[:, :-1] == 2) & (text[closes[:, :-1] + 1] == _BLANK)).all(axis=1)
-    for edge in (text[opens + 1], text[closes - 1]):
-        plain &= ~((edge == _BLANK) | (edge == _TAB)).any(axis=1)
-    return found[plain], opens[plain] + 1, closes[plain], quoting
+    place_of = {name: place for place, name in enumerate(names)}
+    date, time, start = (place_of.get(name, -1) for name in ("date", "time", "cs-start"))
+    _cut(text, rows.begins, rows.ends, len(names), date, time, start, odd, found, firsts)
+    return found[: firsts[-1]], firsts
 
 
-def _agree(date: pa.StringArray, time: pa.StringArray, start: pa.StringArray) -> Mask:
-    """Whether date and time say no other thing than the start, so that nothing is lost by leaving them out."""
-    both = pc.and_(pc.is_valid(date), pc.is_valid(time))
-    neither = pc.and_(pc.is_null(date), pc.is_null(time))
-    digits = pc.and_(pc.equal(pc.binary_length(start), 13), pc.ascii_is_decimal(start))
-    seconds = pc.divide(pc.if_else(digits, start, _NO_TEXT).cast(INT64), 1000)
-    same = pc.equal(seconds.cast(pa.timestamp("s")).cast(TEXT), pc.binary_join_element_wise(date, time, " "))
-    agree: Mask = pc.or_(neither, pc.if_else(pc.is_null(start), both, pc.fill_null(same, False))).to_numpy(
-        zero_copy_only=False
+@inlined
+def _closing_quote(text: Bytes, place: int, end: int, escaped: bool) -> int:
+    """Find the quote that closes a value; maybe two quotes, or a backslash and a quote, are one inside it."""
+    while place < end and text[place] != QUOTE:
+        place += 1
+    while escaped and place < end:
+        following = text[place + 1] if place + 1 < end else _BLANK
+        if text[place] == QUOTE and following != QUOTE:
+            break
+        place += 2 if following == QUOTE and (text[place] == QUOTE or text[place] == _BACKSLASH) else 1
+    return place
+
+
+@inlined
+def _cut_row(text: Bytes, begin: int, end: int, names: int, escaped: bool, found: Places, count: int) -> int:
+    """Cut a row; tells the next row of ``found``, -1 if it does not have as many values as there are names."""
+    place = begin
+    for name in range(names):
+        if place >= end or text[place] != QUOTE:
+            return -1
+        first = place + 1
+        place = behind = _closing_quote(text, first, end, escaped)
+        if place >= end or (place + 1 < end and text[place + 1] != _BLANK):
+            return -1
+        while first < behind and (text[first] == _BLANK or text[first] == _TAB):
+            first += 1
+        while first < behind and (text[behind - 1] == _BLANK or text[behind - 1] == _TAB):
+            behind -= 1
+        if first < behind:
+            found[count, NUMBER], found[count, BEGIN], found[count, END] = name, first, behind
+            count += 1
+        place += 2
+    return count if place == end + 1 else -1
+
+
+@inlined
+def _is(text: Bytes, begin: int, end: int, number: int) -> bool:
+    """Whether decimal digits stand between two places, and are those of a number."""
+    for place in range(end - 1, begin - 1, -1):
+        if text[place] != _ZERO + number % 10:
+            return False
+        number //= 10
+    return number == 0
+
+
+@inlined
+def _milliseconds(text: Bytes, begin: int, end: int) -> int:
+    """Read a time in epoch milliseconds; -1 if it is none."""
+    value = 0
+    for place in range(begin, end):
+        if not _ZERO <= text[place] <= _NINE:
+            return -1
+        value = 10 * value + text[place] - _ZERO
+    return value if end - begin == _MILLISECONDS else -1
+
+
+@inlined
+def _is_date(text: Bytes, begin: int, end: int, seconds: int) -> bool:
+    """Whether a text is the date of a moment, as in 2026-01-31."""
+    # Years from March on, in cycles of 400 years, so that a leap day is the last one of a year.
+    days = seconds // 86_400 + 719_468
+    in_cycle = days % 146_097
+    year = (in_cycle - in_cycle // 1_460 + in_cycle // 36_524 - in_cycle // 146_096) // 365
+    in_year = in_cycle - (365 * year + year // 4 - year // 100)
+    month = (5 * in_year + 2) // 153
+    day = in_year - (153 * month + 2) // 5 + 1
+    year += 400 * (days // 146_097) + (month >= 10)
+    month = month + 3 if month < 10 else month - 9
+    if end - begin != 10 or text[begin + 4] != _DASH or text[begin + 7] != _DASH:
+        return False
+    return (
+        _is(text, begin, begin + 4, year) and _is(text, begin + 5, begin + 7, month) and _is(text, begin + 8, end, day)
     )
-    return agree
+
+
+@inlined
+def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
+    """Whether a text is the time of day of a moment, as in 23:59:59."""
+    if end - begin != 8 or text[begin + 2] != _COLON or text[begin + 5] != _COLON:
+        return False
+    hours, minutes = seconds // 3600 % 24, seconds // 60 % 60
+    return (
+        _is(text, begin, begin + 2, hours)
+        and _is(text, begin + 3, begin + 5, minutes)
+        and _is(text, begin + 6, end, seconds % 60)
+    )
+
+
+@compiled(
+    BYTES,
+    POSITIONS,
+    POSITIONS,
+    types.int64,
+    types.int64,
+    types.int64,
+    types.int64,
+    MASK,
+    PLACES,
+    POSITIONS,
+)
+def _cut(
+    text: Bytes,
+    begins: Positions,
+    ends: Positions,
+    names: int,
+    date: int,
+    time: int,
+    start: int,
+    odd: Mask,
+    found: Places,
+    firsts: Positions,
+) -> None:
+    count = 0
+    for row in range(len(begins)):
+        firsts[row] = count
+        begin, end = begins[row], ends[row]
+        # Too short a row is not looked at, so that a long list of names takes no time for it.
+        if odd[row] or end - begin < _SHORTEST * names - 1:
+            odd[row] = True
+            continue
+        after = _cut_row(text, begin, end, names, False, found, count)
+        if after < 0:
+            after = _cut_row(text, begin, end, names, True, found, count)
+        date_at = time_at = start_at = -1
+        for value in range(count, after):
+            number = found[value, NUMBER]
+            if number == date:
+                date_at = value
+            elif number == time:
+                time_at = value
+            elif number == start:
+                start_at = value
+        agree = after >= 0
+        if date_at >= 0 or time_at >= 0:
+            agree = date_at >= 0 and time_at >= 0
+            if agree and start_at >= 0:
+                at = _milliseconds(text, found[start_at, BEGIN], found[start_at, END])
+                agree = (
+                    at >= 0
+                    and _is_date(text, found[date_at, BEGIN], found[date_at, END], at // 1000)
+                    and _is_time(text, found[time_at, BEGIN], found[time_at, END], at // 1000)
+                )
+        odd[row] = not agree
+        if agree:
+            count = after
+    firsts[len(begins)] = count

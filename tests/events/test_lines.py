@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_imperva.events.lines import Lines, Slices, blocks, count_lines
+from airflow_provider_imperva.events.lines import Lines, blocks, count_lines
 
 BLOCK = st.lists(st.sampled_from([b"a", b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xff"])).map(
     b"".join
@@ -65,12 +65,3 @@ def test_blocks_hold_all_bytes_and_end_with_a_line(chunks: list[bytes]) -> None:
     found = list(blocks(chunks))
     assert b"".join(found) == b"".join(chunks)
     assert all(block.endswith(b"\n") for block in found[:-1])
-
-
-def test_slices_give_texts_by_number_and_null() -> None:
-    slices = Slices.of("aßc,d".encode(), np.array([0, 5]), np.array([4, 6]))
-    assert slices.take(np.array([2, 0, 1, 2])).to_pylist() == ["d", None, "aßc", "d"]
-    assert slices.all().to_pylist() == ["aßc", "d"]
-    nothing = Slices.of(b"", np.array([], np.int64), np.array([], np.int64))
-    assert nothing.take(np.array([0])).to_pylist() == [None]
-    assert nothing.all().to_pylist() == []

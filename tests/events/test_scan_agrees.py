@@ -200,11 +200,11 @@ def test_mutated_events_read_the_same_both_ways(body: bytes) -> None:
     assert_same(body)
 
 
-def test_leef_without_tabs_among_leef_with_tabs_is_left_to_the_careful_reader() -> None:
+def test_leef_is_cut_at_tabs_or_at_keys_line_by_line() -> None:
     head = "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|"
     tabbed = f"{head}src=192.0.2.1\tin=4\tdst=192.0.2.2\tcat=REQ_PASSED"
-    lines = [tabbed, f"{head}src=192.0.2.1 in=4", f"{head}src=192.0.2.1 in=4\tdst=192.0.2.2", tabbed]
-    assert assert_same("\n".join(lines).encode(), "LEEF").tolist() == [True, False, True, True]
+    lines = [tabbed, f"{head}src=192.0.2.1 in=4", f"{head}src=192.0.2.1 in=4\tdst=192.0.2.2", f"{tabbed}\tx", tabbed]
+    assert assert_same("\n".join(lines).encode(), "LEEF").tolist() == [True, True, True, False, True]
 
 
 @pytest.mark.parametrize("key", ["qstr", "cicode", "cs10", "requestClientApplication"])
@@ -255,6 +255,7 @@ TAKEN = [
     'cs10=[{"a":"max-age=86400; mode=block"}] cs10Label=Rule Info',
     'cs11=,,[{"a":"b"}] cs11Label=Rule Additional Info',
     'additionalReqHeaders=[{"A":"say \\"]\\""}]',
+    'additionalReqHeaders=[{"a":"b src=1"}] newThing=1',
     "cicode='Amran\u2028\x85\x1c",
     "cicode=a newThing=1 other_thing=b\\=c src=192.0.2.1",
     "newThing=1",
@@ -277,7 +278,6 @@ LEFT = [
     "cs6=Edge",
     "cs6=Edge cs6Label=other",
     "cs5=a cs5Label=clappsigdproc=b",
-    'additionalReqHeaders=[{"a":"b src=1"}]',
     'additionalReqHeaders=[{"a":"b"',
     "stray src=1",
     "cs12=a",
@@ -298,6 +298,9 @@ def test_what_only_the_careful_reader_can_tell_is_left_to_it(extension: str) -> 
         ("CEF", "CEF:0|Incapsula|SIEMintegration|1|1|IncapRules(a=b)|11| src=192.0.2.1"),
         ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|x09|src=192.0.2.1\tin=4\tnewThing=1"),
         ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|| src=192.0.2.1 in=4"),
+        ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|\t|src=192.0.2.1\tin=4"),
+        ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|\tsrc=192.0.2.1 in=4"),
+        ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1 in=4\t\t"),
     ],
 )
 def test_header_that_is_read_by_itself_is_taken(format_name: str, line: str) -> None:
@@ -308,9 +311,9 @@ ODD_HEADERS = [
     ("CEF", "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack|MAJOR|msg=a src=192.0.2.1"),
     ("CEF", "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack||msg=a src=192.0.2.1"),
     ("CEF", r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\|11| src=192.0.2.1 qstr=a|in=4"),
-    ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|\t|src=192.0.2.1\tin=4"),
-    ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|\tsrc=192.0.2.1 in=4"),
-    ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1 in=4\t\t"),
+    ("CEF", "CEF:0||||||| src=192.0.2.1"),
+    ("CEF", "src=192.0.2.1 in=4 cicode=a b c d e"),
+    ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|x src=192.0.2.1\tin=4"),
 ]
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from cef_lines import SOURCE, START, rows, set_in
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
 from airflow_provider_imperva.events.lines import Lines
-from airflow_provider_imperva.events.w3c import Layout
+from airflow_provider_imperva.events.w3c import Layout, to_the_second
 from airflow_provider_imperva.events.w3c_scan import scan
 
 LINES = import_module("airflow_provider_imperva.events.lines")
@@ -244,15 +244,35 @@ def test_scan_takes_what_is_usual() -> None:
     usual = quoted("2023-11-14", "22:13:20", "1700000000999", "::1", "/a=b c|d", "", "", "n", "x, ß")
     odd = [
         '"a" "b"',
-        usual.replace('"n"', '" n"'),
-        usual.replace('"n"', '"n\t"'),
+        usual.replace('"n"', '"n" '),
+        usual.replace('" "', '"  "', 1),
         usual.replace("20", "21"),
+        usual.replace("-14", "-15"),
         "nonsense",
         usual.replace("n", "\udcff"),
     ]
     block = "\n".join([usual, *odd, usual]).encode(errors="surrogateescape")
     _, taken = scan(Lines.split(block, first_number=1), Layout.of(" ".join(NAMES)), keep_raw=False)
     assert taken.tolist() == [True, *[False] * len(odd), True]
+
+
+def test_blanks_around_a_value_are_not_odd() -> None:
+    block = quoted(" a\t", "\t", " ", 'x ""y"" ').encode()
+    fields, taken = scan(Lines.split(block, first_number=1), Layout.of("cs-uri c-ip cs-rule x-new"), keep_raw=False)
+    assert taken.all()
+    assert fields.texts["url"].to_pylist() == ["a"]
+    assert fields.notes.extra == [(0, "x-new", 'x "y"')]
+
+
+@given(st.integers(0, 9_999_900_000), st.integers(-86_400, 86_400))
+@example(951_782_400, 0)
+@example(4_107_542_399, 1)
+def test_date_and_time_are_compared_as_the_careful_reader_does(seconds: int, off: int) -> None:
+    start = f"{1000 * seconds + 7:013}"
+    date, time = to_the_second(f"{1000 * max(seconds + off, 0):013}").split()
+    block = quoted(date, time, start).encode()
+    _, taken = scan(Lines.split(block, first_number=1), Layout.of("date time cs-start"), keep_raw=False)
+    assert taken.tolist() == [f"{date} {time}" == to_the_second(start)]
 
 
 def test_scan_takes_quotes_that_are_doubled() -> None:
