@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, Stats
+from airflow.sdk.execution_time.context import OutletEventAccessors
 from load_runs import Account
 
 from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
@@ -24,13 +23,6 @@ from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 
 ASSET = imperva_events_asset("s3://bucket/lake")
-
-
-@dataclass
-class OutletEvent:
-    """What a task says about the event of one of its outlets."""
-
-    extra: dict[str, Any] | None = None
 
 
 class TaskInstance:
@@ -128,22 +120,21 @@ class TestAssetEvent:
     def account(self, repository: FakeRepository, tmp_path: Path, ti: TaskInstance) -> Account:
         return Account(repository, tmp_path)
 
-    def run(self, account: Account, ti: TaskInstance, **outlets: Any) -> dict[str, Any] | None:
-        """Load what there is, with the operator to commit it; returns what the asset event is told, if it is."""
+    def run(self, account: Account, ti: TaskInstance) -> dict[str, Any]:
+        """Load what there is, with the operator to commit it; returns what the asset event is told."""
         plan = account.plan_if_any()
         assert plan is not None
         for batch in range(len(plan.batches)):
             account.normalize(plan, account.fetch(plan, batch))
         ti.plan = plan.commit
-        context = {"ti": ti, "outlet_events": defaultdict(OutletEvent)}
-        commit(account.lake, outlets=[ASSET], **outlets).execute(context)
-        ti.announced = ti.pushed.get(ANNOUNCED_KEY, ti.announced)
-        return context["outlet_events"][ASSET].extra
+        told = OutletEventAccessors()
+        commit(account.lake, outlets=[ASSET]).execute({"ti": ti, "outlet_events": told})
+        ti.announced = ti.pushed[ANNOUNCED_KEY]
+        return told[ASSET].extra
 
     def test_it_tells_of_the_commit(self, account: Account, ti: TaskInstance) -> None:
         account.commit(account.ledger.plan(1))
         told = self.run(account, ti)
-        assert told is not None
         assert (told["repository"], told["first_commit"], told["commit"]) == (account.repository.name, 2, 2)
         assert (told["rows"], told["logs"]) == (3, {"committed": 3})
 
@@ -155,7 +146,6 @@ class TestAssetEvent:
         account.run_some()
         account.serve(5)
         told = self.run(account, ti)
-        assert told is not None
         assert (told["first_commit"], told["commit"], told["rows"]) == (3, 4, 10)
 
     def test_another_repositorys_numbers_are_not_taken_for_ours(self, account: Account, ti: TaskInstance) -> None:
@@ -164,7 +154,6 @@ class TestAssetEvent:
         account.run_some()
         account.serve(4)
         told = self.run(account, ti)
-        assert told is not None
         assert (told["first_commit"], told["commit"]) == (3, 3)
 
     def test_a_task_that_fails_takes_nothing_as_told(self, ti: TaskInstance, tmp_path: Path) -> None:

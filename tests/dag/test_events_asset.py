@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset
 
 from airflow_provider_imperva.assets import MOST_PARTITIONS, changed_dates, event_extra, imperva_events_asset
 from airflow_provider_imperva.errors import ConfigurationError
@@ -124,7 +123,7 @@ def test_an_event_of_many_partitions_is_bounded_and_leaves_no_date_out() -> None
     assert len(told["partitions"]) == MOST_PARTITIONS
     assert told["more_partitions"] == len(dates) - MOST_PARTITIONS
     assert len(json.dumps(told)) < 20_000
-    [(repository, found)] = changed_dates({Asset("lake"): [Event(told)]}).items()
+    [(repository, found)] = changed_dates({"lake": [Event(told)]}).items()
     assert repository == "8416_1745073"
     assert set(dates) <= set(found)
     assert (found[0], found[-1]) == ("2024-01-01", "2025-12-28")
@@ -133,7 +132,7 @@ def test_an_event_of_many_partitions_is_bounded_and_leaves_no_date_out() -> None
 def test_the_dates_of_several_events_come_together() -> None:
     """A consumer that was paused gets many events at once, perhaps of several assets."""
     events = {
-        Asset("lake"): [Event(extra(("access", "2026-11-21"))), Event(extra(("other", "2026-11-20")))],
-        Asset("foreign"): [Event({"rows": 3})],
+        "lake": [Event(extra(("access", "2026-11-21"))), Event(extra(("other", "2026-11-20")))],
+        "foreign": [Event({"rows": 3})],
     }
     assert changed_dates(events) == {"8416_1745073": ["2026-11-20", "2026-11-21"]}

@@ -317,6 +317,27 @@ MUTATIONS = [
         "",
         ("plugins",),
     ),
+    Mutation(
+        "rows of a red run are named by no asset event",
+        "assets.py",
+        "max(told + 1, ",
+        "max(commit.commit, ",
+        ("dag/test_commit_operator.py::TestAssetEvent",),
+    ),
+    Mutation(
+        "a log that never comes starts run after run",
+        "triggers/event.py",
+        'self.remind_interval if found["digest"] == self._digest else self.min_interval',
+        "self.min_interval",
+        ("dag/test_event_trigger.py::TestWatch",),
+    ),
+    Mutation(
+        "a retried commit is counted again",
+        "operators/imperva.py",
+        "        if commit.committed_at == now:",
+        "        if True:",
+        ("dag/test_commit_operator.py::test_committing_again_counts_nothing_again",),
+    ),
 ]
 
 
