@@ -7,6 +7,7 @@ quotes, a label that is missing or not the one expected, JSON whose brackets do 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
@@ -16,14 +17,16 @@ import pyarrow as pa
 
 from airflow_provider_imperva.events import cef, leef
 from airflow_provider_imperva.events.columns import CATEGORY
-from airflow_provider_imperva.events.extension import LABEL_KEY, unescaped
+from airflow_provider_imperva.events.extension import LABEL_KEY, LONGEST_KEY, unescaped
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.keys import CEF, LEEF, Keys
 from airflow_provider_imperva.events.lines import Lines, Mask, Positions
-from airflow_provider_imperva.events.pairs import START, Pairs
+from airflow_provider_imperva.events.pairs import Pairs
 from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.texts import BACKSLASH, BEGIN, END, NUMBER, copy_lines, copy_texts
 from airflow_provider_imperva.events.vocabulary import Vocabulary
+
+_KEY = re.compile(rb"[A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,8 @@ class _Unknown:
         found = []
         seen: set[tuple[int, str]] = set()
         for line, pair in zip(line_of.tolist(), pairs.found[which].tolist(), strict=True):
-            name = lines.block[pair[START] : pair[BEGIN]].partition(b"=")[0].decode()
+            sign = lines.block.rfind(b"=", 0, pair[BEGIN])
+            name = _KEY.findall(lines.block, max(sign - LONGEST_KEY, 0), sign)[0].decode()
             if (line, name) in seen or LABEL_KEY.fullmatch(name):
                 odd[line] = True
             seen.add((line, name))
