@@ -61,6 +61,11 @@ class Column:
         """Name of the column's source in a format, without ``header``; the first path in JSON; empty where none."""
         return self.source(format_name).removeprefix(HEADER)
 
+    @property
+    def recurs(self) -> bool:
+        """Whether most of its texts come again and again."""
+        return self.type == CATEGORY or self.kind in ("bool", "float", "country")
+
     def source(self, format_name: Format) -> str:
         """Name of the column's source in a format, as the table has it; the first path in JSON; empty where none."""
         json = self.json[0] if self.json else ""

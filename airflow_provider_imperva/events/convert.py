@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
-from airflow_provider_imperva.events.categories import encode
 from airflow_provider_imperva.events.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
 from airflow_provider_imperva.events.compiled import BYTES, MASK, OFFSETS, POSITIONS, Parts, compiled
 
@@ -196,11 +195,13 @@ _CONVERSIONS: dict[str, Callable[[pa.StringArray], pa.Array]] = {
 }
 
 
-def to_type(column: Column, texts: pa.StringArray) -> pa.Array:
+def to_type(column: Column, texts: pa.StringArray | pa.DictionaryArray) -> pa.Array:
     """Texts as values of a column's type; null for a text that does not fit it."""
+    if isinstance(texts, pa.DictionaryArray):
+        return texts if column.type == CATEGORY else to_type(column, texts.dictionary).take(texts.indices)
     values = _CONVERSIONS.get(column.kind, _same)(texts)
     if column.type == CATEGORY:
-        return encode(values)
+        return values.dictionary_encode()
     if column.kind == "int" and column.type != INT64:
         bound = 2 ** (column.type.bit_width - 1)
         fits = pc.and_(pc.greater_equal(values, -bound), pc.less(values, bound))
@@ -213,7 +214,7 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
 
     Imperva logs URLs without a scheme; one that is there is passed over.
     """
-    codes = encode(urls)
+    codes = urls.dictionary_encode()
     parts = pc.extract_regex(
         codes.dictionary, r"(?s)^(?:[a-zA-Z][a-zA-Z0-9+.\-]*://)?(?P<host>[^/?]*)(?P<path>/[^?]*)?"
     )
@@ -224,10 +225,10 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
 
 def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """TLS version and cipher: the first word and the rest."""
-    codes = encode(tls)
+    codes = tls.dictionary_encode()
     parts = pc.extract_regex(codes.dictionary, r"(?s)^(?P<version>[^ \t]+)[ \t]*(?P<cipher>.*)$")
     version, cipher = (_no_empty(pc.struct_field(parts, name)) for name in ("version", "cipher"))
-    return _grouped(version, codes), _grouped(cipher, codes)
+    return grouped(version, codes), grouped(cipher, codes)
 
 
 _OUTCOMES = {
@@ -243,16 +244,16 @@ _OUTCOMES = {
 def outcomes(actions: pa.DictionaryArray) -> pa.DictionaryArray:
     """How each action ended, by its prefix: actions of the same prefix are added at any time."""
     known = pa.array([_outcome(action) for action in actions.dictionary.to_pylist()], TEXT)
-    return _grouped(known, actions)
+    return grouped(known, actions)
 
 
 def _outcome(action: str) -> str:
     return next((outcome for prefix, outcome in _OUTCOMES.items() if action.startswith(prefix)), "other")
 
 
-def _grouped(texts: pa.StringArray, codes: pa.DictionaryArray) -> pa.DictionaryArray:
+def grouped(texts: pa.StringArray, codes: pa.DictionaryArray) -> pa.DictionaryArray:
     """Put another text in the place of each that a dictionary has; some may be the same, and some null."""
-    groups = encode(texts)
+    groups = texts.dictionary_encode()
     return pa.DictionaryArray.from_arrays(groups.indices.take(codes.indices), groups.dictionary)
 
 
@@ -262,7 +263,7 @@ def _no_empty(texts: pa.StringArray) -> pa.StringArray:
 
 def _each_once(conversion: Callable[[pa.StringArray], pa.Array], texts: pa.StringArray) -> pa.Array:
     """Convert texts that cost much and recur: each of them once."""
-    codes = encode(texts)
+    codes = texts.dictionary_encode()
     return conversion(codes.dictionary).take(codes.indices)
 
 

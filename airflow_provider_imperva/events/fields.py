@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.columns import TEXT, Format
+from airflow_provider_imperva.events.columns import CATEGORY, TEXT, Format
 from airflow_provider_imperva.events.record import Record
 
 
@@ -35,17 +35,17 @@ class Fields:
 
     :param format: the format they were found in.
     :param lines: 1-based line of each record in the plain body, int64. Its length is the number of rows.
-    :param event_class: class of each record, string.
-    :param texts: column name to string array: unescaped, trimmed, null for what is missing or empty. A column all of
-        whose texts are missing may be left out.
+    :param event_class: class of each record, a dictionary of strings.
+    :param texts: column name to array of strings, or of a dictionary of them: unescaped, trimmed, null for what is
+        missing or empty. A column all of whose texts are missing may be left out.
     :param notes: keys without a column and what was odd, in the order found.
     :param raw: each record as it stood in the body, string; None unless wanted.
     """
 
     format: Format
     lines: pa.Int64Array
-    event_class: pa.StringArray
-    texts: Mapping[str, pa.StringArray]
+    event_class: pa.DictionaryArray
+    texts: Mapping[str, pa.StringArray | pa.DictionaryArray]
     notes: Notes
     raw: pa.StringArray | None = None
 
@@ -63,7 +63,7 @@ class Fields:
         return cls(
             format=format_name,
             lines=pa.array(lines, pa.int64()),
-            event_class=pa.array([record.event_class for record in records], TEXT),
+            event_class=pa.array([record.event_class for record in records], CATEGORY),
             texts={name: pa.array([record.texts.get(name) for record in records], TEXT) for name in sorted(named)},
             notes=notes,
             raw=None if raw is None else pa.array(raw, TEXT),
@@ -80,16 +80,16 @@ class Fields:
         row[order.to_numpy()] = np.arange(len(order))
         offset = len(one.lines)
 
-        def gather(first: pa.StringArray | None, second: pa.StringArray | None) -> pa.StringArray:
-            first = pa.nulls(offset, TEXT) if first is None else first
-            second = pa.nulls(len(other.lines), TEXT) if second is None else second
+        def gather(first: pa.Array | None, second: pa.Array | None) -> pa.StringArray:
+            first = pa.nulls(offset, TEXT) if first is None else first.cast(TEXT)
+            second = pa.nulls(len(other.lines), TEXT) if second is None else second.cast(TEXT)
             return pa.concat_arrays([first, second]).take(order)
 
         names = sorted({*one.texts, *other.texts})
         return cls(
             format=one.format,
             lines=lines.take(order),
-            event_class=gather(one.event_class, other.event_class),
+            event_class=gather(one.event_class, other.event_class).dictionary_encode(),
             texts={name: gather(one.texts.get(name), other.texts.get(name)) for name in names},
             notes=Notes(
                 extra=[

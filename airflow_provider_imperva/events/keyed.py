@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from airflow_provider_imperva.events import cef, leef
-from airflow_provider_imperva.events.lines import Lines, Mask, blocks, count_line_ends, count_lines
+from airflow_provider_imperva.events.lines import Lines, Mask, Tally, blocks
 from airflow_provider_imperva.events.reading import Reading, read_lines
 from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.scan import scan
@@ -42,8 +42,9 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
             format_name=format_name,
             keep_raw=keep_raw,
         )
-        yield Reading(fields, rejected, _count(block, _PREFIXES[format_name]))
-        number += count_line_ends(block)
+        tally = Tally.of(block, _PREFIXES[format_name])
+        yield Reading(fields, rejected, _count(block, tally))
+        number += tally.line_ends
 
 
 def _starts(lines: Lines, prefix: bytes) -> Mask:
@@ -63,14 +64,13 @@ def _last_start(piece: bytes) -> int:
     return 0
 
 
-def _count(block: bytes, prefix: bytes) -> int:
-    usual = block.count(b"\n" + prefix)
-    if block.startswith(prefix) and usual + block.endswith(b"\n") == count_line_ends(block):
-        return usual + 1
+def _count(block: bytes, tally: Tally) -> int:
+    if tally.begun == tally.lines:
+        return tally.begun
     first = 0
     if not _START.match(block):
         found = _START_OF_LINE.search(block)
         if found is None:
-            return count_lines(block)
+            return tally.lines
         first = found.start() + 1
-    return count_lines(block[:first]) + 1 + len(_START_OF_LINE.findall(block, first))
+    return Tally.of(block[:first]).lines + 1 + len(_START_OF_LINE.findall(block, first))

@@ -5,15 +5,16 @@ Lines end at LF and nowhere else, since values hold every other character that s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_provider_imperva.events.columns import TEXT
+from airflow_provider_imperva.events.compiled import BYTES, WINDOWS, compiled, windows_of
 
 BLOCK_BYTES = 8 << 20
 """How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""
@@ -24,8 +25,9 @@ SCANNED_BYTES = 2**31 - 1
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_LINE = re.compile(rb"\n[ \t\r\x0b\x0c]*[^ \t\r\x0b\x0c\n]")
-_LF, _CR = 10, 13
+_TAB, _LF, _CR, _BLANK = b"\t\n\r "
+_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_LF_EACH = _ONES * np.uint64(_LF)
 _WHITE = np.zeros(256, np.bool_)
 _WHITE[list(b" \t\n\r\x0b\x0c")] = True
 
@@ -123,14 +125,49 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def count_lines(block: bytes) -> int:
-    """Count the lines that hold more than white space, by other means than :class:`Lines`."""
-    return len(_LINE.findall(b"\n" + block))
+class Tally(NamedTuple):
+    """What is counted in the bytes of a block, by other means than :class:`Lines`.
+
+    :ivar line_ends: the LF.
+    :ivar lines: lines that hold more than white space.
+    :ivar begun: those that begin with given bytes.
+    """
+
+    line_ends: int
+    lines: int
+    begun: int
+
+    @classmethod
+    def of(cls, block: bytes, prefix: bytes = b"") -> Tally:
+        """Count."""
+        return cls(*_tally(np.frombuffer(block, np.uint8), windows_of(block), np.frombuffer(prefix, np.uint8)))
 
 
-def count_line_ends(block: bytes) -> int:
-    """Count the LF."""
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _LF))
+@compiled(BYTES, WINDOWS, BYTES)
+def _tally(
+    text: npt.NDArray[np.uint8], windows: npt.NDArray[np.uint64], prefix: npt.NDArray[np.uint8]
+) -> tuple[int, int, int]:
+    line_ends = lines = begun = begin = 0
+    while begin < len(text):
+        place = begin
+        while place < len(text) and (text[place] == _BLANK or _TAB <= text[place] <= _CR) and text[place] != _LF:
+            place += 1
+        end = place
+        while end + 8 <= len(text):
+            differ = windows[end] ^ _LF_EACH
+            if (differ - _ONES) & ~differ & _HIGH_BITS:
+                break
+            end += 8
+        while end < len(text) and text[end] != _LF:
+            end += 1
+        begins = end - begin >= len(prefix)
+        for ahead in range(len(prefix) if begins else 0):
+            begins &= text[begin + ahead] == prefix[ahead]
+        begun += begins
+        lines += place < end
+        line_ends += end < len(text)
+        begin = end + 1
+    return line_ends, lines, begun
 
 
 def _after_last_lf(piece: bytes) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow_provider_imperva.events.columns import COLUMNS
 from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import Lines, blocks, count_lines
+from airflow_provider_imperva.events.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.reading import MAX_RECORD_BYTES, Reading, Rejected
 from airflow_provider_imperva.events.record import Record, Rejection
 
@@ -85,7 +85,7 @@ def _read_lines(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[Reading]
             found += [(records, text)] if isinstance(records, Rejection) else records
         # A line holds one record; more or fewer only in an array.
         surplus = len(found) - len(lines)
-        yield _reading(found, first_number=number, lines=count_lines(block) + surplus, keep_raw=keep_raw)
+        yield _reading(found, first_number=number, lines=Tally.of(block).lines + surplus, keep_raw=keep_raw)
         number += len(found)
 
 

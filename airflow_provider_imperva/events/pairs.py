@@ -43,9 +43,6 @@ Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int32]
 Windows = npt.NDArray[np.uint64]
 
-START = 3
-"""Where the key of a pair begins, after what is told of its value."""
-
 _TAB, _BLANK, _QUOTE, _COMMA, _EQUALS, _BACKSLASH, _BAR, _UNDERSCORE = b'\t ",=\\|_'
 _SQUARE, _CURLY, _END_OF_SQUARE, _END_OF_CURLY = b"[{]}"
 _A, _Z, _ZERO, _NINE = b"az09"
@@ -61,7 +58,7 @@ class Pairs:
     """Keys and values, in the order they stand in the block; without labels, which are those expected.
 
     :param found: for each pair its ``NUMBER``, that of its key, 0 if that is not in the vocabulary; ``BEGIN`` and
-        ``END`` of its value, trimmed and never empty; and ``START``.
+        ``END`` of its value, trimmed and never empty.
     :param firsts: the first row of each line, and the number of rows.
     :param headers: where the header of each line ends, which is what stands before its first key, whatever that is.
     """
@@ -79,7 +76,7 @@ class Pairs:
         :param tabs: whether pairs may have tabs between them, and values blanks.
         """
         # A pair has four bytes at least, with the blank before it.
-        found = np.empty((len(lines.block) // 4 + 1, 4), np.int32)
+        found = np.empty((len(lines.block) // 4 + 1, 3), np.int32)
         firsts = np.zeros(len(lines) + 1, np.int64)
         headers = lines.begins.copy()
         _find(
@@ -224,7 +221,6 @@ def _keep(
     factor: np.uint64,
     line: int,
     key: int,
-    start: int,
     begin: int,
     end: int,
     seen: Positions,
@@ -252,7 +248,7 @@ def _keep(
                 if known[key, TEXT + part] != np.int64(_word(windows, end, length, part)):
                     return -1
             return count
-    found[count, NUMBER], found[count, BEGIN], found[count, END], found[count, START] = key, begin, end, start
+    found[count, NUMBER], found[count, BEGIN], found[count, END] = key, begin, end
     return count + 1
 
 
@@ -292,7 +288,7 @@ def _cut_at_keys(
                 break
             place = _next_sign(text, windows, place + 1, end)
         stop = word if place < end else end
-        count = _keep(text, windows, known, slots, factor, line, key, start, begin, stop, seen, found, count)
+        count = _keep(text, windows, known, slots, factor, line, key, begin, stop, seen, found, count)
         if count < 0 or place >= end:
             return count
         key, start, sign = next_key, word, place
@@ -319,7 +315,7 @@ def _cut_at_tabs(
         begin = place = sign + 1
         while place < end and text[place] != _TAB:
             place += 1
-        count = _keep(text, windows, known, slots, factor, line, key, start, begin, place, seen, found, count)
+        count = _keep(text, windows, known, slots, factor, line, key, begin, place, seen, found, count)
         if count < 0 or place == end:
             return count
         start = sign = place + 1

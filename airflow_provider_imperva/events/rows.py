@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from airflow_provider_imperva.events.lines import Lines, Mask, blocks, count_line_ends, count_lines
+from airflow_provider_imperva.events.lines import Lines, Mask, Tally, blocks
 from airflow_provider_imperva.events.reading import Reading, read_lines
 from airflow_provider_imperva.events.w3c import FIRST_LAYOUT, Layout, read_row
 from airflow_provider_imperva.events.w3c_scan import scan
@@ -28,8 +28,9 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[Reading]:
     for block in blocks(chunks):
         for names, stretch in _stretches(block):
             layout = Layout.of(names) if names.strip() else layout
-            yield _read_stretch(stretch, layout, number=number, keep_raw=keep_raw)
-            number += count_line_ends(stretch)
+            tally = Tally.of(stretch)
+            yield _read_stretch(stretch, layout, tally, number=number, keep_raw=keep_raw)
+            number += tally.line_ends
 
 
 def _stretches(block: bytes) -> Iterator[tuple[str, bytes]]:
@@ -55,7 +56,7 @@ def _directives(block: bytes) -> Iterator[int]:
             yield position
 
 
-def _read_stretch(block: bytes, layout: Layout, *, number: int, keep_raw: bool) -> Reading:
+def _read_stretch(block: bytes, layout: Layout, tally: Tally, *, number: int, keep_raw: bool) -> Reading:
     lines = Lines.split(block, first_number=number)
     rows = lines.take(~_are_directives(lines))
     fields, rejected = read_lines(
@@ -65,7 +66,7 @@ def _read_stretch(block: bytes, layout: Layout, *, number: int, keep_raw: bool) 
         format_name="W3C",
         keep_raw=keep_raw,
     )
-    return Reading(fields, rejected, count_lines(block) - sum(1 for _ in _directives(block)))
+    return Reading(fields, rejected, tally.lines - sum(1 for _ in _directives(block)))
 
 
 def _are_directives(lines: Lines) -> Mask:

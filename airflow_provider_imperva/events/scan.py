@@ -7,7 +7,8 @@ quotes, a label that is missing or not the one expected, JSON whose brackets do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,35 +16,40 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_imperva.events import cef, leef
-from airflow_provider_imperva.events.columns import TEXT
-from airflow_provider_imperva.events.extension import LABEL_KEY, unescaped
+from airflow_provider_imperva.events.columns import CATEGORY
+from airflow_provider_imperva.events.extension import LABEL_KEY, LONGEST_KEY, unescaped
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.keys import CEF, LEEF, Keys
 from airflow_provider_imperva.events.lines import Lines, Mask, Positions
-from airflow_provider_imperva.events.pairs import START, Pairs
+from airflow_provider_imperva.events.pairs import Pairs
 from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.texts import BACKSLASH, BEGIN, END, NUMBER, copy_lines, copy_texts
 from airflow_provider_imperva.events.vocabulary import Vocabulary
+
+_KEY = re.compile(rb"[A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
     """What there is to know of a format.
 
-    :param columns: column name by number of its key.
+    :param columns: column name by number of its key; ``recurring``: numbers of those whose texts recur.
     :param read: the careful reader.
     :param tabs: whether pairs may have tabs between them, and values blanks.
     """
 
     vocabulary: Vocabulary
     columns: Mapping[int, str]
+    recurring: Set[int]
     read: Callable[[str], Record | Rejection]
     tabs: bool
 
     @classmethod
     def of(cls, keys: Keys, read: Callable[[str], Record | Rejection], *, tabs: bool) -> _Dialect:
-        columns = {number: keys.columns[key].name for number, key in keys.numbered if key in keys.columns}
-        return cls(Vocabulary.of(keys), columns, read, tabs)
+        columns = {number: keys.columns[key] for number, key in keys.numbered if key in keys.columns}
+        names = {number: column.name for number, column in columns.items()}
+        recurring = {number for number, column in columns.items() if column.recurs}
+        return cls(Vocabulary.of(keys), names, recurring, read, tabs)
 
 
 _DIALECTS: Mapping[str, _Dialect] = {
@@ -67,7 +73,15 @@ def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = 
     headers = _Headers.read(lines, pairs, dialect, odd)
     unknown = _Unknown.of(lines, pairs, odd)
     rows = np.flatnonzero(~odd)
-    copied = copy_texts(lines.block, pairs.found, pairs.firsts, rows, numbers=list(dialect.columns), escape=BACKSLASH)
+    copied = copy_texts(
+        lines.block,
+        pairs.found,
+        pairs.firsts,
+        rows,
+        numbers=list(dialect.columns),
+        recurring=dialect.recurring,
+        escape=BACKSLASH,
+    )
     texts = dict(zip(dialect.columns.values(), copied, strict=True)) | headers.texts(rows)
     fields = Fields(
         format=format_name,
@@ -95,7 +109,7 @@ class _Headers:
     def read(cls, lines: Lines, pairs: Pairs, dialect: _Dialect, odd: Mask) -> _Headers:
         """Read one of each kind; lines of those that are out of the ordinary are marked as odd."""
         rows = np.flatnonzero(~odd)
-        headers = copy_lines(lines, pairs.headers, rows).dictionary_encode()
+        headers = copy_lines(lines, pairs.headers, rows, recurring=[0])
         kind_of = np.full(len(headers.dictionary), -1, np.int64)
         records: list[Record] = []
         for number, header in enumerate(headers.dictionary.to_pylist()):
@@ -108,13 +122,13 @@ class _Headers:
         odd[kinds < 0] = True
         return cls(kinds, records)
 
-    def texts(self, rows: Positions) -> dict[str, pa.StringArray]:
+    def texts(self, rows: Positions) -> dict[str, pa.DictionaryArray]:
         """Texts of some lines by column, and ``event_class``."""
         kinds = pa.array(self.kinds[rows])
         names = {name for record in self.records for name in record.texts}
         texts = {name: [record.texts.get(name) for record in self.records] for name in sorted(names)}
         texts["event_class"] = [record.event_class for record in self.records]
-        return {name: pa.array(by_kind, TEXT).take(kinds) for name, by_kind in texts.items()}
+        return {name: pa.array(by_kind, CATEGORY).take(kinds) for name, by_kind in texts.items()}
 
 
 def _is_header(record: Record, dialect: _Dialect) -> bool:
@@ -137,7 +151,8 @@ class _Unknown:
         found = []
         seen: set[tuple[int, str]] = set()
         for line, pair in zip(line_of.tolist(), pairs.found[which].tolist(), strict=True):
-            name = lines.block[pair[START] : pair[BEGIN]].partition(b"=")[0].decode()
+            sign = lines.block.rfind(b"=", 0, pair[BEGIN])
+            name = _KEY.findall(lines.block, max(sign - LONGEST_KEY, 0), sign)[0].decode()
             if (line, name) in seen or LABEL_KEY.fullmatch(name):
                 odd[line] = True
             seen.add((line, name))

@@ -138,7 +138,7 @@ def _provenance(fields: Fields, source: LogSource) -> dict[str, pa.Array]:
     columns = {name: pa.repeat(value, rows) for name, value in same_in_all.items()}
     columns["src_format"] = columns["src_format"].dictionary_encode()
     columns["src_line"] = fields.lines
-    columns["event_class"] = fields.event_class.dictionary_encode()
+    columns["event_class"] = fields.event_class
     if fields.raw is not None:
         columns["raw"] = fields.raw
     return columns

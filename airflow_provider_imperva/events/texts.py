@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from numba import types
 
-from airflow_provider_imperva.events.compiled import BYTES, PLACES, POSITIONS, WINDOWS, compiled, inlined, windows_of
+from airflow_provider_imperva.events.columns import TEXT
+from airflow_provider_imperva.events.compiled import (
+    BYTES,
+    PLACES,
+    POSITIONS,
+    WINDOWS,
+    compiled,
+    inlined,
+    windows_of,
+)
 from airflow_provider_imperva.events.lines import Lines, Positions
 
 Bytes = npt.NDArray[np.uint8]
@@ -26,29 +35,46 @@ _EQUALS, _N, _R, _LF, _CR = b"=nr\n\r"
 _PADDING = 8
 _ONES = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def copy_texts(
-    block: bytes, found: Places, firsts: Positions, rows: Positions, *, numbers: Sequence[int], escape: int = PLAIN
-) -> list[pa.StringArray]:
+    block: bytes,
+    found: Places,
+    firsts: Positions,
+    rows: Positions,
+    *,
+    numbers: Sequence[int],
+    recurring: Container[int] = (),
+    escape: int = PLAIN,
+) -> list[pa.StringArray | pa.DictionaryArray]:
     """Copy texts out of a block.
 
     :param block: UTF-8, as far as texts are in it.
-    :param found: a row of ``NUMBER``, ``BEGIN``, ``END`` for each text, and maybe more. No line has two of a number.
+    :param found: a row of ``NUMBER``, ``BEGIN``, ``END`` for each text. No line has two of a number.
     :param firsts: the first row of each line, and the number of rows.
     :param rows: the lines wanted.
-    :param numbers: which texts are wanted.
+    :param numbers: which texts are wanted; ``recurring``: those of them to be copied once each.
     :param escape: ``PLAIN``, ``BACKSLASH`` or ``QUOTE``.
-    :return: a string array for each of ``numbers``, as long as ``rows``; null where a line has no such text.
+    :return: an array for each of ``numbers``, as long as ``rows``; null where a line has no such text. Of strings; for
+        recurring texts a dictionary of strings, in the order they come first.
     """
     column_of = np.full(max(numbers, default=0) + 1, -1, np.int64)
     column_of[list(numbers)] = np.arange(len(numbers))
     sizes = np.zeros(len(numbers), np.int64)
     _measure(found, firsts, rows, column_of, sizes)
-    starts = np.cumsum(sizes + _PADDING) - sizes - _PADDING
+    ends = np.cumsum(sizes + _PADDING)
+    starts = ends - sizes - _PADDING
     copied = np.empty(int(sizes.sum()) + _PADDING * (len(numbers) + 1), np.uint8)
     offsets = np.empty((len(numbers), len(rows) + 1), np.int32)
     valid = np.zeros((len(numbers), len(rows) // 8 + 1), np.uint8)
+    coded = [column for column, number in enumerate(numbers) if number in recurring]
+    coding = np.full(len(numbers), -1, np.int64)
+    coding[coded] = np.arange(len(coded))
+    codes = np.zeros((len(coded), len(rows)), np.int32)
+    # Half of the slots stay empty at least, so that a text not found in its own is in one of the next.
+    slots = np.full((len(coded), 1 << (2 * len(rows)).bit_length()), -1, np.int32)
+    counts = np.where(coding < 0, len(rows), 0)
     _copy(
         np.frombuffer(block, np.uint8),
         windows_of(block),
@@ -57,28 +83,36 @@ def copy_texts(
         rows,
         column_of,
         escape,
-        starts,
         copied,
         windows_of(copied),
+        starts,
+        starts.copy(),
         offsets,
         valid,
-        starts.copy(),
+        coding,
+        codes,
+        slots,
+        counts,
     )
-    return [
-        pa.StringArray.from_buffers(
-            len(rows),
-            pa.py_buffer(offsets[column]),
-            pa.py_buffer(copied[start : start + offsets[column, -1]]),
-            pa.py_buffer(valid[column]),
-        )
-        for column, start in enumerate(starts.tolist())
-    ]
+    arrays = []
+    for column, (start, count) in enumerate(zip(starts.tolist(), counts.tolist(), strict=True)):
+        characters = copied[start : start + offsets[column, count]]
+        buffers = [pa.py_buffer(valid[column]), pa.py_buffer(offsets[column]), pa.py_buffer(characters)]
+        if column in coded:
+            indices = pa.Array.from_buffers(pa.int32(), len(rows), [buffers[0], pa.py_buffer(codes[coding[column]])])
+            distinct = pa.Array.from_buffers(TEXT, count, [None, *buffers[1:]])
+            arrays.append(pa.DictionaryArray.from_arrays(indices, distinct, safe=False))
+        else:
+            arrays.append(pa.Array.from_buffers(TEXT, count, buffers))
+    return arrays
 
 
-def copy_lines(lines: Lines, ends: Positions, rows: Positions) -> pa.StringArray:
-    """Copy the begin of some lines, as it is."""
+def copy_lines(
+    lines: Lines, ends: Positions, rows: Positions, *, recurring: Container[int] = ()
+) -> pa.StringArray | pa.DictionaryArray:
+    """Copy some lines up to given ends, as they are."""
     found = np.stack((np.zeros_like(ends), lines.begins, ends), axis=1).astype(np.int32)
-    return copy_texts(lines.block, found, np.arange(len(lines) + 1), rows, numbers=[0])[0]
+    return copy_texts(lines.block, found, np.arange(len(lines) + 1), rows, numbers=[0], recurring=recurring)[0]
 
 
 @compiled(PLACES, POSITIONS, POSITIONS, POSITIONS, POSITIONS)
@@ -111,6 +145,36 @@ def _unescape(text: Bytes, begin: int, end: int, escape: int, copied: Bytes, to:
     return to
 
 
+@inlined
+def _part(windows: Windows, place: int, rest: int) -> np.uint64:
+    """Give eight bytes that begin at a place, or as many as are left of a text."""
+    word: np.uint64 = windows[place]
+    return word if rest >= 8 else word & ((np.uint64(1) << np.uint64(8 * rest)) - np.uint64(1))
+
+
+@inlined
+def _code_of(
+    windows: Windows, slots: Places, coded: int, offsets: Places, column: int, start: int, count: int, to: int, end: int
+) -> int:
+    """Give the code of a copied text, ``count`` if it is a new one, and then keep it for the next ones."""
+    mixed = np.uint64(end - to)
+    for place in range(to, end, 8):
+        mixed = (mixed ^ _part(windows, place, end - place)) * _FACTOR
+        mixed ^= mixed >> np.uint64(32)
+    slot = np.int64(mixed & np.uint64(slots.shape[1] - 1))
+    while slots[coded, slot] >= 0:
+        code: int = slots[coded, slot]
+        other = start + offsets[column, code]
+        same = offsets[column, code + 1] - offsets[column, code] == end - to
+        for place in range(to, end if same else to, 8):
+            same &= _part(windows, place, end - place) == _part(windows, other + place - to, end - place)
+        if same:
+            return code
+        slot = (slot + 1) & (slots.shape[1] - 1)
+    slots[coded, slot] = count
+    return count
+
+
 @compiled(
     BYTES,
     WINDOWS,
@@ -119,11 +183,15 @@ def _unescape(text: Bytes, begin: int, end: int, escape: int, copied: Bytes, to:
     POSITIONS,
     POSITIONS,
     types.int64,
-    POSITIONS,
     types.uint8[::1],
     WINDOWS.copy(readonly=False),
-    types.int32[:, ::1],
+    POSITIONS,
+    POSITIONS,
+    PLACES,
     types.uint8[:, ::1],
+    POSITIONS,
+    PLACES,
+    PLACES,
     POSITIONS,
 )
 def _copy(
@@ -134,12 +202,16 @@ def _copy(
     rows: Positions,
     column_of: Positions,
     escape: int,
-    starts: Positions,
     copied: Bytes,
     copied_windows: Windows,
+    starts: Positions,
+    places: Positions,
     offsets: Places,
     valid: npt.NDArray[np.uint8],
-    places: Positions,
+    coding: Positions,
+    codes: Places,
+    slots: Places,
+    counts: Positions,
 ) -> None:
     sought = _ONES * np.uint64(escape)
     offsets[:, 0] = 0
@@ -155,16 +227,24 @@ def _copy(
             if end + _PADDING <= len(text):
                 # A word may hold up to seven bytes more, which the next text goes over.
                 for ahead in range(0, end - begin, 8):
-                    word = windows[begin + ahead]
-                    copied_windows[to + ahead] = word
-                    differ = word ^ sought
-                    hits = (differ - _ONES) & ~differ & _HIGH_BITS
-                    rest = end - begin - ahead
-                    escapes |= hits if rest >= 8 else hits & ((np.uint64(1) << np.uint64(8 * rest)) - np.uint64(1))
+                    copied_windows[to + ahead] = windows[begin + ahead]
+                    differ = _part(windows, begin + ahead, end - begin - ahead) ^ sought
+                    escapes |= (differ - _ONES) & ~differ & _HIGH_BITS
             else:
                 escapes = _HIGH_BITS
-            places[column] = to + end - begin
+            behind = to + end - begin
             if escapes:
-                places[column] = _unescape(text, begin, end, escape, copied, to)
+                behind = _unescape(text, begin, end, escape, copied, to)
+            coded = coding[column]
+            if coded >= 0:
+                count = counts[column]
+                code = _code_of(copied_windows, slots, coded, offsets, column, starts[column], count, to, behind)
+                codes[coded, row] = code
+                if code < count:
+                    continue
+                counts[column] = count + 1
+                offsets[column, count + 1] = behind - starts[column]
+            places[column] = behind
         for column in range(len(starts)):
-            offsets[column, row + 1] = places[column] - starts[column]
+            if coding[column] < 0:
+                offsets[column, row + 1] = places[column] - starts[column]

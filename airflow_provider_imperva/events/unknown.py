@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import Lines, blocks, count_line_ends, count_lines
+from airflow_provider_imperva.events.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.reading import Reading, Rejected
 from airflow_provider_imperva.events.record import Rejection
 
@@ -31,8 +31,9 @@ def read(chunks: Iterable[bytes], *, head: bytes) -> Iterator[Reading]:
     for block in blocks(chunks):
         lines = Lines.split(block, first_number=number)
         rejected = [Rejected(line, reason, lines.text(index)) for index, line in enumerate(lines.numbers.tolist())]
-        yield _reading(rejected, lines=count_lines(block))
-        number += count_line_ends(block)
+        tally = Tally.of(block)
+        yield _reading(rejected, lines=tally.lines)
+        number += tally.line_ends
 
 
 def _reading(rejected: list[Rejected], *, lines: int) -> Reading:

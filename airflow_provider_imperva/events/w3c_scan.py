@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
-from airflow_provider_imperva.events.columns import TEXT
+from airflow_provider_imperva.events.columns import COLUMNS, TEXT
 from airflow_provider_imperva.events.compiled import BYTES, MASK, PLACES, POSITIONS, compiled, inlined
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.lines import Lines, Mask, Positions
@@ -24,6 +24,7 @@ Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int32]
 
 _TAB, _BLANK, _BACKSLASH, _DASH, _ZERO, _NINE, _COLON = b"\t \\-09:"
+_RECURRING = {column.w3c for column in COLUMNS if column.recurs}
 _SHORTEST = len('"" ')
 """Bytes of an empty value, with the blank before it."""
 
@@ -46,7 +47,8 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     odd[rows.undecodable()] = True
     found, firsts = _values(rows, names, odd)
     taken = np.flatnonzero(~odd)
-    copied = copy_texts(rows.block, found, firsts, taken, numbers=range(len(names)), escape=QUOTE)
+    recurring = [number for number, name in enumerate(names) if name in _RECURRING]
+    copied = copy_texts(rows.block, found, firsts, taken, numbers=range(len(names)), recurring=recurring, escape=QUOTE)
     columns = {name: column for name, column in zip(names, copied, strict=True) if column.null_count < len(taken)}
     missing = pa.nulls(len(taken), TEXT)
     date, time = columns.pop("date", missing), columns.pop("time", missing)
@@ -55,11 +57,11 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     texts["event_time"] = (
         pc.coalesce(start, pc.binary_join_element_wise(date, time, "T")) if start.null_count else start
     )
-    texts["event_name"] = pc.fill_null(texts.get("event_name", missing), NORMAL)
+    texts["event_name"] = pc.fill_null(texts.get("event_name", missing).cast(TEXT), NORMAL)
     fields = Fields(
         format="W3C",
         lines=pa.array(rows.numbers[taken]),
-        event_class=pc.if_else(pc.equal(texts["event_name"], NORMAL), "access", "security"),
+        event_class=pc.if_else(pc.equal(texts["event_name"], NORMAL), "access", "security").dictionary_encode(),
         texts=texts,
         notes=Notes(
             extra=[

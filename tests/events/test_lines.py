@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_imperva.events.lines import Lines, blocks, count_lines
+from airflow_provider_imperva.events.lines import Lines, Tally, blocks
 
 BLOCK = st.lists(st.sampled_from([b"a", b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xff"])).map(
     b"".join
@@ -24,7 +24,15 @@ def test_lines_are_those_a_loop_finds(block: bytes, first: int) -> None:
         (number, line.removesuffix(b"\r")) for number, line in enumerate(block.split(b"\n"), first) if line.strip()
     ]
     assert found(lines) == expected
-    assert len(lines) == len(expected) == count_lines(block)
+    assert len(lines) == len(expected)
+
+
+@given(BLOCK, st.binary(max_size=3))
+@example(b"a" * 30 + b"\n" + b"a" * 7 + b"\n\x8a\x0b" + b"a" * 9, b"a")
+def test_the_tally_is_that_of_a_loop(block: bytes, prefix: bytes) -> None:
+    lines = block.split(b"\n")
+    begun = sum(line.startswith(prefix) for line in (lines if lines[-1] else lines[:-1]))
+    assert Tally.of(block, prefix) == (block.count(b"\n"), sum(bool(line.strip()) for line in lines), begun)
 
 
 @given(BLOCK, st.data())

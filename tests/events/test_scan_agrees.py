@@ -340,5 +340,6 @@ def test_arrays_of_a_block_do_not_keep_the_block() -> None:
     body = "\n".join(forge_events(200, seed=9)).encode()
     fields, _ = scan(Lines.split(body, first_number=1), "CEF")
     for texts in fields.texts.values():
+        texts = texts.dictionary if isinstance(texts, pa.DictionaryArray) else texts
         assert isinstance(texts, pa.StringArray)
         assert sum(buffer.size for buffer in texts.buffers() if buffer) < len(body)
