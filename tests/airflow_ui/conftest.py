@@ -25,7 +25,7 @@ with DAG("another_matter", schedule=None):
 """A second lake, of an account whose connection nobody has made; and a DAG that has nothing to do with all this."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     made = Setting(tmp_path_factory.mktemp("standalone"))
     (made.folder / "dags").mkdir()
@@ -33,7 +33,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow(setting: Setting) -> Iterator[Standalone]:
     if programs() is None:
         pytest.skip("needs Chromium and its driver: Debian packages chromium and chromium-driver")
@@ -44,7 +44,7 @@ def airflow(setting: Setting) -> Iterator[Standalone]:
             yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(airflow: Standalone) -> Iterator[webdriver.Chrome]:
     with chromium() as started:
         started.set_window_size(1300, 900)
