@@ -19,25 +19,19 @@ import pyarrow.compute as pc
 from numba import types
 
 from airflow_provider_imperva.events.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
-from airflow_provider_imperva.events.compiled import BYTES, MASK, OFFSETS, POSITIONS, Parts, compiled
+from airflow_provider_imperva.events.compiled import BYTES, MASK, OFFSETS, PLACES, POSITIONS, Parts, compiled, inlined
+from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, copy_texts
 
 _NO_TEXT = pa.scalar(None, TEXT)
 _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-_ZERO = ord("0")
+Bytes = npt.NDArray[np.uint8]
+Offsets = npt.NDArray[np.int32]
 
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_GROUP = "[0-9a-fA-F]{1,4}"
-_ADDRESS_FORMS = [
-    rf"(?:{_OCTET}\.){{3}}{_OCTET}",
-    f"{_GROUP}(?::{_GROUP}){{7}}",
-    f"::(?:{_GROUP}(?::{_GROUP}){{0,6}})?",
-    *(f"{_GROUP}(?::{_GROUP}){{{n}}}::(?:{_GROUP}(?::{_GROUP}){{0,{5 - n}}})?" for n in range(6)),
-    f"{_GROUP}(?::{_GROUP}){{6}}::",
-]
-_ADDRESS = f"^(?:{'|'.join(_ADDRESS_FORMS)})$"
+_ZERO, _NINE, _A, _F, _Z, _DOT, _COLON, _SLASH, _QUESTION, _PLUS, _DASH = b"09afz.:/?+-"
+_CAPITAL = 0x20
 
 
 def integers(texts: pa.StringArray) -> pa.Int64Array:
@@ -143,13 +137,65 @@ def in_seconds(text: str) -> bool:
 
 def are_addresses(texts: pa.StringArray) -> pa.BooleanArray:
     """Whether each text is an IPv4 or IPv6 address."""
-    return _each_once(_are_addresses, texts)
-
-
-def _are_addresses(texts: pa.StringArray) -> pa.BooleanArray:
-    plain = pc.match_substring_regex(texts, _ADDRESS)
+    offsets, characters, _ = Parts.of(texts)
+    plain = np.empty(len(texts), np.bool_)
+    _find_addresses(characters, offsets, plain)
+    found = pa.array(plain, mask=texts.is_null().to_numpy(zero_copy_only=False))
     # What is left is rare, and so are addresses in it (::ffff:1.2.3.4).
-    return _patched(pc.if_else(plain, True, pa.scalar(None, BOOL)), texts, plain, _is_address)
+    return _patched(found, texts, found, _is_address)
+
+
+@inlined
+def _is_plain_ipv4(characters: Bytes, begin: int, end: int) -> bool:
+    dots = digits = number = 0
+    for place in range(begin, end):
+        byte = int(characters[place])
+        if byte == _DOT:
+            if digits == 0:
+                return False
+            dots += 1
+            digits = number = 0
+        elif not _ZERO <= byte <= _NINE or (digits > 0 and number == 0):
+            return False
+        else:
+            digits += 1
+            number = 10 * number + byte - _ZERO
+            if number > 255:
+                return False
+    return dots == 3 and digits > 0
+
+
+@inlined
+def _is_plain_ipv6(characters: Bytes, begin: int, end: int) -> bool:
+    groups = digits = 0
+    shortened = False
+    for place in range(begin, end):
+        byte = characters[place]
+        if byte == _COLON:
+            doubled = place > begin and characters[place - 1] == _COLON
+            if doubled and shortened:
+                return False
+            shortened |= doubled
+            single_at_edge = place == begin and (end - begin < 2 or characters[begin + 1] != _COLON)
+            single_at_edge |= place == end - 1 and not doubled
+            if single_at_edge:
+                return False
+            digits = 0
+        elif _ZERO <= byte <= _NINE or _A <= byte | _CAPITAL <= _F:
+            groups += digits == 0
+            digits += 1
+            if digits > 4:
+                return False
+        else:
+            return False
+    return groups <= 7 if shortened else groups == 8
+
+
+@compiled(BYTES, OFFSETS, MASK)
+def _find_addresses(characters: Bytes, offsets: Offsets, plain: npt.NDArray[np.bool_]) -> None:
+    for row in range(len(plain)):
+        begin, end = offsets[row], offsets[row + 1]
+        plain[row] = _is_plain_ipv4(characters, begin, end) or _is_plain_ipv6(characters, begin, end)
 
 
 def _is_address(text: str) -> bool:
@@ -214,13 +260,52 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
 
     Imperva logs URLs without a scheme; one that is there is passed over.
     """
-    codes = urls.dictionary_encode()
-    parts = pc.extract_regex(
-        codes.dictionary, r"(?s)^(?:[a-zA-Z][a-zA-Z0-9+.\-]*://)?(?P<host>[^/?]*)(?P<path>/[^?]*)?"
-    )
-    hosts = pc.replace_substring_regex(pc.struct_field(parts, "host"), ":[0-9]*$", "")
-    paths = pc.struct_field(parts, "path")
-    return _no_empty(hosts).take(codes.indices), _no_empty(paths).take(codes.indices)
+    offsets, characters, _ = Parts.of(urls)
+    found = np.empty((2 * len(urls), 3), np.int32)
+    firsts = np.zeros(len(urls) + 1, np.int64)
+    _cut_urls(characters, offsets, found, firsts)
+    host, path = copy_texts(characters, found, firsts, np.arange(len(urls)), numbers=range(2))
+    return host, path
+
+
+@inlined
+def _behind_scheme(characters: Bytes, begin: int, end: int) -> int:
+    """Find where a URL goes on behind its scheme, if it has any."""
+    place = begin
+    while place < end:
+        byte = characters[place]
+        letter = _A <= byte | _CAPITAL <= _Z
+        if not letter and (
+            place == begin or not (_ZERO <= byte <= _NINE or byte == _PLUS or byte == _DOT or byte == _DASH)
+        ):
+            break
+        place += 1
+    is_scheme = begin < place < end - 2 and characters[place] == _COLON
+    return place + 3 if is_scheme and characters[place + 1] == _SLASH and characters[place + 2] == _SLASH else begin
+
+
+@compiled(BYTES, OFFSETS, PLACES, POSITIONS)
+def _cut_urls(characters: Bytes, offsets: Offsets, found: Offsets, firsts: npt.NDArray[np.int64]) -> None:
+    count = 0
+    for row in range(len(offsets) - 1):
+        end = offsets[row + 1]
+        begin = place = _behind_scheme(characters, offsets[row], end)
+        while place < end and characters[place] != _SLASH and characters[place] != _QUESTION:
+            place += 1
+        port = place
+        while port > begin and _ZERO <= characters[port - 1] <= _NINE:
+            port -= 1
+        behind = port - 1 if port > begin and characters[port - 1] == _COLON else place
+        if behind > begin:
+            found[count, NUMBER], found[count, BEGIN], found[count, END] = 0, begin, behind
+            count += 1
+        begin = place
+        while place < end and characters[place] != _QUESTION:
+            place += 1
+        if place > begin:
+            found[count, NUMBER], found[count, BEGIN], found[count, END] = 1, begin, place
+            count += 1
+        firsts[row + 1] = count
 
 
 def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:

@@ -39,7 +39,7 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 def copy_texts(
-    block: bytes,
+    block: bytes | Bytes,
     found: Places,
     firsts: Positions,
     rows: Positions,
@@ -125,31 +125,56 @@ def _measure(found: Places, firsts: Positions, rows: Positions, column_of: Posit
 
 
 @inlined
-def _unescape(text: Bytes, begin: int, end: int, escape: int, copied: Bytes, to: int) -> int:
-    """Copy a text without its escapes; tells where the copy ends."""
-    place = begin
-    while place < end:
-        byte = text[place]
-        place += 1
-        if place < end:
-            following = text[place]
-            if escape == BACKSLASH and byte == BACKSLASH:
-                if following == _EQUALS or following == BACKSLASH or following == _N or following == _R:
-                    byte = _LF if following == _N else _CR if following == _R else following
-                    place += 1
-            elif escape == QUOTE and following == QUOTE and (byte == QUOTE or byte == BACKSLASH):
-                byte = following
-                place += 1
-        copied[to] = byte
-        to += 1
-    return to
-
-
-@inlined
 def _part(windows: Windows, place: int, rest: int) -> np.uint64:
     """Give eight bytes that begin at a place, or as many as are left of a text."""
     word: np.uint64 = windows[place]
     return word if rest >= 8 else word & ((np.uint64(1) << np.uint64(8 * rest)) - np.uint64(1))
+
+
+@inlined
+def _copy_one(
+    text: Bytes,
+    windows: Windows,
+    begin: int,
+    end: int,
+    escape: int,
+    copied: Bytes,
+    copied_windows: Windows,
+    to: int,
+) -> int:
+    """Copy a text without its escapes; tells where the copy ends."""
+    sought = _ONES * np.uint64(escape)
+    place = begin
+    while place < end:
+        if place + _PADDING <= len(text):
+            # Up to seven bytes more than are left, which the next text goes over.
+            copied_windows[to] = windows[place]
+            differ = _part(windows, place, end - place) ^ sought
+            marks = (differ - _ONES) & ~differ & _HIGH_BITS
+            if escape == PLAIN or not marks:
+                to += min(8, end - place)
+                place += 8
+                continue
+            # As many bytes as begin below the first mark, which is the last bit of its byte.
+            below = (marks & (~marks + np.uint64(1))) - np.uint64(1)
+            plain = int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+            place += plain
+            to += plain
+        byte = text[place]
+        following = text[place + 1] if place + 1 < end else PLAIN
+        place += 1
+        if escape == BACKSLASH and byte == BACKSLASH:
+            if following == _EQUALS or following == BACKSLASH or following == _N or following == _R:
+                byte = _LF if following == _N else _CR if following == _R else following
+                place += 1
+        elif escape == QUOTE and byte == QUOTE:
+            if place - 1 > begin and text[place - 2] == BACKSLASH:
+                to -= 1
+            elif following == QUOTE:
+                place += 1
+        copied[to] = byte
+        to += 1
+    return to
 
 
 @inlined
@@ -213,7 +238,6 @@ def _copy(
     slots: Places,
     counts: Positions,
 ) -> None:
-    sought = _ONES * np.uint64(escape)
     offsets[:, 0] = 0
     for row in range(len(rows)):
         for which in range(firsts[rows[row]], firsts[rows[row] + 1]):
@@ -223,18 +247,7 @@ def _copy(
                 continue
             begin, end, to = found[which, BEGIN], found[which, END], places[column]
             valid[column, row >> 3] |= 1 << (row & 7)
-            escapes = np.uint64(0)
-            if end + _PADDING <= len(text):
-                # A word may hold up to seven bytes more, which the next text goes over.
-                for ahead in range(0, end - begin, 8):
-                    copied_windows[to + ahead] = windows[begin + ahead]
-                    differ = _part(windows, begin + ahead, end - begin - ahead) ^ sought
-                    escapes |= (differ - _ONES) & ~differ & _HIGH_BITS
-            else:
-                escapes = _HIGH_BITS
-            behind = to + end - begin
-            if escapes:
-                behind = _unescape(text, begin, end, escape, copied, to)
+            behind = _copy_one(text, windows, begin, end, escape, copied, copied_windows, to)
             coded = coding[column]
             if coded >= 0:
                 count = counts[column]
