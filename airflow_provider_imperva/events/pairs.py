@@ -19,6 +19,7 @@ from airflow_provider_imperva.events.compiled import (
     POSITIONS,
     WINDOWS,
     compiled,
+    find_byte,
     inlined,
     windows_of,
 )
@@ -47,10 +48,14 @@ _TAB, _BLANK, _QUOTE, _COMMA, _EQUALS, _BACKSLASH, _BAR, _UNDERSCORE = b'\t ",=\
 _SQUARE, _CURLY, _END_OF_SQUARE, _END_OF_CURLY = b"[{]}"
 _A, _Z, _ZERO, _NINE = b"az09"
 _LONGEST_WORD = 63
+
+_UNKNOWN_KEYS = 32
+"""For how many unknown keys in each line there is room."""
+
 _CAPITAL = 0x20
 _CAPITALS = np.uint64(0x4040404040404040)
 _ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_EQUALS_SIGNS, _BLANKS, _TABS = (_ONES * np.uint64(byte) for byte in (_EQUALS, _BLANK, _TAB))
+_BLANKS, _TABS = (_ONES * np.uint64(byte) for byte in (_BLANK, _TAB))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +80,9 @@ class Pairs:
         :param odd: lines not to look at; others that turn out to be odd are marked in it. They have no pairs.
         :param tabs: whether pairs may have tabs between them, and values blanks.
         """
-        # A pair has four bytes at least, with the blank before it.
-        found = np.empty((len(lines.block) // 4 + 1, 3), np.int32)
+        # A pair has four bytes at least, with the blank before it. Lines with pairs for which there is no room are odd.
+        room = min(len(lines.block) // 4 + 1, len(lines) * (len(vocabulary.known) + _UNKNOWN_KEYS))
+        found = np.empty((room, 3), np.int32)
         firsts = np.zeros(len(lines) + 1, np.int64)
         headers = lines.begins.copy()
         _find(
@@ -124,22 +130,6 @@ def number_of(windows: Windows, known: Positions, slots: Positions, factor: np.u
         if known[number, WORD + part] != np.int64(_folded(_word(windows, end, length, part))):
             return 0
     return number
-
-
-@inlined
-def _next_sign(text: Bytes, windows: Windows, place: int, end: int) -> int:
-    """Find the next equals sign."""
-    while place + 8 <= end:
-        differ = windows[place] ^ _EQUALS_SIGNS
-        signs = (differ - _ONES) & ~differ & _HIGH_BITS
-        if signs:
-            # As many bytes as begin below the first sign's high bit, which is their last one.
-            below = (signs & (~signs + np.uint64(1))) - np.uint64(1)
-            return place + int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
-        place += 8
-    while place < end and text[place] != _EQUALS:
-        place += 1
-    return place
 
 
 @inlined
@@ -234,7 +224,7 @@ def _keep(
         end -= 1
     if begin == end:
         return count
-    if text[begin] == _QUOTE:
+    if text[begin] == _QUOTE or count == len(found):
         return -1
     if key:
         if seen[key] == line or known[key, KIND] & STRANGE:
@@ -280,13 +270,13 @@ def _cut_at_keys(
                     return -1
                 in_free_text = False
         word, next_key = start, 0
-        place = _next_sign(text, windows, place, end)
+        place = find_byte(text, windows, place, end, _EQUALS)
         while place < end:
             word = _start_of_word(text, windows, start, place)
             next_key = number_of(windows, known, slots, factor, word, place)
             if next_key or (not in_free_text and _is_word(text, word, place)):
                 break
-            place = _next_sign(text, windows, place + 1, end)
+            place = find_byte(text, windows, place + 1, end, _EQUALS)
         stop = word if place < end else end
         count = _keep(text, windows, known, slots, factor, line, key, begin, stop, seen, found, count)
         if count < 0 or place >= end:
@@ -312,15 +302,13 @@ def _cut_at_tabs(
 ) -> int:
     """Cut a line at its tabs, behind each of which a key has to stand."""
     while True:
-        begin = place = sign + 1
-        while place < end and text[place] != _TAB:
-            place += 1
+        begin = sign + 1
+        place = find_byte(text, windows, begin, end, _TAB)
         count = _keep(text, windows, known, slots, factor, line, key, begin, place, seen, found, count)
         if count < 0 or place == end:
             return count
-        start = sign = place + 1
-        while sign < end and text[sign] != _EQUALS:
-            sign += 1
+        start = place + 1
+        sign = find_byte(text, windows, start, end, _EQUALS)
         key = number_of(windows, known, slots, factor, start, sign)
         if sign == end or not (key or _is_word(text, start, sign)):
             return -1
@@ -388,10 +376,7 @@ def _find(
         key = number_of(windows, known, slots, factor, start, sign)
         while text[end - 1] == _BLANK or text[end - 1] == _TAB:
             end -= 1
-        tabbed = False
-        for place in range(sign, end if tabs else sign):
-            tabbed |= text[place] == _TAB
-        if tabbed:
+        if tabs and find_byte(text, windows, sign, end, _TAB) < end:
             after = _cut_at_tabs(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)
         else:
             after = _cut_at_keys(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from airflow_provider_imperva.events.columns import Format
 from airflow_provider_imperva.events.formats import find_format
-from airflow_provider_imperva.events.reading import Reading, Rejected
 from airflow_provider_imperva.events.schema import QUARANTINE_SCHEMA
 from airflow_provider_imperva.events.source import LogSource
+
+if TYPE_CHECKING:
+    from airflow_provider_imperva.events.reading import Reading, Rejected
 
 HEAD_BYTES = 1 << 20
 """How much of a body is looked at for its format."""

@@ -48,22 +48,21 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
         texts = fields.texts.get(column.name)
         if texts is None:
             continue
-        key = column.key(fields.format)
         values = convert.to_type(column, texts)
         if column.kind == "time":
             values = _within(values, latest=latest)
         columns[column.name] = values
         misfits = _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))) if values.null_count > texts.null_count else []
         for row in misfits:
-            notes.extra.append((row, key, texts[row].as_py()))
-            notes.warnings.append((row, f"bad_{column.kind}:{key}"))
+            notes.extra.append((row, column.key(fields.format), texts[row].as_py()))
+            notes.warnings.append((row, f"bad_{column.kind}:{column.key(fields.format)}"))
         if column.kind == "ip":
-            notes.warnings += [(row, f"bad_ip:{key}") for row in _rows(pc.invert(convert.are_addresses(texts)))]
+            others = _rows(pc.invert(convert.are_addresses(texts)))
+            notes.warnings += [(row, f"bad_ip:{column.key(fields.format)}") for row in others]
         if column.kind == "time":
-            seconds = _rows(pc.and_(pc.is_valid(values), pc.equal(pc.binary_length(texts), 10)))
-            notes.warnings += [
-                (row, f"epoch_seconds:{key}") for row in seconds if convert.in_seconds(texts[row].as_py())
-            ]
+            short = _rows(pc.and_(pc.is_valid(values), pc.equal(pc.binary_length(texts), 10)))
+            seconds = [row for row in short if convert.in_seconds(texts[row].as_py())]
+            notes.warnings += [(row, f"epoch_seconds:{column.key(fields.format)}") for row in seconds]
     # Imperva's way to say that no origin server was asked.
     for name, nothing in (("server_ip", "0.0.0.0"), ("server_port", 0)):  # noqa: S104
         if name in columns:
@@ -74,6 +73,9 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
 
 def _within(times: pa.TimestampArray, *, latest: int) -> pa.TimestampArray:
     milliseconds = times.cast(INT64)
+    bounds = pc.min_max(milliseconds).as_py()
+    if bounds["min"] is None or EARLIEST <= bounds["min"] <= bounds["max"] <= latest:
+        return times
     sound = pc.and_(pc.greater_equal(milliseconds, EARLIEST), pc.less_equal(milliseconds, latest))
     return pc.if_else(sound, times, pa.scalar(None, TIME))
 
@@ -181,5 +183,7 @@ def _offsets(lengths: dict[int, int], rows: int) -> pa.Int32Array:
 
 def _rows(mask: pa.BooleanArray) -> list[int]:
     """Where a mask is true, null being false."""
+    if not mask.true_count:
+        return []
     rows: list[int] = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False)).tolist()
     return rows

@@ -16,8 +16,11 @@ from airflow_provider_imperva.events.compiled import (
     POSITIONS,
     WINDOWS,
     compiled,
+    each,
+    first_of,
     inlined,
     windows_of,
+    zeros_in,
 )
 from airflow_provider_imperva.events.lines import Lines, Positions
 
@@ -33,8 +36,6 @@ PLAIN, BACKSLASH, QUOTE = 0, *b'\\"'
 
 _EQUALS, _N, _R, _LF, _CR = b"=nr\n\r"
 _PADDING = 8
-_ONES = np.uint64(0x0101010101010101)
-_HIGH_BITS = np.uint64(0x8080808080808080)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -143,21 +144,17 @@ def _copy_one(
     to: int,
 ) -> int:
     """Copy a text without its escapes; tells where the copy ends."""
-    sought = _ONES * np.uint64(escape)
     place = begin
     while place < end:
         if place + _PADDING <= len(text):
             # Up to seven bytes more than are left, which the next text goes over.
             copied_windows[to] = windows[place]
-            differ = _part(windows, place, end - place) ^ sought
-            marks = (differ - _ONES) & ~differ & _HIGH_BITS
+            marks = zeros_in(_part(windows, place, end - place) ^ each(escape))
             if escape == PLAIN or not marks:
                 to += min(8, end - place)
                 place += 8
                 continue
-            # As many bytes as begin below the first mark, which is the last bit of its byte.
-            below = (marks & (~marks + np.uint64(1))) - np.uint64(1)
-            plain = int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+            plain = first_of(marks)
             place += plain
             to += plain
         byte = text[place]

@@ -38,10 +38,9 @@ class Rows:
 
     def _move_to_disk(self) -> None:
         self._file = self._file or _TableFile()
-        # One table in one piece is found faster again than many small ones, and takes less to keep track of.
-        whole = pa.concat_tables(self._in_memory).unify_dictionaries().combine_chunks()
+        whole = pa.concat_tables(self._in_memory).unify_dictionaries()
         self._in_memory.clear()
-        self._on_disk.append(self._file.append(whole))
+        self._on_disk += (pa.Table.from_batches([batch]) for batch in self._file.append(whole).to_batches())
         del whole
         pa.default_memory_pool().release_unused()
         self._size = 0
