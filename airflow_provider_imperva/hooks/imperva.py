@@ -239,9 +239,10 @@ class ImpervaLogHook(BaseHook):
     def _look(self) -> str:
         """Say what is there."""
         if self.delivers:
+            repository = self.repository
             with open_folder(self.connection) as folder:
                 delivered = len(folder.objects())
-            return f"{delivered} logs lie in {folder.url}, of repository {self.repository}."
+            return f"{delivered} logs lie in {folder.url}, of repository {repository}."
         with self._client() as client:
             index = client.read_index()
         listed = f"{len(index.names)} logs" if index.names else "no log yet"
