@@ -11,6 +11,9 @@ RUN pip install --no-cache-dir --constraint requirements.txt hatchling \
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --constraint requirements.txt --group cluster "$(echo /wheel/*.whl)[aws,sftp]" \
     && /venv/bin/pip check
+# Compiled here once, for any processor of this architecture, so that no worker has to.
+ENV NUMBA_CPU_NAME=generic
+RUN /venv/bin/python -c 'import airflow_provider_imperva.events.reading'
 
 FROM python:3.13.9-slim-bookworm
 RUN useradd --uid 50000 --gid 0 --create-home airflow \
@@ -18,7 +21,7 @@ RUN useradd --uid 50000 --gid 0 --create-home airflow \
         /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/airflow/users /imperva
 COPY --from=build /venv /venv
 COPY deploy/fake_repository.py /opt/imperva/
-ENV PATH=/venv/bin:$PATH AIRFLOW_HOME=/opt/airflow PYTHONUNBUFFERED=1
+ENV NUMBA_CPU_NAME=generic PATH=/venv/bin:$PATH AIRFLOW_HOME=/opt/airflow PYTHONUNBUFFERED=1
 WORKDIR /opt/airflow
 USER airflow
 CMD ["airflow", "version"]

@@ -1,8 +1,7 @@
 """Loops over bytes, compiled to machine code by numba; what they compile to is kept on disk where there is room for it.
 
 Only what reads a body imports this, since numba takes a second to import. A compiled loop calls compiled functions of
-its own module and of this one only: what is kept is renewed when its own file changes. Who changes a function here
-removes what is kept (``make clean``).
+its own module only, since what is kept is renewed when that one file changes.
 """
 
 from __future__ import annotations
@@ -53,42 +52,6 @@ def compiled(*arguments: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
 def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Let compiled loops of the same module call a function; it is compiled as a part of them."""
     return cast("Callable[_P, _R]", numba.njit(forceinline=True, **_OPTIONS)(function))
-
-
-_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-
-
-@inlined
-def each(byte: int) -> np.uint64:
-    """Give a machine word of eight times the same byte."""
-    return _ONES * np.uint64(byte)
-
-
-@inlined
-def zeros_in(word: np.uint64) -> np.uint64:
-    """Mark the zero bytes of a machine word by their high bits; the first mark is right, others may be none."""
-    return (word - _ONES) & ~word & _HIGH_BITS
-
-
-@inlined
-def first_of(marks: np.uint64) -> int:
-    """Tell which byte of a machine word is the first that is marked by its high bit."""
-    below = (marks & (~marks + np.uint64(1))) - np.uint64(1)
-    # A sum of ones, one for each byte up to the marked one.
-    return int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
-
-
-@inlined
-def find_byte(text: npt.NDArray[np.uint8], windows: npt.NDArray[np.uint64], place: int, end: int, byte: int) -> int:
-    """Find the next place of a byte; the end, if there is none before."""
-    while place + 8 <= end:
-        marks = zeros_in(windows[place] ^ each(byte))
-        if marks:
-            return place + first_of(marks)
-        place += 8
-    while place < end and text[place] != byte:
-        place += 1
-    return place
 
 
 def windows_of(block: bytes | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:

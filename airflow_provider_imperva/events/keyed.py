@@ -43,7 +43,11 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
             keep_raw=keep_raw,
         )
         tally = Tally.of(block, _PREFIXES[format_name])
-        yield Reading(fields, rejected, _count(block, tally))
+        reading = Reading(fields, rejected, _count(block, tally))
+        # Before the next block is read, not after.
+        del block, lines, records, joined, fields, rejected
+        yield reading
+        del reading
         number += tally.line_ends
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from airflow_provider_imperva.events.columns import TEXT
 from airflow_provider_imperva.events.compiled import BYTES, WINDOWS, compiled, windows_of
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 12 << 20
 """How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""
 
 SCANNED_BYTES = 2**31 - 1

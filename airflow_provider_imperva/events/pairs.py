@@ -19,7 +19,6 @@ from airflow_provider_imperva.events.compiled import (
     POSITIONS,
     WINDOWS,
     compiled,
-    find_byte,
     inlined,
     windows_of,
 )
@@ -130,6 +129,22 @@ def number_of(windows: Windows, known: Positions, slots: Positions, factor: np.u
         if known[number, WORD + part] != np.int64(_folded(_word(windows, end, length, part))):
             return 0
     return number
+
+
+@inlined
+def _find_byte(text: Bytes, windows: Windows, place: int, end: int, byte: int) -> int:
+    """Find the next place of a byte; the end, if there is none before."""
+    while place + 8 <= end:
+        differ = windows[place] ^ (_ONES * np.uint64(byte))
+        found = (differ - _ONES) & ~differ & _HIGH_BITS
+        if found:
+            # As many bytes as begin below the first mark, which is the last bit of its byte.
+            below = (found & (~found + np.uint64(1))) - np.uint64(1)
+            return place + int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+        place += 8
+    while place < end and text[place] != byte:
+        place += 1
+    return place
 
 
 @inlined
@@ -270,13 +285,13 @@ def _cut_at_keys(
                     return -1
                 in_free_text = False
         word, next_key = start, 0
-        place = find_byte(text, windows, place, end, _EQUALS)
+        place = _find_byte(text, windows, place, end, _EQUALS)
         while place < end:
             word = _start_of_word(text, windows, start, place)
             next_key = number_of(windows, known, slots, factor, word, place)
             if next_key or (not in_free_text and _is_word(text, word, place)):
                 break
-            place = find_byte(text, windows, place + 1, end, _EQUALS)
+            place = _find_byte(text, windows, place + 1, end, _EQUALS)
         stop = word if place < end else end
         count = _keep(text, windows, known, slots, factor, line, key, begin, stop, seen, found, count)
         if count < 0 or place >= end:
@@ -303,12 +318,12 @@ def _cut_at_tabs(
     """Cut a line at its tabs, behind each of which a key has to stand."""
     while True:
         begin = sign + 1
-        place = find_byte(text, windows, begin, end, _TAB)
+        place = _find_byte(text, windows, begin, end, _TAB)
         count = _keep(text, windows, known, slots, factor, line, key, begin, place, seen, found, count)
         if count < 0 or place == end:
             return count
         start = place + 1
-        sign = find_byte(text, windows, start, end, _EQUALS)
+        sign = _find_byte(text, windows, start, end, _EQUALS)
         key = number_of(windows, known, slots, factor, start, sign)
         if sign == end or not (key or _is_word(text, start, sign)):
             return -1
@@ -376,7 +391,7 @@ def _find(
         key = number_of(windows, known, slots, factor, start, sign)
         while text[end - 1] == _BLANK or text[end - 1] == _TAB:
             end -= 1
-        if tabs and find_byte(text, windows, sign, end, _TAB) < end:
+        if tabs and _find_byte(text, windows, sign, end, _TAB) < end:
             after = _cut_at_tabs(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)
         else:
             after = _cut_at_keys(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)

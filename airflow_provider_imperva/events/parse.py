@@ -61,12 +61,16 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     format_name = find_format(head, source.format)
     body = chain([begin], remaining)
     for reading in _read(body, format_name, keep_raw=keep_raw) if format_name else unknown.read(body, head=head):
-        yield Parsed(
+        parsed = Parsed(
             events=to_table(reading.fields, source),
             quarantined=_quarantined(reading.rejected, source),
             lines=reading.lines,
             format=format_name,
         )
+        # Before the next block is read, not after.
+        del reading
+        yield parsed
+        del parsed
 
 
 def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +18,8 @@ from airflow_provider_imperva.events.compiled import (
     POSITIONS,
     WINDOWS,
     compiled,
-    each,
-    first_of,
     inlined,
     windows_of,
-    zeros_in,
 )
 from airflow_provider_imperva.events.lines import Lines, Positions
 
@@ -36,6 +35,8 @@ PLAIN, BACKSLASH, QUOTE = 0, *b'\\"'
 
 _EQUALS, _N, _R, _LF, _CR = b"=nr\n\r"
 _PADDING = 8
+_ONES = np.uint64(0x0101010101010101)
+_HIGH_BITS = np.uint64(0x8080808080808080)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -66,13 +67,15 @@ def copy_texts(
     _measure(found, firsts, rows, column_of, sizes)
     ends = np.cumsum(sizes + _PADDING)
     starts = ends - sizes - _PADDING
-    copied = np.empty(int(sizes.sum()) + _PADDING * (len(numbers) + 1), np.uint8)
-    offsets = np.empty((len(numbers), len(rows) + 1), np.int32)
-    valid = np.zeros((len(numbers), len(rows) // 8 + 1), np.uint8)
+    copied = _lasting((int(sizes.sum()) + _PADDING * (len(numbers) + 1),), np.uint8)
+    offsets = _lasting((len(numbers), len(rows) + 1), np.int32)
+    valid = _lasting((len(numbers), len(rows) // 8 + 1), np.uint8)
+    valid[:] = 0
     coded = [column for column, number in enumerate(numbers) if number in recurring]
     coding = np.full(len(numbers), -1, np.int64)
     coding[coded] = np.arange(len(coded))
-    codes = np.zeros((len(coded), len(rows)), np.int32)
+    codes = _lasting((len(coded), len(rows)), np.int32)
+    codes[:] = 0
     # Half of the slots stay empty at least, so that a text not found in its own is in one of the next.
     slots = np.full((len(coded), 1 << (2 * len(rows)).bit_length()), -1, np.int32)
     counts = np.where(coding < 0, len(rows), 0)
@@ -106,6 +109,11 @@ def copy_texts(
         else:
             arrays.append(pa.Array.from_buffers(TEXT, count, buffers))
     return arrays
+
+
+def _lasting(shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray[Any]:
+    """Take memory from Arrow for what outlives the block, so that none of it lies between what is freed with it."""
+    return np.ndarray(shape, kind, pa.allocate_buffer(math.prod(shape) * np.dtype(kind).itemsize))
 
 
 def copy_lines(
@@ -144,17 +152,21 @@ def _copy_one(
     to: int,
 ) -> int:
     """Copy a text without its escapes; tells where the copy ends."""
+    sought = _ONES * np.uint64(escape)
     place = begin
     while place < end:
         if place + _PADDING <= len(text):
             # Up to seven bytes more than are left, which the next text goes over.
             copied_windows[to] = windows[place]
-            marks = zeros_in(_part(windows, place, end - place) ^ each(escape))
+            differ = _part(windows, place, end - place) ^ sought
+            marks = (differ - _ONES) & ~differ & _HIGH_BITS
             if escape == PLAIN or not marks:
                 to += min(8, end - place)
                 place += 8
                 continue
-            plain = first_of(marks)
+            # As many bytes as begin below the first mark, which is the last bit of its byte.
+            below = (marks & (~marks + np.uint64(1))) - np.uint64(1)
+            plain = int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
             place += plain
             to += plain
         byte = text[place]

@@ -13,17 +13,7 @@ import pyarrow.compute as pc
 from numba import types
 
 from airflow_provider_imperva.events.columns import COLUMNS, TEXT
-from airflow_provider_imperva.events.compiled import (
-    BYTES,
-    MASK,
-    PLACES,
-    POSITIONS,
-    WINDOWS,
-    compiled,
-    find_byte,
-    inlined,
-    windows_of,
-)
+from airflow_provider_imperva.events.compiled import BYTES, MASK, PLACES, POSITIONS, compiled, inlined
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.lines import Lines, Mask, Positions
 from airflow_provider_imperva.events.record import NORMAL
@@ -32,7 +22,6 @@ from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, Layout
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int32]
-Windows = npt.NDArray[np.uint64]
 
 _TAB, _BLANK, _BACKSLASH, _DASH, _ZERO, _NINE, _COLON = b"\t \\-09:"
 _RECURRING = {column.w3c for column in COLUMNS if column.recurs}
@@ -94,23 +83,21 @@ def _values(rows: Lines, names: tuple[str, ...], odd: Mask) -> tuple[Places, Pos
     :param odd: rows not to look at; others that turn out to be odd are marked in it.
     :return: a row of ``NUMBER``, ``BEGIN``, ``END`` for each value that is not empty; and the first one of each row.
     """
-    # A row is only kept if it is complete, but the one after the last may be looked at.
-    room = min(len(rows.block) // _SHORTEST, len(rows) * len(names)) + len(names)
-    found = np.empty((room, 3), np.int32)
+    found = np.empty((len(rows.block) // _SHORTEST + len(names), 3), np.int32)
     firsts = np.zeros(len(rows) + 1, np.int64)
     text = np.frombuffer(rows.block, np.uint8)
     place_of = {name: place for place, name in enumerate(names)}
     date, time, start = (place_of.get(name, -1) for name in ("date", "time", "cs-start"))
-    _cut(text, windows_of(rows.block), rows.begins, rows.ends, len(names), date, time, start, odd, found, firsts)
+    _cut(text, rows.begins, rows.ends, len(names), date, time, start, odd, found, firsts)
     return found[: firsts[-1]], firsts
 
 
 @inlined
-def _closing_quote(text: Bytes, windows: Windows, place: int, end: int, escaped: bool) -> int:
+def _closing_quote(text: Bytes, place: int, end: int, escaped: bool) -> int:
     """Find the quote that closes a value; maybe two quotes, or a backslash and a quote, are one inside it."""
-    if not escaped:
-        return find_byte(text, windows, place, end, QUOTE)
-    while place < end:
+    while place < end and text[place] != QUOTE:
+        place += 1
+    while escaped and place < end:
         following = text[place + 1] if place + 1 < end else _BLANK
         if text[place] == QUOTE and following != QUOTE:
             break
@@ -119,16 +106,14 @@ def _closing_quote(text: Bytes, windows: Windows, place: int, end: int, escaped:
 
 
 @inlined
-def _cut_row(
-    text: Bytes, windows: Windows, begin: int, end: int, names: int, escaped: bool, found: Places, count: int
-) -> int:
+def _cut_row(text: Bytes, begin: int, end: int, names: int, escaped: bool, found: Places, count: int) -> int:
     """Cut a row; tells the next row of ``found``, -1 if it does not have as many values as there are names."""
     place = begin
     for name in range(names):
         if place >= end or text[place] != QUOTE:
             return -1
         first = place + 1
-        place = behind = _closing_quote(text, windows, first, end, escaped)
+        place = behind = _closing_quote(text, first, end, escaped)
         if place >= end or (place + 1 < end and text[place + 1] != _BLANK):
             return -1
         while first < behind and (text[first] == _BLANK or text[first] == _TAB):
@@ -197,7 +182,6 @@ def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
 
 @compiled(
     BYTES,
-    WINDOWS,
     POSITIONS,
     POSITIONS,
     types.int64,
@@ -210,7 +194,6 @@ def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
 )
 def _cut(
     text: Bytes,
-    windows: Windows,
     begins: Positions,
     ends: Positions,
     names: int,
@@ -229,9 +212,9 @@ def _cut(
         if odd[row] or end - begin < _SHORTEST * names - 1:
             odd[row] = True
             continue
-        after = _cut_row(text, windows, begin, end, names, False, found, count)
+        after = _cut_row(text, begin, end, names, False, found, count)
         if after < 0:
-            after = _cut_row(text, windows, begin, end, names, True, found, count)
+            after = _cut_row(text, begin, end, names, True, found, count)
         date_at = time_at = start_at = -1
         for value in range(count, after):
             number = found[value, NUMBER]

@@ -37,9 +37,16 @@ def row_groups(
     :param forget: gives back the memory of tables on a disk that were looked at; called every few MB.
     """
     starts = np.cumsum([0, *(table.num_rows for table in tables)])
-    sizes = np.array([[column.nbytes for column in table.columns] for table in tables])
+    sizes = np.array([_sizes(table, forget) for table in tables])
     for positions in np.split(order, _bounds(sizes, starts, order)):
         yield _gather(_picks(tables, starts, positions), sizes, forget)
+
+
+def _sizes(table: pa.Table, forget: Callable[[], None]) -> list[int]:
+    """Tell the bytes of each column, for which the ends of every array are looked at, each with the pages around it."""
+    sizes = [column.nbytes for column in table.columns]
+    forget()
+    return sizes
 
 
 def _bounds(sizes: _Positions, starts: _Positions, order: _Positions) -> _Positions:

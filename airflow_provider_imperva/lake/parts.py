@@ -80,7 +80,7 @@ class BatchParts:
             for pair in pairs.tolist()
         ]
         numbers = [self._partitions.setdefault(partition, len(self._partitions)) for partition in partitions]
-        return np.array(numbers)[which]
+        return np.array(numbers, np.int32)[which]
 
     def add_quarantined(self, quarantined: pa.Table) -> None:
         """Take over rows of ``QUARANTINE_SCHEMA``."""
@@ -126,6 +126,7 @@ class BatchParts:
     @cached_property
     def _orders(self) -> list[_Positions]:
         """The positions of each partition's rows, by time."""
+        self._events.finish()
         order = by_time(self._events.tables)
         numbers = np.concatenate(self._partition_of)[order]
         by_partition = order[np.argsort(numbers, kind="stable")]

@@ -45,6 +45,11 @@ class Rows:
         pa.default_memory_pool().release_unused()
         self._size = 0
 
+    def finish(self) -> None:
+        """Take no more; if some rows are on the disk, the rest goes there too."""
+        if self._on_disk and self._in_memory:
+            self._move_to_disk()
+
     @property
     def tables(self) -> list[pa.Table]:
         """The tables."""

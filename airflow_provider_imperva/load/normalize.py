@@ -324,6 +324,8 @@ class _Normalization:
             quarantined += parsed.quarantined.num_rows
             if parsed.format is None:
                 unknown = "unknown_format: the body is neither CEF, LEEF, W3C nor JSON; its lines are in quarantine/"
+            # Before the next block is read, not after.
+            del parsed
         if unknown:
             logger.error("%s: %s", self.name, unknown)
             self._note_in_quarantine(unknown)
