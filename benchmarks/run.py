@@ -88,15 +88,18 @@ def _ways(corpus: Mapping[str, Sequence[Log]], keys: KeyRing, folder: Path) -> _
     """Return by name what is timed, and the logs it goes through."""
     parses = {name: _parse(name, logs, keys) for name, logs in corpus.items()}
     cef = corpus["CEF"]
-    write = Write(folder / "write", list(parses["CEF"].parsed()))
+    writes = {name: Write(folder / f"write-{name}", list(parse.parsed())) for name, parse in parses.items()}
     return {
         "container decode (AES, inflate, MD5), CEF": (Decode(cef, keys), cef),
         **{TEXT.format(name): (parses[name], logs) for name, logs in corpus.items()},
-        "Arrow to Parquet, CEF": (write, cef),
+        "Arrow to Parquet, CEF": (writes["CEF"], cef),
         **{WHOLE.format(name): (_whole(folder / name, logs, keys), logs) for name, logs in corpus.items()},
         # All of it would take too long, and goes no faster.
         PYCEF: (Pycef(cef[:1], keys, folder / "pycef.parquet"), cef[:1]),
-        LIMIT: (Limit(cef, keys, write.finished(), folder / "limit"), cef),
+        **{
+            LIMIT.format(name): (Limit(logs, keys, writes[name].finished(), folder / f"limit-{name}"), logs)
+            for name, logs in corpus.items()
+        },
     }
 
 

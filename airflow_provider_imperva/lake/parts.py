@@ -26,6 +26,7 @@ from airflow_provider_imperva.lake.store import Store
 
 _Partition: TypeAlias = tuple[str, date]
 _Positions = npt.NDArray[np.int64]
+_Numbers = npt.NDArray[np.int32]
 _QUARANTINE = None
 _EPOCH = date(1970, 1, 1)
 
@@ -46,7 +47,7 @@ class BatchParts:
         self._quarantined = Rows()
         # The partitions by number, and the number of each event's.
         self._partitions: dict[_Partition, int] = {}
-        self._partition_of: list[_Positions] = []
+        self._partition_of: list[_Numbers] = []
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +70,7 @@ class BatchParts:
         if quarantined.num_rows:
             self.add_quarantined(quarantined)
 
-    def _numbers(self, events: pa.Table) -> _Positions:
+    def _numbers(self, events: pa.Table) -> _Numbers:
         """Number the partition of each event."""
         classes = events["event_class"].combine_chunks()
         days = events["event_date"].cast(pa.int32()).to_numpy()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import BinaryIO
@@ -30,6 +31,7 @@ from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, s
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
 from airflow_provider_imperva.lake.records import VERSION, Home, LogRecord, Plan, PlannedLog, Report
+from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.origin import LogOrigin
@@ -109,27 +111,51 @@ def _read(
     contents = Contents(ledger, plan.account_group) if plan.account_group else None
     records: list[LogRecord] = []
     left_open: dict[str, str] = {}
-    for log, name in batch_logs(plan, batch):
-        raw_key = ledger.layout.raw(name)
-        # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
-        if plan.urgent and raw_key in written_at:
-            left_open[log.name] = FETCHED_ONLY
-        elif fetched_at := written_at.get(raw_key):
-            one = _Normalization(ledger, client, keys, parts, options, contents, log, name, raw_key, fetched_at)
-            try:
-                records.append(one.run())
-            except CopyPendingError as error:
-                logger.info("%s", error)
-                left_open[log.name] = str(error)
-            except RepositoryError as error:
-                logger.warning("%s", error)
-                left_open[log.name] = "it does not decode, and could not be fetched once more"
-        elif log.name in fetched.expired:
-            records.append(_record(log, name, State.EXPIRED, reason="not found (404), and no longer in the index"))
-        else:
-            left_open[log.name] = absent.get(log.name, "its bytes are not in raw/")
-        on_log()
+    # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
+    present = [path for _, name in batch_logs(plan, batch) if (path := ledger.layout.raw(name)) in written_at]
+    with closing(_open_ahead(ledger.store, [] if plan.urgent else present)) as opened:
+        for log, name in batch_logs(plan, batch):
+            raw_key = ledger.layout.raw(name)
+            if plan.urgent and raw_key in written_at:
+                left_open[log.name] = FETCHED_ONLY
+            elif fetched_at := written_at.get(raw_key):
+                one = _Normalization(ledger, client, keys, parts, options, contents, log, name, raw_key, fetched_at)
+                try:
+                    records.append(one.run(*next(opened)))
+                except CopyPendingError as error:
+                    logger.info("%s", error)
+                    left_open[log.name] = str(error)
+                except RepositoryError as error:
+                    logger.warning("%s", error)
+                    left_open[log.name] = "it does not decode, and could not be fetched once more"
+            elif log.name in fetched.expired:
+                records.append(_record(log, name, State.EXPIRED, reason="not found (404), and no longer in the index"))
+            else:
+                left_open[log.name] = absent.get(log.name, "its bytes are not in raw/")
+            on_log()
     return records, left_open
+
+
+def _open_ahead(store: Store, paths: Sequence[str]) -> Generator[tuple[BinaryIO, _Received], None, None]:
+    """Open objects in order, each while the one before is worked on: a store far away is waited for only once.
+
+    A file is open until the next one is asked for.
+    """
+
+    def open_one(path: str) -> tuple[ExitStack, BinaryIO, _Received]:
+        with ExitStack() as stack:
+            file = stack.enter_context(store.reader(path))
+            received = _Received.of(file)
+            return stack.pop_all(), file, received
+
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        opening: Future[tuple[ExitStack, BinaryIO, _Received]] | None = None
+        for path in (*paths, None):
+            opened, opening = opening, ahead.submit(open_one, path) if path else None
+            if opened:
+                stack, file, received = opened.result()
+                with stack:
+                    yield file, received
 
 
 def _absent(fetched: Fetched) -> dict[str, str]:
@@ -225,19 +251,17 @@ class _Normalization:
     raw_key: str
     fetched_at: datetime
 
-    def run(self) -> LogRecord:
-        with self.ledger.store.reader(self.raw_key) as file:
-            received = _Received.of(file)
-            try:
-                plain = self._decode(file)
-            except MissingKeyError as error:
-                logger.warning("%s", error)
-                return self._kept(received, State.AWAITING_KEY, reason=str(error), public_key_id=error.public_key_id)
-            except ContainerError as error:
-                logger.warning("%s", error)
-                damage = error
-            else:
-                return self._parse(received, plain)
+    def run(self, file: BinaryIO, received: _Received) -> LogRecord:
+        try:
+            plain = self._decode(file)
+        except MissingKeyError as error:
+            logger.warning("%s", error)
+            return self._kept(received, State.AWAITING_KEY, reason=str(error), public_key_id=error.public_key_id)
+        except ContainerError as error:
+            logger.warning("%s", error)
+            damage = error
+        else:
+            return self._parse(received, plain)
         record = self._load_beside(received)
         if record is None and self._fetch_again(received):
             record = self._load_beside(received)
