@@ -36,7 +36,7 @@ test-long: $(STAMP) ## Ten simulated months, 300 examples a property, a minute o
 test-cluster: $(STAMP) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
 	@$(BIN)/python tests/cluster/run.py
 
-test-matrix: $(STAMP) ## Run the unit and DAG tests on each supported Airflow, lowest Python to highest
+test-matrix: $(STAMP) ## Run the unit and DAG tests on the lowest Airflow and Python, and on the highest
 	@$(BIN)/python .ci/matrix.py
 
 lint: $(STAMP) ## Check style, format, types and layers

@@ -1,4 +1,4 @@
-"""Runs the unit and DAG tests on every supported Airflow, from the lowest on the lowest Python to the highest.
+"""Runs the unit and DAG tests on the lowest Airflow and Python that are supported, and on the highest.
 
 Run by ``make test-matrix``. Each has a virtual environment of its own in ``.matrix/``, with what its requirements file
 pins, and the project installed as its users have it.
@@ -58,7 +58,6 @@ class Combination:
 
 MATRIX = [
     Combination("3.1", "3.11", "requirements/airflow-3.1.txt"),
-    Combination("3.2", "3.12", "requirements/airflow-3.2.txt"),
     Combination("3.3", "3.13", "requirements.txt"),
 ]
 

@@ -17,10 +17,8 @@ from pathlib import Path
 from pythons import PYTHONS, interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
-OLDER = {"3.1": "3.11", "3.2": "3.12"}
+OLDER = {"3.1": "3.11"}
 """Older releases of Airflow that are supported, each with the Python it is tested on."""
-TOO_NEW = {"3.2": ["fastapi<0.137", "svcs<26"]}
-"""Bounds on what such a release cannot work with, and does not say so: it came out before."""
 
 HEADER = """\
 # Exact versions of everything that {what}, on Python {pythons}.
@@ -37,7 +35,7 @@ def main() -> None:
     everything = [*to_run, *(requirement for group in groups.values() for requirement in group)]
     write("requirements.txt", "running, testing, linting and building need", everything, PYTHONS)
     for airflow, python in OLDER.items():
-        wanted = [*to_run, *groups["test"], f"apache-airflow=={airflow}.*", *TOO_NEW.get(airflow, [])]
+        wanted = [*to_run, *groups["test"], f"apache-airflow=={airflow}.*"]
         write(f"requirements/airflow-{airflow}.txt", f"the tests need on Airflow {airflow}", wanted, (python,))
 
 
