@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from airflow_provider_imperva.errors import ConfigurationError
@@ -37,7 +38,13 @@ def main() -> None:
     logs, keys = options.directory / "logs", options.directory / "keys"
     logs.mkdir(parents=True, exist_ok=True)
     key = KeyPair.generate(str(len(list(keys.glob("*"))) + 1))
-    with FakeRepository(logs, port=options.port, script=script) as repository:
+    repository = FakeRepository(logs, port=options.port, script=script)
+    try:
+        repository.start()
+    except OSError as error:
+        parser.error(f"port {options.port} cannot be listened on ({error.strerror}): choose another with --port")
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
+        stack.callback(repository.stop)
         wanted = 0 if repository.names() else options.logs
         if wanted or options.every:
             key.write(keys)
@@ -46,13 +53,10 @@ def main() -> None:
         print("Its connection, for the environment of Airflow:")
         print(f"export AIRFLOW_CONN_IMPERVA_DEFAULT='{_connection(repository, keys)}'")
         print("Stop it with Ctrl-C.", flush=True)
-        try:
-            while True:
-                time.sleep(options.every or 3600)
-                if options.every:
-                    _forge(repository, key, count=1, events=options.events)
-        except KeyboardInterrupt:
-            pass
+        while True:
+            time.sleep(options.every or 3600)
+            if options.every:
+                _forge(repository, key, count=1, events=options.events)
 
 
 def _forge(repository: FakeRepository, key: KeyPair, *, count: int, events: int) -> None:

@@ -227,3 +227,11 @@ class TestVirtualClock:
                 repository.add(f"8416_{number}.log", b"x" * 10)
                 clock.advance(timedelta(minutes=1))
             assert [str(name) for name in repository.names()] == ["8416_1.log", "8416_3.log"]
+
+
+def test_the_command_says_that_its_port_is_taken(tmp_path: Path):
+    with FakeRepository() as repository, command(tmp_path, "--port", str(repository.port)) as served:
+        _, said = served.communicate(timeout=60)
+    assert served.returncode == 2
+    assert f"port {repository.port} cannot be listened on" in said
+    assert "--port" in said
