@@ -18,14 +18,14 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import scene
-import services
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
 
+import scene
+import services
 from cluster import Batch, CannotStartError, Cluster, cluster, wait_for
 from object_server import BUCKET, CannotRunError, object_filesystem, object_server
 
