@@ -35,7 +35,7 @@ class Combination:
         """Make the environment, unless it is newer than its pins, and install the project; return its Python."""
         python, stamp = self.environment / "bin" / "python", self.environment / ".stamp"
         pins = ROOT / self.requirements
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
+        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--no-compile"]
         if not stamp.exists() or stamp.stat().st_mtime < pins.stat().st_mtime:
             subprocess.run([interpreter(self.python), "-m", "venv", "--clear", self.environment], check=True)
             subprocess.run([*pip, "--requirement", pins], check=True)
