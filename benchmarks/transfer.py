@@ -37,7 +37,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "crash"))
 
 from object_server import BUCKET, object_filesystem, object_server  # type: ignore[import-not-found]
 
-RUNS = 3
+FETCHES, LOADS = 3, 11
+"""How often each is measured. A load takes a second or two, in which a disk may well be busy with something else."""
 LATENCY = 0.05
 FAR_LOGS, FAR_LOG_BYTES = 500, 200_000
 CONCURRENCY = 16
@@ -64,7 +65,7 @@ def main() -> None:
         table.add_row(f"a load of {megabytes:.0f} MB of plain text onto disk", _s(loads["disk"]), "")
         table.add_row("the same onto S3", _s(loads["S3"]), f"{ratio:.2f} times as long")
     console.print(table)
-    console.print(f"Medians of {RUNS}, on {os.cpu_count()} cores.")
+    console.print(f"Medians of {FETCHES} and of {LOADS}, on {os.cpu_count()} cores.")
 
 
 def _s(seconds: float) -> str:
@@ -75,7 +76,7 @@ def _fetching(folder: Path) -> tuple[dict[int, float], int]:
     """Fetch one by one and side by side, by turns; return the medians and the most requests at once."""
     seconds: dict[int, list[float]] = {1: [], CONCURRENCY: []}
     with _repository(_serve_blobs, LATENCY) as (address, peak):
-        for run in range(RUNS):
+        for run in range(FETCHES):
             for concurrency, found in seconds.items():
                 ledger = Ledger(open_store(str(folder / f"{run}-{concurrency}")), "8416_1")
                 with _client(address, concurrency) as client:
@@ -92,7 +93,7 @@ def _loading(folder: Path) -> tuple[float, dict[str, float]]:
     with object_server(folder) as server, _repository(_serve_events, 0.0) as (address, _):
         fs = object_filesystem(server)
         # The first of each is to get warm, and does not count.
-        for run in range(RUNS + 1):
+        for run in range(LOADS + 1):
             for kind in seconds:
                 store = (
                     open_store(f"s3://{BUCKET}/{run}", fs=fs) if kind == "S3" else open_store(str(folder / f"{run}"))
