@@ -7,12 +7,11 @@ its own module only, since what is kept is renewed when that one file changes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from numba import types
 
 _P = ParamSpec("_P")
@@ -27,6 +26,12 @@ WINDOWS = types.Array(types.uint64, 1, "A", readonly=True, aligned=False)
 OFFSETS = types.Array(types.int32, 1, "C", readonly=True)
 POSITIONS, PLACES, MASK = types.int64[::1], types.int32[:, ::1], types.boolean[::1]
 
+Bytes = npt.NDArray[np.uint8]
+Windows = npt.NDArray[np.uint64]
+Offsets = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _OPTIONS: dict[str, Any] = {"_nrt": False}
 """No loop allocates anything. Without this each counts references all the time, which takes as long as the work."""
@@ -54,27 +59,6 @@ def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast("Callable[_P, _R]", numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
-def windows_of(block: bytes | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+def windows_of(block: bytes | Bytes) -> Windows:
     """Overlapping machine words of eight bytes, one beginning at each byte, which is its lowest."""
     return np.ndarray((max(len(block) - 7, 0),), "<u8", block, 0, (1,))
-
-
-class Parts(NamedTuple):
-    """What an array of texts is made of.
-
-    :ivar offsets: where each text begins, and the last one ends; ``characters``: the bytes of all.
-    :ivar valid: a bit for each text, 0 for null; of no bytes if none is null.
-    """
-
-    offsets: npt.NDArray[np.int32]
-    characters: npt.NDArray[np.uint8]
-    valid: npt.NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, texts: pa.StringArray) -> Parts:
-        """Look at an array, which is not copied unless it is a slice of another."""
-        if texts.offset:
-            texts = texts.take(pa.array(np.arange(len(texts))))
-        valid, offsets, characters = (np.frombuffer(buffer or b"", np.uint8) for buffer in texts.buffers())
-        whole = offsets[: 4 * (len(texts) + 1)].view(np.int32) if len(texts) else np.zeros(1, np.int32)
-        return cls(whole, characters, valid if texts.null_count else valid[:0])

@@ -11,15 +11,28 @@ import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
 from airflow_provider_imperva.events.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
-from airflow_provider_imperva.events.compiled import BYTES, MASK, OFFSETS, PLACES, POSITIONS, Parts, compiled, inlined
+from airflow_provider_imperva.events.compiled import (
+    BYTES,
+    MASK,
+    OFFSETS,
+    PLACES,
+    POSITIONS,
+    Bytes,
+    Mask,
+    Offsets,
+    Places,
+    Positions,
+    compiled,
+    inlined,
+)
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, copy_texts
 
 _NO_TEXT = pa.scalar(None, TEXT)
@@ -27,11 +40,29 @@ _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-Bytes = npt.NDArray[np.uint8]
-Offsets = npt.NDArray[np.int32]
-
 _ZERO, _NINE, _A, _F, _Z, _DOT, _COLON, _SLASH, _QUESTION, _PLUS, _DASH = b"09afz.:/?+-"
 _CAPITAL = 0x20
+
+
+class _Parts(NamedTuple):
+    """What an array of texts is made of.
+
+    :ivar offsets: where each text begins, and the last one ends; ``characters``: the bytes of all.
+    :ivar valid: a bit for each text, 0 for null; of no bytes if none is null.
+    """
+
+    offsets: Offsets
+    characters: Bytes
+    valid: Bytes
+
+    @classmethod
+    def of(cls, texts: pa.StringArray) -> _Parts:
+        """Look at an array, which is not copied unless it is a slice of another."""
+        if texts.offset:
+            texts = texts.take(pa.array(np.arange(len(texts))))
+        valid, offsets, characters = (np.frombuffer(buffer or b"", np.uint8) for buffer in texts.buffers())
+        whole = offsets[: 4 * (len(texts) + 1)].view(np.int32) if len(texts) else np.zeros(1, np.int32)
+        return cls(whole, characters, valid if texts.null_count else valid[:0])
 
 
 def integers(texts: pa.StringArray) -> pa.Int64Array:
@@ -42,7 +73,7 @@ def integers(texts: pa.StringArray) -> pa.Int64Array:
 
 def _from_digits(texts: pa.StringArray, fewest: int, most: int, one: Callable[[str], int | None]) -> pa.Int64Array:
     """Read integers from texts of so many digits, and the few others one by one."""
-    offsets, characters, valid = Parts.of(texts)
+    offsets, characters, valid = _Parts.of(texts)
     values = np.zeros(len(texts), np.int64)
     odd = np.zeros(len(texts), np.bool_)
     count = _read_digits(characters, offsets, fewest, most, values, odd)
@@ -56,12 +87,12 @@ def _from_digits(texts: pa.StringArray, fewest: int, most: int, one: Callable[[s
 
 @compiled(BYTES, OFFSETS, types.int64, types.int64, POSITIONS, MASK)
 def _read_digits(
-    characters: npt.NDArray[np.uint8],
-    offsets: npt.NDArray[np.int32],
+    characters: Bytes,
+    offsets: Offsets,
     fewest: int,
     most: int,
-    values: npt.NDArray[np.int64],
-    odd: npt.NDArray[np.bool_],
+    values: Positions,
+    odd: Mask,
 ) -> int:
     """Read what consists of digits; tells how many texts do not, nulls among them, and marks them."""
     count = 0
@@ -137,7 +168,7 @@ def in_seconds(text: str) -> bool:
 
 def are_addresses(texts: pa.StringArray) -> pa.BooleanArray:
     """Whether each text is an IPv4 or IPv6 address."""
-    offsets, characters, _ = Parts.of(texts)
+    offsets, characters, _ = _Parts.of(texts)
     plain = np.empty(len(texts), np.bool_)
     _find_addresses(characters, offsets, plain)
     found = pa.array(plain, mask=texts.is_null().to_numpy(zero_copy_only=False))
@@ -192,7 +223,7 @@ def _is_plain_ipv6(characters: Bytes, begin: int, end: int) -> bool:
 
 
 @compiled(BYTES, OFFSETS, MASK)
-def _find_addresses(characters: Bytes, offsets: Offsets, plain: npt.NDArray[np.bool_]) -> None:
+def _find_addresses(characters: Bytes, offsets: Offsets, plain: Mask) -> None:
     for row in range(len(plain)):
         begin, end = offsets[row], offsets[row + 1]
         plain[row] = _is_plain_ipv4(characters, begin, end) or _is_plain_ipv6(characters, begin, end)
@@ -260,7 +291,7 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
 
     Imperva logs URLs without a scheme; one that is there is passed over.
     """
-    offsets, characters, _ = Parts.of(urls)
+    offsets, characters, _ = _Parts.of(urls)
     found = np.empty((2 * len(urls), 3), np.int32)
     firsts = np.zeros(len(urls) + 1, np.int64)
     _cut_urls(characters, offsets, found, firsts)
@@ -285,7 +316,7 @@ def _behind_scheme(characters: Bytes, begin: int, end: int) -> int:
 
 
 @compiled(BYTES, OFFSETS, PLACES, POSITIONS)
-def _cut_urls(characters: Bytes, offsets: Offsets, found: Offsets, firsts: npt.NDArray[np.int64]) -> None:
+def _cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None:
     count = 0
     for row in range(len(offsets) - 1):
         end = offsets[row + 1]

@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 
 from airflow_provider_imperva.events import cef, leef
-from airflow_provider_imperva.events.lines import Lines, Mask, Tally, blocks
+from airflow_provider_imperva.events.compiled import Mask
+from airflow_provider_imperva.events.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.reading import Reading, read_lines
 from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.scan import scan

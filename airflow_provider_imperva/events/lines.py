@@ -10,20 +10,25 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_provider_imperva.events.columns import TEXT
-from airflow_provider_imperva.events.compiled import BYTES, WINDOWS, compiled, windows_of
+from airflow_provider_imperva.events.compiled import (
+    BYTES,
+    WINDOWS,
+    Bytes,
+    Mask,
+    Positions,
+    Windows,
+    compiled,
+    windows_of,
+)
 
 BLOCK_BYTES = 12 << 20
 """How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""
 
 SCANNED_BYTES = 2**31 - 1
 """Bytes of a block that a scan can address; only a line of such a size makes a larger block."""
-
-Positions = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 _TAB, _LF, _CR, _BLANK = b"\t\n\r "
 _ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
@@ -62,7 +67,7 @@ class Lines:
         lines = cls(block, begins, ends, np.arange(first_number, first_number + len(begins), dtype=np.int64))
         return lines.take(~lines._are_blank(text))
 
-    def _are_blank(self, text: npt.NDArray[np.uint8]) -> Mask:
+    def _are_blank(self, text: Bytes) -> Mask:
         blank: Mask = self.begins == self.ends
         # Only a line that begins with white space can be of nothing else.
         doubtful = np.flatnonzero(~blank)
@@ -144,9 +149,7 @@ class Tally(NamedTuple):
 
 
 @compiled(BYTES, WINDOWS, BYTES)
-def _tally(
-    text: npt.NDArray[np.uint8], windows: npt.NDArray[np.uint64], prefix: npt.NDArray[np.uint8]
-) -> tuple[int, int, int]:
+def _tally(text: Bytes, windows: Windows, prefix: Bytes) -> tuple[int, int, int]:
     line_ends = lines = begun = begin = 0
     while begin < len(text):
         place = begin

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
 from airflow_provider_imperva.events.compiled import (
@@ -18,11 +17,16 @@ from airflow_provider_imperva.events.compiled import (
     PLACES,
     POSITIONS,
     WINDOWS,
+    Bytes,
+    Mask,
+    Places,
+    Positions,
+    Windows,
     compiled,
     inlined,
     windows_of,
 )
-from airflow_provider_imperva.events.lines import Lines, Mask, Positions
+from airflow_provider_imperva.events.lines import Lines
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER
 from airflow_provider_imperva.events.vocabulary import (
     FREE_TEXT,
@@ -38,10 +42,6 @@ from airflow_provider_imperva.events.vocabulary import (
     WORD,
     Vocabulary,
 )
-
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int32]
-Windows = npt.NDArray[np.uint64]
 
 _TAB, _BLANK, _QUOTE, _COMMA, _EQUALS, _BACKSLASH, _BAR, _UNDERSCORE = b'\t ",=\\|_'
 _SQUARE, _CURLY, _END_OF_SQUARE, _END_OF_CURLY = b"[{]}"

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from airflow_provider_imperva.events.columns import Format
+from airflow_provider_imperva.events.compiled import Mask
 from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import SCANNED_BYTES, Lines, Mask
+from airflow_provider_imperva.events.lines import SCANNED_BYTES, Lines
 from airflow_provider_imperva.events.record import Record, Rejection
 
 MAX_RECORD_BYTES = 256 << 20

@@ -12,7 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from airflow_provider_imperva.events.lines import Lines, Mask, Tally, blocks
+from airflow_provider_imperva.events.compiled import Mask
+from airflow_provider_imperva.events.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.reading import Reading, read_lines
 from airflow_provider_imperva.events.w3c import FIRST_LAYOUT, Layout, read_row
 from airflow_provider_imperva.events.w3c_scan import scan

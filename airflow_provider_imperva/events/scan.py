@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from airflow_provider_imperva.events import cef, leef
 from airflow_provider_imperva.events.columns import CATEGORY
+from airflow_provider_imperva.events.compiled import Mask, Positions
 from airflow_provider_imperva.events.extension import LABEL_KEY, LONGEST_KEY, unescaped
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.keys import CEF, LEEF, Keys
-from airflow_provider_imperva.events.lines import Lines, Mask, Positions
+from airflow_provider_imperva.events.lines import Lines
 from airflow_provider_imperva.events.pairs import Pairs
 from airflow_provider_imperva.events.record import Record, Rejection
 from airflow_provider_imperva.events.texts import BACKSLASH, BEGIN, END, NUMBER, copy_lines, copy_texts

@@ -17,15 +17,15 @@ from airflow_provider_imperva.events.compiled import (
     PLACES,
     POSITIONS,
     WINDOWS,
+    Bytes,
+    Places,
+    Positions,
+    Windows,
     compiled,
     inlined,
     windows_of,
 )
-from airflow_provider_imperva.events.lines import Lines, Positions
-
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int32]
-Windows = npt.NDArray[np.uint64]
+from airflow_provider_imperva.events.lines import Lines
 
 NUMBER, BEGIN, END = range(3)
 """What is told of a text: the number of what it is, and where in the block it begins and ends."""
@@ -241,7 +241,7 @@ def _copy(
     starts: Positions,
     places: Positions,
     offsets: Places,
-    valid: npt.NDArray[np.uint8],
+    valid: Bytes,
     coding: Positions,
     codes: Places,
     slots: Places,

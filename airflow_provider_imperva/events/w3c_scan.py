@@ -7,21 +7,28 @@ the second of its ways, and date and time say nothing that the start does not.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
 from airflow_provider_imperva.events.columns import COLUMNS, TEXT
-from airflow_provider_imperva.events.compiled import BYTES, MASK, PLACES, POSITIONS, compiled, inlined
+from airflow_provider_imperva.events.compiled import (
+    BYTES,
+    MASK,
+    PLACES,
+    POSITIONS,
+    Bytes,
+    Mask,
+    Places,
+    Positions,
+    compiled,
+    inlined,
+)
 from airflow_provider_imperva.events.fields import Fields, Notes
-from airflow_provider_imperva.events.lines import Lines, Mask, Positions
+from airflow_provider_imperva.events.lines import Lines
 from airflow_provider_imperva.events.record import NORMAL
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, QUOTE, copy_lines, copy_texts
 from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, Layout
-
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int32]
 
 _TAB, _BLANK, _BACKSLASH, _DASH, _ZERO, _NINE, _COLON = b"\t \\-09:"
 _RECURRING = {column.w3c for column in COLUMNS if column.recurs}

@@ -38,6 +38,7 @@ class Rows:
 
     def _move_to_disk(self) -> None:
         self._file = self._file or _TableFile()
+        # In one stream, which has each dictionary once; but not in one piece, for which all of it would be copied.
         whole = pa.concat_tables(self._in_memory).unify_dictionaries()
         self._in_memory.clear()
         self._on_disk += (pa.Table.from_batches([batch]) for batch in self._file.append(whole).to_batches())

@@ -58,7 +58,9 @@ class ImpervaLogTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire with ``work`` (as the sensor's XCom has it), ``timeout`` or ``error``."""
         try:
-            while (work := await self._find_work()) is None:
+            while (
+                work := await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
+            ) is None:
                 if time.time() + self.poke_interval > self.deadline:
                     yield TriggerEvent({"timeout": True})
                     return
@@ -67,9 +69,6 @@ class ImpervaLogTrigger(BaseTrigger):
             yield TriggerEvent({"error": str(error)})
             return
         yield TriggerEvent({"work": work})
-
-    async def _find_work(self) -> dict[str, Any] | None:
-        return await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
 
 
 async def find_work(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,18 @@ def key() -> KeyPair:
 def repository() -> Iterator[FakeRepository]:
     with FakeRepository() as started:
         yield started
+
+
+@pytest.fixture
+def connection(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection `imperva_default`, to the repository."""
+    fields = {
+        "conn_type": "imperva",
+        "host": repository.url,
+        "login": repository.login,
+        "password": repository.password,
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(fields))
 
 
 @pytest.fixture

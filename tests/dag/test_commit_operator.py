@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -43,15 +42,8 @@ class TaskInstance:
 
 
 @pytest.fixture
-def ti(repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TaskInstance:
+def ti(repository: FakeRepository, connection: None, tmp_path: Path) -> TaskInstance:
     """A plan over two of three logs, whose batches have come to nothing."""
-    fields = {
-        "conn_type": "imperva",
-        "host": repository.url,
-        "login": repository.login,
-        "password": repository.password,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(fields))
     for log in forge_repository(3, events_per_log=1):
         repository.add(log.name, log.content)
     with RepositoryClient(url=repository.url, login=repository.login, password=repository.password) as client:

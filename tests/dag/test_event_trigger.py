@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,10 @@ from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from airflow_provider_imperva.triggers.event import ImpervaLogEventTrigger, Watch
 
+pytestmark = pytest.mark.usefixtures("connection")
+
 _LOOKS = 0.3
 """Seconds in which the trigger has looked several times."""
-
-
-@pytest.fixture(autouse=True)
-def connection(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = {
-        "conn_type": "imperva",
-        "host": repository.url,
-        "login": repository.login,
-        "password": repository.password,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(fields))
 
 
 def trigger(lake: Path, **options: Any) -> ImpervaLogEventTrigger:

@@ -22,21 +22,12 @@ from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
 
+pytestmark = pytest.mark.usefixtures("connection")
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     return tmp_path / "lake"
-
-
-@pytest.fixture(autouse=True)
-def connection(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> None:
-    fields = {
-        "conn_type": "imperva",
-        "host": repository.url,
-        "login": repository.login,
-        "password": repository.password,
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(fields))
 
 
 def sensor(lake: Path, *, deferrable: bool, timeout: float = 1) -> ImpervaLogSensor:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import cef, leef
 from airflow_provider_imperva.events.columns import COLUMNS, LABELS
+from airflow_provider_imperva.events.compiled import Mask
 from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import Lines, Mask
+from airflow_provider_imperva.events.lines import Lines
 from airflow_provider_imperva.events.reading import Rejected, read_each, read_lines
 from airflow_provider_imperva.events.scan import scan
 from airflow_provider_imperva.events.source import LogSource
