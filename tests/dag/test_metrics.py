@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from airflow_home import AirflowHome
-from statsd_server import StatsdServer, statsd_server
+from otlp_server import otlp_server
+from statsd_server import statsd_server
 
 from airflow_provider_imperva.metrics import METRICS, Metric
 from airflow_provider_imperva.testing import FakeRepository, forge_log, forge_repository
@@ -28,17 +29,23 @@ def test_the_page_lists_every_metric_and_no_other() -> None:
     assert table == [row(metric) for metric in METRICS]
 
 
-@pytest.mark.slow
-def test_a_run_sends_what_is_documented(home: AirflowHome, repository: FakeRepository) -> None:
-    """Every metric of the page, with its kind and tags, and none besides; the figures are those of the ledger."""
+@pytest.fixture
+def all_that_happens(repository: FakeRepository) -> FakeRepository:
+    """Make the repository one whose logs make every metric tell something: 40 rows, a broken line, a broken log."""
     logs = list(forge_repository(3, events_per_log=10))
     for log in logs:
         repository.add(log.name, log.content)
     body = "\n".join(["no record at all", *logs[0].events])
     repository.add("8416_4.log", forge_log(body))
     repository.add("8416_5.log", b"no container of any kind")
+    return repository
+
+
+@pytest.mark.slow
+def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: FakeRepository) -> None:
+    """Every metric of the page, with its kind and tags, and none besides; the figures are those of the ledger."""
     with statsd_server() as server:
-        run(home, repository, server)
+        run(home, all_that_happens, server.environment())
     sent = {(one.name, one.kind, tuple(sorted(one.tags))) for one in server.ours()}
     assert sent == {(metric.name, metric.kind, tuple(sorted(metric.tags))) for metric in METRICS}
 
@@ -47,13 +54,24 @@ def test_a_run_sends_what_is_documented(home: AirflowHome, repository: FakeRepos
     assert server.total("imperva.rows") == totals["rows"] == 40
     assert server.total("imperva.quarantined_lines") == totals["quarantined_lines"] == 2
     assert server.total("imperva.raw_bytes") == server.total("imperva.fetched_bytes") == totals["raw_bytes"]
-    assert server.total("imperva.commits", outcome="complete", repository=repository.name) == 1
+    assert server.total("imperva.commits", outcome="complete", repository=all_that_happens.name) == 1
     lags = [one.value for one in server.ours() if one.name == "imperva.delivery_lag"]
     assert len(lags) == totals["logs"]["committed"]
 
 
-def run(home: AirflowHome, repository: FakeRepository, server: StatsdServer) -> None:
-    environment = home.environment(repository) | server.environment()
+@pytest.mark.slow
+def test_opentelemetry_is_told_the_same(home: AirflowHome, all_that_happens: FakeRepository) -> None:
+    with otlp_server() as server:
+        run(home, all_that_happens, server.environment())
+    assert {(one.name, tuple(sorted(one.tags))) for one in server.ours()} == {
+        (metric.name, tuple(sorted(metric.tags))) for metric in METRICS
+    }
+    last = {one.name: one.value for one in server.ours()}
+    assert (last["imperva.rows"], last["imperva.quarantined_lines"], last["imperva.backlog_logs"]) == (40, 2, 0)
+
+
+def run(home: AirflowHome, repository: FakeRepository, metrics: dict[str, str]) -> None:
+    environment = home.environment(repository) | metrics
     output, _ = home.start(repository, "dags", "test", "imperva_test", environment=environment).communicate(timeout=240)
     assert home.last_run()[0] == "success", output
 
