@@ -33,7 +33,7 @@ Places = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_OPTIONS: dict[str, Any] = {"_nrt": False}
+_OPTIONS: dict[str, Any] = {"_nrt": False, "nogil": True}
 """No loop allocates anything. Without this each counts references all the time, which takes as long as the work."""
 
 

@@ -45,7 +45,10 @@ class ObjectStore:
     def read(self, path: str) -> bytes:
         """Return an object's bytes."""
         with failing(self.uri(path), reading=True):
-            return cast(bytes, self._fs.cat_file(self._full(path)))
+            return self._cat(path)
+
+    def _cat(self, path: str) -> bytes:
+        return cast(bytes, self._fs.cat_file(self._full(path)))
 
     @contextlib.contextmanager
     def reader(self, path: str) -> Iterator[BinaryIO]:
@@ -145,6 +148,21 @@ class S3Store(ObjectStore):
     A large object goes up in pieces, and appears when the last is there. Of a writer that dies in between the pieces
     stay, unseen but paid for, until they are swept.
     """
+
+    def _cat(self, path: str) -> bytes:
+        # In one piece, since s3fs would ask for the size first, in a request of its own.
+        return cast(bytes, self._fs.cat_file(self._full(path), max_concurrency=1))
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is such an object."""
+        bucket, key, _ = self._fs.split_path(self._full(path))
+        try:
+            with failing(self.uri(path), reading=True):
+                # By itself s3fs would look for a folder of that name too, in a request of its own.
+                self._fs.call_s3("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            return False
+        return True
 
     def _put(self, file: str, path: str) -> None:
         self._fs.put_file(file, self._full(path), chunksize=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE)

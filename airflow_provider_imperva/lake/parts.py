@@ -7,6 +7,8 @@ group at a time.
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import date, timedelta
 from functools import cached_property
 from types import TracebackType
@@ -105,18 +107,26 @@ class BatchParts:
     def write(self) -> tuple[Part, ...]:
         """Write every part, each sorted by event time.
 
-        Rows of the same time keep the order of the logs and lines they came from.
+        Rows of the same time keep the order of the logs and lines they came from. A part goes up to a store far away
+        while the next one is encoded; the next one goes up only after it.
         """
-        return tuple(self.write_part(path) for path in self.paths)
+        parts: list[Part] = []
+        with ThreadPoolExecutor(max_workers=1) as putting:
+            put: Future[None] | None = None
+            for path in self.paths:
+                with ExitStack() as stack:
+                    parts.append(self._encode(path, stack.enter_context(self._store.writer(path))))
+                    if put:
+                        put.result()
+                    put = putting.submit(stack.pop_all().close)
+            if put:
+                put.result()
+        return tuple(parts)
 
     def write_part(self, path: str) -> Part:
         """Write one of the parts."""
-        partition = self._keys[path]
-        rows, order = self._rows(partition)
-        if partition is _QUARANTINE:
-            return self._write(path, rows, order)
-        event_class, event_date = partition
-        return self._write(path, rows, order, event_class=event_class, event_date=event_date.isoformat())
+        with self._store.writer(path) as file:
+            return self._encode(path, file)
 
     def _rows(self, partition: _Partition | None) -> tuple[Rows, _Positions]:
         """Return where the rows of a part are, and which of them those are, in order."""
@@ -133,31 +143,25 @@ class BatchParts:
         by_partition = order[np.argsort(numbers, kind="stable")]
         return np.split(by_partition, np.cumsum(np.bincount(numbers))[:-1])
 
-    def _write(
-        self,
-        path: str,
-        rows: Rows,
-        order: _Positions,
-        *,
-        event_class: str | None = None,
-        event_date: str | None = None,
-    ) -> Part:
-        schema = QUARANTINE_SCHEMA if event_class is None else SCHEMA
-        with self._store.writer(path) as file:
-            hashing = _HashingFile(file)
-            with pq.ParquetWriter(hashing, schema, compression="zstd", write_page_index=True) as writer:
-                for group in row_groups(rows.tables, order, forget=rows.forget):
-                    writer.write_table(group, row_group_size=group.num_rows)
-                    # Before the next one is gathered, not after.
-                    del group
-                    rows.forget()
+    def _encode(self, path: str, file: BinaryIO) -> Part:
+        partition = self._keys[path]
+        event_class, event_date = (None, None) if partition is _QUARANTINE else partition
+        schema = QUARANTINE_SCHEMA if partition is _QUARANTINE else SCHEMA
+        rows, order = self._rows(partition)
+        hashing = _HashingFile(file)
+        with pq.ParquetWriter(hashing, schema, compression="zstd", write_page_index=True) as writer:
+            for group in row_groups(rows.tables, order, forget=rows.forget):
+                writer.write_table(group, row_group_size=group.num_rows)
+                # Before the next one is gathered, not after.
+                del group
+                rows.forget()
         return Part(
             path=path,
             rows=len(order),
             size=hashing.size,
             sha256=hashing.sha256.hexdigest(),
             event_class=event_class,
-            event_date=event_date,
+            event_date=event_date.isoformat() if event_date else None,
         )
 
     def _event_path(self, event_class: str, event_date: date) -> str:

@@ -31,7 +31,7 @@ from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, s
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
 from airflow_provider_imperva.lake.records import VERSION, Home, LogRecord, Plan, PlannedLog, Report
-from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.origin import LogOrigin
@@ -45,6 +45,7 @@ FETCHED_ONLY = "fetched; a later plan loads it, since the headroom is critical"
 """Why a log stays open that an urgent plan has fetched."""
 
 _CHUNK_BYTES = 8 * 2**20
+_SMALL_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +108,19 @@ def _read(
     """Bring the rows of a batch together; return what became of its logs, and which stay open and why."""
     batch = fetched.batch
     absent = _absent(fetched)
-    written_at = _written_at(ledger, plan, batch)
+    raw = _raw_objects(ledger, plan, batch)
     contents = Contents(ledger, plan.account_group) if plan.account_group else None
     records: list[LogRecord] = []
     left_open: dict[str, str] = {}
     # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
-    present = [path for _, name in batch_logs(plan, batch) if (path := ledger.layout.raw(name)) in written_at]
+    present = [raw[path] for _, name in batch_logs(plan, batch) if (path := ledger.layout.raw(name)) in raw]
     with closing(_open_ahead(ledger.store, [] if plan.urgent else present)) as opened:
         for log, name in batch_logs(plan, batch):
             raw_key = ledger.layout.raw(name)
-            if plan.urgent and raw_key in written_at:
+            if plan.urgent and raw_key in raw:
                 left_open[log.name] = FETCHED_ONLY
-            elif fetched_at := written_at.get(raw_key):
-                one = _Normalization(ledger, client, keys, parts, options, contents, log, name, raw_key, fetched_at)
+            elif item := raw.get(raw_key):
+                one = _Normalization(ledger, client, keys, parts, options, contents, log, name, raw_key, item.modified)
                 try:
                     records.append(one.run(*next(opened)))
                 except CopyPendingError as error:
@@ -136,22 +137,23 @@ def _read(
     return records, left_open
 
 
-def _open_ahead(store: Store, paths: Sequence[str]) -> Generator[tuple[BinaryIO, _Received], None, None]:
+def _open_ahead(store: Store, items: Sequence[StoredObject]) -> Generator[tuple[BinaryIO, _Received], None, None]:
     """Open objects in order, each while the one before is worked on: a store far away is waited for only once.
 
-    A file is open until the next one is asked for.
+    A file is open until the next one is asked for. A small object comes in one request.
     """
 
-    def open_one(path: str) -> tuple[ExitStack, BinaryIO, _Received]:
+    def open_one(item: StoredObject) -> tuple[ExitStack, BinaryIO, _Received]:
         with ExitStack() as stack:
-            file = stack.enter_context(store.reader(path))
+            is_small = item.size <= _SMALL_BYTES
+            file = io.BytesIO(store.read(item.path)) if is_small else stack.enter_context(store.reader(item.path))
             received = _Received.of(file)
             return stack.pop_all(), file, received
 
     with ThreadPoolExecutor(max_workers=1) as ahead:
         opening: Future[tuple[ExitStack, BinaryIO, _Received]] | None = None
-        for path in (*paths, None):
-            opened, opening = opening, ahead.submit(open_one, path) if path else None
+        for item in (*items, None):
+            opened, opening = opening, ahead.submit(open_one, item) if item else None
             if opened:
                 stack, file, received = opened.result()
                 with stack:
@@ -163,9 +165,9 @@ def _absent(fetched: Fetched) -> dict[str, str]:
     return not_yet | dict.fromkeys(fetched.unavailable, "the repository gave no whole answer")
 
 
-def _written_at(ledger: Ledger, plan: Plan, batch: int) -> dict[str, datetime]:
+def _raw_objects(ledger: Ledger, plan: Plan, batch: int) -> dict[str, StoredObject]:
     folders = {ledger.layout.raw_folder(name) for _, name in batch_logs(plan, batch)}
-    return {item.path: item.modified for folder in folders for item in ledger.store.objects(folder)}
+    return {item.path: item for folder in folders for item in ledger.store.objects(folder)}
 
 
 def _write(
