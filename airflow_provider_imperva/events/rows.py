@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,29 +24,45 @@ _FIELDS = re.compile(rb"(?:\xef\xbb\xbf)?#fields:([^\n]*)", re.IGNORECASE)
 
 
 def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[Reading]:
-    """Read a body in blocks of one layout each."""
+    """Read a body in blocks of one layout each; a block of directives only gives nothing."""
     number = 1
     layout = FIRST_LAYOUT
     for block in blocks(chunks):
-        for names, stretch in _stretches(block):
-            layout = Layout.of(names) if names.strip() else layout
-            tally = Tally.of(stretch)
-            yield _read_stretch(stretch, layout, tally, number=number, keep_raw=keep_raw)
+        for stretch in _stretches(block):
+            layout = Layout.of(stretch.names) if stretch.names.strip() else layout
+            tally = Tally.of(stretch.text)
+            lines = tally.lines - stretch.directives
+            reading = _read_stretch(stretch.text, layout, lines, number=number, keep_raw=keep_raw)
             number += tally.line_ends
+            if lines or len(reading.fields.lines) or reading.rejected:
+                yield reading
 
 
-def _stretches(block: bytes) -> Iterator[tuple[str, bytes]]:
-    """Cut a block before each directive that lists names; give the names, if any, and the bytes."""
-    begin, names = 0, ""
+class _Stretch(NamedTuple):
+    """A part of a block whose rows have the same names.
+
+    :ivar text: its bytes.
+    :ivar directives: how many directives are in it.
+    :ivar names: those that a directive in it lists; empty if none does.
+    """
+
+    text: bytes
+    directives: int
+    names: str
+
+
+def _stretches(block: bytes) -> Iterator[_Stretch]:
+    """Cut a block before each directive that lists other names."""
+    begin, directives, names = 0, 0, ""
     for position in _directives(block):
-        if not (directive := _FIELDS.match(block, position)):
-            continue
-        listed = directive[1].decode(errors="replace")
-        if position and listed != names:
-            yield names, block[begin:position]
-            begin = position
-        names = listed
-    yield names, block[begin:]
+        if directive := _FIELDS.match(block, position):
+            listed = directive[1].decode(errors="replace")
+            if position and listed != names:
+                yield _Stretch(block[begin:position], directives, names)
+                begin, directives = position, 0
+            names = listed
+        directives += 1
+    yield _Stretch(block[begin:], directives, names)
 
 
 def _directives(block: bytes) -> Iterator[int]:
@@ -57,9 +74,9 @@ def _directives(block: bytes) -> Iterator[int]:
             yield position
 
 
-def _read_stretch(block: bytes, layout: Layout, tally: Tally, *, number: int, keep_raw: bool) -> Reading:
-    lines = Lines.split(block, first_number=number)
-    rows = lines.take(~_are_directives(lines))
+def _read_stretch(text: bytes, layout: Layout, lines: int, *, number: int, keep_raw: bool) -> Reading:
+    found = Lines.split(text, first_number=number)
+    rows = found.take(~_are_directives(found))
     fields, rejected = read_lines(
         rows,
         partial(scan, layout=layout, keep_raw=keep_raw),
@@ -67,7 +84,7 @@ def _read_stretch(block: bytes, layout: Layout, tally: Tally, *, number: int, ke
         format_name="W3C",
         keep_raw=keep_raw,
     )
-    return Reading(fields, rejected, tally.lines - sum(1 for _ in _directives(block)))
+    return Reading(fields, rejected, lines)
 
 
 def _are_directives(lines: Lines) -> Mask:

@@ -17,12 +17,15 @@ from airflow_provider_imperva.events.compiled import (
     MASK,
     PLACES,
     POSITIONS,
+    WINDOWS,
     Bytes,
     Mask,
     Places,
     Positions,
+    Windows,
     compiled,
     inlined,
+    windows_of,
 )
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.lines import Lines
@@ -37,6 +40,9 @@ _SHORTEST = len('"" ')
 
 _MILLISECONDS = 13
 """Digits of a time in epoch milliseconds, from 2001 to 2286."""
+
+_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_QUOTES = _ONES * np.uint64(QUOTE)
 
 
 def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
@@ -90,21 +96,37 @@ def _values(rows: Lines, names: tuple[str, ...], odd: Mask) -> tuple[Places, Pos
     :param odd: rows not to look at; others that turn out to be odd are marked in it.
     :return: a row of ``NUMBER``, ``BEGIN``, ``END`` for each value that is not empty; and the first one of each row.
     """
-    found = np.empty((len(rows.block) // _SHORTEST + len(names), 3), np.int32)
+    room = min(len(rows.block) // _SHORTEST + len(names), len(rows) * len(names))
+    found = np.empty((room, 3), np.int32)
     firsts = np.zeros(len(rows) + 1, np.int64)
     text = np.frombuffer(rows.block, np.uint8)
     place_of = {name: place for place, name in enumerate(names)}
     date, time, start = (place_of.get(name, -1) for name in ("date", "time", "cs-start"))
-    _cut(text, rows.begins, rows.ends, len(names), date, time, start, odd, found, firsts)
+    windows = windows_of(rows.block)
+    _cut(text, windows, rows.begins, rows.ends, len(names), date, time, start, odd, found, firsts)
     return found[: firsts[-1]], firsts
 
 
 @inlined
-def _closing_quote(text: Bytes, place: int, end: int, escaped: bool) -> int:
-    """Find the quote that closes a value; maybe two quotes, or a backslash and a quote, are one inside it."""
+def _next_quote(text: Bytes, windows: Windows, place: int, end: int) -> int:
+    """Find the next quote; the end, if there is none before."""
+    while place + 8 <= end:
+        differ = windows[place] ^ _QUOTES
+        found = (differ - _ONES) & ~differ & _HIGH_BITS
+        if found:
+            # As many bytes as begin below the first mark, which is the last bit of its byte.
+            below = (found & (~found + np.uint64(1))) - np.uint64(1)
+            return place + int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+        place += 8
     while place < end and text[place] != QUOTE:
         place += 1
-    while escaped and place < end:
+    return place
+
+
+@inlined
+def _quote_after_escapes(text: Bytes, place: int, end: int) -> int:
+    """Find the next quote; two quotes, or a backslash and a quote, are none."""
+    while place < end:
         following = text[place + 1] if place + 1 < end else _BLANK
         if text[place] == QUOTE and following != QUOTE:
             break
@@ -113,14 +135,17 @@ def _closing_quote(text: Bytes, place: int, end: int, escaped: bool) -> int:
 
 
 @inlined
-def _cut_row(text: Bytes, begin: int, end: int, names: int, escaped: bool, found: Places, count: int) -> int:
+def _cut_row(
+    text: Bytes, windows: Windows, begin: int, end: int, names: int, escaped: bool, found: Places, count: int
+) -> int:
     """Cut a row; tells the next row of ``found``, -1 if it does not have as many values as there are names."""
     place = begin
     for name in range(names):
         if place >= end or text[place] != QUOTE:
             return -1
         first = place + 1
-        place = behind = _closing_quote(text, first, end, escaped)
+        place = _quote_after_escapes(text, first, end) if escaped else _next_quote(text, windows, first, end)
+        behind = place
         if place >= end or (place + 1 < end and text[place + 1] != _BLANK):
             return -1
         while first < behind and (text[first] == _BLANK or text[first] == _TAB):
@@ -132,6 +157,15 @@ def _cut_row(text: Bytes, begin: int, end: int, names: int, escaped: bool, found
             count += 1
         place += 2
     return count if place == end + 1 else -1
+
+
+@inlined
+def _value_of(found: Places, first: int, after: int, name: int) -> int:
+    """Find a name's value among those of a row; -1 if it is empty."""
+    for value in range(first, after):
+        if found[value, NUMBER] == name:
+            return value
+    return -1
 
 
 @inlined
@@ -189,6 +223,7 @@ def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
 
 @compiled(
     BYTES,
+    WINDOWS,
     POSITIONS,
     POSITIONS,
     types.int64,
@@ -201,6 +236,7 @@ def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
 )
 def _cut(
     text: Bytes,
+    windows: Windows,
     begins: Positions,
     ends: Positions,
     names: int,
@@ -219,18 +255,12 @@ def _cut(
         if odd[row] or end - begin < _SHORTEST * names - 1:
             odd[row] = True
             continue
-        after = _cut_row(text, begin, end, names, False, found, count)
+        after = _cut_row(text, windows, begin, end, names, False, found, count)
         if after < 0:
-            after = _cut_row(text, begin, end, names, True, found, count)
-        date_at = time_at = start_at = -1
-        for value in range(count, after):
-            number = found[value, NUMBER]
-            if number == date:
-                date_at = value
-            elif number == time:
-                time_at = value
-            elif number == start:
-                start_at = value
+            after = _cut_row(text, windows, begin, end, names, True, found, count)
+        date_at = _value_of(found, count, after, date)
+        time_at = _value_of(found, count, after, time)
+        start_at = _value_of(found, count, after, start)
         agree = after >= 0
         if date_at >= 0 or time_at >= 0:
             agree = date_at >= 0 and time_at >= 0
