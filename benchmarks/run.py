@@ -76,7 +76,10 @@ def _measure(size: Size, folder: Path) -> Result:
             f"{size.events:,} events in {size.logs} logs, compressed and encrypted: {plain}. "
             f"Medians of {size.runs}; (a) reads the first log only."
         ),
-        measures=[Measure(name, _megabytes(logs), timings[name]) for name, (_, logs) in ways.items()],
+        measures=[
+            Measure(name, _megabytes(logs), sum(log.events for log in logs), timings[name])
+            for name, (_, logs) in ways.items()
+        ],
         peaks=_peaks(size, key, folder),
     )
 

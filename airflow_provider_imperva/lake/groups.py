@@ -115,6 +115,13 @@ def _gather(group: _Picks, sizes: _Positions, forget: Callable[[], None]) -> pa.
             if looked_at > GROUP_BYTES:
                 forget()
                 looked_at = 0
-        column = pa.chunked_array(chunks).unify_dictionaries()
-        columns.append(column if group.places is None else column.combine_chunks().take(group.places))
+        columns.append(_in_order(pa.chunked_array(chunks), group.places))
     return pa.table(columns, schema=schema)
+
+
+def _in_order(column: pa.ChunkedArray, places: pa.Array | None) -> pa.ChunkedArray | pa.Array:
+    if places is not None and column.null_count == len(column):
+        # Half of the columns are of other formats than the log's.
+        return pa.nulls(len(places), column.type)
+    column = column.unify_dictionaries()
+    return column if places is None else column.combine_chunks().take(places)

@@ -60,7 +60,6 @@ class Rows:
         """Give back the memory of what was looked at in tables on the disk; to look again is to read again."""
         if self._file:
             self._file.forget()
-            pa.default_memory_pool().release_unused()
 
     def close(self) -> None:
         """Give up the temporary file."""
