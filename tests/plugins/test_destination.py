@@ -101,6 +101,6 @@ def test_a_page_comes_out_of_a_bucket_too(s3_url: str, monkeypatch: pytest.Monke
     fs.pipe_file(f"{object_server.BUCKET}/pages/reports/repository=8416_1745073/coverage.html", b"page")
     assert destination.read_page() == b"page"
     connect("not-the-secret")
-    with pytest.raises(LakeError, match="the credentials do not allow this") as caught:
+    with pytest.raises(LakeError, match="the store does not accept the credentials") as caught:
         destination.read_page()
     assert "not-the-secret" not in str(caught.value)
