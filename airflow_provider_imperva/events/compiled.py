@@ -34,7 +34,10 @@ Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _OPTIONS: dict[str, Any] = {"_nrt": False, "nogil": True}
-"""No loop allocates anything. Without this each counts references all the time, which takes as long as the work."""
+"""No loop allocates anything: with ``_nrt`` each would count references all the time, which takes as long as the work.
+
+Nor does any need Python's lock, so that the next log is received meanwhile.
+"""
 
 
 def compiled(*arguments: Any) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:

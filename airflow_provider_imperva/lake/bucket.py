@@ -68,9 +68,12 @@ class ObjectStore:
         """Tell whether there is such an object."""
         try:
             with failing(self.uri(path), reading=True):
-                return bool(self._fs.info(self._full(path))["type"] == "file")
+                return self._is_object(path)
         except FileNotFoundError:
             return False
+
+    def _is_object(self, path: str) -> bool:
+        return bool(self._fs.info(self._full(path))["type"] == "file")
 
     def write(self, path: str, content: bytes) -> None:
         """Write an object, in place of one that may be there."""
@@ -153,15 +156,10 @@ class S3Store(ObjectStore):
         # In one piece, since s3fs would ask for the size first, in a request of its own.
         return cast(bytes, self._fs.cat_file(self._full(path), max_concurrency=1))
 
-    def exists(self, path: str) -> bool:
-        """Tell whether there is such an object."""
+    def _is_object(self, path: str) -> bool:
+        # By itself s3fs would look for a folder of that name too, in a request of its own.
         bucket, key, _ = self._fs.split_path(self._full(path))
-        try:
-            with failing(self.uri(path), reading=True):
-                # By itself s3fs would look for a folder of that name too, in a request of its own.
-                self._fs.call_s3("head_object", Bucket=bucket, Key=key)
-        except FileNotFoundError:
-            return False
+        self._fs.call_s3("head_object", Bucket=bucket, Key=key)
         return True
 
     def _put(self, file: str, path: str) -> None:

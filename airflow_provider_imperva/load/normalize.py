@@ -46,6 +46,7 @@ FETCHED_ONLY = "fetched; a later plan loads it, since the headroom is critical"
 
 _CHUNK_BYTES = 8 * 2**20
 _SMALL_BYTES = 16 * 2**20
+"""Bytes of a log as received that are read at once; of larger ones only what is looked at is in memory."""
 
 
 @dataclass(frozen=True, slots=True)

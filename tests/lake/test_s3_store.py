@@ -185,6 +185,16 @@ def test_a_creation_that_meets_another_under_way_is_tried_again(front: Front):
     assert store.read("plan.json") == b"plan"
 
 
+def test_one_request_reads_an_object_and_one_tells_that_there_is_none(front: Front):
+    store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
+    store.write("plan.json", b"plan")
+    before = len(front.requests)
+    assert store.read("plan.json") == b"plan"
+    assert store.exists("plan.json")
+    assert not store.exists("commit.json")
+    assert [request.method for request in front.requests[before:]] == ["GET", "HEAD", "HEAD"]
+
+
 Act = Callable[[Store], object]
 ACTS: dict[str, Act] = {
     "create": lambda store: store.create("a/x", b"content"),

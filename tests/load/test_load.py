@@ -60,6 +60,13 @@ class TestPlainRuns:
         for log in account.forged.values():
             assert account.raw(log.name).read_bytes() == log.content
 
+    def test_logs_too_large_to_be_read_at_once_give_the_same(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("airflow_provider_imperva.load.normalize._SMALL_BYTES", 0)
+        account.serve(*range(1, 4), events=40)
+        account.run()
+        assert account.rows() == account.expected()
+        account.assert_balanced()
+
     @pytest.mark.parametrize("content", [b"", b" \r\n\n", b"CEF:0|x\n\n\x00 ", bytes(range(256)) * 300])
     def test_raw_holds_exactly_the_bytes_received_whatever_they_are(self, account: Account, content: bytes):
         account.repository.add(name(1), content)
