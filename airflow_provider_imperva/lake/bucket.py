@@ -136,10 +136,13 @@ class ObjectStore:
     def _entries(self, folder: str) -> list[dict[str, Any]]:
         try:
             with failing(self.uri(folder), reading=True):
-                entries = self._fs.ls(self._full(folder), detail=True)
+                entries = self._list(folder)
         except FileNotFoundError:
             return []
         return sorted(entries, key=lambda entry: entry["name"])
+
+    def _list(self, folder: str) -> list[dict[str, Any]]:
+        return cast(list[dict[str, Any]], self._fs.ls(self._full(folder), detail=True))
 
     def sweep(self) -> None:
         """Do nothing: an object store keeps no scratch files."""
@@ -161,6 +164,23 @@ class S3Store(ObjectStore):
         bucket, key, _ = self._fs.split_path(self._full(path))
         self._fs.call_s3("head_object", Bucket=bucket, Key=key)
         return True
+
+    def _list(self, folder: str) -> list[dict[str, Any]]:
+        # By itself s3fs would list the folder above, too, where this one is empty.
+        bucket, key, _ = self._fs.split_path(self._full(folder))
+        prefix = f"{key}/" if key else ""
+        entries: list[dict[str, Any]] = []
+        position: dict[str, str] | None = {}
+        while position is not None:
+            page = self._fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter="/", **position)
+            entries += [{"name": found["Prefix"], "type": "directory"} for found in page.get("CommonPrefixes", [])]
+            entries += [
+                {"name": found["Key"], "type": "file", "size": found["Size"], "LastModified": found["LastModified"]}
+                for found in page.get("Contents", [])
+                if found["Key"] != prefix  # some tools mark a folder with an object of its name
+            ]
+            position = {"ContinuationToken": page["NextContinuationToken"]} if page["IsTruncated"] else None
+        return entries
 
     def _put(self, file: str, path: str) -> None:
         self._fs.put_file(file, self._full(path), chunksize=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE)

@@ -195,6 +195,28 @@ def test_one_request_reads_an_object_and_one_tells_that_there_is_none(front: Fro
     assert [request.method for request in front.requests[before:]] == ["GET", "HEAD", "HEAD"]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_one_request_lists_a_folder_even_an_empty_one(front: Front, others: int):
+    """An empty one's parent may hold thousands of names, which nobody asked for."""
+    store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
+    store.write("raw/000000001/8416_1.log", b"")
+    for number in range(others):
+        store.write(f"raw/000000000/{number}.log", b"")
+    before = len(front.requests)
+    assert len(store.objects("raw/000000000")) == others
+    assert store.folders("raw/000000000") == []
+    assert len(front.requests) == before + 2
+
+
+def test_an_object_that_marks_a_folder_is_not_in_it(front: Front):
+    """The web consoles of object stores make one where a person makes a folder."""
+    store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
+    for key in ("lake/raw/", "lake/raw/below/", "lake/raw/8416_1.log"):
+        front.filesystem().call_s3("put_object", Bucket=BUCKET, Key=key, Body=b"")
+    assert [item.path for item in store.objects("raw")] == ["raw/8416_1.log"]
+    assert store.folders("raw") == ["below"]
+
+
 Act = Callable[[Store], object]
 ACTS: dict[str, Act] = {
     "create": lambda store: store.create("a/x", b"content"),
