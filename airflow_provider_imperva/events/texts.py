@@ -247,7 +247,7 @@ def _copy(
     slots: Places,
     counts: Positions,
 ) -> None:
-    offsets[:, 0] = 0
+    offsets[:] = 0
     for row in range(len(rows)):
         for which in range(firsts[rows[row]], firsts[rows[row] + 1]):
             number = found[which, NUMBER]
@@ -266,7 +266,12 @@ def _copy(
                     continue
                 counts[column] = count + 1
                 offsets[column, count + 1] = behind - starts[column]
+            else:
+                offsets[column, row + 1] = behind - to
             places[column] = behind
-        for column in range(len(starts)):
-            if coding[column] < 0:
-                offsets[column, row + 1] = places[column] - starts[column]
+    # Of columns without a dictionary there are lengths so far, so that nothing was written for what a row does not have.
+    for column in range(len(starts)):
+        end = 0
+        for row in range(len(rows) if coding[column] < 0 else 0):
+            end += offsets[column, row + 1]
+            offsets[column, row + 1] = end
