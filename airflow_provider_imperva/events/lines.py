@@ -106,8 +106,8 @@ class Lines:
         return found
 
     def undecodable(self) -> list[int]:
-        """Which lines are no UTF-8; they are looked at one by one only if the block, of ``SCANNED_BYTES``, is none."""
-        bounds = pa.py_buffer(np.array([0, len(self.block)], np.int32))
+        """Which lines are no UTF-8; they are looked at one by one only if not all they are in, of ``SCANNED_BYTES``, is."""
+        bounds = pa.py_buffer(np.array([self.begins[0], self.ends[-1]] if len(self) else [0, 0], np.int32))
         try:
             pa.Array.from_buffers(TEXT, 1, [None, bounds, pa.py_buffer(self.block)]).validate(full=True)
         except pa.ArrowInvalid:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,63 +29,57 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[Reading]:
     number = 1
     layout = FIRST_LAYOUT
     for block in blocks(chunks):
-        for stretch in _stretches(block):
+        for stretch in _stretches(Lines.split(block, first_number=number)):
             layout = Layout.of(stretch.names) if stretch.names.strip() else layout
             tally = Tally.of(stretch.text)
             lines = tally.lines - stretch.directives
-            reading = _read_stretch(stretch.text, layout, lines, number=number, keep_raw=keep_raw)
+            fields, rejected = read_lines(
+                stretch.rows,
+                partial(scan, layout=layout, keep_raw=keep_raw),
+                partial(read_row, layout=layout),
+                format_name="W3C",
+                keep_raw=keep_raw,
+            )
             number += tally.line_ends
-            if lines or len(reading.fields.lines) or reading.rejected:
-                yield reading
+            if lines or len(fields.lines) or rejected:
+                yield Reading(fields, rejected, lines)
 
 
 class _Stretch(NamedTuple):
     """A part of a block whose rows have the same names.
 
     :ivar text: its bytes.
-    :ivar directives: how many directives are in it.
+    :ivar rows: its lines that are no directives.
+    :ivar directives: how many are.
     :ivar names: those that a directive in it lists; empty if none does.
     """
 
     text: bytes
+    rows: Lines
     directives: int
     names: str
 
 
-def _stretches(block: bytes) -> Iterator[_Stretch]:
+def _stretches(lines: Lines) -> Iterator[_Stretch]:
     """Cut a block before each directive that lists other names."""
-    begin, directives, names = 0, 0, ""
-    for position in _directives(block):
-        if directive := _FIELDS.match(block, position):
+    are_directives = _are_directives(lines)
+    firsts, names = [0], [""]
+    for line in np.flatnonzero(are_directives).tolist():
+        if directive := _FIELDS.match(lines.text(line)):
             listed = directive[1].decode(errors="replace")
-            if position and listed != names:
-                yield _Stretch(block[begin:position], directives, names)
-                begin, directives = position, 0
-            names = listed
-        directives += 1
-    yield _Stretch(block[begin:], directives, names)
-
-
-def _directives(block: bytes) -> Iterator[int]:
-    """Find the directives; one that a block begins with may have a byte order mark before it."""
-    text = np.frombuffer(block, np.uint8)
-    hashes = np.flatnonzero(text[1:] == ord("#"))
-    for position in (0, *(hashes[text[hashes] == ord("\n")] + 1).tolist()):
-        if _DIRECTIVE.match(block, position):
-            yield position
-
-
-def _read_stretch(text: bytes, layout: Layout, lines: int, *, number: int, keep_raw: bool) -> Reading:
-    found = Lines.split(text, first_number=number)
-    rows = found.take(~_are_directives(found))
-    fields, rejected = read_lines(
-        rows,
-        partial(scan, layout=layout, keep_raw=keep_raw),
-        partial(read_row, layout=layout),
-        format_name="W3C",
-        keep_raw=keep_raw,
-    )
-    return Reading(fields, rejected, lines)
+            if line and listed != names[-1]:
+                firsts.append(line)
+                names.append(listed)
+            names[-1] = listed
+    begins = [0, *lines.begins[firsts[1:]].tolist(), len(lines.block)]
+    for place, (first, after) in enumerate(pairwise([*firsts, len(lines)])):
+        among = are_directives[first:after]
+        yield _Stretch(
+            lines.block[begins[place] : begins[place + 1]],
+            lines.take(first + np.flatnonzero(~among)),
+            int(among.sum()),
+            names[place],
+        )
 
 
 def _are_directives(lines: Lines) -> Mask:
