@@ -269,7 +269,7 @@ def _copy(
             else:
                 offsets[column, row + 1] = behind - to
             places[column] = behind
-    # Of columns without a dictionary there are lengths so far, so that nothing was written for what a row does not have.
+    # Until here texts without a dictionary have lengths, so that nothing is written for what a row does not have.
     for column in range(len(starts)):
         end = 0
         for row in range(len(rows) if coding[column] < 0 else 0):
