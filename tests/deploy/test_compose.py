@@ -210,7 +210,7 @@ def test_the_lakes_connection_is_the_s3_servers(demo: Compose) -> None:
     assert lake.extra_dejson["endpoint_url"] == demo.environment("bucket")["AWS_ENDPOINT_URL"] == "http://s3:8333"
 
 
-def test_the_dag_takes_the_pool_and_the_lake_that_are_made(monkeypatch: pytest.MonkeyPatch, demo: Compose) -> None:
+def test_the_dags_take_the_pool_and_the_lake_that_are_made(monkeypatch: pytest.MonkeyPatch, demo: Compose) -> None:
     environment = demo.environment("dag-processor")
     monkeypatch.setenv("IMPERVA_LAKE_URI", environment["IMPERVA_LAKE_URI"])
     bag = DagBag(ROOT / "deploy/dags")
@@ -222,6 +222,8 @@ def test_the_dag_takes_the_pool_and_the_lake_that_are_made(monkeypatch: pytest.M
     assert f"AIRFLOW_CONN_{fetch.lake_conn_id.upper()}" in environment
     assert fetch.lake_uri.startswith("s3://lake/")
     assert "mkdirs('lake'" in demo.command("bucket")[-1]
+    coverage = bag.dags["imperva_coverage"].get_task("coverage")
+    assert (coverage.lake_uri, coverage.lake_conn_id) == (fetch.lake_uri, fetch.lake_conn_id), "the page tells of it"
 
 
 def test_the_ui_keeps_no_default_password(demo: Compose) -> None:
