@@ -37,7 +37,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "crash"))
 
 from object_server import BUCKET, object_filesystem, object_server  # type: ignore[import-not-found]
 
-FETCHES, LOADS = 3, 11
+FETCHES, LOADS = 3, 21
 """How often each is measured. A load takes a second or two, in which a disk may well be busy with something else."""
 LATENCY = 0.05
 FAR_LOGS, FAR_LOG_BYTES = 500, 200_000
