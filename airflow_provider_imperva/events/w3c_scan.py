@@ -6,12 +6,14 @@ the second of its ways, and date and time say nothing that the start does not.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
-from airflow_provider_imperva.events.columns import COLUMNS, TEXT
+from airflow_provider_imperva.events.columns import CATEGORY, COLUMNS, TEXT
 from airflow_provider_imperva.events.compiled import (
     BYTES,
     MASK,
@@ -60,26 +62,26 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     odd[rows.undecodable()] = True
     found, firsts = _values(rows, names, odd)
     taken = np.flatnonzero(~odd)
-    recurring = [number for number, name in enumerate(names) if name in _RECURRING]
-    copied = copy_texts(rows.block, found, firsts, taken, numbers=range(len(names)), recurring=recurring, escape=QUOTE)
-    columns = {name: column for name, column in zip(names, copied, strict=True) if column.null_count < len(taken)}
+    texts = _copy(rows, names, found, firsts, taken, [name for name in names if name not in ("date", "time")])
     missing = pa.nulls(len(taken), TEXT)
-    date, time = columns.pop("date", missing), columns.pop("time", missing)
-    texts = {COLUMN_BY_FIELD[name]: column for name, column in columns.items() if name in COLUMN_BY_FIELD}
-    start = texts.get("event_time", missing)
-    texts["event_time"] = (
-        pc.coalesce(start, pc.binary_join_element_wise(date, time, "T")) if start.null_count else start
-    )
-    texts["event_name"] = pc.fill_null(texts.get("event_name", missing).cast(TEXT), NORMAL)
+    start = texts.get("cs-start", missing)
+    if start.null_count:
+        aside = _copy(rows, names, found, firsts, taken, ["date", "time"])
+        date_and_time = pc.binary_join_element_wise(aside.get("date", missing), aside.get("time", missing), "T")
+        texts["cs-start"] = pc.coalesce(start, date_and_time)
+    rules = texts.get("cs-rule", missing.dictionary_encode())
+    kinds = [*rules.dictionary.to_pylist(), NORMAL]
+    kind_of = pc.fill_null(rules.indices, len(kinds) - 1)
+    texts["cs-rule"] = pa.array(kinds, CATEGORY).take(kind_of)
     fields = Fields(
         format="W3C",
         lines=pa.array(rows.numbers[taken]),
-        event_class=pc.if_else(pc.equal(texts["event_name"], NORMAL), "access", "security").dictionary_encode(),
-        texts=texts,
+        event_class=pa.array(["access" if kind == NORMAL else "security" for kind in kinds], CATEGORY).take(kind_of),
+        texts={COLUMN_BY_FIELD[name]: column for name, column in texts.items() if name in COLUMN_BY_FIELD},
         notes=Notes(
             extra=[
                 (row, name, text)
-                for name, column in columns.items()
+                for name, column in texts.items()
                 if name not in COLUMN_BY_FIELD
                 for row, text in enumerate(column.to_pylist())
                 if text is not None
@@ -88,6 +90,17 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
         raw=copy_lines(rows, rows.ends, taken) if keep_raw else None,
     )
     return fields, ~odd
+
+
+def _copy(
+    rows: Lines, names: tuple[str, ...], found: Places, firsts: Positions, taken: Positions, wanted: Collection[str]
+) -> dict[str, pa.StringArray | pa.DictionaryArray]:
+    """Copy the values of some names; those without any are left out."""
+    numbers = [number for number, name in enumerate(names) if name in wanted]
+    recurring = [number for number in numbers if names[number] in _RECURRING]
+    copied = copy_texts(rows.block, found, firsts, taken, numbers=numbers, recurring=recurring, escape=QUOTE)
+    named = zip(numbers, copied, strict=True)
+    return {names[number]: column for number, column in named if column.null_count < len(taken)}
 
 
 def _values(rows: Lines, names: tuple[str, ...], odd: Mask) -> tuple[Places, Positions]:
