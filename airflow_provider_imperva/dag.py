@@ -1,4 +1,4 @@
-"""The factory: the DAG that loads one repository into a lake, for any connection and lake."""
+"""The factories: DAGs that load a repository into a lake and show how complete it is there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Asset, Param, TriggerRule, task_group
 from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.operators.imperva import (
     ImpervaCommitLogsOperator,
     ImpervaFetchLogsOperator,
@@ -29,6 +30,13 @@ Loads every log of an Imperva Cloud WAF repository into a lake of Parquet.
 *wait_for_logs* ends when there is work, *plan* writes to the lake's ledger what this run loads, *load* fetches and
 normalizes it batch by batch, *commit* makes it true. The run is green only if nothing was left behind; whatever a run
 leaves behind, the next one loads. The tab **Imperva** shows what is in the lake, and what is not.
+"""
+
+_COVERAGE_DOC = """
+Writes the page that tells how completely an Imperva Cloud WAF repository is in its lake.
+
+Airflow's menu shows it under **Imperva**, and so does the tab **Imperva** of the DAG that loads the repository. The
+whole ledger is read each time: once a day is often enough for a lake of years.
 """
 
 _TASK_DOCS = {
@@ -61,6 +69,15 @@ Skipped if nothing was planned.
 **Coverage** in its details leads to the page of the lake.
 """,
 }
+
+
+_COMMON: dict[str, Any] = {
+    "start_date": datetime(2025, 1, 1),
+    "catchup": False,
+    "max_active_runs": 1,
+    "tags": ["imperva"],
+}
+_RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True}
 
 
 def imperva_logs_dag(
@@ -115,20 +132,16 @@ def imperva_logs_dag(
         "lake_conn_id": lake_conn_id,
     }
     planning: dict[str, Any] = {"plan_options": plan_options}
-    retries = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True}
     asking: dict[str, Any] = {"pool": pool} if pool else {}
     fetching = asking | {"pool_slots": fetch_slots} if pool else {}
     dag = DAG(
         dag_id,
-        **{
+        **_COMMON
+        | {
             "description": "Every log of Imperva Cloud WAF, into the lake",
             "doc_md": _DOC,
             "schedule": schedule,
-            "start_date": datetime(2025, 1, 1),
-            "catchup": False,
-            "max_active_runs": 1,
-            "tags": ["imperva"],
-            "default_args": retries | (default_args or {}),
+            "default_args": _RETRIES | (default_args or {}),
             "params": {
                 "start_anew": Param(
                     False,
@@ -136,8 +149,8 @@ def imperva_logs_dag(
                     description="Load into an empty lake, though an earlier run had another",
                 )
             },
-            **dag_args,
-        },
+        }
+        | dag_args,
     )
     with dag:
         wait = ImpervaLogSensor(
@@ -207,3 +220,35 @@ def imperva_logs_dags(accounts: Iterable[str | Mapping[str, Any]], **common: Any
             )
         dags[dag_id] = imperva_logs_dag(dag_id, **{**common, **own})
     return list(dags.values())
+
+
+def imperva_coverage_dag(
+    dag_id: str,
+    *,
+    lake_uri: str,
+    imperva_conn_id: str = ImpervaLogHook.default_conn_name,
+    lake_conn_id: str | None = None,
+    schedule: str | timedelta | None = timedelta(hours=1),
+    **dag_args: Any,
+) -> DAG:
+    """Build the DAG that writes the coverage page of one repository into its lake.
+
+    :param lake_uri: root of the lake, as the DAG that loads it has it; so are the connections.
+    :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
+    """
+    dag = DAG(
+        dag_id,
+        **_COMMON
+        | {
+            "description": "How completely the logs are in the lake, as a page",
+            "doc_md": _COVERAGE_DOC,
+            "schedule": schedule,
+            "default_args": _RETRIES,
+        }
+        | dag_args,
+    )
+    with dag:
+        ImpervaCoverageOperator(
+            task_id="coverage", imperva_conn_id=imperva_conn_id, lake_uri=lake_uri, lake_conn_id=lake_conn_id
+        )
+    return dag

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_imperva.assets import imperva_events_asset
-from airflow_provider_imperva.dag import imperva_logs_dag
+from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 
@@ -63,12 +64,22 @@ def test_parsing_loads_nothing_heavy(file: Path, tmp_path: Path) -> None:
     assert [name for name in modules if name.split(".")[1] in heavy] == []
 
 
-def test_every_task_says_what_it_does() -> None:
+def test_every_dag_and_task_says_what_it_does() -> None:
     """Airflow shows it; names in backquotes would each be a block of its own there."""
-    dag = imperva_logs_dag("imperva_shop", lake_uri="s3://lake/imperva")
-    for text in (dag.doc_md, *(task.doc_md for task in dag.tasks)):
+    loads = imperva_logs_dag("imperva_shop", lake_uri="s3://lake/imperva")
+    shows = imperva_coverage_dag("imperva_shop_coverage", lake_uri="s3://lake/imperva")
+    for text in (loads.doc_md, *(task.doc_md for task in loads.tasks), shows.doc_md):
         assert text
         assert "`" not in text
+
+
+def test_the_coverage_dag_takes_lake_and_connections_as_the_loading_one_does() -> None:
+    lake = {"lake_uri": "s3://lake/imperva", "imperva_conn_id": "shop", "lake_conn_id": "aws_lake"}
+    shows = imperva_coverage_dag("imperva_shop_coverage", **lake, schedule=timedelta(days=1), max_active_tasks=3)
+    (task,) = shows.tasks
+    assert {name: getattr(task, name) for name in lake} == lake
+    assert (shows.schedule, shows.max_active_tasks) == (timedelta(days=1), 3)
+    assert "imperva" in shows.tags, "or the navigation does not list it"
 
 
 ALL_TOGETHER = """
