@@ -62,6 +62,6 @@ def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast("Callable[_P, _R]", numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
-def windows_of(block: bytes | Bytes) -> Windows:
+def windows_of(block: bytes | memoryview | Bytes) -> Windows:
     """Overlapping machine words of eight bytes, one beginning at each byte, which is its lowest."""
     return np.ndarray((max(len(block) - 7, 0),), "<u8", block, 0, (1,))

@@ -35,12 +35,12 @@ from airflow_provider_imperva.events.compiled import (
 )
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, copy_texts
 
-_NO_TEXT = pa.scalar(None, TEXT)
 _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
+_TLS = re.compile(r"([^ \t]+)[ \t]*(.*)", re.DOTALL)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-_ZERO, _NINE, _A, _F, _Z, _DOT, _COLON, _SLASH, _QUESTION, _PLUS, _DASH = b"09afz.:/?+-"
+_ZERO, _NINE, _A, _F, _Z, _DOT, _COLON, _SLASH, _QUESTION, _PLUS, _DASH, _COMMA, _BLANK, _TAB = b"09afz.:/?+-, \t"
 _CAPITAL = 0x20
 
 
@@ -65,36 +65,45 @@ class _Parts(NamedTuple):
         return cls(whole, characters, valid if texts.null_count else valid[:0])
 
 
-def integers(texts: pa.StringArray) -> pa.Int64Array:
+def integers(texts: pa.StringArray, kind: pa.DataType = INT64) -> pa.Array:
     """Decimal integers. Never by way of floats, which cannot hold the 17 to 19 digits of ids."""
-    # 18 digits always fit.
-    return _from_digits(texts, 1, 18, _integer)
+    beyond = 2 ** (kind.bit_width - 1)
+
+    def one(text: str) -> int | None:
+        value = int(text) if _SIGNED.fullmatch(text) else beyond
+        return value if -beyond <= value < beyond else None
+
+    # 18 digits always fit into 64 bits.
+    return _from_digits(texts, 1, 18, kind, one)
 
 
-def _from_digits(texts: pa.StringArray, fewest: int, most: int, one: Callable[[str], int | None]) -> pa.Int64Array:
+def _from_digits(
+    texts: pa.StringArray, fewest: int, most: int, kind: pa.DataType, one: Callable[[str], int | None]
+) -> pa.Array:
     """Read integers from texts of so many digits, and the few others one by one."""
     offsets, characters, valid = _Parts.of(texts)
     values = np.zeros(len(texts), np.int64)
     odd = np.zeros(len(texts), np.bool_)
-    count = _read_digits(characters, offsets, fewest, most, values, odd)
-    found = pa.Int64Array.from_buffers(
-        pa.int64(), len(texts), [pa.py_buffer(valid) if len(valid) else None, pa.py_buffer(values)]
-    )
+    largest = 2 ** (kind.bit_width - 1) - 1
+    count = _read_digits(characters, offsets, fewest, most, largest, values, odd)
+    buffers = [pa.py_buffer(valid) if len(valid) else None, pa.py_buffer(values.astype(f"i{kind.bit_width // 8}"))]
+    found = pa.Array.from_buffers(kind, len(texts), buffers)
     if count == texts.null_count:
         return found
     return _patched(found, texts, pa.array(~odd, mask=texts.is_null().to_numpy(zero_copy_only=False)), one)
 
 
-@compiled(BYTES, OFFSETS, types.int64, types.int64, POSITIONS, MASK)
+@compiled(BYTES, OFFSETS, types.int64, types.int64, types.int64, POSITIONS, MASK)
 def _read_digits(
     characters: Bytes,
     offsets: Offsets,
     fewest: int,
     most: int,
+    largest: int,
     values: Positions,
     odd: Mask,
 ) -> int:
-    """Read what consists of digits; tells how many texts do not, nulls among them, and marks them."""
+    """Read what consists of digits; tells how many texts do not or are too large, nulls among them, and marks them."""
     count = 0
     for row in range(len(values)):
         length = offsets[row + 1] - offsets[row]
@@ -104,27 +113,16 @@ def _read_digits(
             digit = np.int64(characters[place]) - _ZERO
             plain &= 0 <= digit <= 9
             value = 10 * value + digit
+        plain &= value <= largest
         values[row] = value
         odd[row] = not plain
         count += odd[row]
     return count
 
 
-def _integer(text: str) -> int | None:
-    if not _SIGNED.fullmatch(text):
-        return None
-    value = int(text)
-    return value if -(2**63) <= value < 2**63 else None
-
-
 def floats(texts: pa.StringArray) -> pa.DoubleArray:
     """Finite decimal numbers."""
-    return _each_once(_floats, texts)
-
-
-def _floats(texts: pa.StringArray) -> pa.DoubleArray:
-    plain = pc.match_substring_regex(texts, r"^-?[0-9]{1,15}(?:\.[0-9]{1,20})?$")
-    return _patched(_only(plain, texts).cast(FLOAT), texts, plain, _float)
+    return _each(_float, texts, FLOAT)
 
 
 def _float(text: str) -> float | None:
@@ -134,18 +132,16 @@ def _float(text: str) -> float | None:
 
 def booleans(texts: pa.StringArray) -> pa.BooleanArray:
     """Read ``true`` and ``false``, in any case."""
-    return _each_once(_booleans, texts)
+    return _each(_boolean, texts, BOOL)
 
 
-def _booleans(texts: pa.StringArray) -> pa.BooleanArray:
-    lower = pc.ascii_lower(texts)
-    true = pc.equal(lower, "true")
-    return pc.if_else(pc.or_(true, pc.equal(lower, "false")), true, pa.scalar(None, BOOL))
+def _boolean(text: str) -> bool | None:
+    return {"true": True, "false": False}.get(text.lower())
 
 
 def times(texts: pa.StringArray) -> pa.TimestampArray:
     """Epoch milliseconds (13 digits), epoch seconds (10 digits), or ISO 8601, in UTC where it names no zone."""
-    return _from_digits(texts, 13, 13, _time).cast(TIME)
+    return _from_digits(texts, 13, 13, INT64, _time).cast(TIME)
 
 
 def _time(text: str) -> int | None:
@@ -166,14 +162,13 @@ def in_seconds(text: str) -> bool:
     return len(text) == 10 and text.isascii() and text.isdigit()
 
 
-def are_addresses(texts: pa.StringArray) -> pa.BooleanArray:
-    """Whether each text is an IPv4 or IPv6 address."""
+def no_addresses(texts: pa.StringArray) -> list[int]:
+    """Which texts are neither an IPv4 nor an IPv6 address."""
     offsets, characters, _ = _Parts.of(texts)
-    plain = np.empty(len(texts), np.bool_)
-    _find_addresses(characters, offsets, plain)
-    found = pa.array(plain, mask=texts.is_null().to_numpy(zero_copy_only=False))
-    # What is left is rare, and so are addresses in it (::ffff:1.2.3.4).
-    return _patched(found, texts, found, _is_address)
+    doubtful = np.empty(len(texts), np.int64)
+    count = _find_doubtful(characters, offsets, doubtful)
+    # Those are rare, and so are addresses among them (::ffff:1.2.3.4).
+    return [row for row in doubtful[:count].tolist() if not _is_address(texts[row].as_py())]
 
 
 @inlined
@@ -222,11 +217,16 @@ def _is_plain_ipv6(characters: Bytes, begin: int, end: int) -> bool:
     return groups <= 7 if shortened else groups == 8
 
 
-@compiled(BYTES, OFFSETS, MASK)
-def _find_addresses(characters: Bytes, offsets: Offsets, plain: Mask) -> None:
-    for row in range(len(plain)):
+@compiled(BYTES, OFFSETS, POSITIONS)
+def _find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int:
+    """Find texts that are not plainly an address; tells how many there are."""
+    count = 0
+    for row in range(len(doubtful)):
         begin, end = offsets[row], offsets[row + 1]
-        plain[row] = _is_plain_ipv4(characters, begin, end) or _is_plain_ipv6(characters, begin, end)
+        if begin < end and not _is_plain_ipv4(characters, begin, end) and not _is_plain_ipv6(characters, begin, end):
+            doubtful[count] = row
+            count += 1
+    return count
 
 
 def _is_address(text: str) -> bool:
@@ -239,22 +239,65 @@ def _is_address(text: str) -> bool:
 
 def countries(texts: pa.StringArray) -> pa.StringArray:
     """Country codes without the brackets that logs of 2017 have around them."""
-    return _each_once(_countries, texts)
+    return _each(_country, texts, TEXT)
 
 
-def _countries(texts: pa.StringArray) -> pa.StringArray:
-    return _no_empty(pc.utf8_trim(texts, "[] \t"))
+def _country(text: str) -> str | None:
+    return text.strip("[] \t") or None
 
 
 def trimmed_lists(texts: pa.StringArray) -> pa.ListArray:
     """Cut lists at commas and trim each element of blanks."""
-    lists = pc.split_pattern(texts, ",")
-    return pa.ListArray.from_arrays(lists.offsets, pc.utf8_trim(lists.values, " \t"), mask=pc.is_null(lists)).cast(LIST)
+    return _lists(texts, trimmed=True)
 
 
 def slots(texts: pa.StringArray) -> pa.ListArray:
     """Cut lists at commas. Even the last element has one behind it, mostly; an empty element holds its place."""
-    return pc.split_pattern(pc.replace_substring_regex(texts, ",$", ""), ",").cast(LIST)
+    return _lists(texts, trimmed=False)
+
+
+def _lists(texts: pa.StringArray, *, trimmed: bool) -> pa.ListArray:
+    offsets, characters, valid = _Parts.of(texts)
+    room = len(texts) + np.count_nonzero(characters == _COMMA)
+    ends = np.zeros(room + 1, np.int32)
+    copied = np.empty(len(characters), np.uint8)
+    firsts = np.zeros(len(texts) + 1, np.int32)
+    _cut_lists(characters, offsets, trimmed, ends, copied, firsts)
+    elements = pa.Array.from_buffers(TEXT, int(firsts[-1]), [None, pa.py_buffer(ends), pa.py_buffer(copied)])
+    buffers = [pa.py_buffer(valid) if len(valid) else None, pa.py_buffer(firsts)]
+    return pa.Array.from_buffers(LIST, len(texts), buffers, children=[elements])
+
+
+@inlined
+def _is_blank(byte: int) -> bool:
+    return byte == _BLANK or byte == _TAB
+
+
+@compiled(BYTES, OFFSETS, types.boolean, types.int32[::1], types.uint8[::1], types.int32[::1])
+def _cut_lists(
+    characters: Bytes, offsets: Offsets, trimmed: bool, ends: Offsets, copied: Bytes, firsts: Offsets
+) -> None:
+    """Copy the elements of lists, trimmed or in slots: ``ends`` of them in ``copied``, ``firsts`` of each list."""
+    count = to = 0
+    for row in range(len(offsets) - 1):
+        begin, end = offsets[row], offsets[row + 1]
+        is_null = begin == end
+        if not is_null and not trimmed and characters[end - 1] == _COMMA:
+            end -= 1
+        for place in range(begin, begin if is_null else end + 1):
+            if place == end or characters[place] == _COMMA:
+                behind = place
+                while trimmed and begin < behind and _is_blank(characters[begin]):
+                    begin += 1
+                while trimmed and begin < behind and _is_blank(characters[behind - 1]):
+                    behind -= 1
+                for copying in range(begin, behind):
+                    copied[to] = characters[copying]
+                    to += 1
+                count += 1
+                ends[count] = to
+                begin = place + 1
+        firsts[row + 1] = count
 
 
 def _same(texts: pa.StringArray) -> pa.StringArray:
@@ -262,7 +305,6 @@ def _same(texts: pa.StringArray) -> pa.StringArray:
 
 
 _CONVERSIONS: dict[str, Callable[[pa.StringArray], pa.Array]] = {
-    "int": integers,
     "float": floats,
     "bool": booleans,
     "time": times,
@@ -273,17 +315,16 @@ _CONVERSIONS: dict[str, Callable[[pa.StringArray], pa.Array]] = {
 
 
 def to_type(column: Column, texts: pa.StringArray | pa.DictionaryArray) -> pa.Array:
-    """Texts as values of a column's type; null for a text that does not fit it."""
-    if isinstance(texts, pa.DictionaryArray):
-        return texts if column.type == CATEGORY else to_type(column, texts.dictionary).take(texts.indices)
-    values = _CONVERSIONS.get(column.kind, _same)(texts)
-    if column.type == CATEGORY:
-        return values.dictionary_encode()
-    if column.kind == "int" and column.type != INT64:
-        bound = 2 ** (column.type.bit_width - 1)
-        fits = pc.and_(pc.greater_equal(values, -bound), pc.less(values, bound))
-        return pc.if_else(fits, values, pa.scalar(None, INT64)).cast(column.type)
-    return values
+    """Texts as values of a column's type; null for a text that does not fit it. Those that recur are converted once."""
+    if column.recurs and not isinstance(texts, pa.DictionaryArray):
+        texts = texts.dictionary_encode()
+    if not isinstance(texts, pa.DictionaryArray):
+        return _converted(column, texts)
+    return texts if column.type == CATEGORY else _converted(column, texts.dictionary).take(texts.indices)
+
+
+def _converted(column: Column, texts: pa.StringArray) -> pa.Array:
+    return integers(texts, column.type) if column.kind == "int" else _CONVERSIONS.get(column.kind, _same)(texts)
 
 
 def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
@@ -342,8 +383,8 @@ def _cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positi
 def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """TLS version and cipher: the first word and the rest."""
     codes = tls.dictionary_encode()
-    parts = pc.extract_regex(codes.dictionary, r"(?s)^(?P<version>[^ \t]+)[ \t]*(?P<cipher>.*)$")
-    version, cipher = (_no_empty(pc.struct_field(parts, name)) for name in ("version", "cipher"))
+    parts = [_TLS.match(text) for text in codes.dictionary.to_pylist()]
+    version, cipher = (pa.array([(part and part[group]) or None for part in parts], TEXT) for group in (1, 2))
     return grouped(version, codes), grouped(cipher, codes)
 
 
@@ -373,18 +414,9 @@ def grouped(texts: pa.StringArray, codes: pa.DictionaryArray) -> pa.DictionaryAr
     return pa.DictionaryArray.from_arrays(groups.indices.take(codes.indices), groups.dictionary)
 
 
-def _no_empty(texts: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(pc.equal(texts, ""), _NO_TEXT, texts)
-
-
-def _each_once(conversion: Callable[[pa.StringArray], pa.Array], texts: pa.StringArray) -> pa.Array:
-    """Convert texts that cost much and recur: each of them once."""
-    codes = texts.dictionary_encode()
-    return conversion(codes.dictionary).take(codes.indices)
-
-
-def _only(plain: pa.BooleanArray, texts: pa.StringArray) -> pa.StringArray:
-    return pc.if_else(plain, texts, _NO_TEXT) if plain.false_count else texts
+def _each(one: Callable[[str], object], texts: pa.StringArray, kind: pa.DataType) -> pa.Array:
+    """Convert texts one by one, where it pays to convert each that recurs only once."""
+    return pa.array([None if text is None else one(text) for text in texts.to_pylist()], kind)
 
 
 def _patched(values: pa.Array, texts: pa.StringArray, plain: pa.BooleanArray, one: Callable[[str], object]) -> pa.Array:

@@ -143,7 +143,7 @@ class Tally(NamedTuple):
     begun: int
 
     @classmethod
-    def of(cls, block: bytes, prefix: bytes = b"") -> Tally:
+    def of(cls, block: bytes | memoryview, prefix: bytes = b"") -> Tally:
         """Count."""
         return cls(*_tally(np.frombuffer(block, np.uint8), windows_of(block), np.frombuffer(prefix, np.uint8)))
 

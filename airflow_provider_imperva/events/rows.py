@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -54,32 +53,37 @@ class _Stretch(NamedTuple):
     :ivar names: those that a directive in it lists; empty if none does.
     """
 
-    text: bytes
+    text: memoryview
     rows: Lines
     directives: int
     names: str
+
+    @classmethod
+    def of(cls, lines: Lines, are_directives: Mask, first: int, after: int, names: str) -> _Stretch:
+        """Take the lines from one to another of a block."""
+        begin = lines.begins[first] if first else 0
+        end = lines.begins[after] if after < len(lines) else len(lines.block)
+        among = are_directives[first:after]
+        return cls(
+            memoryview(lines.block)[begin:end],
+            lines.take(first + np.flatnonzero(~among)),
+            int(np.count_nonzero(among)),
+            names,
+        )
 
 
 def _stretches(lines: Lines) -> Iterator[_Stretch]:
     """Cut a block before each directive that lists other names."""
     are_directives = _are_directives(lines)
-    firsts, names = [0], [""]
+    first, names = 0, ""
     for line in np.flatnonzero(are_directives).tolist():
         if directive := _FIELDS.match(lines.text(line)):
             listed = directive[1].decode(errors="replace")
-            if line and listed != names[-1]:
-                firsts.append(line)
-                names.append(listed)
-            names[-1] = listed
-    begins = [0, *lines.begins[firsts[1:]].tolist(), len(lines.block)]
-    for place, (first, after) in enumerate(pairwise([*firsts, len(lines)])):
-        among = are_directives[first:after]
-        yield _Stretch(
-            lines.block[begins[place] : begins[place + 1]],
-            lines.take(first + np.flatnonzero(~among)),
-            int(among.sum()),
-            names[place],
-        )
+            if line and listed != names:
+                yield _Stretch.of(lines, are_directives, first, line, names)
+                first = line
+            names = listed
+    yield _Stretch.of(lines, are_directives, first, len(lines), names)
 
 
 def _are_directives(lines: Lines) -> Mask:

@@ -57,8 +57,7 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
             notes.extra.append((row, column.key(fields.format), texts[row].as_py()))
             notes.warnings.append((row, f"bad_{column.kind}:{column.key(fields.format)}"))
         if column.kind == "ip":
-            others = _rows(pc.invert(convert.are_addresses(texts)))
-            notes.warnings += [(row, f"bad_ip:{column.key(fields.format)}") for row in others]
+            notes.warnings += [(row, f"bad_ip:{column.key(fields.format)}") for row in convert.no_addresses(texts)]
         if column.kind == "time":
             short = _rows(pc.and_(pc.is_valid(values), pc.equal(pc.binary_length(texts), 10)))
             seconds = [row for row in short if convert.in_seconds(texts[row].as_py())]
@@ -120,7 +119,8 @@ def _when(
     notes.warnings += [(row, code) for row in _rows(pc.is_null(times))]
     times = pc.fill_null(times, pa.scalar(start, TIME)) if start is not None else times
     last_resort = pa.scalar(source.fetched_time or 0, TIME)
-    return {"event_time": times, "event_date": pc.fill_null(times, last_resort).cast(pa.date32())}
+    dates = pc.fill_null(times, last_resort).to_numpy().astype("datetime64[D]")
+    return {"event_time": times, "event_date": pa.array(dates)}
 
 
 def _provenance(fields: Fields, source: LogSource) -> dict[str, pa.Array]:
@@ -130,7 +130,6 @@ def _provenance(fields: Fields, source: LogSource) -> dict[str, pa.Array]:
         "src_seq": pa.scalar(source.sequence, INT64),
         "src_account_id": pa.scalar(source.account_id, INT64),
         "src_config_id": pa.scalar(source.config_id, INT64),
-        "src_format": pa.scalar(fields.format, TEXT),
         "src_file_start": pa.scalar(source.start_time, TIME),
         "src_file_end": pa.scalar(source.end_time, TIME),
         "src_checksum_ok": pa.scalar(source.checksum_ok, pa.bool_()),
@@ -138,7 +137,7 @@ def _provenance(fields: Fields, source: LogSource) -> dict[str, pa.Array]:
         "src_compressed": pa.scalar(source.compressed, pa.bool_()),
     }
     columns = {name: pa.repeat(value, rows) for name, value in same_in_all.items()}
-    columns["src_format"] = columns["src_format"].dictionary_encode()
+    columns["src_format"] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [fields.format])
     columns["src_line"] = fields.lines
     columns["event_class"] = fields.event_class
     if fields.raw is not None:

@@ -11,7 +11,6 @@ from collections.abc import Collection
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import types
 
 from airflow_provider_imperva.events.columns import CATEGORY, COLUMNS, TEXT
 from airflow_provider_imperva.events.compiled import (
@@ -114,9 +113,9 @@ def _values(rows: Lines, names: tuple[str, ...], odd: Mask) -> tuple[Places, Pos
     firsts = np.zeros(len(rows) + 1, np.int64)
     text = np.frombuffer(rows.block, np.uint8)
     place_of = {name: place for place, name in enumerate(names)}
-    date, time, start = (place_of.get(name, -1) for name in ("date", "time", "cs-start"))
-    windows = windows_of(rows.block)
-    _cut(text, windows, rows.begins, rows.ends, len(names), date, time, start, odd, found, firsts)
+    moments = np.array([place_of.get(name, len(names)) for name in ("date", "time", "cs-start")])
+    value_of = np.full(len(names) + 1, -1, np.int64)
+    _cut(text, windows_of(rows.block), rows.begins, rows.ends, moments, odd, found, firsts, value_of)
     return found[: firsts[-1]], firsts
 
 
@@ -149,11 +148,14 @@ def _quote_after_escapes(text: Bytes, place: int, end: int) -> int:
 
 @inlined
 def _cut_row(
-    text: Bytes, windows: Windows, begin: int, end: int, names: int, escaped: bool, found: Places, count: int
+    text: Bytes, windows: Windows, begin: int, end: int, escaped: bool, found: Places, count: int, value_of: Positions
 ) -> int:
-    """Cut a row; tells the next row of ``found``, -1 if it does not have as many values as there are names."""
+    """Cut a row; tells the next row of ``found``, -1 if it does not have as many values as there are names.
+
+    ``value_of`` is told which row of ``found`` is each name's, -1 for a value that is empty.
+    """
     place = begin
-    for name in range(names):
+    for name in range(len(value_of) - 1):
         if place >= end or text[place] != QUOTE:
             return -1
         first = place + 1
@@ -165,20 +167,13 @@ def _cut_row(
             first += 1
         while first < behind and (text[behind - 1] == _BLANK or text[behind - 1] == _TAB):
             behind -= 1
+        value_of[name] = -1
         if first < behind:
             found[count, NUMBER], found[count, BEGIN], found[count, END] = name, first, behind
+            value_of[name] = count
             count += 1
         place += 2
     return count if place == end + 1 else -1
-
-
-@inlined
-def _value_of(found: Places, first: int, after: int, name: int) -> int:
-    """Find a name's value among those of a row; -1 if it is empty."""
-    for value in range(first, after):
-        if found[value, NUMBER] == name:
-            return value
-    return -1
 
 
 @inlined
@@ -234,57 +229,49 @@ def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
     )
 
 
-@compiled(
-    BYTES,
-    WINDOWS,
-    POSITIONS,
-    POSITIONS,
-    types.int64,
-    types.int64,
-    types.int64,
-    types.int64,
-    MASK,
-    PLACES,
-    POSITIONS,
-)
+@inlined
+def _agree(text: Bytes, found: Places, date: int, time: int, start: int) -> bool:
+    """Whether date and time of a row are those of its start, as far as it has them; not if it has but one of both."""
+    if date < 0 or time < 0:
+        return date < 0 and time < 0
+    if start < 0:
+        return True
+    moment = _milliseconds(text, found[start, BEGIN], found[start, END])
+    return (
+        moment >= 0
+        and _is_date(text, found[date, BEGIN], found[date, END], moment // 1000)
+        and _is_time(text, found[time, BEGIN], found[time, END], moment // 1000)
+    )
+
+
+@compiled(BYTES, WINDOWS, POSITIONS, POSITIONS, POSITIONS, MASK, PLACES, POSITIONS, POSITIONS)
 def _cut(
     text: Bytes,
     windows: Windows,
     begins: Positions,
     ends: Positions,
-    names: int,
-    date: int,
-    time: int,
-    start: int,
+    moments: Positions,
     odd: Mask,
     found: Places,
     firsts: Positions,
+    value_of: Positions,
 ) -> None:
+    """Cut rows; ``moments`` are the places of the names date, time and start in ``value_of``, its last for no such."""
+    date, time, start = moments[0], moments[1], moments[2]
+    shortest = _SHORTEST * (len(value_of) - 1) - 1
     count = 0
     for row in range(len(begins)):
         firsts[row] = count
         begin, end = begins[row], ends[row]
         # Too short a row is not looked at, so that a long list of names takes no time for it.
-        if odd[row] or end - begin < _SHORTEST * names - 1:
+        if odd[row] or end - begin < shortest:
             odd[row] = True
             continue
-        after = _cut_row(text, windows, begin, end, names, False, found, count)
+        after = _cut_row(text, windows, begin, end, False, found, count, value_of)
         if after < 0:
-            after = _cut_row(text, windows, begin, end, names, True, found, count)
-        date_at = _value_of(found, count, after, date)
-        time_at = _value_of(found, count, after, time)
-        start_at = _value_of(found, count, after, start)
-        agree = after >= 0
-        if date_at >= 0 or time_at >= 0:
-            agree = date_at >= 0 and time_at >= 0
-            if agree and start_at >= 0:
-                at = _milliseconds(text, found[start_at, BEGIN], found[start_at, END])
-                agree = (
-                    at >= 0
-                    and _is_date(text, found[date_at, BEGIN], found[date_at, END], at // 1000)
-                    and _is_time(text, found[time_at, BEGIN], found[time_at, END], at // 1000)
-                )
-        odd[row] = not agree
-        if agree:
+            after = _cut_row(text, windows, begin, end, True, found, count, value_of)
+        if after >= 0 and _agree(text, found, value_of[date], value_of[time], value_of[start]):
             count = after
+        else:
+            odd[row] = True
     firsts[len(begins)] = count

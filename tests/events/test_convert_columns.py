@@ -13,7 +13,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import LogSource
-from airflow_provider_imperva.events.convert import are_addresses, floats, integers, slots, times, url_parts
+from airflow_provider_imperva.events.convert import (
+    floats,
+    integers,
+    no_addresses,
+    slots,
+    times,
+    trimmed_lists,
+    url_parts,
+)
 from airflow_provider_imperva.events.fields import Fields
 from airflow_provider_imperva.events.record import Record
 from airflow_provider_imperva.events.table import to_table
@@ -58,8 +66,8 @@ def test_addresses_are_those_python_reads(texts: list[str | None]) -> None:
         except ValueError:
             return False
 
-    expected = [None if text is None else is_address(text) for text in texts]
-    assert are_addresses(pa.array(texts, pa.string())).to_pylist() == expected
+    expected = [row for row, text in enumerate(texts) if text and not is_address(text)]
+    assert no_addresses(pa.array(texts, pa.string())) == expected
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,16 @@ def test_times(text: str, expected: int | None) -> None:
 )
 def test_one_trailing_comma_goes_and_empty_slots_stay(text: str, expected: list[str]) -> None:
     assert slots(pa.array([text])).to_pylist() == [expected]
+
+
+@given(st.lists(st.text(", \taé\xa0", min_size=1, max_size=12) | st.none()))
+def test_lists_are_cut_at_commas(texts: list[str | None]) -> None:
+    """As Python cuts them; a slot is kept as it is, an element of a trimmed list loses its blanks."""
+    given = pa.array(texts, pa.string())
+    in_slots = [None if text is None else text.removesuffix(",").split(",") for text in texts]
+    trimmed = [None if text is None else [part.strip(" \t") for part in text.split(",")] for text in texts]
+    assert slots(given).to_pylist() == in_slots
+    assert trimmed_lists(given).to_pylist() == trimmed
 
 
 @pytest.mark.parametrize(
