@@ -336,7 +336,7 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
     found = np.empty((2 * len(urls), 3), np.int32)
     firsts = np.zeros(len(urls) + 1, np.int64)
     _cut_urls(characters, offsets, found, firsts)
-    host, path = copy_texts(characters, found, firsts, np.arange(len(urls)), numbers=range(2))
+    host, path = copy_texts(characters, found[: firsts[-1]], firsts, np.arange(len(urls)), numbers=range(2))
     return host, path
 
 

@@ -18,6 +18,7 @@ from airflow_provider_imperva.events.compiled import (
     POSITIONS,
     WINDOWS,
     Bytes,
+    Offsets,
     Places,
     Positions,
     Windows,
@@ -53,7 +54,7 @@ def copy_texts(
     """Copy texts out of a block.
 
     :param block: UTF-8, as far as texts are in it.
-    :param found: a row of ``NUMBER``, ``BEGIN``, ``END`` for each text. No line has two of a number.
+    :param found: a row of ``NUMBER``, ``BEGIN``, ``END`` for each text. No line has two of a number, none is empty.
     :param firsts: the first row of each line, and the number of rows.
     :param rows: the lines wanted.
     :param numbers: which texts are wanted; ``recurring``: those of them to be copied once each.
@@ -61,24 +62,23 @@ def copy_texts(
     :return: an array for each of ``numbers``, as long as ``rows``; null where a line has no such text. Of strings; for
         recurring texts a dictionary of strings, in the order they come first.
     """
+    # Those that recur come first.
+    order = sorted(numbers, key=lambda number: number not in recurring)
+    coded = sum(number in recurring for number in numbers)
     column_of = np.full(max(numbers, default=0) + 1, -1, np.int64)
-    column_of[list(numbers)] = np.arange(len(numbers))
-    sizes = np.zeros(len(numbers), np.int64)
-    _measure(found, firsts, rows, column_of, sizes)
-    ends = np.cumsum(sizes + _PADDING)
-    starts = ends - sizes - _PADDING
-    copied = _lasting((int(sizes.sum()) + _PADDING * (len(numbers) + 1),), np.uint8)
-    offsets = _lasting((len(numbers), len(rows) + 1), np.int32)
-    valid = _lasting((len(numbers), len(rows) // 8 + 1), np.uint8)
-    valid[:] = 0
-    coded = [column for column, number in enumerate(numbers) if number in recurring]
-    coding = np.full(len(numbers), -1, np.int64)
-    coding[coded] = np.arange(len(coded))
-    codes = _lasting((len(coded), len(rows)), np.int32)
-    codes[:] = 0
+    column_of[order] = np.arange(len(order))
+    sizes = np.zeros(len(order), np.int64)
+    _measure(found, column_of, sizes)
+    starts = np.cumsum(sizes + _PADDING) - sizes - _PADDING
+    copied = _lasting((int(sizes.sum()) + _PADDING * (len(order) + 1),), np.uint8)
+    ends = _lasting((len(order), len(rows) + 1), np.int32)
+    ends[:] = 0
+    ends[:coded, 0] = starts[:coded]
+    codes = _lasting((coded, len(rows)), np.int32)
+    codes[:] = -1
     # Half of the slots stay empty at least, so that a text not found in its own is in one of the next.
-    slots = np.full((len(coded), 1 << (2 * len(rows)).bit_length()), -1, np.int32)
-    counts = np.where(coding < 0, len(rows), 0)
+    slots = np.full((coded, 1 << (2 * len(rows)).bit_length()), -1, np.int32)
+    counts = np.zeros(coded, np.int64)
     _copy(
         np.frombuffer(block, np.uint8),
         windows_of(block),
@@ -89,26 +89,31 @@ def copy_texts(
         escape,
         copied,
         windows_of(copied),
-        starts,
         starts.copy(),
-        offsets,
-        valid,
-        coding,
+        ends,
         codes,
         slots,
         counts,
     )
-    arrays = []
-    for column, (start, count) in enumerate(zip(starts.tolist(), counts.tolist(), strict=True)):
-        characters = copied[start : start + offsets[column, count]]
-        buffers = [pa.py_buffer(valid[column]), pa.py_buffer(offsets[column]), pa.py_buffer(characters)]
-        if column in coded:
-            indices = pa.Array.from_buffers(pa.int32(), len(rows), [buffers[0], pa.py_buffer(codes[coding[column]])])
-            distinct = pa.Array.from_buffers(TEXT, count, [None, *buffers[1:]])
-            arrays.append(pa.DictionaryArray.from_arrays(indices, distinct, safe=False))
+    lengths = ends[:, 1:]
+    valid = np.packbits(np.concatenate((codes >= 0, lengths[coded:] > 0)), axis=1, bitorder="little")
+    arrays = {}
+    for column, (number, start) in enumerate(zip(order, starts.tolist(), strict=True)):
+        if column < coded:
+            distinct = _strings(copied[start:], ends[column, : counts[column] + 1] - start)
+            indices = [pa.py_buffer(valid[column]), pa.py_buffer(np.maximum(codes[column], 0, out=codes[column]))]
+            arrays[number] = pa.DictionaryArray.from_arrays(
+                pa.Array.from_buffers(pa.int32(), len(rows), indices), distinct, safe=False
+            )
         else:
-            arrays.append(pa.Array.from_buffers(TEXT, count, buffers))
-    return arrays
+            np.cumsum(lengths[column], out=lengths[column])
+            arrays[number] = _strings(copied[start:], ends[column], valid[column])
+    return [arrays[number] for number in numbers]
+
+
+def _strings(copied: Bytes, ends: Offsets, valid: Bytes | None = None) -> pa.StringArray:
+    buffers = [valid if valid is None else pa.py_buffer(valid), pa.py_buffer(ends), pa.py_buffer(copied[: ends[-1]])]
+    return pa.Array.from_buffers(TEXT, len(ends) - 1, buffers)
 
 
 def _lasting(shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray[Any]:
@@ -120,17 +125,18 @@ def copy_lines(
     lines: Lines, ends: Positions, rows: Positions, *, recurring: Container[int] = ()
 ) -> pa.StringArray | pa.DictionaryArray:
     """Copy some lines up to given ends, as they are."""
-    found = np.stack((np.zeros_like(ends), lines.begins, ends), axis=1).astype(np.int32)
-    return copy_texts(lines.block, found, np.arange(len(lines) + 1), rows, numbers=[0], recurring=recurring)[0]
+    found = np.stack((np.zeros_like(rows), lines.begins[rows], ends[rows]), axis=1).astype(np.int32)
+    places = np.arange(len(rows) + 1)
+    return copy_texts(lines.block, found, places, places[:-1], numbers=[0], recurring=recurring)[0]
 
 
-@compiled(PLACES, POSITIONS, POSITIONS, POSITIONS, POSITIONS)
-def _measure(found: Places, firsts: Positions, rows: Positions, column_of: Positions, sizes: Positions) -> None:
-    for line in rows:
-        for text in range(firsts[line], firsts[line + 1]):
-            number = found[text, NUMBER]
-            if number < len(column_of) and column_of[number] >= 0:
-                sizes[column_of[number]] += found[text, END] - found[text, BEGIN]
+@compiled(PLACES, POSITIONS, POSITIONS)
+def _measure(found: Places, column_of: Positions, sizes: Positions) -> None:
+    """Add up the bytes of each column's texts, those of lines that are not wanted among them."""
+    for text in range(len(found)):
+        number = found[text, NUMBER]
+        if number < len(column_of) and column_of[number] >= 0:
+            sizes[column_of[number]] += found[text, END] - found[text, BEGIN]
 
 
 @inlined
@@ -187,25 +193,23 @@ def _copy_one(
 
 
 @inlined
-def _code_of(
-    windows: Windows, slots: Places, coded: int, offsets: Places, column: int, start: int, count: int, to: int, end: int
-) -> int:
+def _code_of(windows: Windows, slots: Places, column: int, ends: Places, count: int, to: int, end: int) -> int:
     """Give the code of a copied text, ``count`` if it is a new one, and then keep it for the next ones."""
     mixed = np.uint64(end - to)
     for place in range(to, end, 8):
         mixed = (mixed ^ _part(windows, place, end - place)) * _FACTOR
         mixed ^= mixed >> np.uint64(32)
     slot = np.int64(mixed & np.uint64(slots.shape[1] - 1))
-    while slots[coded, slot] >= 0:
-        code: int = slots[coded, slot]
-        other = start + offsets[column, code]
-        same = offsets[column, code + 1] - offsets[column, code] == end - to
+    while slots[column, slot] >= 0:
+        code: int = slots[column, slot]
+        other = ends[column, code]
+        same = ends[column, code + 1] - other == end - to
         for place in range(to, end if same else to, 8):
             same &= _part(windows, place, end - place) == _part(windows, other + place - to, end - place)
         if same:
             return code
         slot = (slot + 1) & (slots.shape[1] - 1)
-    slots[coded, slot] = count
+    slots[column, slot] = count
     return count
 
 
@@ -220,10 +224,7 @@ def _code_of(
     types.uint8[::1],
     WINDOWS.copy(readonly=False),
     POSITIONS,
-    POSITIONS,
     PLACES,
-    types.uint8[:, ::1],
-    POSITIONS,
     PLACES,
     PLACES,
     POSITIONS,
@@ -238,40 +239,32 @@ def _copy(
     escape: int,
     copied: Bytes,
     copied_windows: Windows,
-    starts: Positions,
     places: Positions,
-    offsets: Places,
-    valid: Bytes,
-    coding: Positions,
+    ends: Places,
     codes: Places,
     slots: Places,
     counts: Positions,
 ) -> None:
-    offsets[:] = 0
+    """Copy the texts of each row to their columns, the first of which have codes.
+
+    ``ends`` is told where the distinct texts of those end in ``copied``, and of the others how long each is, so that
+    nothing is written for what a row does not have.
+    """
     for row in range(len(rows)):
         for which in range(firsts[rows[row]], firsts[rows[row] + 1]):
             number = found[which, NUMBER]
             column = column_of[number] if number < len(column_of) else -1
             if column < 0:
                 continue
-            begin, end, to = found[which, BEGIN], found[which, END], places[column]
-            valid[column, row >> 3] |= 1 << (row & 7)
-            behind = _copy_one(text, windows, begin, end, escape, copied, copied_windows, to)
-            coded = coding[column]
-            if coded >= 0:
-                count = counts[column]
-                code = _code_of(copied_windows, slots, coded, offsets, column, starts[column], count, to, behind)
-                codes[coded, row] = code
-                if code < count:
-                    continue
-                counts[column] = count + 1
-                offsets[column, count + 1] = behind - starts[column]
+            to = places[column]
+            end = _copy_one(text, windows, found[which, BEGIN], found[which, END], escape, copied, copied_windows, to)
+            if column >= len(codes):
+                ends[column, row + 1] = end - to
             else:
-                offsets[column, row + 1] = behind - to
-            places[column] = behind
-    # Until here texts without a dictionary have lengths, so that nothing is written for what a row does not have.
-    for column in range(len(starts)):
-        end = 0
-        for row in range(len(rows) if coding[column] < 0 else 0):
-            end += offsets[column, row + 1]
-            offsets[column, row + 1] = end
+                code = _code_of(copied_windows, slots, column, ends, counts[column], to, end)
+                codes[column, row] = code
+                if code < counts[column]:
+                    continue
+                counts[column] += 1
+                ends[column, code + 1] = end
+            places[column] = end
