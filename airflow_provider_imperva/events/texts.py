@@ -31,8 +31,10 @@ from airflow_provider_imperva.events.lines import Lines
 NUMBER, BEGIN, END = range(3)
 """What is told of a text: the number of what it is, and where in the block it begins and ends."""
 
-PLAIN, BACKSLASH, QUOTE = 0, *b'\\"'
-"""How texts are escaped: not at all; as in CEF and LEEF, with backslashes; as in W3C, quotes only, with either."""
+PLAIN, BACKSLASH, QUOTE = b'\xff\\"'
+"""How texts are escaped, by the byte to look for: not at all, so one that UTF-8 never has; as in CEF and LEEF, with
+backslashes; as in W3C, quotes only, with either.
+"""
 
 _EQUALS, _N, _R, _LF, _CR = b"=nr\n\r"
 _PADDING = 8
@@ -140,10 +142,9 @@ def _measure(found: Places, column_of: Positions, sizes: Positions) -> None:
 
 
 @inlined
-def _part(windows: Windows, place: int, rest: int) -> np.uint64:
-    """Give eight bytes that begin at a place, or as many as are left of a text."""
-    word: np.uint64 = windows[place]
-    return word if rest >= 8 else word & ((np.uint64(1) << np.uint64(8 * rest)) - np.uint64(1))
+def _first(word: np.uint64, count: int) -> np.uint64:
+    """Keep the first bytes of a machine word, all eight or fewer."""
+    return word if count >= 8 else word & ((np.uint64(1) << np.uint64(8 * count)) - np.uint64(1))
 
 
 @inlined
@@ -163,11 +164,15 @@ def _copy_one(
     while place < end:
         if place + _PADDING <= len(text):
             # Up to seven bytes more than are left, which the next text goes over.
-            copied_windows[to] = windows[place]
-            differ = _part(windows, place, end - place) ^ sought
+            word = windows[place]
+            copied_windows[to] = word
+            left = end - place
+            differ = _first(word, left) ^ sought
             marks = (differ - _ONES) & ~differ & _HIGH_BITS
-            if escape == PLAIN or not marks:
-                to += min(8, end - place)
+            if not marks:
+                if left <= 8:
+                    return to + left
+                to += 8
                 place += 8
                 continue
             # As many bytes as begin below the first mark, which is the last bit of its byte.
@@ -176,7 +181,7 @@ def _copy_one(
             place += plain
             to += plain
         byte = text[place]
-        following = text[place + 1] if place + 1 < end else PLAIN
+        following = text[place + 1] if place + 1 < end else 0
         place += 1
         if escape == BACKSLASH and byte == BACKSLASH:
             if following == _EQUALS or following == BACKSLASH or following == _N or following == _R:
@@ -197,7 +202,7 @@ def _code_of(windows: Windows, slots: Places, column: int, ends: Places, count: 
     """Give the code of a copied text, ``count`` if it is a new one, and then keep it for the next ones."""
     mixed = np.uint64(end - to)
     for place in range(to, end, 8):
-        mixed = (mixed ^ _part(windows, place, end - place)) * _FACTOR
+        mixed = (mixed ^ _first(windows[place], end - place)) * _FACTOR
         mixed ^= mixed >> np.uint64(32)
     slot = np.int64(mixed & np.uint64(slots.shape[1] - 1))
     while slots[column, slot] >= 0:
@@ -205,7 +210,7 @@ def _code_of(windows: Windows, slots: Places, column: int, ends: Places, count: 
         other = ends[column, code]
         same = ends[column, code + 1] - other == end - to
         for place in range(to, end if same else to, 8):
-            same &= _part(windows, place, end - place) == _part(windows, other + place - to, end - place)
+            same &= _first(windows[place] ^ windows[other + place - to], end - place) == 0
         if same:
             return code
         slot = (slot + 1) & (slots.shape[1] - 1)
