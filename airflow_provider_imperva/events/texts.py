@@ -97,8 +97,8 @@ def copy_texts(
         slots,
         counts,
     )
-    lengths = ends[:, 1:]
-    valid = np.packbits(np.concatenate((codes >= 0, lengths[coded:] > 0)), axis=1, bitorder="little")
+    valid = np.packbits(np.concatenate((codes >= 0, ends[coded:, 1:] > 0)), axis=1, bitorder="little")
+    _sum(ends[coded:])
     arrays = {}
     for column, (number, start) in enumerate(zip(order, starts.tolist(), strict=True)):
         if column < coded:
@@ -108,7 +108,6 @@ def copy_texts(
                 pa.Array.from_buffers(pa.int32(), len(rows), indices), distinct, safe=False
             )
         else:
-            np.cumsum(lengths[column], out=lengths[column])
             arrays[number] = _strings(copied[start:], ends[column], valid[column])
     return [arrays[number] for number in numbers]
 
@@ -273,3 +272,13 @@ def _copy(
                 counts[column] += 1
                 ends[column, code + 1] = end
             places[column] = end
+
+
+@compiled(PLACES)
+def _sum(lengths: Places) -> None:
+    """Put the sum of each column's lengths so far in their place."""
+    for column in range(len(lengths)):
+        end = 0
+        for row in range(lengths.shape[1]):
+            end += lengths[column, row]
+            lengths[column, row] = end

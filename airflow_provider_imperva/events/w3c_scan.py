@@ -163,10 +163,11 @@ def _cut_row(
         behind = place
         if place >= end or (place + 1 < end and text[place + 1] != _BLANK):
             return -1
-        while first < behind and (text[first] == _BLANK or text[first] == _TAB):
-            first += 1
-        while first < behind and (text[behind - 1] == _BLANK or text[behind - 1] == _TAB):
-            behind -= 1
+        if first < behind and (text[first] <= _BLANK or text[behind - 1] <= _BLANK):
+            while first < behind and (text[first] == _BLANK or text[first] == _TAB):
+                first += 1
+            while first < behind and (text[behind - 1] == _BLANK or text[behind - 1] == _TAB):
+                behind -= 1
         value_of[name] = -1
         if first < behind:
             found[count, NUMBER], found[count, BEGIN], found[count, END] = name, first, behind
