@@ -106,16 +106,16 @@ def _read_digits(
     """Read what consists of digits; tells how many texts do not or are too large, nulls among them, and marks them."""
     count = 0
     for row in range(len(values)):
-        length = offsets[row + 1] - offsets[row]
-        plain = fewest <= length <= most
+        place, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
         value = np.int64(0)
-        for place in range(offsets[row], offsets[row + 1] if plain else offsets[row]):
+        plain = fewest <= end - place <= most
+        while plain and place < end:
             digit = np.int64(characters[place]) - _ZERO
-            plain &= 0 <= digit <= 9
+            plain = 0 <= digit <= 9
             value = 10 * value + digit
-        plain &= value <= largest
+            place += 1
         values[row] = value
-        odd[row] = not plain
+        odd[row] = not plain or value > largest
         count += odd[row]
     return count
 

@@ -66,9 +66,11 @@ def read_lines(
     if len(lines.block) > SCANNED_BYTES or not scannable.any():
         return read_each(lines, read_record, format_name=format_name, keep_raw=keep_raw)
     usual = np.flatnonzero(scannable)
-    scanned, taken = scan(lines.take(usual))
+    scanned, taken = scan(lines if len(usual) == len(lines) else lines.take(usual))
     left = np.ones(len(lines), np.bool_)
     left[usual[taken]] = False
+    if not left.any():
+        return scanned, []
     read, rejected = read_each(lines.take(left), read_record, format_name=format_name, keep_raw=keep_raw)
     return Fields.merge(scanned, read), rejected
 

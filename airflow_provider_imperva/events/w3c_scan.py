@@ -62,13 +62,12 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     found, firsts = _values(rows, names, odd)
     taken = np.flatnonzero(~odd)
     texts = _copy(rows, names, found, firsts, taken, [name for name in names if name not in ("date", "time")])
-    missing = pa.nulls(len(taken), TEXT)
-    start = texts.get("cs-start", missing)
-    if start.null_count:
+    if "cs-start" not in texts or texts["cs-start"].null_count:
         aside = _copy(rows, names, found, firsts, taken, ["date", "time"])
+        missing = pa.nulls(len(taken), TEXT)
         date_and_time = pc.binary_join_element_wise(aside.get("date", missing), aside.get("time", missing), "T")
-        texts["cs-start"] = pc.coalesce(start, date_and_time)
-    rules = texts.get("cs-rule", missing.dictionary_encode())
+        texts["cs-start"] = pc.coalesce(texts.get("cs-start", missing), date_and_time)
+    rules = texts["cs-rule"] if "cs-rule" in texts else pa.nulls(len(taken), TEXT).dictionary_encode()
     kinds = [*rules.dictionary.to_pylist(), NORMAL]
     kind_of = pc.fill_null(rules.indices, len(kinds) - 1)
     texts["cs-rule"] = pa.array(kinds, CATEGORY).take(kind_of)
