@@ -145,7 +145,7 @@ def times(texts: pa.StringArray) -> pa.TimestampArray:
 
 
 def _time(text: str) -> int | None:
-    if in_seconds(text):
+    if _is_in_seconds(text):
         return int(text) * 1000
     if not _DATE.match(text):
         return None
@@ -157,8 +157,13 @@ def _time(text: str) -> int | None:
         return None
 
 
-def in_seconds(text: str) -> bool:
-    """Whether a time is in epoch seconds, not milliseconds: ten digits."""
+def in_seconds(texts: pa.StringArray) -> list[int]:
+    """Which times are in epoch seconds, not milliseconds: of ten digits."""
+    offsets, _, _ = _Parts.of(texts)
+    return [row for row in np.flatnonzero(np.diff(offsets) == 10).tolist() if _is_in_seconds(texts[row].as_py())]
+
+
+def _is_in_seconds(text: str) -> bool:
     return len(text) == 10 and text.isascii() and text.isdigit()
 
 
@@ -173,22 +178,21 @@ def no_addresses(texts: pa.StringArray) -> list[int]:
 
 @inlined
 def _is_plain_ipv4(characters: Bytes, begin: int, end: int) -> bool:
-    dots = digits = number = 0
-    for place in range(begin, end):
-        byte = int(characters[place])
-        if byte == _DOT:
-            if digits == 0:
-                return False
-            dots += 1
-            digits = number = 0
-        elif not _ZERO <= byte <= _NINE or (digits > 0 and number == 0):
+    place = begin
+    for part in range(4):
+        number = 0
+        first = place
+        while place < end and _ZERO <= characters[place] <= _NINE:
+            number = 10 * number + characters[place] - _ZERO
+            place += 1
+        # As long as its shortest form: no digit before it.
+        if number > 255 or place - first != 1 + (number > 9) + (number > 99):
             return False
-        else:
-            digits += 1
-            number = 10 * number + byte - _ZERO
-            if number > 255:
+        if part < 3:
+            if place == end or characters[place] != _DOT:
                 return False
-    return dots == 3 and digits > 0
+            place += 1
+    return place == end
 
 
 @inlined

@@ -29,7 +29,7 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[Reading]:
     layout = FIRST_LAYOUT
     for block in blocks(chunks):
         for stretch in _stretches(Lines.split(block, first_number=number)):
-            layout = Layout.of(stretch.names) if stretch.names.strip() else layout
+            layout = Layout.of(stretch.names) if stretch.names else layout
             tally = Tally.of(stretch.text)
             lines = tally.lines - stretch.directives
             fields, rejected = read_lines(
@@ -73,13 +73,15 @@ class _Stretch(NamedTuple):
 
 
 def _stretches(lines: Lines) -> Iterator[_Stretch]:
-    """Cut a block before each directive that lists other names."""
+    """Cut a block before each directive that lists other names, but for those before the first row."""
     are_directives = _are_directives(lines)
+    first_row = int(are_directives.argmin()) if len(lines) else 0
     first, names = 0, ""
     for line in np.flatnonzero(are_directives).tolist():
-        if directive := _FIELDS.match(lines.text(line)):
-            listed = directive[1].decode(errors="replace")
-            if line and listed != names:
+        directive = _FIELDS.match(lines.text(line))
+        listed = directive[1].decode(errors="replace") if directive else ""
+        if listed.strip():
+            if line > first_row and listed != names:
                 yield _Stretch.of(lines, are_directives, first, line, names)
                 first = line
             names = listed
