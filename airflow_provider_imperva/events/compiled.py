@@ -1,7 +1,7 @@
 """Loops over bytes, compiled to machine code by numba; what they compile to is kept on disk where there is room for it.
 
 Only what reads a body imports this, since numba takes a second to import. A compiled loop calls compiled functions of
-its own module only, since what is kept is renewed when that one file changes.
+its own module only, and the three for machine words below, since what is kept is renewed when that one file changes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
+from numba.extending import intrinsic
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -20,14 +21,10 @@ _R = TypeVar("_R")
 BYTES = types.Array(types.uint8, 1, "C", readonly=True)
 """A block of bytes."""
 
-WINDOWS = types.Array(types.uint64, 1, "A", readonly=True, aligned=False)
-"""The same as overlapping machine words: see :func:`windows_of`."""
-
 OFFSETS = types.Array(types.int32, 1, "C", readonly=True)
 POSITIONS, PLACES, MASK = types.int64[::1], types.int32[:, ::1], types.boolean[::1]
 
 Bytes = npt.NDArray[np.uint8]
-Windows = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int32]
 Positions = npt.NDArray[np.int64]
@@ -62,6 +59,42 @@ def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast("Callable[_P, _R]", numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
-def windows_of(block: bytes | memoryview | Bytes) -> Windows:
-    """Overlapping machine words of eight bytes, one beginning at each byte, which is its lowest."""
-    return np.ndarray((max(len(block) - 7, 0),), "<u8", block, 0, (1,))
+def _word_at(_: Any, text: Any, place: Any) -> tuple[Any, Callable[..., Any]]:
+    def load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word = builder.load(_pointer(context, builder, signature, values))
+        word.align = 1
+        return word
+
+    return types.uint64(text, types.int64), load
+
+
+def _put_word(_: Any, text: Any, place: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
+    def store(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.store(values[2], _pointer(context, builder, signature, values)).align = 1
+        return context.get_dummy_value()
+
+    return types.void(text, types.int64, types.uint64), store
+
+
+def _trailing_zeros(_: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
+    def count(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.cttz(values[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.uint64), count
+
+
+def _pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    """Point at the machine word that begins at a byte of an array."""
+    array = context.make_array(signature.args[0])(context, builder, values[0])
+    word = context.get_value_type(types.uint64)
+    return builder.bitcast(builder.gep(array.data, [values[1]]), word.as_pointer())
+
+
+word_at = cast("Callable[[Bytes, int], np.uint64]", intrinsic(_word_at))
+"""Read the eight bytes from a place on, the first of which is the lowest; all have to be in the array."""
+
+put_word = cast("Callable[[Bytes, int, np.uint64], None]", intrinsic(_put_word))
+"""Write eight bytes from a place on, the lowest first; all have to be in the array."""
+
+trailing_zeros = cast("Callable[[np.uint64], int]", intrinsic(_trailing_zeros))
+"""How many bits below the lowest one that is set are not; of a machine word that is not 0."""

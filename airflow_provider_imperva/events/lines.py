@@ -15,13 +15,11 @@ import pyarrow as pa
 from airflow_provider_imperva.events.columns import TEXT
 from airflow_provider_imperva.events.compiled import (
     BYTES,
-    WINDOWS,
     Bytes,
     Mask,
     Positions,
-    Windows,
     compiled,
-    windows_of,
+    word_at,
 )
 
 BLOCK_BYTES = 12 << 20
@@ -145,11 +143,11 @@ class Tally(NamedTuple):
     @classmethod
     def of(cls, block: bytes | memoryview, prefix: bytes = b"") -> Tally:
         """Count."""
-        return cls(*_tally(np.frombuffer(block, np.uint8), windows_of(block), np.frombuffer(prefix, np.uint8)))
+        return cls(*_tally(np.frombuffer(block, np.uint8), np.frombuffer(prefix, np.uint8)))
 
 
-@compiled(BYTES, WINDOWS, BYTES)
-def _tally(text: Bytes, windows: Windows, prefix: Bytes) -> tuple[int, int, int]:
+@compiled(BYTES, BYTES)
+def _tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
     line_ends = lines = begun = begin = 0
     while begin < len(text):
         place = begin
@@ -157,7 +155,7 @@ def _tally(text: Bytes, windows: Windows, prefix: Bytes) -> tuple[int, int, int]
             place += 1
         end = place
         while end + 8 <= len(text):
-            differ = windows[end] ^ _LF_EACH
+            differ = word_at(text, end) ^ _LF_EACH
             if (differ - _ONES) & ~differ & _HIGH_BITS:
                 break
             end += 8

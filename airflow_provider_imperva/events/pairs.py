@@ -16,15 +16,14 @@ from airflow_provider_imperva.events.compiled import (
     MASK,
     PLACES,
     POSITIONS,
-    WINDOWS,
     Bytes,
     Mask,
     Places,
     Positions,
-    Windows,
     compiled,
     inlined,
-    windows_of,
+    trailing_zeros,
+    word_at,
 )
 from airflow_provider_imperva.events.lines import Lines
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER
@@ -86,7 +85,6 @@ class Pairs:
         headers = lines.begins.copy()
         _find(
             np.frombuffer(lines.block, np.uint8),
-            windows_of(lines.block),
             lines.begins,
             lines.ends,
             *vocabulary,
@@ -101,12 +99,12 @@ class Pairs:
 
 
 @inlined
-def _word(windows: Windows, end: int, length: int, part: int) -> np.uint64:
+def _word(text: Bytes, end: int, length: int, part: int) -> np.uint64:
     """Give eight bytes, or what there is, of a word that ends at a place: the last ones as part 0."""
     rest = length - 8 * part
     if rest <= 0:
         return np.uint64(0)
-    word: np.uint64 = windows[end - 8 * (part + 1)]
+    word = word_at(text, end - 8 * (part + 1))
     return word if rest >= 8 else word >> np.uint64(8 * (8 - rest))
 
 
@@ -116,31 +114,30 @@ def _folded(word: np.uint64) -> np.uint64:
 
 
 @inlined
-def number_of(windows: Windows, known: Positions, slots: Positions, factor: np.uint64, start: int, end: int) -> int:
+def number_of(text: Bytes, known: Positions, slots: Positions, factor: np.uint64, start: int, end: int) -> int:
     """Number of the key that stands between two places, 0 if it is none; ``end`` must not be below ``LONGEST``."""
     length = end - start
     if length == 0 or length > LONGEST:
         return 0
-    last = _folded(_word(windows, end, length, 0))
+    last = _folded(_word(text, end, length, 0))
     number: int = slots[np.int64((last * factor) >> np.uint64(64 - SLOT_BITS))]
     if known[number, LENGTH] != length or known[number, WORD] != np.int64(last):
         return 0
     for part in range(1, (length + 7) // 8):
-        if known[number, WORD + part] != np.int64(_folded(_word(windows, end, length, part))):
+        if known[number, WORD + part] != np.int64(_folded(_word(text, end, length, part))):
             return 0
     return number
 
 
 @inlined
-def _find_byte(text: Bytes, windows: Windows, place: int, end: int, byte: int) -> int:
+def _find_byte(text: Bytes, place: int, end: int, byte: int) -> int:
     """Find the next place of a byte; the end, if there is none before."""
     while place + 8 <= end:
-        differ = windows[place] ^ (_ONES * np.uint64(byte))
+        differ = word_at(text, place) ^ (_ONES * np.uint64(byte))
         found = (differ - _ONES) & ~differ & _HIGH_BITS
         if found:
-            # As many bytes as begin below the first mark, which is the last bit of its byte.
-            below = (found & (~found + np.uint64(1))) - np.uint64(1)
-            return place + int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+            # The first mark is right; those behind it need not be.
+            return place + (trailing_zeros(found) >> 3)
         place += 8
     while place < end and text[place] != byte:
         place += 1
@@ -155,9 +152,9 @@ def _marks(word: np.uint64, bytes_sought: np.uint64) -> np.uint64:
 
 
 @inlined
-def _start_of_word(text: Bytes, windows: Windows, start: int, sign: int) -> int:
+def _start_of_word(text: Bytes, start: int, sign: int) -> int:
     """Find where the word before a sign starts, behind a blank; the start of the key before it, if there is none."""
-    word = windows[sign - 8]
+    word = word_at(text, sign - 8)
     blanks = _marks(word, _BLANKS) | _marks(word, _TABS)
     if blanks:
         for shift in (8, 16, 32):
@@ -220,7 +217,6 @@ def _json_end(text: Bytes, begin: int, end: int) -> int:
 @inlined
 def _keep(
     text: Bytes,
-    windows: Windows,
     known: Positions,
     slots: Positions,
     factor: np.uint64,
@@ -250,7 +246,7 @@ def _keep(
             if end - begin != length:
                 return -1
             for part in range((length + 7) // 8):
-                if known[key, TEXT + part] != np.int64(_word(windows, end, length, part)):
+                if known[key, TEXT + part] != np.int64(_word(text, end, length, part)):
                     return -1
             return count
     found[count, NUMBER], found[count, BEGIN], found[count, END] = key, begin, end
@@ -260,7 +256,6 @@ def _keep(
 @inlined
 def _cut_at_keys(
     text: Bytes,
-    windows: Windows,
     known: Positions,
     slots: Positions,
     factor: np.uint64,
@@ -285,15 +280,15 @@ def _cut_at_keys(
                     return -1
                 in_free_text = False
         word, next_key = start, 0
-        place = _find_byte(text, windows, place, end, _EQUALS)
+        place = _find_byte(text, place, end, _EQUALS)
         while place < end:
-            word = _start_of_word(text, windows, start, place)
-            next_key = number_of(windows, known, slots, factor, word, place)
+            word = _start_of_word(text, start, place)
+            next_key = number_of(text, known, slots, factor, word, place)
             if next_key or (not in_free_text and _is_word(text, word, place)):
                 break
-            place = _find_byte(text, windows, place + 1, end, _EQUALS)
+            place = _find_byte(text, place + 1, end, _EQUALS)
         stop = word if place < end else end
-        count = _keep(text, windows, known, slots, factor, line, key, begin, stop, seen, found, count)
+        count = _keep(text, known, slots, factor, line, key, begin, stop, seen, found, count)
         if count < 0 or place >= end:
             return count
         key, start, sign = next_key, word, place
@@ -302,7 +297,6 @@ def _cut_at_keys(
 @inlined
 def _cut_at_tabs(
     text: Bytes,
-    windows: Windows,
     known: Positions,
     slots: Positions,
     factor: np.uint64,
@@ -318,20 +312,20 @@ def _cut_at_tabs(
     """Cut a line at its tabs, behind each of which a key has to stand."""
     while True:
         begin = sign + 1
-        place = _find_byte(text, windows, begin, end, _TAB)
-        count = _keep(text, windows, known, slots, factor, line, key, begin, place, seen, found, count)
+        place = _find_byte(text, begin, end, _TAB)
+        count = _keep(text, known, slots, factor, line, key, begin, place, seen, found, count)
         if count < 0 or place == end:
             return count
         start = place + 1
-        sign = _find_byte(text, windows, start, end, _EQUALS)
-        key = number_of(windows, known, slots, factor, start, sign)
+        sign = _find_byte(text, start, end, _EQUALS)
+        key = number_of(text, known, slots, factor, start, sign)
         if sign == end or not (key or _is_word(text, start, sign)):
             return -1
 
 
 @inlined
 def _first_key(
-    text: Bytes, windows: Windows, known: Positions, slots: Positions, factor: np.uint64, begin: int, end: int
+    text: Bytes, known: Positions, slots: Positions, factor: np.uint64, begin: int, end: int
 ) -> tuple[int, int]:
     """Find where the first key begins, which may follow the header's last bar, and its equals sign; -1 if nowhere."""
     start = begin
@@ -342,14 +336,13 @@ def _first_key(
         elif byte == _EQUALS and start > begin:
             if place < LONGEST:
                 return -1, -1
-            if number_of(windows, known, slots, factor, start, place) or _is_word(text, start, place):
+            if number_of(text, known, slots, factor, start, place) or _is_word(text, start, place):
                 return start, place
     return -1, -1
 
 
 @compiled(
     BYTES,
-    WINDOWS,
     POSITIONS,
     POSITIONS,
     types.int64[:, ::1],
@@ -364,7 +357,6 @@ def _first_key(
 )
 def _find(
     text: Bytes,
-    windows: Windows,
     begins: Positions,
     ends: Positions,
     known: Positions,
@@ -384,17 +376,17 @@ def _find(
             continue
         odd[line] = True
         end = ends[line]
-        start, sign = _first_key(text, windows, known, slots, factor, begins[line], end)
+        start, sign = _first_key(text, known, slots, factor, begins[line], end)
         if sign < 0:
             continue
         headers[line] = start
-        key = number_of(windows, known, slots, factor, start, sign)
+        key = number_of(text, known, slots, factor, start, sign)
         while text[end - 1] == _BLANK or text[end - 1] == _TAB:
             end -= 1
-        if tabs and _find_byte(text, windows, sign, end, _TAB) < end:
-            after = _cut_at_tabs(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)
+        if tabs and _find_byte(text, sign, end, _TAB) < end:
+            after = _cut_at_tabs(text, known, slots, factor, line, key, start, sign, end, seen, found, count)
         else:
-            after = _cut_at_keys(text, windows, known, slots, factor, line, key, start, sign, end, seen, found, count)
+            after = _cut_at_keys(text, known, slots, factor, line, key, start, sign, end, seen, found, count)
         if after < 0:
             continue
         lacking = False

@@ -16,15 +16,15 @@ from airflow_provider_imperva.events.compiled import (
     BYTES,
     PLACES,
     POSITIONS,
-    WINDOWS,
     Bytes,
     Offsets,
     Places,
     Positions,
-    Windows,
     compiled,
     inlined,
-    windows_of,
+    put_word,
+    trailing_zeros,
+    word_at,
 )
 from airflow_provider_imperva.events.lines import Lines
 
@@ -83,14 +83,12 @@ def copy_texts(
     counts = np.zeros(coded, np.int64)
     _copy(
         np.frombuffer(block, np.uint8),
-        windows_of(block),
         found,
         firsts,
         rows,
         column_of,
         escape,
         copied,
-        windows_of(copied),
         starts.copy(),
         ends,
         codes,
@@ -147,24 +145,15 @@ def _first(word: np.uint64, count: int) -> np.uint64:
 
 
 @inlined
-def _copy_one(
-    text: Bytes,
-    windows: Windows,
-    begin: int,
-    end: int,
-    escape: int,
-    copied: Bytes,
-    copied_windows: Windows,
-    to: int,
-) -> int:
+def _copy_one(text: Bytes, begin: int, end: int, escape: int, copied: Bytes, to: int) -> int:
     """Copy a text without its escapes; tells where the copy ends."""
     sought = _ONES * np.uint64(escape)
     place = begin
     while place < end:
         if place + _PADDING <= len(text):
             # Up to seven bytes more than are left, which the next text goes over.
-            word = windows[place]
-            copied_windows[to] = word
+            word = word_at(text, place)
+            put_word(copied, to, word)
             left = end - place
             differ = _first(word, left) ^ sought
             marks = (differ - _ONES) & ~differ & _HIGH_BITS
@@ -174,9 +163,8 @@ def _copy_one(
                 to += 8
                 place += 8
                 continue
-            # As many bytes as begin below the first mark, which is the last bit of its byte.
-            below = (marks & (~marks + np.uint64(1))) - np.uint64(1)
-            plain = int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+            # The first mark is right; those behind it need not be.
+            plain = trailing_zeros(marks) >> 3
             place += plain
             to += plain
         byte = text[place]
@@ -197,11 +185,11 @@ def _copy_one(
 
 
 @inlined
-def _code_of(windows: Windows, slots: Places, column: int, ends: Places, count: int, to: int, end: int) -> int:
+def _code_of(copied: Bytes, slots: Places, column: int, ends: Places, count: int, to: int, end: int) -> int:
     """Give the code of a copied text, ``count`` if it is a new one, and then keep it for the next ones."""
     mixed = np.uint64(end - to)
     for place in range(to, end, 8):
-        mixed = (mixed ^ _first(windows[place], end - place)) * _FACTOR
+        mixed = (mixed ^ _first(word_at(copied, place), end - place)) * _FACTOR
         mixed ^= mixed >> np.uint64(32)
     slot = np.int64(mixed & np.uint64(slots.shape[1] - 1))
     while slots[column, slot] >= 0:
@@ -209,7 +197,7 @@ def _code_of(windows: Windows, slots: Places, column: int, ends: Places, count: 
         other = ends[column, code]
         same = ends[column, code + 1] - other == end - to
         for place in range(to, end if same else to, 8):
-            same &= _first(windows[place] ^ windows[other + place - to], end - place) == 0
+            same &= _first(word_at(copied, place) ^ word_at(copied, other + place - to), end - place) == 0
         if same:
             return code
         slot = (slot + 1) & (slots.shape[1] - 1)
@@ -219,14 +207,12 @@ def _code_of(windows: Windows, slots: Places, column: int, ends: Places, count: 
 
 @compiled(
     BYTES,
-    WINDOWS,
     PLACES,
     POSITIONS,
     POSITIONS,
     POSITIONS,
     types.int64,
     types.uint8[::1],
-    WINDOWS.copy(readonly=False),
     POSITIONS,
     PLACES,
     PLACES,
@@ -235,14 +221,12 @@ def _code_of(windows: Windows, slots: Places, column: int, ends: Places, count: 
 )
 def _copy(
     text: Bytes,
-    windows: Windows,
     found: Places,
     firsts: Positions,
     rows: Positions,
     column_of: Positions,
     escape: int,
     copied: Bytes,
-    copied_windows: Windows,
     places: Positions,
     ends: Places,
     codes: Places,
@@ -261,11 +245,11 @@ def _copy(
             if column < 0:
                 continue
             to = places[column]
-            end = _copy_one(text, windows, found[which, BEGIN], found[which, END], escape, copied, copied_windows, to)
+            end = _copy_one(text, found[which, BEGIN], found[which, END], escape, copied, to)
             if column >= len(codes):
                 ends[column, row + 1] = end - to
             else:
-                code = _code_of(copied_windows, slots, column, ends, counts[column], to, end)
+                code = _code_of(copied, slots, column, ends, counts[column], to, end)
                 codes[column, row] = code
                 if code < counts[column]:
                     continue

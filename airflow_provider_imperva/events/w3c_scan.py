@@ -18,15 +18,14 @@ from airflow_provider_imperva.events.compiled import (
     MASK,
     PLACES,
     POSITIONS,
-    WINDOWS,
     Bytes,
     Mask,
     Places,
     Positions,
-    Windows,
     compiled,
     inlined,
-    windows_of,
+    trailing_zeros,
+    word_at,
 )
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.lines import Lines
@@ -114,20 +113,19 @@ def _values(rows: Lines, names: tuple[str, ...], odd: Mask) -> tuple[Places, Pos
     place_of = {name: place for place, name in enumerate(names)}
     moments = np.array([place_of.get(name, len(names)) for name in ("date", "time", "cs-start")])
     value_of = np.full(len(names) + 1, -1, np.int64)
-    _cut(text, windows_of(rows.block), rows.begins, rows.ends, moments, odd, found, firsts, value_of)
+    _cut(text, rows.begins, rows.ends, moments, odd, found, firsts, value_of)
     return found[: firsts[-1]], firsts
 
 
 @inlined
-def _next_quote(text: Bytes, windows: Windows, place: int, end: int) -> int:
+def _next_quote(text: Bytes, place: int, end: int) -> int:
     """Find the next quote; the end, if there is none before."""
     while place + 8 <= end:
-        differ = windows[place] ^ _QUOTES
+        differ = word_at(text, place) ^ _QUOTES
         found = (differ - _ONES) & ~differ & _HIGH_BITS
         if found:
-            # As many bytes as begin below the first mark, which is the last bit of its byte.
-            below = (found & (~found + np.uint64(1))) - np.uint64(1)
-            return place + int(np.int64(((below & _ONES) * _ONES) >> np.uint64(56))) - 1
+            # The first mark is right; those behind it need not be.
+            return place + (trailing_zeros(found) >> 3)
         place += 8
     while place < end and text[place] != QUOTE:
         place += 1
@@ -146,9 +144,7 @@ def _quote_after_escapes(text: Bytes, place: int, end: int) -> int:
 
 
 @inlined
-def _cut_row(
-    text: Bytes, windows: Windows, begin: int, end: int, escaped: bool, found: Places, count: int, value_of: Positions
-) -> int:
+def _cut_row(text: Bytes, begin: int, end: int, escaped: bool, found: Places, count: int, value_of: Positions) -> int:
     """Cut a row; tells the next row of ``found``, -1 if it does not have as many values as there are names.
 
     ``value_of`` is told which row of ``found`` is each name's, -1 for a value that is empty.
@@ -158,7 +154,7 @@ def _cut_row(
         if place >= end or text[place] != QUOTE:
             return -1
         first = place + 1
-        place = _quote_after_escapes(text, first, end) if escaped else _next_quote(text, windows, first, end)
+        place = _quote_after_escapes(text, first, end) if escaped else _next_quote(text, first, end)
         behind = place
         if place >= end or (place + 1 < end and text[place + 1] != _BLANK):
             return -1
@@ -244,10 +240,9 @@ def _agree(text: Bytes, found: Places, date: int, time: int, start: int) -> bool
     )
 
 
-@compiled(BYTES, WINDOWS, POSITIONS, POSITIONS, POSITIONS, MASK, PLACES, POSITIONS, POSITIONS)
+@compiled(BYTES, POSITIONS, POSITIONS, POSITIONS, MASK, PLACES, POSITIONS, POSITIONS)
 def _cut(
     text: Bytes,
-    windows: Windows,
     begins: Positions,
     ends: Positions,
     moments: Positions,
@@ -267,9 +262,9 @@ def _cut(
         if odd[row] or end - begin < shortest:
             odd[row] = True
             continue
-        after = _cut_row(text, windows, begin, end, False, found, count, value_of)
+        after = _cut_row(text, begin, end, False, found, count, value_of)
         if after < 0:
-            after = _cut_row(text, windows, begin, end, True, found, count, value_of)
+            after = _cut_row(text, begin, end, True, found, count, value_of)
         if after >= 0 and _agree(text, found, value_of[date], value_of[time], value_of[start]):
             count = after
         else:

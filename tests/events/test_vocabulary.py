@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from airflow_provider_imperva.events import keys
-from airflow_provider_imperva.events.compiled import windows_of
 from airflow_provider_imperva.events.keys import Keys
 from airflow_provider_imperva.events.pairs import number_of
 from airflow_provider_imperva.events.vocabulary import LONGEST, Vocabulary
@@ -17,7 +17,7 @@ CEF = Vocabulary.of(keys.CEF)
 def found(key: bytes) -> int:
     """Look a key up that stands in a block by itself."""
     block = b" " * LONGEST + key
-    return number_of(windows_of(block), *CEF, LONGEST, len(block))
+    return number_of(np.frombuffer(block, np.uint8), *CEF, LONGEST, len(block))
 
 
 def test_every_known_key_has_its_number_in_whatever_case() -> None:
