@@ -1,7 +1,8 @@
 """Loops over bytes, compiled to machine code by numba; what they compile to is kept on disk where there is room for it.
 
 Only what reads a body imports this, since numba takes a second to import. A compiled loop calls compiled functions of
-its own module only, and the three for machine words below, since what is kept is renewed when that one file changes.
+its own module only, and those below for bytes and machine words, since what is kept is renewed when that one file
+changes.
 """
 
 from __future__ import annotations
@@ -59,6 +60,13 @@ def inlined(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast("Callable[_P, _R]", numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
+def _byte_at(_: Any, text: Any, place: Any) -> tuple[Any, Callable[..., Any]]:
+    def load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load(builder.gep(_bytes(context, builder, signature, values), [values[1]]))
+
+    return types.uint8(text, types.int64), load
+
+
 def _word_at(_: Any, text: Any, place: Any) -> tuple[Any, Callable[..., Any]]:
     def load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         word = builder.load(_pointer(context, builder, signature, values))
@@ -83,12 +91,19 @@ def _trailing_zeros(_: Any, word: Any) -> tuple[Any, Callable[..., Any]]:
     return types.int64(types.uint64), count
 
 
+def _bytes(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    """Point at the first byte of an array."""
+    return context.make_array(signature.args[0])(context, builder, values[0]).data
+
+
 def _pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     """Point at the machine word that begins at a byte of an array."""
-    array = context.make_array(signature.args[0])(context, builder, values[0])
-    word = context.get_value_type(types.uint64)
-    return builder.bitcast(builder.gep(array.data, [values[1]]), word.as_pointer())
+    byte = builder.gep(_bytes(context, builder, signature, values), [values[1]])
+    return builder.bitcast(byte, context.get_value_type(types.uint64).as_pointer())
 
+
+byte_at = cast("Callable[[Bytes, int], np.uint8]", intrinsic(_byte_at))
+"""Read a byte, which has to be in the array: as by an index, but for the question whether it counts from the end."""
 
 word_at = cast("Callable[[Bytes, int], np.uint64]", intrinsic(_word_at))
 """Read the eight bytes from a place on, the first of which is the lowest; all have to be in the array."""

@@ -191,7 +191,7 @@ def _code_of(copied: Bytes, slots: Places, column: int, ends: Places, count: int
     for place in range(to, end, 8):
         mixed = (mixed ^ _first(word_at(copied, place), end - place)) * _FACTOR
         mixed ^= mixed >> np.uint64(32)
-    slot = np.int64(mixed & np.uint64(slots.shape[1] - 1))
+    slot = mixed & np.uint64(slots.shape[1] - 1)
     while slots[column, slot] >= 0:
         code: int = slots[column, slot]
         other = ends[column, code]
@@ -200,7 +200,7 @@ def _code_of(copied: Bytes, slots: Places, column: int, ends: Places, count: int
             same &= _first(word_at(copied, place) ^ word_at(copied, other + place - to), end - place) == 0
         if same:
             return code
-        slot = (slot + 1) & (slots.shape[1] - 1)
+        slot = (slot + np.uint64(1)) & np.uint64(slots.shape[1] - 1)
     slots[column, slot] = count
     return count
 
@@ -239,7 +239,7 @@ def _copy(
     nothing is written for what a row does not have.
     """
     for row in range(len(rows)):
-        for which in range(firsts[rows[row]], firsts[rows[row] + 1]):
+        for which in range(np.uint64(firsts[rows[row]]), np.uint64(firsts[rows[row] + 1])):
             number = found[which, NUMBER]
             column = column_of[number] if number < len(column_of) else -1
             if column < 0:

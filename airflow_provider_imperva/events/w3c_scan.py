@@ -22,6 +22,7 @@ from airflow_provider_imperva.events.compiled import (
     Mask,
     Places,
     Positions,
+    byte_at,
     compiled,
     inlined,
     trailing_zeros,
@@ -33,7 +34,7 @@ from airflow_provider_imperva.events.record import NORMAL
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, QUOTE, copy_lines, copy_texts
 from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, Layout
 
-_TAB, _BLANK, _BACKSLASH, _DASH, _ZERO, _NINE, _COLON = b"\t \\-09:"
+_TAB, _BLANK, _BACKSLASH, _ZERO, _NINE = b"\t \\09"
 _RECURRING = {column.w3c for column in COLUMNS if column.recurs}
 _SHORTEST = len('"" ')
 """Bytes of an empty value, with the blank before it."""
@@ -43,6 +44,7 @@ _MILLISECONDS = 13
 
 _ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _QUOTES = _ONES * np.uint64(QUOTE)
+_DASHES, _COLONS = (np.uint64(int.from_bytes(signs, "little")) for signs in (b"\0\0\0\0-\0\0-", b"\0\0:\0\0:\0\0"))
 
 
 def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
@@ -127,7 +129,7 @@ def _next_quote(text: Bytes, place: int, end: int) -> int:
             # The first mark is right; those behind it need not be.
             return place + (trailing_zeros(found) >> 3)
         place += 8
-    while place < end and text[place] != QUOTE:
+    while place < end and byte_at(text, place) != QUOTE:
         place += 1
     return place
 
@@ -136,10 +138,12 @@ def _next_quote(text: Bytes, place: int, end: int) -> int:
 def _quote_after_escapes(text: Bytes, place: int, end: int) -> int:
     """Find the next quote; two quotes, or a backslash and a quote, are none."""
     while place < end:
-        following = text[place + 1] if place + 1 < end else _BLANK
-        if text[place] == QUOTE and following != QUOTE:
+        following = byte_at(text, place + 1) if place + 1 < end else _BLANK
+        if byte_at(text, place) == QUOTE and following != QUOTE:
             break
-        place += 2 if following == QUOTE and (text[place] == QUOTE or text[place] == _BACKSLASH) else 1
+        place += (
+            2 if following == QUOTE and (byte_at(text, place) == QUOTE or byte_at(text, place) == _BACKSLASH) else 1
+        )
     return place
 
 
@@ -151,21 +155,22 @@ def _cut_row(text: Bytes, begin: int, end: int, escaped: bool, found: Places, co
     """
     place = begin
     for name in range(len(value_of) - 1):
-        if place >= end or text[place] != QUOTE:
+        if place >= end or byte_at(text, place) != QUOTE:
             return -1
         first = place + 1
         place = _quote_after_escapes(text, first, end) if escaped else _next_quote(text, first, end)
         behind = place
-        if place >= end or (place + 1 < end and text[place + 1] != _BLANK):
+        if place >= end or (place + 1 < end and byte_at(text, place + 1) != _BLANK):
             return -1
-        if first < behind and (text[first] <= _BLANK or text[behind - 1] <= _BLANK):
-            while first < behind and (text[first] == _BLANK or text[first] == _TAB):
+        if first < behind and (byte_at(text, first) <= _BLANK or byte_at(text, behind - 1) <= _BLANK):
+            while first < behind and (byte_at(text, first) == _BLANK or byte_at(text, first) == _TAB):
                 first += 1
-            while first < behind and (text[behind - 1] == _BLANK or text[behind - 1] == _TAB):
+            while first < behind and (byte_at(text, behind - 1) == _BLANK or byte_at(text, behind - 1) == _TAB):
                 behind -= 1
         value_of[name] = -1
         if first < behind:
-            found[count, NUMBER], found[count, BEGIN], found[count, END] = name, first, behind
+            row = np.uint64(count)
+            found[row, NUMBER], found[row, BEGIN], found[row, END] = name, first, behind
             value_of[name] = count
             count += 1
         place += 2
@@ -173,24 +178,22 @@ def _cut_row(text: Bytes, begin: int, end: int, escaped: bool, found: Places, co
 
 
 @inlined
-def _is(text: Bytes, begin: int, end: int, number: int) -> bool:
-    """Whether decimal digits stand between two places, and are those of a number."""
-    for place in range(end - 1, begin - 1, -1):
-        if text[place] != _ZERO + number % 10:
-            return False
-        number //= 10
-    return number == 0
-
-
-@inlined
 def _milliseconds(text: Bytes, begin: int, end: int) -> int:
     """Read a time in epoch milliseconds; -1 if it is none."""
     value = 0
     for place in range(begin, end):
-        if not _ZERO <= text[place] <= _NINE:
+        byte = byte_at(text, place)
+        if not _ZERO <= byte <= _NINE:
             return -1
-        value = 10 * value + text[place] - _ZERO
+        value = 10 * value + byte - _ZERO
     return value if end - begin == _MILLISECONDS else -1
+
+
+@inlined
+def _two_digits(number: int) -> np.uint64:
+    """Write a number below 100: the lowest bytes of a machine word, the first digit lowest."""
+    tens = number // 10
+    return np.uint64(_ZERO + tens | (_ZERO + number - 10 * tens) << 8)
 
 
 @inlined
@@ -205,24 +208,22 @@ def _is_date(text: Bytes, begin: int, end: int, seconds: int) -> bool:
     day = in_year - (153 * month + 2) // 5 + 1
     year += 400 * (days // 146_097) + (month >= 10)
     month = month + 3 if month < 10 else month - 9
-    if end - begin != 10 or text[begin + 4] != _DASH or text[begin + 7] != _DASH:
-        return False
+    written = _two_digits(year // 100) | _two_digits(year % 100) << np.uint64(16)
+    written |= _DASHES | _two_digits(month) << np.uint64(40)
+    # Ten bytes are two words that overlap.
     return (
-        _is(text, begin, begin + 4, year) and _is(text, begin + 5, begin + 7, month) and _is(text, begin + 8, end, day)
+        end - begin == 10
+        and word_at(text, begin) == written
+        and word_at(text, begin + 2) == written >> np.uint64(16) | _two_digits(day) << np.uint64(48)
     )
 
 
 @inlined
 def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
     """Whether a text is the time of day of a moment, as in 23:59:59."""
-    if end - begin != 8 or text[begin + 2] != _COLON or text[begin + 5] != _COLON:
-        return False
-    hours, minutes = seconds // 3600 % 24, seconds // 60 % 60
-    return (
-        _is(text, begin, begin + 2, hours)
-        and _is(text, begin + 3, begin + 5, minutes)
-        and _is(text, begin + 6, end, seconds % 60)
-    )
+    written = _COLONS | _two_digits(seconds // 3600 % 24)
+    written |= _two_digits(seconds // 60 % 60) << np.uint64(24) | _two_digits(seconds % 60) << np.uint64(48)
+    return end - begin == 8 and word_at(text, begin) == written
 
 
 @inlined
