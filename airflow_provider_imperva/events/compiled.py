@@ -102,7 +102,7 @@ def _pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.bitcast(byte, context.get_value_type(types.uint64).as_pointer())
 
 
-byte_at = cast("Callable[[Bytes, int], np.uint8]", intrinsic(_byte_at))
+byte_at = cast("Callable[[Bytes, int], int]", intrinsic(_byte_at))
 """Read a byte, which has to be in the array: as by an index, but for the question whether it counts from the end."""
 
 word_at = cast("Callable[[Bytes, int], np.uint64]", intrinsic(_word_at))
