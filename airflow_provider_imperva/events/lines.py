@@ -19,8 +19,8 @@ from airflow_provider_imperva.events.compiled import (
     Mask,
     Positions,
     compiled,
-    word_at,
 )
+from airflow_provider_imperva.events.machine import word_at
 
 BLOCK_BYTES = 12 << 20
 """How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""

@@ -22,10 +22,9 @@ from airflow_provider_imperva.events.compiled import (
     Positions,
     compiled,
     inlined,
-    trailing_zeros,
-    word_at,
 )
 from airflow_provider_imperva.events.lines import Lines
+from airflow_provider_imperva.events.machine import trailing_zeros, word_at
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER
 from airflow_provider_imperva.events.vocabulary import (
     FREE_TEXT,

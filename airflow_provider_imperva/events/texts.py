@@ -14,32 +14,30 @@ from numba import types
 from airflow_provider_imperva.events.columns import TEXT
 from airflow_provider_imperva.events.compiled import (
     BYTES,
+    MASK,
     PLACES,
     POSITIONS,
     Bytes,
+    Mask,
     Offsets,
     Places,
     Positions,
     compiled,
     inlined,
-    put_word,
-    trailing_zeros,
-    word_at,
 )
 from airflow_provider_imperva.events.lines import Lines
+from airflow_provider_imperva.events.machine import STRETCH, copy_stretch, matches, trailing_zeros, word_at
 
 NUMBER, BEGIN, END = range(3)
 """What is told of a text: the number of what it is, and where in the block it begins and ends."""
 
-PLAIN, BACKSLASH, QUOTE = b'\xff\\"'
-"""How texts are escaped, by the byte to look for: not at all, so one that UTF-8 never has; as in CEF and LEEF, with
-backslashes; as in W3C, quotes only, with either.
+PLAIN, BACKSLASH, QUOTE = b'\0\\"'
+"""How texts are escaped, by the byte to look for: not at all; as in CEF and LEEF, with backslashes; as in W3C, quotes
+only, with either.
 """
 
 _EQUALS, _N, _R, _LF, _CR = b"=nr\n\r"
-_PADDING = 8
-_ONES = np.uint64(0x0101010101010101)
-_HIGH_BITS = np.uint64(0x8080808080808080)
+_ALL_PLAIN = np.uint64(1 << STRETCH)
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -52,6 +50,7 @@ def copy_texts(
     numbers: Sequence[int],
     recurring: Container[int] = (),
     escape: int = PLAIN,
+    escaped: Mask | None = None,
 ) -> list[pa.StringArray | pa.DictionaryArray]:
     """Copy texts out of a block.
 
@@ -60,7 +59,7 @@ def copy_texts(
     :param firsts: the first row of each line, and the number of rows.
     :param rows: the lines wanted.
     :param numbers: which texts are wanted; ``recurring``: those of them to be copied once each.
-    :param escape: ``PLAIN``, ``BACKSLASH`` or ``QUOTE``.
+    :param escape: ``PLAIN``, ``BACKSLASH`` or ``QUOTE``; ``escaped``: lines in which there may be any, by default all.
     :return: an array for each of ``numbers``, as long as ``rows``; null where a line has no such text. Of strings; for
         recurring texts a dictionary of strings, in the order they come first.
     """
@@ -71,8 +70,8 @@ def copy_texts(
     column_of[order] = np.arange(len(order))
     sizes = np.zeros(len(order), np.int64)
     _measure(found, column_of, sizes)
-    starts = np.cumsum(sizes + _PADDING) - sizes - _PADDING
-    copied = _lasting((int(sizes.sum()) + _PADDING * (len(order) + 1),), np.uint8)
+    starts = np.cumsum(sizes + STRETCH) - sizes - STRETCH
+    copied = _lasting((int(sizes.sum()) + STRETCH * (len(order) + 1),), np.uint8)
     ends = _lasting((len(order), len(rows) + 1), np.int32)
     ends[:] = 0
     ends[:coded, 0] = starts[:coded]
@@ -88,6 +87,7 @@ def copy_texts(
         rows,
         column_of,
         escape,
+        np.full(len(firsts) - 1, escape != PLAIN) if escaped is None else escaped,
         copied,
         starts.copy(),
         ends,
@@ -145,28 +145,34 @@ def _first(word: np.uint64, count: int) -> np.uint64:
 
 
 @inlined
-def _copy_one(text: Bytes, begin: int, end: int, escape: int, copied: Bytes, to: int) -> int:
+def _copy_plain(text: Bytes, begin: int, end: int, copied: Bytes, to: int) -> int:
+    """Copy a text as it is; tells where the copy ends."""
+    if end + STRETCH > len(text):
+        for place in range(begin, end):
+            copied[to + place - begin] = text[place]
+        return to + end - begin
+    place, shift = begin, to - begin
+    while place < end:
+        # Up to 31 bytes more than are left, which the next text goes over.
+        copy_stretch(text, place, copied, place + shift)
+        place += STRETCH
+    return end + shift
+
+
+@inlined
+def _copy_unescaped(text: Bytes, begin: int, end: int, escape: int, copied: Bytes, to: int) -> int:
     """Copy a text without its escapes; tells where the copy ends."""
-    sought = _ONES * np.uint64(escape)
     place = begin
     while place < end:
-        if place + _PADDING <= len(text):
-            # Up to seven bytes more than are left, which the next text goes over.
-            word = word_at(text, place)
-            put_word(copied, to, word)
-            left = end - place
-            differ = _first(word, left) ^ sought
-            marks = (differ - _ONES) & ~differ & _HIGH_BITS
-            if not marks:
-                if left <= 8:
-                    return to + left
-                to += 8
-                place += 8
-                continue
-            # The first mark is right; those behind it need not be.
-            plain = trailing_zeros(marks) >> 3
+        if place + STRETCH <= len(text):
+            copy_stretch(text, place, copied, to)
+            plain = trailing_zeros(matches(text, place, escape) | _ALL_PLAIN)
+            if place + plain >= end:
+                return to + end - place
             place += plain
             to += plain
+            if plain == STRETCH:
+                continue
         byte = text[place]
         following = text[place + 1] if place + 1 < end else 0
         place += 1
@@ -212,6 +218,7 @@ def _code_of(copied: Bytes, slots: Places, column: int, ends: Places, count: int
     POSITIONS,
     POSITIONS,
     types.int64,
+    MASK,
     types.uint8[::1],
     POSITIONS,
     PLACES,
@@ -226,6 +233,7 @@ def _copy(
     rows: Positions,
     column_of: Positions,
     escape: int,
+    escaped: Mask,
     copied: Bytes,
     places: Positions,
     ends: Places,
@@ -239,13 +247,17 @@ def _copy(
     nothing is written for what a row does not have.
     """
     for row in range(len(rows)):
-        for which in range(np.uint64(firsts[rows[row]]), np.uint64(firsts[rows[row] + 1])):
+        line = rows[row]
+        for which in range(np.uint64(firsts[line]), np.uint64(firsts[line + 1])):
             number = found[which, NUMBER]
             column = column_of[number] if number < len(column_of) else -1
             if column < 0:
                 continue
-            to = places[column]
-            end = _copy_one(text, found[which, BEGIN], found[which, END], escape, copied, to)
+            begin, behind, to = found[which, BEGIN], found[which, END], places[column]
+            if escaped[line]:
+                end = _copy_unescaped(text, begin, behind, escape, copied, to)
+            else:
+                end = _copy_plain(text, begin, behind, copied, to)
             if column >= len(codes):
                 ends[column, row + 1] = end - to
             else:

@@ -7,6 +7,7 @@ the second of its ways, and date and time say nothing that the start does not.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +23,12 @@ from airflow_provider_imperva.events.compiled import (
     Mask,
     Places,
     Positions,
-    byte_at,
     compiled,
     inlined,
-    trailing_zeros,
-    word_at,
 )
 from airflow_provider_imperva.events.fields import Fields, Notes
 from airflow_provider_imperva.events.lines import Lines
+from airflow_provider_imperva.events.machine import STRETCH, byte_at, matches, trailing_zeros, word_at
 from airflow_provider_imperva.events.record import NORMAL
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, QUOTE, copy_lines, copy_texts
 from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, Layout
@@ -42,8 +41,6 @@ _SHORTEST = len('"" ')
 _MILLISECONDS = 13
 """Digits of a time in epoch milliseconds, from 2001 to 2286."""
 
-_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_QUOTES = _ONES * np.uint64(QUOTE)
 _DASHES, _COLONS = (np.uint64(int.from_bytes(signs, "little")) for signs in (b"\0\0\0\0-\0\0-", b"\0\0:\0\0:\0\0"))
 
 
@@ -60,11 +57,11 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
         return Fields.of([], format_name="W3C", lines=[], raw=[]), np.zeros(len(rows), np.bool_)
     odd = np.zeros(len(rows), np.bool_)
     odd[rows.undecodable()] = True
-    found, firsts = _values(rows, names, odd)
+    values = _Values.find(rows, names, odd)
     taken = np.flatnonzero(~odd)
-    texts = _copy(rows, names, found, firsts, taken, [name for name in names if name not in ("date", "time")])
+    texts = values.copy(taken, [name for name in names if name not in ("date", "time")])
     if "cs-start" not in texts or texts["cs-start"].null_count:
-        aside = _copy(rows, names, found, firsts, taken, ["date", "time"])
+        aside = values.copy(taken, ["date", "time"])
         missing = pa.nulls(len(taken), TEXT)
         date_and_time = pc.binary_join_element_wise(aside.get("date", missing), aside.get("time", missing), "T")
         texts["cs-start"] = pc.coalesce(texts.get("cs-start", missing), date_and_time)
@@ -91,47 +88,81 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     return fields, ~odd
 
 
-def _copy(
-    rows: Lines, names: tuple[str, ...], found: Places, firsts: Positions, taken: Positions, wanted: Collection[str]
-) -> dict[str, pa.StringArray | pa.DictionaryArray]:
-    """Copy the values of some names; those without any are left out."""
-    numbers = [number for number, name in enumerate(names) if name in wanted]
-    recurring = [number for number in numbers if names[number] in _RECURRING]
-    copied = copy_texts(rows.block, found, firsts, taken, numbers=numbers, recurring=recurring, escape=QUOTE)
-    named = zip(numbers, copied, strict=True)
-    return {names[number]: column for number, column in named if column.null_count < len(taken)}
+@dataclass(frozen=True, slots=True, eq=False)
+class _Values:
+    """The values of rows that have one for each name.
 
-
-def _values(rows: Lines, names: tuple[str, ...], odd: Mask) -> tuple[Places, Positions]:
-    """Find the values of rows that have one for each name.
-
-    :param odd: rows not to look at; others that turn out to be odd are marked in it.
-    :return: a row of ``NUMBER``, ``BEGIN``, ``END`` for each value that is not empty; and the first one of each row.
+    :param found: for each value that is not empty the ``NUMBER`` of its name, ``BEGIN`` and ``END``.
+    :param firsts: the first row of each row's, and the number of rows.
+    :param escaped: rows in which quotes are escaped.
     """
-    room = min(len(rows.block) // _SHORTEST + len(names), len(rows) * len(names))
-    found = np.empty((room, 3), np.int32)
-    firsts = np.zeros(len(rows) + 1, np.int64)
-    text = np.frombuffer(rows.block, np.uint8)
-    place_of = {name: place for place, name in enumerate(names)}
-    moments = np.array([place_of.get(name, len(names)) for name in ("date", "time", "cs-start")])
-    value_of = np.full(len(names) + 1, -1, np.int64)
-    _cut(text, rows.begins, rows.ends, moments, odd, found, firsts, value_of)
-    return found[: firsts[-1]], firsts
+
+    block: bytes
+    names: tuple[str, ...]
+    found: Places
+    firsts: Positions
+    escaped: Mask
+
+    @classmethod
+    def find(cls, rows: Lines, names: tuple[str, ...], odd: Mask) -> _Values:
+        """Cut rows.
+
+        :param odd: rows not to look at; others that turn out to be odd are marked in it. They have no values.
+        """
+        room = min(len(rows.block) // _SHORTEST + len(names), len(rows) * len(names))
+        found = np.empty((room, 3), np.int32)
+        firsts = np.zeros(len(rows) + 1, np.int64)
+        escaped = np.zeros(len(rows), np.bool_)
+        place_of = {name: place for place, name in enumerate(names)}
+        moments = np.array([place_of.get(name, len(names)) for name in ("date", "time", "cs-start")])
+        _cut(
+            np.frombuffer(rows.block, np.uint8),
+            rows.begins,
+            rows.ends,
+            moments,
+            odd,
+            escaped,
+            found,
+            firsts,
+            np.zeros(2 * len(names), np.int64),
+            np.full(len(names) + 1, -1, np.int64),
+        )
+        return cls(rows.block, names, found[: firsts[-1]], firsts, escaped)
+
+    def copy(self, rows: Positions, wanted: Collection[str]) -> dict[str, pa.StringArray | pa.DictionaryArray]:
+        """Copy those of some rows and names; names without any are left out."""
+        numbers = [number for number, name in enumerate(self.names) if name in wanted]
+        recurring = [number for number in numbers if self.names[number] in _RECURRING]
+        copied = copy_texts(
+            self.block,
+            self.found,
+            self.firsts,
+            rows,
+            numbers=numbers,
+            recurring=recurring,
+            escape=QUOTE,
+            escaped=self.escaped,
+        )
+        named = zip(numbers, copied, strict=True)
+        return {self.names[number]: column for number, column in named if column.null_count < len(rows)}
 
 
 @inlined
-def _next_quote(text: Bytes, place: int, end: int) -> int:
-    """Find the next quote; the end, if there is none before."""
-    while place + 8 <= end:
-        differ = word_at(text, place) ^ _QUOTES
-        found = (differ - _ONES) & ~differ & _HIGH_BITS
-        if found:
-            # The first mark is right; those behind it need not be.
-            return place + (trailing_zeros(found) >> 3)
-        place += 8
-    while place < end and byte_at(text, place) != QUOTE:
-        place += 1
-    return place
+def _list_quotes(text: Bytes, begin: int, end: int, quotes: Positions) -> None:
+    """List the first quotes from the begin of a row on; 0 for those that it does not have."""
+    count, place = np.uint64(0), begin
+    room = np.uint64(len(quotes))
+    while place < end and count < room:
+        found, width = np.uint64(byte_at(text, place) == QUOTE), 1
+        if place + 2 * STRETCH <= len(text):
+            found = matches(text, place, QUOTE) | matches(text, place + STRETCH, QUOTE) << np.uint64(STRETCH)
+            width = 2 * STRETCH
+        while found and count < room:
+            quotes[count] = place + trailing_zeros(found)
+            count += np.uint64(1)
+            found &= found - np.uint64(1)
+        place += width
+    quotes[count:] = 0
 
 
 @inlined
@@ -141,39 +172,49 @@ def _quote_after_escapes(text: Bytes, place: int, end: int) -> int:
         following = byte_at(text, place + 1) if place + 1 < end else _BLANK
         if byte_at(text, place) == QUOTE and following != QUOTE:
             break
-        place += (
-            2 if following == QUOTE and (byte_at(text, place) == QUOTE or byte_at(text, place) == _BACKSLASH) else 1
-        )
+        escape = byte_at(text, place) == QUOTE or byte_at(text, place) == _BACKSLASH
+        place += 2 if escape and following == QUOTE else 1
     return place
 
 
 @inlined
-def _cut_row(text: Bytes, begin: int, end: int, escaped: bool, found: Places, count: int, value_of: Positions) -> int:
-    """Cut a row; tells the next row of ``found``, -1 if it does not have as many values as there are names.
+def _list_after_escapes(text: Bytes, begin: int, end: int, quotes: Positions) -> None:
+    """List the quotes around the values of a row in which quotes are escaped; 0 from where it is no such row."""
+    quotes[:] = 0
+    place = begin
+    for name in range(len(quotes) // 2):
+        if place >= end or byte_at(text, place) != QUOTE:
+            break
+        quotes[2 * name] = place
+        place = _quote_after_escapes(text, place + 1, end)
+        quotes[2 * name + 1] = place
+        place += 2
+
+
+@inlined
+def _cut_at_quotes(
+    text: Bytes, begin: int, end: int, quotes: Positions, found: Places, count: int, value_of: Positions
+) -> int:
+    """Cut a row at the quotes around its values; tells the next row of ``found``, -1 if that are not all its quotes.
 
     ``value_of`` is told which row of ``found`` is each name's, -1 for a value that is empty.
     """
     place = begin
     for name in range(len(value_of) - 1):
-        if place >= end or byte_at(text, place) != QUOTE:
+        opening, closing = quotes[2 * name], quotes[2 * name + 1]
+        if opening != place or closing <= opening or (closing + 1 < end and byte_at(text, closing + 1) != _BLANK):
             return -1
-        first = place + 1
-        place = _quote_after_escapes(text, first, end) if escaped else _next_quote(text, first, end)
-        behind = place
-        if place >= end or (place + 1 < end and byte_at(text, place + 1) != _BLANK):
-            return -1
-        if first < behind and (byte_at(text, first) <= _BLANK or byte_at(text, behind - 1) <= _BLANK):
+        place = closing + 2
+        first, behind = opening + 1, closing
+        if byte_at(text, first) <= _BLANK or byte_at(text, behind - 1) <= _BLANK:
             while first < behind and (byte_at(text, first) == _BLANK or byte_at(text, first) == _TAB):
                 first += 1
             while first < behind and (byte_at(text, behind - 1) == _BLANK or byte_at(text, behind - 1) == _TAB):
                 behind -= 1
-        value_of[name] = -1
-        if first < behind:
-            row = np.uint64(count)
-            found[row, NUMBER], found[row, BEGIN], found[row, END] = name, first, behind
-            value_of[name] = count
-            count += 1
-        place += 2
+        row = np.uint64(count)
+        found[row, NUMBER], found[row, BEGIN], found[row, END] = name, first, behind
+        value_of[name] = count if first < behind else -1
+        count += first < behind
     return count if place == end + 1 else -1
 
 
@@ -241,15 +282,17 @@ def _agree(text: Bytes, found: Places, date: int, time: int, start: int) -> bool
     )
 
 
-@compiled(BYTES, POSITIONS, POSITIONS, POSITIONS, MASK, PLACES, POSITIONS, POSITIONS)
+@compiled(BYTES, POSITIONS, POSITIONS, POSITIONS, MASK, MASK, PLACES, POSITIONS, POSITIONS, POSITIONS)
 def _cut(
     text: Bytes,
     begins: Positions,
     ends: Positions,
     moments: Positions,
     odd: Mask,
+    escaped: Mask,
     found: Places,
     firsts: Positions,
+    quotes: Positions,
     value_of: Positions,
 ) -> None:
     """Cut rows; ``moments`` are the places of the names date, time and start in ``value_of``, its last for no such."""
@@ -263,9 +306,12 @@ def _cut(
         if odd[row] or end - begin < shortest:
             odd[row] = True
             continue
-        after = _cut_row(text, begin, end, False, found, count, value_of)
+        _list_quotes(text, begin, end, quotes)
+        after = _cut_at_quotes(text, begin, end, quotes, found, count, value_of)
         if after < 0:
-            after = _cut_row(text, begin, end, True, found, count, value_of)
+            escaped[row] = True
+            _list_after_escapes(text, begin, end, quotes)
+            after = _cut_at_quotes(text, begin, end, quotes, found, count, value_of)
         if after >= 0 and _agree(text, found, value_of[date], value_of[time], value_of[start]):
             count = after
         else:
