@@ -15,12 +15,13 @@ import pyarrow as pa
 from airflow_provider_imperva.events.columns import TEXT
 from airflow_provider_imperva.events.compiled import (
     BYTES,
+    POSITIONS,
     Bytes,
     Mask,
     Positions,
     compiled,
 )
-from airflow_provider_imperva.events.machine import word_at
+from airflow_provider_imperva.events.machine import STRETCH, byte_at, matches, trailing_zeros
 
 BLOCK_BYTES = 12 << 20
 """How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""
@@ -29,8 +30,9 @@ SCANNED_BYTES = 2**31 - 1
 """Bytes of a block that a scan can address; only a line of such a size makes a larger block."""
 
 _TAB, _LF, _CR, _BLANK = b"\t\n\r "
-_ONES, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_LF_EACH = _ONES * np.uint64(_LF)
+_SHORT_LINE = 256
+"""Bytes of a short line, as logs go; if those of a block are shorter on the whole, their ends are found once more."""
+
 _WHITE = np.zeros(256, np.bool_)
 _WHITE[list(b" \t\n\r\x0b\x0c")] = True
 
@@ -58,7 +60,7 @@ class Lines:
         :param first_number: number of the line that the block begins with.
         """
         text = np.frombuffer(block, np.uint8)
-        line_ends = np.flatnonzero(text == _LF)
+        line_ends = _line_ends(text)
         begins = np.concatenate(([0], line_ends + 1)).astype(np.int64)
         ends = np.append(line_ends, len(block)).astype(np.int64)
         ends -= (ends > begins) & (text[np.maximum(ends - 1, 0)] == _CR) if len(block) else 0
@@ -120,6 +122,33 @@ class Lines:
         return len(self.begins)
 
 
+def _line_ends(text: Bytes) -> Positions:
+    places = np.empty(len(text) // _SHORT_LINE + 1, np.int64)
+    count = _find_line_ends(text, places)
+    if count > len(places):
+        places = np.empty(count, np.int64)
+        _find_line_ends(text, places)
+    return places[:count]
+
+
+@compiled(BYTES, POSITIONS)
+def _find_line_ends(text: Bytes, places: Positions) -> int:
+    """Tell where each LF stands, as far as there is room; tells how many there are."""
+    count = 0
+    place = 0
+    while place < len(text):
+        found, width = np.uint64(byte_at(text, place) == _LF), 1
+        if place + STRETCH <= len(text):
+            found, width = matches(text, place, _LF), STRETCH
+        while found:
+            if count < len(places):
+                places[count] = place + trailing_zeros(found)
+            count += 1
+            found &= found - np.uint64(1)
+        place += width
+    return count
+
+
 def _is_utf8(content: bytes) -> bool:
     try:
         content.decode()
@@ -154,11 +183,8 @@ def _tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
         while place < len(text) and (text[place] == _BLANK or _TAB <= text[place] <= _CR) and text[place] != _LF:
             place += 1
         end = place
-        while end + 8 <= len(text):
-            differ = word_at(text, end) ^ _LF_EACH
-            if (differ - _ONES) & ~differ & _HIGH_BITS:
-                break
-            end += 8
+        while end + STRETCH <= len(text) and not matches(text, end, _LF):
+            end += STRETCH
         while end < len(text) and text[end] != _LF:
             end += 1
         begins = end - begin >= len(prefix)

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_imperva.events.lines import Lines, Tally, blocks
 
-BLOCK = st.lists(st.sampled_from([b"a", b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xff"])).map(
-    b"".join
-)
+PIECES = [b"a", b"a" * 37, b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xff"]
+BLOCK = st.lists(st.sampled_from(PIECES)).map(b"".join)
 
 
 def found(lines: Lines) -> list[tuple[int, bytes]]:

@@ -106,7 +106,7 @@ MUTATIONS = [
     Mutation(
         "text split at other separators than LF",
         "events/lines.py",
-        "line_ends = np.flatnonzero(text == _LF)",
+        "line_ends = _line_ends(text)",
         "line_ends = np.flatnonzero(np.isin(text, [10, 11, 12, 28, 29, 30]))",
         ("events/test_parse_body.py",),
     ),
