@@ -60,9 +60,12 @@ class _Parts(NamedTuple):
         """Look at an array, which is not copied unless it is a slice of another."""
         if texts.offset:
             texts = texts.take(pa.array(np.arange(len(texts))))
-        valid, offsets, characters = (np.frombuffer(buffer or b"", np.uint8) for buffer in texts.buffers())
-        whole = offsets[: 4 * (len(texts) + 1)].view(np.int32) if len(texts) else np.zeros(1, np.int32)
-        return cls(whole, characters, valid if texts.null_count else valid[:0])
+        valid, offsets, characters = texts.buffers()
+        return cls(
+            np.frombuffer(offsets, np.int32, len(texts) + 1) if len(texts) else np.zeros(1, np.int32),
+            np.frombuffer(characters or b"", np.uint8),
+            np.frombuffer(valid if texts.null_count else b"", np.uint8),
+        )
 
 
 def integers(texts: pa.StringArray, kind: pa.DataType = INT64) -> pa.Array:
@@ -82,11 +85,14 @@ def _from_digits(
 ) -> pa.Array:
     """Read integers from texts of so many digits, and the few others one by one."""
     offsets, characters, valid = _Parts.of(texts)
-    values = np.zeros(len(texts), np.int64)
-    odd = np.zeros(len(texts), np.bool_)
+    values = np.empty(len(texts), np.int64)
+    odd = np.empty(len(texts), np.bool_)
     largest = 2 ** (kind.bit_width - 1) - 1
     count = _read_digits(characters, offsets, fewest, most, largest, values, odd)
-    buffers = [pa.py_buffer(valid) if len(valid) else None, pa.py_buffer(values.astype(f"i{kind.bit_width // 8}"))]
+    buffers = [
+        pa.py_buffer(valid) if len(valid) else None,
+        pa.py_buffer(values.astype(f"i{kind.bit_width // 8}", copy=False)),
+    ]
     found = pa.Array.from_buffers(kind, len(texts), buffers)
     if count == texts.null_count:
         return found
@@ -141,7 +147,7 @@ def _boolean(text: str) -> bool | None:
 
 def times(texts: pa.StringArray) -> pa.TimestampArray:
     """Epoch milliseconds (13 digits), epoch seconds (10 digits), or ISO 8601, in UTC where it names no zone."""
-    return _from_digits(texts, 13, 13, INT64, _time).cast(TIME)
+    return _from_digits(texts, 13, 13, INT64, _time).view(TIME)
 
 
 def _time(text: str) -> int | None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 HEAD_BYTES = 1 << 20
 """How much of a body is looked at for its format."""
 
+_NONE_QUARANTINED = QUARANTINE_SCHEMA.empty_table()
+
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
@@ -93,6 +95,8 @@ def _read(chunks: Iterable[bytes], format_name: Format, *, keep_raw: bool) -> It
 
 
 def _quarantined(rejected: list[Rejected], source: LogSource) -> pa.Table:
+    if not rejected:
+        return _NONE_QUARANTINED
     return pa.Table.from_pylist(
         [
             {

@@ -64,18 +64,18 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
     # Imperva's way to say that no origin server was asked.
     for name, nothing in (("server_ip", "0.0.0.0"), ("server_port", 0)):  # noqa: S104
         if name in columns:
-            values = columns[name]
-            columns[name] = pc.if_else(pc.equal(values, nothing), pa.scalar(None, values.type), values)
+            columns[name] = _without(columns[name], pc.equal(columns[name], nothing))
     return columns
 
 
 def _within(times: pa.TimestampArray, *, latest: int) -> pa.TimestampArray:
-    milliseconds = times.cast(INT64)
-    bounds = pc.min_max(milliseconds).as_py()
-    if bounds["min"] is None or EARLIEST <= bounds["min"] <= bounds["max"] <= latest:
-        return times
-    sound = pc.and_(pc.greater_equal(milliseconds, EARLIEST), pc.less_equal(milliseconds, latest))
-    return pc.if_else(sound, times, pa.scalar(None, TIME))
+    milliseconds = times.view(INT64)
+    return _without(times, pc.or_(pc.less(milliseconds, EARLIEST), pc.greater(milliseconds, latest)))
+
+
+def _without(values: pa.Array, which: pa.BooleanArray) -> pa.Array:
+    """Make some values null; there are hardly ever any."""
+    return pc.if_else(which, pa.scalar(None, values.type), values) if which.true_count else values
 
 
 def _note_unaligned(columns: dict[str, pa.Array], fields: Fields, notes: Notes) -> None:
@@ -83,7 +83,10 @@ def _note_unaligned(columns: dict[str, pa.Array], fields: Fields, notes: Notes) 
     codes = columns.get("attack_type_codes")
     for column in COLUMNS:
         other = columns.get(column.name)
-        if column.kind == "slots" and codes is not None and other is not None:
+        if column.kind != "slots" or codes is None or other is None:
+            continue
+        # Nearly all begin at the same places, if none differs in length.
+        if not np.array_equal(codes.offsets, other.offsets):
             unequal = pc.not_equal(pc.list_value_length(codes), pc.list_value_length(other))
             notes.warnings += [(row, f"unaligned:{column.key(fields.format)}") for row in _rows(unequal)]
 
@@ -91,8 +94,8 @@ def _note_unaligned(columns: dict[str, pa.Array], fields: Fields, notes: Notes) 
 def _derived(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
     derived: dict[str, pa.Array] = {}
     if "event_time" in columns and "end_time" in columns:
-        duration = pc.subtract(columns["end_time"].cast(INT64), columns["event_time"].cast(INT64))
-        derived["duration_ms"] = pc.if_else(pc.less(duration, 0), pa.scalar(None, INT64), duration)
+        duration = pc.subtract(columns["end_time"].view(INT64), columns["event_time"].view(INT64))
+        derived["duration_ms"] = _without(duration, pc.less(duration, 0))
     if "action" in columns:
         derived["outcome"] = convert.outcomes(columns["action"])
     if "tls" in columns:

@@ -19,7 +19,6 @@ from airflow_provider_imperva.events.compiled import (
     POSITIONS,
     Bytes,
     Mask,
-    Offsets,
     Places,
     Positions,
     compiled,
@@ -80,6 +79,7 @@ def copy_texts(
     # Half of the slots stay empty at least, so that a text not found in its own is in one of the next.
     slots = np.full((coded, 1 << (2 * len(rows)).bit_length()), -1, np.int32)
     counts = np.zeros(coded, np.int64)
+    places = starts.copy()
     _copy(
         np.frombuffer(block, np.uint8),
         found,
@@ -89,7 +89,7 @@ def copy_texts(
         escape,
         np.full(len(firsts) - 1, escape != PLAIN) if escaped is None else escaped,
         copied,
-        starts.copy(),
+        places,
         ends,
         codes,
         slots,
@@ -97,22 +97,29 @@ def copy_texts(
     )
     valid = np.packbits(np.concatenate((codes >= 0, ends[coded:, 1:] > 0)), axis=1, bitorder="little")
     _sum(ends[coded:])
+    np.maximum(codes, 0, out=codes)
+    validity, offsets, indices = _rows(valid), _rows(ends), _rows(codes)
+    held = pa.py_buffer(copied)
     arrays = {}
-    for column, (number, start) in enumerate(zip(order, starts.tolist(), strict=True)):
+    for column, (number, start, end) in enumerate(zip(order, starts.tolist(), places.tolist(), strict=True)):
+        texts = held.slice(start, end - start)
         if column < coded:
-            distinct = _strings(copied[start:], ends[column, : counts[column] + 1] - start)
-            indices = [pa.py_buffer(valid[column]), pa.py_buffer(np.maximum(codes[column], 0, out=codes[column]))]
+            count = int(counts[column])
+            distinct = [None, pa.py_buffer(ends[column, : count + 1] - start), texts]
             arrays[number] = pa.DictionaryArray.from_arrays(
-                pa.Array.from_buffers(pa.int32(), len(rows), indices), distinct, safe=False
+                pa.Array.from_buffers(pa.int32(), len(rows), [validity[column], indices[column]]),
+                pa.Array.from_buffers(TEXT, count, distinct),
+                safe=False,
             )
         else:
-            arrays[number] = _strings(copied[start:], ends[column], valid[column])
+            arrays[number] = pa.Array.from_buffers(TEXT, len(rows), [validity[column], offsets[column], texts])
     return [arrays[number] for number in numbers]
 
 
-def _strings(copied: Bytes, ends: Offsets, valid: Bytes | None = None) -> pa.StringArray:
-    buffers = [valid if valid is None else pa.py_buffer(valid), pa.py_buffer(ends), pa.py_buffer(copied[: ends[-1]])]
-    return pa.Array.from_buffers(TEXT, len(ends) - 1, buffers)
+def _rows(array: npt.NDArray[Any]) -> list[pa.Buffer]:
+    held = pa.py_buffer(array)
+    size = array.shape[1] * array.itemsize
+    return [held.slice(row * size, size) for row in range(len(array))]
 
 
 def _lasting(shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray[Any]:
