@@ -10,8 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from numba import types
 
 from airflow_provider_imperva.events.columns import CATEGORY, COLUMNS, TEXT
 from airflow_provider_imperva.events.compiled import (
@@ -32,6 +34,8 @@ from airflow_provider_imperva.events.machine import STRETCH, byte_at, matches, t
 from airflow_provider_imperva.events.record import NORMAL
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, QUOTE, copy_lines, copy_texts
 from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, Layout
+
+Words = npt.NDArray[np.uint64]
 
 _TAB, _BLANK, _BACKSLASH, _ZERO, _NINE = b"\t \\09"
 _RECURRING = {column.w3c for column in COLUMNS if column.recurs}
@@ -126,6 +130,7 @@ class _Values:
             firsts,
             np.zeros(2 * len(names), np.int64),
             np.full(len(names) + 1, -1, np.int64),
+            np.full(3, -1).astype(np.uint64),
         )
         return cls(rows.block, names, found[: firsts[-1]], firsts, escaped)
 
@@ -185,10 +190,11 @@ def _list_after_escapes(text: Bytes, begin: int, end: int, quotes: Positions) ->
     for name in range(len(quotes) // 2):
         if place >= end or byte_at(text, place) != QUOTE:
             break
-        quotes[2 * name] = place
-        place = _quote_after_escapes(text, place + 1, end)
-        quotes[2 * name + 1] = place
-        place += 2
+        closing = _quote_after_escapes(text, place + 1, end)
+        if closing == end:
+            break
+        quotes[2 * name], quotes[2 * name + 1] = place, closing
+        place = closing + 2
 
 
 @inlined
@@ -238,25 +244,30 @@ def _two_digits(number: int) -> np.uint64:
 
 
 @inlined
-def _is_date(text: Bytes, begin: int, end: int, seconds: int) -> bool:
-    """Whether a text is the date of a moment, as in 2026-01-31."""
+def _write_date(day: int, written: Words) -> None:
+    """Write the date of a day after 1970-01-01, as in 2026-01-31: ten bytes, as two words that overlap."""
     # Years from March on, in cycles of 400 years, so that a leap day is the last one of a year.
-    days = seconds // 86_400 + 719_468
+    days = day + 719_468
     in_cycle = days % 146_097
     year = (in_cycle - in_cycle // 1_460 + in_cycle // 36_524 - in_cycle // 146_096) // 365
     in_year = in_cycle - (365 * year + year // 4 - year // 100)
     month = (5 * in_year + 2) // 153
-    day = in_year - (153 * month + 2) // 5 + 1
+    in_month = in_year - (153 * month + 2) // 5 + 1
     year += 400 * (days // 146_097) + (month >= 10)
     month = month + 3 if month < 10 else month - 9
-    written = _two_digits(year // 100) | _two_digits(year % 100) << np.uint64(16)
-    written |= _DASHES | _two_digits(month) << np.uint64(40)
-    # Ten bytes are two words that overlap.
-    return (
-        end - begin == 10
-        and word_at(text, begin) == written
-        and word_at(text, begin + 2) == written >> np.uint64(16) | _two_digits(day) << np.uint64(48)
-    )
+    written[0] = _two_digits(year // 100) | _two_digits(year % 100) << np.uint64(16)
+    written[0] |= _DASHES | _two_digits(month) << np.uint64(40)
+    written[1] = written[0] >> np.uint64(16) | _two_digits(in_month) << np.uint64(48)
+
+
+@inlined
+def _is_date(text: Bytes, begin: int, end: int, seconds: int, today: Words) -> bool:
+    """Whether a text is the date of a moment; ``today`` is the last day asked for: its date, and its number."""
+    day = np.uint64(seconds // 86_400)
+    if today[2] != day:
+        _write_date(seconds // 86_400, today)
+        today[2] = day
+    return end - begin == 10 and word_at(text, begin) == today[0] and word_at(text, begin + 2) == today[1]
 
 
 @inlined
@@ -268,7 +279,7 @@ def _is_time(text: Bytes, begin: int, end: int, seconds: int) -> bool:
 
 
 @inlined
-def _agree(text: Bytes, found: Places, date: int, time: int, start: int) -> bool:
+def _agree(text: Bytes, found: Places, date: int, time: int, start: int, today: Words) -> bool:
     """Whether date and time of a row are those of its start, as far as it has them; not if it has but one of both."""
     if date < 0 or time < 0:
         return date < 0 and time < 0
@@ -277,12 +288,14 @@ def _agree(text: Bytes, found: Places, date: int, time: int, start: int) -> bool
     moment = _milliseconds(text, found[start, BEGIN], found[start, END])
     return (
         moment >= 0
-        and _is_date(text, found[date, BEGIN], found[date, END], moment // 1000)
+        and _is_date(text, found[date, BEGIN], found[date, END], moment // 1000, today)
         and _is_time(text, found[time, BEGIN], found[time, END], moment // 1000)
     )
 
 
-@compiled(BYTES, POSITIONS, POSITIONS, POSITIONS, MASK, MASK, PLACES, POSITIONS, POSITIONS, POSITIONS)
+@compiled(
+    BYTES, POSITIONS, POSITIONS, POSITIONS, MASK, MASK, PLACES, POSITIONS, POSITIONS, POSITIONS, types.uint64[::1]
+)
 def _cut(
     text: Bytes,
     begins: Positions,
@@ -294,6 +307,7 @@ def _cut(
     firsts: Positions,
     quotes: Positions,
     value_of: Positions,
+    today: Words,
 ) -> None:
     """Cut rows; ``moments`` are the places of the names date, time and start in ``value_of``, its last for no such."""
     date, time, start = moments[0], moments[1], moments[2]
@@ -312,7 +326,7 @@ def _cut(
             escaped[row] = True
             _list_after_escapes(text, begin, end, quotes)
             after = _cut_at_quotes(text, begin, end, quotes, found, count, value_of)
-        if after >= 0 and _agree(text, found, value_of[date], value_of[time], value_of[start]):
+        if after >= 0 and _agree(text, found, value_of[date], value_of[time], value_of[start], today):
             count = after
         else:
             odd[row] = True
