@@ -33,6 +33,7 @@ from airflow_provider_imperva.events.compiled import (
     compiled,
     inlined,
 )
+from airflow_provider_imperva.events.machine import byte_at
 from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, copy_texts
 
 _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
@@ -112,11 +113,11 @@ def _read_digits(
     """Read what consists of digits; tells how many texts do not or are too large, nulls among them, and marks them."""
     count = 0
     for row in range(len(values)):
-        place, end = np.int64(offsets[row]), np.int64(offsets[row + 1])
-        value = np.int64(0)
+        place, end = int(offsets[row]), int(offsets[row + 1])
+        value = 0
         plain = fewest <= end - place <= most
         while plain and place < end:
-            digit = np.int64(characters[place]) - _ZERO
+            digit = byte_at(characters, place) - _ZERO
             plain = 0 <= digit <= 9
             value = 10 * value + digit
             place += 1
@@ -188,14 +189,14 @@ def _is_plain_ipv4(characters: Bytes, begin: int, end: int) -> bool:
     for part in range(4):
         number = 0
         first = place
-        while place < end and _ZERO <= characters[place] <= _NINE:
-            number = 10 * number + characters[place] - _ZERO
+        while place < end and _ZERO <= byte_at(characters, place) <= _NINE:
+            number = 10 * number + byte_at(characters, place) - _ZERO
             place += 1
         # As long as its shortest form: no digit before it.
         if number > 255 or place - first != 1 + (number > 9) + (number > 99):
             return False
         if part < 3:
-            if place == end or characters[place] != _DOT:
+            if place == end or byte_at(characters, place) != _DOT:
                 return False
             place += 1
     return place == end
@@ -206,13 +207,13 @@ def _is_plain_ipv6(characters: Bytes, begin: int, end: int) -> bool:
     groups = digits = 0
     shortened = False
     for place in range(begin, end):
-        byte = characters[place]
+        byte = byte_at(characters, place)
         if byte == _COLON:
-            doubled = place > begin and characters[place - 1] == _COLON
+            doubled = place > begin and byte_at(characters, place - 1) == _COLON
             if doubled and shortened:
                 return False
             shortened |= doubled
-            single_at_edge = place == begin and (end - begin < 2 or characters[begin + 1] != _COLON)
+            single_at_edge = place == begin and (end - begin < 2 or byte_at(characters, begin + 1) != _COLON)
             single_at_edge |= place == end - 1 and not doubled
             if single_at_edge:
                 return False
@@ -292,17 +293,17 @@ def _cut_lists(
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
         is_null = begin == end
-        if not is_null and not trimmed and characters[end - 1] == _COMMA:
+        if not is_null and not trimmed and byte_at(characters, end - 1) == _COMMA:
             end -= 1
         for place in range(begin, begin if is_null else end + 1):
-            if place == end or characters[place] == _COMMA:
+            if place == end or byte_at(characters, place) == _COMMA:
                 behind = place
-                while trimmed and begin < behind and _is_blank(characters[begin]):
+                while trimmed and begin < behind and _is_blank(byte_at(characters, begin)):
                     begin += 1
-                while trimmed and begin < behind and _is_blank(characters[behind - 1]):
+                while trimmed and begin < behind and _is_blank(byte_at(characters, behind - 1)):
                     behind -= 1
                 for copying in range(begin, behind):
-                    copied[to] = characters[copying]
+                    copied[to] = byte_at(characters, copying)
                     to += 1
                 count += 1
                 ends[count] = to
@@ -355,15 +356,19 @@ def _behind_scheme(characters: Bytes, begin: int, end: int) -> int:
     """Find where a URL goes on behind its scheme, if it has any."""
     place = begin
     while place < end:
-        byte = characters[place]
+        byte = byte_at(characters, place)
         letter = _A <= byte | _CAPITAL <= _Z
         if not letter and (
             place == begin or not (_ZERO <= byte <= _NINE or byte == _PLUS or byte == _DOT or byte == _DASH)
         ):
             break
         place += 1
-    is_scheme = begin < place < end - 2 and characters[place] == _COLON
-    return place + 3 if is_scheme and characters[place + 1] == _SLASH and characters[place + 2] == _SLASH else begin
+    is_scheme = begin < place < end - 2 and byte_at(characters, place) == _COLON
+    return (
+        place + 3
+        if is_scheme and byte_at(characters, place + 1) == _SLASH and byte_at(characters, place + 2) == _SLASH
+        else begin
+    )
 
 
 @compiled(BYTES, OFFSETS, PLACES, POSITIONS)
@@ -372,17 +377,17 @@ def _cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positi
     for row in range(len(offsets) - 1):
         end = offsets[row + 1]
         begin = place = _behind_scheme(characters, offsets[row], end)
-        while place < end and characters[place] != _SLASH and characters[place] != _QUESTION:
+        while place < end and byte_at(characters, place) != _SLASH and byte_at(characters, place) != _QUESTION:
             place += 1
         port = place
-        while port > begin and _ZERO <= characters[port - 1] <= _NINE:
+        while port > begin and _ZERO <= byte_at(characters, port - 1) <= _NINE:
             port -= 1
-        behind = port - 1 if port > begin and characters[port - 1] == _COLON else place
+        behind = port - 1 if port > begin and byte_at(characters, port - 1) == _COLON else place
         if behind > begin:
             found[count, NUMBER], found[count, BEGIN], found[count, END] = 0, begin, behind
             count += 1
         begin = place
-        while place < end and characters[place] != _QUESTION:
+        while place < end and byte_at(characters, place) != _QUESTION:
             place += 1
         if place > begin:
             found[count, NUMBER], found[count, BEGIN], found[count, END] = 1, begin, place
