@@ -1,8 +1,8 @@
 """Loops over bytes, compiled to machine code by numba; what they compile to is kept on disk where there is room for it.
 
-Only what reads a body imports this, since numba takes a second to import. A compiled loop calls compiled functions of
-its own module only, and those of :mod:`~airflow_provider_imperva.events.machine`, since what is kept is renewed when
-that one file changes.
+Only what reads a body imports this, since numba takes a second to import. What is kept is renewed when the one file
+that the loop is in changes, so a compiled loop calls compiled functions of its own module only. The steps of
+:mod:`~airflow_provider_imperva.events.machine` are the exception: whoever changes those deletes what was kept.
 """
 
 from __future__ import annotations
