@@ -42,7 +42,13 @@ def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone():
         assert re.search(rf"│ {re.escape(name)} +│ +\d+ │ +\d+ │ +\d+\.\d │ +\d+\.\d\d │", done.stdout), name
     for name in ("text to Arrow", "container to Parquet", "(b) the limit: no parsing at all"):
         assert re.search(rf"│ {re.escape(name)} +" + r"│ +\d+\.\d\d " * 4 + "│", done.stdout), name
-    assert re.search(r"text to Arrow, W3C: no slower than CEF per MB +│ +\d+\.\d\d │ +(met|missed)", done.stdout)
+    for name in (
+        "text to Arrow, LEEF",
+        "text to Arrow, W3C",
+        "container to Parquet, LEEF",
+        "container to Parquet, W3C",
+    ):
+        assert re.search(rf"│ {name}: no slower than CEF per MB +│ +\d+\.\d\d │ +(met|missed)", done.stdout), name
     assert re.search(r"under 600 MB above idle +│ +\d+ │ +(met|missed)", done.stdout)
     assert DOCUMENT.read_bytes() == before
 
