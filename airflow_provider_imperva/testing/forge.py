@@ -216,8 +216,8 @@ def forge_events(
     rng = random.Random(seed)
     times = sorted(start + rng.randrange(max(span_ms, 1)) for _ in range(count))
     lines = []
-    for at in times:
-        name, code, fields = (_security_event if rng.random() < security_share else _access_event)(rng, at)
+    for at, visit in zip(times, _visits(rng), strict=False):
+        name, code, fields = (_security_event if rng.random() < security_share else _access_event)(rng, at, visit)
         known = {key: value for key, value in fields.items() if value is not None}
         lines.append(write_event(format, name=name, code=code, fields=known))
     return lines
@@ -258,8 +258,68 @@ _RULES = (
 _BLOCKED = ("REQ_BLOCKED_SECURITY", "REQ_BLOCKED_SESSION", "REQ_CHALLENGE_CAPTCHA", "REQ_PASSED")
 
 
-def _access_event(rng: random.Random, at: int) -> _Event:
-    fields = _request(rng, at)
+_VISITS_UNDER_WAY = 50
+_REQUESTS_OF_A_VISIT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One client on one site: what its requests have in common. Each client software has one signature."""
+
+    session: str
+    visitor: str
+    site: str
+    site_id: int
+    agent: str
+    application: str
+    client_type: str
+    signature: str
+    country: str
+    city: str
+    latitude: float
+    longitude: float
+    data_center: str
+    address: str
+
+
+def _visits(rng: random.Random) -> Iterator[_Visit]:
+    """Say for one request after the other which visit it belongs to; a visit has some ten."""
+    under_way: dict[int, _Visit] = {}
+    while True:
+        number = rng.randrange(_VISITS_UNDER_WAY)
+        if number not in under_way or rng.random() < 1 / _REQUESTS_OF_A_VISIT:
+            under_way[number] = _begin_visit(rng)
+        yield under_way[number]
+
+
+def _begin_visit(rng: random.Random) -> _Visit:
+    site, site_id = rng.choice(_SITES)
+    agent, application, client_type = rng.choice(_CLIENTS)
+    country, city, latitude, longitude, data_center = rng.choice(_PLACES)
+    return _Visit(
+        session=str(rng.randrange(10**17, 10**19 - 10**18)),
+        visitor=str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+        site=site,
+        site_id=site_id,
+        agent=agent,
+        application=application,
+        client_type=client_type,
+        signature=hashlib.sha384(agent.encode()).hexdigest(),
+        country=country,
+        city=city,
+        latitude=latitude,
+        longitude=longitude,
+        data_center=data_center,
+        address=(
+            f"2001:db8:{rng.randrange(1 << 16):x}::{rng.randrange(1, 1 << 16):x}"
+            if rng.random() < 0.2
+            else f"198.51.100.{rng.randrange(1, 255)}"
+        ),
+    )
+
+
+def _access_event(rng: random.Random, at: int, visit: _Visit) -> _Event:
+    fields = _request(rng, at, visit)
     kind = rng.random()
     if kind < 0.1:
         # No response was sent, so neither its status nor its size is there.
@@ -273,9 +333,9 @@ def _access_event(rng: random.Random, at: int) -> _Event:
     return "Normal", 0, fields
 
 
-def _security_event(rng: random.Random, at: int) -> _Event:
+def _security_event(rng: random.Random, at: int, visit: _Visit) -> _Event:
     name, code, attack = rng.choice(_RULES)
-    fields = _request(rng, at) | {"act": rng.choice(_BLOCKED)}
+    fields = _request(rng, at, visit) | {"act": rng.choice(_BLOCKED)}
     if fields["act"] == "REQ_BLOCKED_SESSION":
         fields |= dict.fromkeys(("cn1", "in", "sip", "spt"))
     hits = rng.randint(1, 3)
@@ -292,53 +352,45 @@ def _security_event(rng: random.Random, at: int) -> _Event:
     return name, code, fields
 
 
-def _request(rng: random.Random, at: int) -> dict[str, str | None]:
+def _request(rng: random.Random, at: int, visit: _Visit) -> dict[str, str | None]:
     """Fields that access and security events share, in the order Imperva writes them; None is left out."""
-    site, site_id = rng.choice(_SITES)
-    agent, application, client_type = rng.choice(_CLIENTS)
-    country, city, latitude, longitude, pop = rng.choice(_PLACES)
     query = rng.choice(_QUERIES)
     method = rng.choices(("GET", "POST", "HEAD"), (8, 2, 1))[0]
     https = rng.random() < 0.8
-    browser = client_type == "Browser"
-    client = (
-        f"2001:db8:{rng.randrange(1 << 16):x}::{rng.randrange(1, 1 << 16):x}"
-        if rng.random() < 0.2
-        else f"198.51.100.{rng.randrange(1, 255)}"
-    )
+    browser = visit.client_type == "Browser"
     return {
-        "fileId": str(rng.randrange(10**17, 10**19 - 10**18)),
-        "sourceServiceName": site,
-        "siteid": str(site_id),
+        "fileId": visit.session,
+        "sourceServiceName": visit.site,
+        "siteid": str(visit.site_id),
         "suid": "1745073",
-        "requestClientApplication": agent,
-        "deviceFacility": pop,
+        "requestClientApplication": visit.agent,
+        "deviceFacility": visit.data_center,
         "cs2": str(browser).lower(),
         "cs2Label": "Javascript Support",
         "cs3": str(browser).lower(),
         "cs3Label": "CO Support",
         "cs1": "NA",
         "cs1Label": "Cap Support",
-        "cs4": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+        "cs4": visit.visitor,
         "cs4Label": "VID",
-        "cs5": f"{rng.getrandbits(384):096x}",
+        "cs5": visit.signature,
         "cs5Label": "clappsig",
-        "dproc": client_type,
-        "cs6": application,
+        "dproc": visit.client_type,
+        "cs6": visit.application,
         "cs6Label": "clapp",
-        "ccode": country,
+        "ccode": visit.country,
         "tag": "acct-17",
-        "cicode": city,
-        "cs7": str(latitude),
+        "cicode": visit.city,
+        "cs7": str(visit.latitude),
         "cs7Label": "latitude",
-        "cs8": str(longitude),
+        "cs8": str(visit.longitude),
         "cs8Label": "longitude",
         "Customer": "Example Trading Ltd",
-        "siteTag": f"tag-{site_id % 100}",
+        "siteTag": f"tag-{visit.site_id % 100}",
         "start": str(at),
-        "request": site + rng.choice(_PATHS),
+        "request": visit.site + rng.choice(_PATHS),
         "qstr": query or None,
-        "ref": f"https://{site}/?from=start page" if browser and rng.random() < 0.5 else None,
+        "ref": f"https://{visit.site}/?from=start page" if browser and rng.random() < 0.5 else None,
         "requestMethod": method,
         "postbody": "user=anna&note=1 + 1 = 2" if method == "POST" else None,
         "cn1": str(rng.choices((200, 301, 404, 500), (16, 2, 2, 1))[0]),
@@ -348,9 +400,9 @@ def _request(rng: random.Random, at: int) -> dict[str, str | None]:
         "sip": f"203.0.113.{rng.randrange(1, 255)}",
         "spt": "443" if https else "80",
         "in": str(rng.randrange(1 << 20)),
-        "xff": client if rng.random() < 0.9 else f"10.0.0.{rng.randrange(255)}, {client}",
+        "xff": visit.address if rng.random() < 0.9 else f"10.0.0.{rng.randrange(255)}, {visit.address}",
         "cpt": str(rng.randrange(1024, 1 << 16)),
-        "src": client,
+        "src": visit.address,
         "ver": "TLSv1.3 TLS_AES_128_GCM_SHA256" if https else None,
         "end": str(at + rng.randrange(1, 3000)),
         "additionalReqHeaders": _json([{"Accept": "*/*"}, {"X-Trace": f"id={rng.getrandbits(32):08x}"}]),
