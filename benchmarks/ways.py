@@ -26,7 +26,7 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.events.parse import Parsed, parse
 from airflow_provider_imperva.events.source import LogSource
 from airflow_provider_imperva.lake.layout import Layout
-from airflow_provider_imperva.lake.parts import BatchParts
+from airflow_provider_imperva.lake.parts import BatchParts, parquet_writer
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.repository.names import LogName
 from benchmarks.batch import Batch
@@ -142,8 +142,8 @@ class Limit:
             hashlib.md5(body, usedforsecurity=False).hexdigest()
         store = open_store(str(self.folder))
         for number, table in enumerate(self.tables):
-            with store.writer(f"{number}.parquet") as file:
-                pq.write_table(table, file, compression="zstd", write_page_index=True)
+            with store.writer(f"{number}.parquet") as file, parquet_writer(file, table.schema) as writer:
+                writer.write_table(table)
 
 
 def _decrypted(log: Log, keys: KeyRing) -> bytes:

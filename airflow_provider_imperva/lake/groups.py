@@ -13,63 +13,94 @@ import pyarrow.compute as pc
 GROUP_BYTES = 32 << 20
 """Arrow bytes of a row group, more or less. Twice as many would make parts smaller by less than two hundredths."""
 
-_Positions = npt.NDArray[np.int64]
+_LOOKED_AT_BYTES = 8 << 20
+"""Arrow bytes of tables on a disk that may be in memory because they were looked at."""
+
+_STRIDE = 1 << 16
+"""Rows that are looked at together to find where groups end."""
+
+_Positions = npt.NDArray[np.int32]
+"""Where rows are, counted through all blocks. Four bytes each, for those of all rows are in memory; what does not fit
+into them would be a batch of terabytes of logs.
+"""
 
 
-def by_time(tables: Sequence[pa.Table]) -> _Positions:
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows that came together, and what is known of their columns without looking at them.
+
+    To look at a table is to read it, once it is on a disk.
+
+    :param sizes: bytes of each column.
+    :param nulls: whether nothing but nulls is in a column; half of them are of other formats than the log's.
+    """
+
+    table: pa.Table
+    sizes: Sequence[int]
+    nulls: Sequence[bool]
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Block:
+        """Look at a table that is not empty."""
+        columns = table.columns
+        return cls(
+            table,
+            sizes=[column.nbytes for column in columns],
+            nulls=[column.null_count == len(column) for column in columns],
+        )
+
+
+def by_time(blocks: Sequence[Block]) -> _Positions:
     """Return the order of the rows by ``event_time``, nulls last; rows of the same time as they came."""
-    times = pa.chunked_array([chunk for table in tables for chunk in table["event_time"].chunks])
-    return np.asarray(pc.sort_indices(times), dtype=np.int64)
+    times = pa.chunked_array([chunk for block in blocks for chunk in block.table["event_time"].chunks])
+    return np.asarray(pc.sort_indices(times)).astype(np.int32)
 
 
-def as_they_came(tables: Sequence[pa.Table]) -> _Positions:
+def as_they_came(blocks: Sequence[Block]) -> _Positions:
     """Return the order in which the rows are."""
-    return np.arange(sum(table.num_rows for table in tables))
+    return np.arange(sum(block.table.num_rows for block in blocks), dtype=np.int32)
 
 
 def row_groups(
-    tables: Sequence[pa.Table], order: _Positions, *, forget: Callable[[], None] = lambda: None
+    blocks: Sequence[Block], order: _Positions, *, forget: Callable[[], None] = lambda: None
 ) -> Iterator[pa.Table]:
-    """Gather the rows of all tables in an order, one row group after the other.
+    """Gather the rows of all blocks in an order, one row group after the other.
 
-    :param tables: of the same schema, none empty.
-    :param order: positions of the rows wanted, counted through all tables.
+    :param blocks: of the same schema.
+    :param order: positions of the rows wanted, counted through all blocks.
     :param forget: gives back the memory of tables on a disk that were looked at; called every few MB.
     """
-    starts = np.cumsum([0, *(table.num_rows for table in tables)])
-    sizes = np.array([_sizes(table, forget) for table in tables])
-    for positions in np.split(order, _bounds(sizes, starts, order)):
-        yield _gather(_picks(tables, starts, positions), sizes, forget)
+    starts = np.cumsum([0, *(block.table.num_rows for block in blocks)], dtype=np.int32)
+    for positions in np.split(order, _bounds(blocks, starts, order)):
+        yield _gather(_picks(blocks, starts, positions), len(positions), forget)
 
 
-def _sizes(table: pa.Table, forget: Callable[[], None]) -> list[int]:
-    """Tell the bytes of each column, for which the ends of every array are looked at, each with the pages around it."""
-    sizes = [column.nbytes for column in table.columns]
-    forget()
-    return sizes
+def _bounds(blocks: Sequence[Block], starts: _Positions, order: _Positions) -> list[int]:
+    """Find where a new group has to begin, if a row is as large as its block's rows are on average."""
+    averages = np.array([sum(block.sizes) for block in blocks]) / np.diff(starts)
+    bounds: list[int] = []
+    size = group = 0.0
+    for begin in range(0, len(order), _STRIDE):
+        sizes = size + np.cumsum(averages[_block_of(starts, order[begin : begin + _STRIDE])])
+        groups = sizes // GROUP_BYTES
+        bounds += (begin + np.flatnonzero(np.diff(groups, prepend=group))).tolist()
+        size, group = sizes[-1], groups[-1]
+    return [bound for bound in bounds if bound]
 
 
-def _bounds(sizes: _Positions, starts: _Positions, order: _Positions) -> _Positions:
-    """Find where a new group has to begin, if a row is as large as its table's rows are on average."""
-    averages = sizes.sum(axis=1) / np.diff(starts)
-    groups = np.cumsum(averages[_table_of(starts, order)]) // GROUP_BYTES
-    return np.flatnonzero(np.diff(groups)) + 1
-
-
-def _table_of(starts: _Positions, positions: _Positions) -> _Positions:
-    return np.searchsorted(starts, positions, side="right") - 1
+def _block_of(starts: _Positions, positions: _Positions) -> _Positions:
+    return np.searchsorted(starts, positions, side="right").astype(np.int32) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class _Pick:
-    """Rows of one of the tables: a stretch of it, which copies nothing, or single rows where few of it are wanted."""
+    """Rows of one of the blocks: a stretch of it, which copies nothing, or single rows where few of it are wanted."""
 
-    number: int
-    table: pa.Table
+    block: Block
     rows: slice | pa.Array
 
     def column(self, index: int) -> pa.ChunkedArray:
-        column = self.table.column(index)
+        column = self.block.table.column(index)
         return column[self.rows] if isinstance(self.rows, slice) else column.take(self.rows)
 
 
@@ -81,38 +112,41 @@ class _Picks:
     places: pa.Array | None
 
 
-def _picks(tables: Sequence[pa.Table], starts: _Positions, positions: _Positions) -> _Picks:
-    table_of = _table_of(starts, positions)
+def _picks(blocks: Sequence[Block], starts: _Positions, positions: _Positions) -> _Picks:
+    block_of = _block_of(starts, positions)
     places = np.empty(len(positions), np.int64)
     picks = []
     picked = 0
-    for number in np.unique(table_of).tolist():
-        mine = np.flatnonzero(table_of == number)
+    for number in np.unique(block_of).tolist():
+        mine = np.flatnonzero(block_of == number)
         rows = positions[mine] - starts[number]
         begin, end = int(rows.min()), int(rows.max()) + 1
         if end - begin <= 2 * len(rows):
-            picks.append(_Pick(number, tables[number], slice(begin, end)))
+            picks.append(_Pick(blocks[number], slice(begin, end)))
             places[mine] = picked + rows - begin
             picked += end - begin
         else:
-            picks.append(_Pick(number, tables[number], pa.array(rows)))
+            picks.append(_Pick(blocks[number], pa.array(rows)))
             places[mine] = picked + np.arange(len(rows))
             picked += len(rows)
     in_order = picked == len(positions) and bool(np.all(np.diff(places) == 1))
     return _Picks(picks, None if in_order else pa.array(places))
 
 
-def _gather(group: _Picks, sizes: _Positions, forget: Callable[[], None]) -> pa.Table:
-    schema = group.picks[0].table.schema
+def _gather(group: _Picks, rows: int, forget: Callable[[], None]) -> pa.Table:
+    schema = group.picks[0].block.table.schema
     columns = []
     looked_at = 0
     # Column by column, so that only one of them is in memory twice.
-    for index in range(len(schema)):
+    for index, field in enumerate(schema):
+        if all(pick.block.nulls[index] for pick in group.picks):
+            columns.append(pa.nulls(rows, field.type))
+            continue
         chunks = []
         for pick in group.picks:
             chunks += pick.column(index).chunks
-            looked_at += int(sizes[pick.number, index])
-            if looked_at > GROUP_BYTES:
+            looked_at += pick.block.sizes[index]
+            if looked_at > _LOOKED_AT_BYTES:
                 forget()
                 looked_at = 0
         columns.append(_in_order(pa.chunked_array(chunks), group.places))
@@ -120,8 +154,5 @@ def _gather(group: _Picks, sizes: _Positions, forget: Callable[[], None]) -> pa.
 
 
 def _in_order(column: pa.ChunkedArray, places: pa.Array | None) -> pa.ChunkedArray | pa.Array:
-    if places is not None and column.null_count == len(column):
-        # Half of the columns are of other formats than the log's.
-        return pa.nulls(len(places), column.type)
     column = column.unify_dictionaries()
     return column if places is None else column.combine_chunks().take(places)

@@ -7,10 +7,11 @@ group at a time.
 from __future__ import annotations
 
 import hashlib
+import io
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from types import TracebackType
 from typing import BinaryIO, Self, TypeAlias
 
@@ -20,17 +21,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.events.schema import QUARANTINE_SCHEMA, SCHEMA
-from airflow_provider_imperva.lake.groups import as_they_came, by_time, row_groups
+from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.records import Part
 from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import Store
 
 _Partition: TypeAlias = tuple[str, date]
-_Positions = npt.NDArray[np.int64]
+_Positions = npt.NDArray[np.int32]
 _Numbers = npt.NDArray[np.int32]
 _QUARANTINE = None
 _EPOCH = date(1970, 1, 1)
+_HARDLY_RECUR = {"event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line"}
 
 
 class BatchParts:
@@ -97,12 +99,12 @@ class BatchParts:
     @property
     def _keys(self) -> dict[str, _Partition | None]:
         keys: dict[str, _Partition | None] = {self._event_path(*key): key for key in sorted(self._partitions)}
-        return keys | {self._quarantine_path: _QUARANTINE} if self._quarantined.tables else keys
+        return keys | {self._quarantine_path: _QUARANTINE} if self._quarantined.blocks else keys
 
     def rows(self, path: str, *, columns: list[str]) -> list[pa.Table]:
         """Return some columns of the rows that a part will have."""
         rows, order = self._rows(self._keys[path])
-        return list(row_groups([table.select(columns) for table in rows.tables], order))
+        return list(row_groups([Block.of(block.table.select(columns)) for block in rows.blocks], order))
 
     def write(self) -> tuple[Part, ...]:
         """Write every part, each sorted by event time.
@@ -131,14 +133,14 @@ class BatchParts:
     def _rows(self, partition: _Partition | None) -> tuple[Rows, _Positions]:
         """Return where the rows of a part are, and which of them those are, in order."""
         if partition is _QUARANTINE:
-            return self._quarantined, as_they_came(self._quarantined.tables)
+            return self._quarantined, as_they_came(self._quarantined.blocks)
         return self._events, self._orders[self._partitions[partition]]
 
     @cached_property
     def _orders(self) -> list[_Positions]:
         """The positions of each partition's rows, by time."""
         self._events.finish()
-        order = by_time(self._events.tables)
+        order = by_time(self._events.blocks)
         numbers = np.concatenate(self._partition_of)[order]
         by_partition = order[np.argsort(numbers, kind="stable")]
         return np.split(by_partition, np.cumsum(np.bincount(numbers))[:-1])
@@ -149,8 +151,8 @@ class BatchParts:
         schema = QUARANTINE_SCHEMA if partition is _QUARANTINE else SCHEMA
         rows, order = self._rows(partition)
         hashing = _HashingFile(file)
-        with pq.ParquetWriter(hashing, schema, compression="zstd", write_page_index=True) as writer:
-            for group in row_groups(rows.tables, order, forget=rows.forget):
+        with parquet_writer(hashing, schema) as writer:
+            for group in row_groups(rows.blocks, order, forget=rows.forget):
                 writer.write_table(group, row_group_size=group.num_rows)
                 # Before the next one is gathered, not after.
                 del group
@@ -170,6 +172,21 @@ class BatchParts:
     @property
     def _quarantine_path(self) -> str:
         return self._layout.quarantine(commit=self._commit, batch=self._batch)
+
+
+def parquet_writer(file: BinaryIO | _HashingFile, schema: pa.Schema) -> pq.ParquetWriter:
+    """Open a part to write: zstd, statistics, page index, and a dictionary for each column whose values come again."""
+    # A dictionary of values of which hardly one comes twice only makes a part larger, and slower to write.
+    dictionaries = [path for path in _paths(schema) if path not in _HARDLY_RECUR]
+    return pq.ParquetWriter(file, schema, compression="zstd", write_page_index=True, use_dictionary=dictionaries)
+
+
+@cache
+def _paths(schema: pa.Schema) -> list[str]:
+    """Name the columns as Parquet does, for which a list and a map are columns within a column."""
+    empty = io.BytesIO()
+    pq.write_table(schema.empty_table(), empty)
+    return [column.path for column in pq.ParquetFile(empty).schema]
 
 
 class _HashingFile:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import mmap
 import tempfile
+from dataclasses import replace
+from itertools import accumulate
 
 import pyarrow as pa
 
 from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.lake.groups import Block
 
 MEMORY_BYTES = 64 << 20
 """Arrow bytes that stay in memory; a small batch never touches the disk."""
 
 
 class Rows:
-    """Tables of one schema in the order they came.
+    """Blocks of one schema in the order they came.
 
     The temporary file is in the folder that ``TMPDIR`` names. It has no name, so it is gone with the process, however
     that ends.
     """
 
     def __init__(self) -> None:
-        self._in_memory: list[pa.Table] = []
-        self._on_disk: list[pa.Table] = []
+        self._in_memory: list[Block] = []
+        self._on_disk: list[Block] = []
         self._size = 0
         self._file: _TableFile | None = None
 
@@ -31,20 +34,28 @@ class Rows:
 
         :raises LakeError: if the temporary file cannot be written.
         """
-        self._in_memory.append(rows)
-        self._size += rows.nbytes
+        block = Block.of(rows)
+        self._in_memory.append(block)
+        self._size += sum(block.sizes)
         if self._size >= MEMORY_BYTES:
             self._move_to_disk()
 
     def _move_to_disk(self) -> None:
-        self._file = self._file or _TableFile()
-        # In one stream, which has each dictionary once; but not in one piece, for which all of it would be copied.
-        whole = pa.concat_tables(self._in_memory).unify_dictionaries()
+        self._on_disk += self._stored(self._in_memory)
         self._in_memory.clear()
-        self._on_disk += (pa.Table.from_batches([batch]) for batch in self._file.append(whole).to_batches())
-        del whole
         pa.default_memory_pool().release_unused()
         self._size = 0
+
+    def _stored(self, blocks: list[Block]) -> list[Block]:
+        """Write blocks to the file, and return them as they stand in it."""
+        self._file = self._file or _TableFile()
+        # In one stream, which has each dictionary once; but not in one piece, for which all of it would be copied.
+        whole = self._file.append(pa.concat_tables([block.table for block in blocks]).unify_dictionaries())
+        begins = accumulate((block.table.num_rows for block in blocks), initial=0)
+        return [
+            replace(block, table=whole.slice(begin, block.table.num_rows))
+            for block, begin in zip(blocks, begins, strict=False)
+        ]
 
     def finish(self) -> None:
         """Take no more; if some rows are on the disk, the rest goes there too."""
@@ -52,8 +63,8 @@ class Rows:
             self._move_to_disk()
 
     @property
-    def tables(self) -> list[pa.Table]:
-        """The tables."""
+    def blocks(self) -> list[Block]:
+        """The blocks."""
         return self._on_disk + self._in_memory
 
     def forget(self) -> None:

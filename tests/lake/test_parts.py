@@ -126,6 +126,21 @@ def test_columns_of_few_values_are_dictionaries_to_the_reader(store: Store):
     assert "RLE_DICTIONARY" in file.metadata.row_group(0).column(position).encodings
 
 
+def test_values_that_come_again_are_in_a_dictionary_and_those_that_do_not_are_not(store: Store):
+    parts = batch_parts(store)
+    for line in range(10):
+        unique = {"request_id": str(line), "client_port": 1024 + line, "response_bytes": line, "end_time": NOON}
+        again = {"session_id": "438000490120534212", "x_forwarded_for": ["198.51.100.1"], "extra": [("key", "value")]}
+        parts.add(table([row(line, **unique, **again)]), NOTHING)
+    (part,) = parts.write()
+    written = parquet(store, part.path).metadata.row_group(0)
+    columns = [written.column(number) for number in range(written.num_columns)]
+    # Parquet has no dictionary for booleans.
+    texts_and_numbers = [column for column in columns if column.physical_type != "BOOLEAN"]
+    plain = {column.path_in_schema for column in texts_and_numbers if not column.has_dictionary_page}
+    assert plain == {"event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line"}
+
+
 def test_writing_the_same_rows_again_gives_the_same_bytes_under_the_same_names(store: Store):
     written = []
     for _ in range(2):

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.events.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake import groups, spill
-from airflow_provider_imperva.lake.groups import as_they_came, by_time, row_groups
+from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts
 from airflow_provider_imperva.lake.records import Part
@@ -117,8 +117,9 @@ def test_writing_again_over_the_disk_gives_the_same_bytes(store: Store, monkeypa
 @given(
     st.lists(st.lists(st.none() | st.integers(0, 20), min_size=1, max_size=30), min_size=1, max_size=8),
     st.integers(1, 400),
+    st.integers(1, 20),
 )
-def test_groups_put_one_after_the_other_are_a_stable_sort(times: list[list[int | None]], group_bytes: int):
+def test_groups_put_one_after_the_other_are_a_stable_sort(times: list[list[int | None]], group_bytes: int, stride: int):
     schema = pa.schema([("event_time", pa.timestamp("ms")), ("word", pa.dictionary(pa.int32(), pa.string()))])
     count = 0
     tables = []
@@ -126,14 +127,17 @@ def test_groups_put_one_after_the_other_are_a_stable_sort(times: list[list[int |
         words = [str(number) for number in range(count, count + len(some))]
         tables.append(pa.table({"event_time": some, "word": words}).cast(schema))
         count += len(some)
+    blocks = [Block.of(table) for table in tables]
     flat = [time for some in times for time in some]
     by_rank = sorted(range(count), key=lambda row: (flat[row] is None, flat[row] or 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(groups, "GROUP_BYTES", group_bytes)
-        ordered = list(row_groups(tables, by_time(tables)))
-        kept = list(row_groups(tables, as_they_came(tables)))
+        patch.setattr(groups, "_STRIDE", stride)
+        ordered = list(row_groups(blocks, by_time(blocks)))
+        kept = list(row_groups(blocks, as_they_came(blocks)))
     assert [int(word) for group in ordered for word in group["word"].to_pylist()] == by_rank
     assert [int(word) for group in kept for word in group["word"].to_pylist()] == list(range(count))
+    assert all(group.num_rows for group in (*ordered, *kept))
 
 
 def test_a_small_batch_never_touches_the_scratch_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
