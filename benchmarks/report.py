@@ -160,7 +160,8 @@ def _tables(result: Result) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         ["MB of plain text", "MB above the idle process"],
         [[f"{peak.megabytes:.0f}", f"{peak.above_idle:.0f}"] for peak in result.peaks],
     )
-    yield "Targets", ["target", "measured", ""], [[*row, "met" if met else "missed"] for *row, met in _targets(result)]
+    for title, rows in (("Targets", _targets(result)), ("Aims beyond them", _aims(result))):
+        yield title, ["", "measured", ""], [[*row, "met" if met else "missed"] for *row, met in rows]
 
 
 def _beside_cef(result: Result, name: str, other: str) -> tuple[float, float]:
@@ -170,22 +171,40 @@ def _beside_cef(result: Result, name: str, other: str) -> tuple[float, float]:
 
 
 def _targets(result: Result) -> Iterator[tuple[str, str, bool]]:
-    cef = result.measure(WHOLE.format("CEF"))
-    times = cef.speed / result.measure(PYCEF).speed
-    yield f"{cef.name}: 8 times (a)", f"{times:.1f}", times >= 8
-    for name in ("CEF", "W3C"):
-        whole = result.measure(WHOLE.format(name))
-        share = result.share(whole)
-        yield f"{whole.name}: 0.40 of its (b)", f"{share:.2f}", share >= 0.40
-    # Where formats are read, and as a whole: docs/adr/0019.
-    for way in (TEXT, WHOLE):
-        for name in _OTHERS:
-            ratio, _ = _beside_cef(result, way, name)
-            yield f"{way.format(name)}: no slower than CEF per MB", f"{ratio:.2f}", ratio >= 1
+    yield _times_today(result, 8)
+    yield _share_of_limit(result, "CEF", 0.40)
+    yield _share_of_limit(result, "W3C", 0.40)
+    # Formats are compared where they are read: docs/adr/0019.
+    for name in _OTHERS:
+        yield _no_slower_than_cef(result, TEXT, name)
     small, large = result.peaks
     yield "the larger log: under 600 MB above idle", f"{large.above_idle:.0f}", large.above_idle < 600
     ratio = large.above_idle / small.above_idle
     yield "the larger log: the memory of the smaller, within a tenth", f"{ratio:.2f}", ratio <= 1.1
+
+
+def _aims(result: Result) -> Iterator[tuple[str, str, bool]]:
+    yield _times_today(result, 12)
+    yield _share_of_limit(result, "CEF", 0.60)
+    for name in _OTHERS:
+        yield _no_slower_than_cef(result, WHOLE, name)
+
+
+def _times_today(result: Result, least: int) -> tuple[str, str, bool]:
+    cef = result.measure(WHOLE.format("CEF"))
+    times = cef.speed / result.measure(PYCEF).speed
+    return f"{cef.name}: {least} times (a)", f"{times:.1f}", times >= least
+
+
+def _share_of_limit(result: Result, name: str, least: float) -> tuple[str, str, bool]:
+    whole = result.measure(WHOLE.format(name))
+    share = result.share(whole)
+    return f"{whole.name}: {least:.2f} of its (b)", f"{share:.2f}", share >= least
+
+
+def _no_slower_than_cef(result: Result, way: str, name: str) -> tuple[str, str, bool]:
+    ratio, _ = _beside_cef(result, way, name)
+    return f"{way.format(name)}: no slower than CEF per MB", f"{ratio:.2f}", ratio >= 1
 
 
 def _machine() -> str:

@@ -49,6 +49,8 @@ def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone():
         "container to Parquet, W3C",
     ):
         assert re.search(rf"│ {name}: no slower than CEF per MB +│ +\d+\.\d\d │ +(met|missed)", done.stdout), name
+    for aim in ("container to Parquet, CEF: 12 times (a)", "container to Parquet, CEF: 0.60 of its (b)"):
+        assert re.search(rf"│ {re.escape(aim)} +│ +\d+\.\d+ │ +(met|missed)", done.stdout), aim
     assert re.search(r"under 600 MB above idle +│ +\d+ │ +(met|missed)", done.stdout)
     assert DOCUMENT.read_bytes() == before
 
