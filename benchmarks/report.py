@@ -33,6 +33,9 @@ class Timing:
     clock: float
     core: float
 
+    def __add__(self, other: Timing) -> Timing:
+        return Timing(self.clock + other.clock, self.core + other.core)
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import pyarrow as pa
@@ -84,30 +85,33 @@ def _measure(size: Size, folder: Path) -> Result:
     )
 
 
-_Ways = Mapping[str, tuple[Callable[[], None], Sequence[Log]]]
+_Ways = Mapping[str, tuple[Sequence[Callable[[], None]], Sequence[Log]]]
 
 
 def _ways(corpus: Mapping[str, Sequence[Log]], keys: KeyRing, folder: Path) -> _Ways:
-    """Return by name what is timed, and the logs it goes through."""
-    parses = {name: _parse(name, logs, keys) for name, logs in corpus.items()}
+    """Return by name the steps that are timed, and the logs they go through."""
+    parses = {name: [_parse(name, log, keys) for log in logs] for name, logs in corpus.items()}
     cef = corpus["CEF"]
-    writes = {name: Write(folder / f"write-{name}", list(parse.parsed())) for name, parse in parses.items()}
+    writes = {
+        name: Write(folder / f"write-{name}", [block for step in steps for block in step.parsed()])
+        for name, steps in parses.items()
+    }
     return {
-        "container decode (AES, inflate, MD5), CEF": (Decode(cef, keys), cef),
+        "container decode (AES, inflate, MD5), CEF": ([Decode(log, keys) for log in cef], cef),
         **{TEXT.format(name): (parses[name], logs) for name, logs in corpus.items()},
-        "Arrow to Parquet, CEF": (writes["CEF"], cef),
-        **{WHOLE.format(name): (_whole(folder / name, logs, keys), logs) for name, logs in corpus.items()},
+        "Arrow to Parquet, CEF": ([writes["CEF"]], cef),
+        **{WHOLE.format(name): ([_whole(folder / name, logs, keys)], logs) for name, logs in corpus.items()},
         # All of it would take too long, and goes no faster.
-        PYCEF: (Pycef(cef[:1], keys, folder / "pycef.parquet"), cef[:1]),
+        PYCEF: ([Pycef(cef[:1], keys, folder / "pycef.parquet")], cef[:1]),
         **{
-            LIMIT.format(name): (Limit(logs, keys, writes[name].finished(), folder / f"limit-{name}"), logs)
+            LIMIT.format(name): ([Limit(logs, keys, writes[name].finished(), folder / f"limit-{name}")], logs)
             for name, logs in corpus.items()
         },
     }
 
 
-def _parse(name: str, logs: Sequence[Log], keys: KeyRing) -> Parse:
-    return Parse(logs, [decode(log.content, log=log.name, keys=keys).body for log in logs], name)
+def _parse(name: str, log: Log, keys: KeyRing) -> Parse:
+    return Parse(log, decode(log.content, log=log.name, keys=keys).body, name)
 
 
 def _whole(lake: Path, logs: Sequence[Log], keys: KeyRing) -> Whole:
@@ -117,14 +121,19 @@ def _whole(lake: Path, logs: Sequence[Log], keys: KeyRing) -> Whole:
 
 
 def _time(ways: _Ways, *, runs: int) -> dict[str, list[Timing]]:
-    """Time every way, by turns, so that a slow minute of the machine hits all of them."""
+    """Time the steps of all ways, by turns, so that a slow second of the machine hits all formats."""
+    turns = zip_longest(*([(name, step) for step in steps] for name, (steps, _) in ways.items()))
+    order = [named for turn in turns for named in turn if named]
     timings: dict[str, list[Timing]] = {name: [] for name in ways}
     for run in range(runs):
-        for name, (way, _) in track(ways.items(), f"Run {run + 1} of {runs}"):
+        spent = dict.fromkeys(ways, Timing(clock=0, core=0))
+        for name, step in track(order, f"Run {run + 1} of {runs}"):
             gc.collect()
             clock, core = time.perf_counter(), time.process_time()
-            way()
-            timings[name].append(Timing(clock=time.perf_counter() - clock, core=time.process_time() - core))
+            step()
+            spent[name] += Timing(clock=time.perf_counter() - clock, core=time.process_time() - core)
+        for name, timing in spent.items():
+            timings[name].append(timing)
     return timings
 
 

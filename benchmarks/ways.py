@@ -37,35 +37,32 @@ from benchmarks.corpus import Log
 class Decode:
     """Container to text: AES, inflate, MD5."""
 
-    logs: Sequence[Log]
+    log: Log
     keys: KeyRing
 
     def __call__(self) -> None:
-        """Decode every log, and read it."""
-        for log in self.logs:
-            for _ in decode(log.content, log=log.name, keys=self.keys).chunks():
-                pass
+        """Decode the log, and read it."""
+        for _ in decode(self.log.content, log=self.log.name, keys=self.keys).chunks():
+            pass
 
 
 @dataclass(frozen=True, slots=True)
 class Parse:
     """Text to Arrow."""
 
-    logs: Sequence[Log]
-    bodies: Sequence[bytes]
+    log: Log
+    body: bytes
     format: str
 
     def __call__(self) -> None:
-        """Parse every log."""
+        """Parse the log."""
         for _ in self.parsed():
             pass
 
     def parsed(self) -> Iterator[Parsed]:
-        """Yield every block of every log."""
-        for log, body in zip(self.logs, self.bodies, strict=True):
-            name = LogName.parse(log.name)
-            source = LogSource(file=log.name, sequence=name.sequence, format=self.format)
-            yield from parse([body], source)
+        """Yield every block of the log."""
+        source = LogSource(file=self.log.name, sequence=LogName.parse(self.log.name).sequence, format=self.format)
+        return parse([self.body], source)
 
 
 @dataclass(frozen=True, slots=True)
