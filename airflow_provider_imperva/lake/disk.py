@@ -94,10 +94,12 @@ class LocalStore:
         found = []
         with self._entries(folder) as entries:
             for entry in entries:
-                if entry.is_file():
-                    stat = entry.stat()
-                    modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-                    found.append(StoredObject(f"{folder}/{entry.name}", stat.st_size, modified))
+                # What another writer has removed or moved away since the folder was read is not there any more.
+                with contextlib.suppress(FileNotFoundError):
+                    if entry.is_file():
+                        stat = entry.stat()
+                        modified = datetime.fromtimestamp(stat.st_mtime, UTC)
+                        found.append(StoredObject(f"{folder}/{entry.name}", stat.st_size, modified))
         return sorted(found, key=lambda item: item.path)
 
     def folders(self, folder: str) -> list[str]:

@@ -238,6 +238,14 @@ class TestLocalStore:
         open_store(str(tmp_path)).sweep()
         assert files_below(tmp_path) == [".tmp/living"]
 
+    def test_a_sweep_passes_over_scratch_that_goes_away_while_it_is_listed(self, tmp_path: Path):
+        store = open_store(str(tmp_path))
+        with ThreadPoolExecutor(2) as pool:
+            writing = [pool.submit(lambda: [store.write("x", b"1") for _ in range(200)]) for _ in range(2)]
+            while not all(writer.done() for writer in writing):
+                store.sweep()
+        assert files_below(tmp_path) == ["x"]
+
 
 class _BareConflicts(MemoryFileSystem):  # type: ignore[misc]
     """A store that reports a conflict as a plain OSError, and fails in other ways on demand."""
