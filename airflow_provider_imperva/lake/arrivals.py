@@ -48,6 +48,10 @@ class _Page(msgspec.Struct, frozen=True):
     arrivals: tuple[DeliveredObject, ...]
 
 
+# Before there are threads (see ledger.py).
+_PAGES = msgspec.json.Decoder(_Page)
+
+
 _GATHERED = pa.schema(
     [("path", pa.string()), ("size", pa.int64()), ("version", pa.string())],
     metadata={"imperva.ledger_version": str(VERSION)},
@@ -152,7 +156,7 @@ class Catalog:
 
     def _read_page(self, path: str) -> _Page:
         try:
-            page = msgspec.json.decode(self._store.read(path), type=_Page)
+            page = _PAGES.decode(self._store.read(path))
         except (FileNotFoundError, msgspec.DecodeError) as error:
             raise self._corrupt(path, "the page does not read as one") from error
         if page.v != VERSION:

@@ -20,6 +20,10 @@ class Claim(msgspec.Struct, frozen=True):
     source: str
 
 
+# Before there are threads (see ledger.py).
+_CLAIMS = msgspec.json.Decoder(Claim)
+
+
 def claim(ledger: Ledger, source: str) -> None:
     """Claim a ledger for a source, or see that it is the source's already.
 
@@ -50,7 +54,7 @@ def claim(ledger: Ledger, source: str) -> None:
 def _compare(ledger: Ledger, source: str) -> None:
     path = ledger.layout.claim
     try:
-        found = msgspec.json.decode(ledger.store.read(path), type=Claim)
+        found = _CLAIMS.decode(ledger.store.read(path))
     except FileNotFoundError:
         return
     except msgspec.DecodeError as error:

@@ -48,6 +48,10 @@ class FirstCopy(msgspec.Struct, frozen=True):
         return f"{self.log} of repository {self.repository}"
 
 
+# Before there are threads (see ledger.py).
+_FIRST_COPIES = msgspec.json.Decoder(FirstCopy)
+
+
 class CopyPendingError(LakeError):
     """Another log has the same content, and is not in a commit yet."""
 
@@ -72,7 +76,7 @@ class Contents:
         try:
             self._ledger.store.create(path, msgspec.json.encode(me))
         except ObjectExistsError:
-            first = msgspec.json.decode(self._ledger.store.read(path), type=FirstCopy)
+            first = _FIRST_COPIES.decode(self._ledger.store.read(path))
         else:
             return None
         if (first.repository, first.log) == (me.repository, me.log):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -26,6 +26,14 @@ _Record = TypeVar("_Record", Plan, Intent, Report, Commit)
 
 class _Versioned(msgspec.Struct, frozen=True):
     v: int
+
+
+# Made before there are threads. What msgspec knows of a type it finds out when the type is first decoded, and a thread
+# that decodes it meanwhile may see half of that: it reads where nothing is, and the process is gone.
+_VERSIONED = msgspec.json.Decoder(_Versioned)
+_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (Plan, Intent, Report, Commit)
+}
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -190,8 +198,9 @@ def decode_record(content: bytes, kind: type[_Record], *, about: str) -> _Record
     """
     try:
         # First, since a newer version may hold what this one cannot read.
-        _check_version(msgspec.json.decode(content, type=_Versioned).v, about)
-        return msgspec.json.decode(content, type=kind)
+        _check_version(_VERSIONED.decode(content).v, about)
+        record: _Record = _DECODERS[kind].decode(content)
+        return record
     except msgspec.DecodeError as error:
         raise _unreadable(kind.__name__.lower(), about) from error
 

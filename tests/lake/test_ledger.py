@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +18,8 @@ from airflow_provider_imperva.errors import LedgerConflictError, LedgerCorruptEr
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Closed, LogRecord, Part
 from airflow_provider_imperva.lake.watermark import State
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def edit(ledger: Ledger, path: str, **changes: Any) -> None:
@@ -200,3 +205,44 @@ def test_commits_come_in_either_order(ledger: Ledger):
         commit_empty(ledger, number)
     assert [commit.commit for commit in ledger.commits()] == [1, 2, 3]
     assert [commit.commit for commit in ledger.commits(newest_first=True)] == [3, 2, 1]
+
+
+class TestThreads:
+    def test_the_first_to_read_records_may_be_many_threads_at_once(self, ledger: Ledger, tmp_path: Path):
+        commit_empty(ledger, 1)
+        record = tmp_path / "commit.json"
+        record.write_bytes(ledger.store.read(ledger.layout.commit(1)))
+        read = subprocess.run(
+            [sys.executable, "-c", FIRST_READERS, record], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert json.loads(read.stdout) == [0] * 60
+
+
+FIRST_READERS = """
+import json, os, sys, threading
+from airflow_provider_imperva.lake.ledger import decode_record
+from airflow_provider_imperva.lake.records import Commit
+
+content = open(sys.argv[1], "rb").read()
+sys.setswitchinterval(1e-6)
+
+def read_at_once():
+    ready = threading.Barrier(8)
+    def read():
+        ready.wait()
+        decode_record(content, Commit, about="commit")
+    threads = [threading.Thread(target=read) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+codes = []
+for _ in range(60):
+    child = os.fork()  # which has read no record yet
+    if not child:
+        read_at_once()
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(codes))
+"""
