@@ -77,15 +77,17 @@ class BatchParts:
     def _numbers(self, events: pa.Table) -> _Numbers:
         """Number the partition of each event."""
         classes = events["event_class"].combine_chunks()
-        days = events["event_date"].cast(pa.int32()).to_numpy()
+        days = events["event_date"].cast(pa.int32()).to_numpy().astype(np.int64)
         kinds = len(classes.dictionary)
-        pairs, which = np.unique(days.astype(np.int64) * kinds + classes.indices.to_numpy(), return_inverse=True)
-        partitions = [
-            (classes.dictionary[pair % kinds].as_py(), _EPOCH + timedelta(days=pair // kinds))
-            for pair in pairs.tolist()
+        pairs = pa.array(days * kinds + classes.indices.to_numpy()).dictionary_encode()
+        numbers = [
+            self._partitions.setdefault(
+                (classes.dictionary[pair % kinds].as_py(), _EPOCH + timedelta(days=pair // kinds)),
+                len(self._partitions),
+            )
+            for pair in pairs.dictionary.to_pylist()
         ]
-        numbers = [self._partitions.setdefault(partition, len(self._partitions)) for partition in partitions]
-        return np.array(numbers, np.int32)[which]
+        return np.array(numbers, np.int32)[pairs.indices.to_numpy()]
 
     def add_quarantined(self, quarantined: pa.Table) -> None:
         """Take over rows of ``QUARANTINE_SCHEMA``."""
