@@ -80,14 +80,12 @@ class BatchParts:
         days = events["event_date"].cast(pa.int32()).to_numpy().astype(np.int64)
         kinds = len(classes.dictionary)
         pairs = pa.array(days * kinds + classes.indices.to_numpy()).dictionary_encode()
-        numbers = [
-            self._partitions.setdefault(
-                (classes.dictionary[pair % kinds].as_py(), _EPOCH + timedelta(days=pair // kinds)),
-                len(self._partitions),
-            )
+        partitions = [
+            (classes.dictionary[pair % kinds].as_py(), _EPOCH + timedelta(days=pair // kinds))
             for pair in pairs.dictionary.to_pylist()
         ]
-        return np.array(numbers, np.int32)[pairs.indices.to_numpy()]
+        numbers = [self._partitions.setdefault(partition, len(self._partitions)) for partition in partitions]
+        return np.array(numbers, np.int32)[np.asarray(pairs.indices)]
 
     def add_quarantined(self, quarantined: pa.Table) -> None:
         """Take over rows of ``QUARANTINE_SCHEMA``."""
