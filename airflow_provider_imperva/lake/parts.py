@@ -85,7 +85,8 @@ class BatchParts:
             for pair in pairs.dictionary.to_pylist()
         ]
         numbers = [self._partitions.setdefault(partition, len(self._partitions)) for partition in partitions]
-        return np.array(numbers, np.int32)[np.asarray(pairs.indices)]
+        number_of_each: _Numbers = np.array(numbers, np.int32)[pairs.indices.to_numpy()]
+        return number_of_each
 
     def add_quarantined(self, quarantined: pa.Table) -> None:
         """Take over rows of ``QUARANTINE_SCHEMA``."""

@@ -5,13 +5,13 @@ count up to it.
 
 A number that the index does not list is told apart: it is a *gap* while Imperva may still list it, was *skipped* once
 it has been missing for longer than the window while we looked, and is *unobserved* if nobody looked for so long that
-it may have come and gone.
+it may have come and gone. A gap too long to be one stays open: what comes next stands in it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
@@ -47,6 +47,11 @@ LOST = frozenset({State.EXPIRED, State.UNOBSERVED})
 
 ABSENT = LOST | {State.SKIPPED}
 """Final states of numbers of which nothing was ever fetched: such a log is fetched if an index lists it after all."""
+
+_PLAUSIBLE_JUMP = 1_000_000
+"""More numbers than a repository can have skipped, and than it could hold logs: one that lies farther ahead is a wrong
+line of the index, and no evidence that those below it are missing.
+"""
 
 
 class Range(msgspec.Struct, frozen=True, omit_defaults=True, rename={"first": "from", "last": "to"}):
@@ -93,30 +98,38 @@ class Observation(msgspec.Struct, frozen=True):
 
     :ivar prefix: the watermark after the look.
     :ivar closed: gaps that the look decides, as skipped or unobserved.
-    :ivar again: numbers that the index lists although they are decided, ascending.
     """
 
     prefix: Prefix
     closed: tuple[Range, ...]
-    again: tuple[int, ...]
 
 
-def begin(listed: Sequence[int], *, at: datetime, window: timedelta, start: str | int = "oldest") -> Observation:
+def begin(
+    listed: Sequence[int],
+    *,
+    at: datetime,
+    window: timedelta,
+    start: str | int = "oldest",
+    unwatched: bool = False,
+    last_look: datetime | None = None,
+) -> Observation:
     """Look at a prefix for the first time.
 
     :param listed: the numbers in the index, ascending, at least one.
     :param start: ``oldest`` takes everything the index has, ``now`` what comes after it, a number what comes from
         there on.
+    :param unwatched, last_look: as for :func:`observe`, if other prefixes were looked at before.
     """
     left_out = -1 if start == "oldest" else listed[-1] if start == "now" else int(start) - 1
     wanted = listed[bisect_right(listed, left_out) :]
     if not wanted:
-        return Observation(Prefix(left_out, left_out, left_out=left_out), (), ())
+        return Observation(Prefix(left_out, left_out, left_out=left_out), ())
     before = wanted[0] - 1
     # Between the number asked for and the first listed, nobody can tell what there was.
     unknown = (Range(left_out + 1, before, State.UNOBSERVED, at),) if start != "oldest" and left_out < before else ()
-    seen = observe(Prefix(before, before, left_out=left_out), wanted, at=at, window=window, unwatched=False)
-    return msgspec.structs.replace(seen, closed=unknown)
+    none_yet = Prefix(before, before, left_out=left_out)
+    seen = observe(none_yet, wanted, at=at, window=window, unwatched=unwatched, last_look=last_look)
+    return msgspec.structs.replace(seen, closed=unknown + seen.closed)
 
 
 def observe(
@@ -138,14 +151,14 @@ def observe(
     """
     opened: list[Range] = []
     closed: list[Range] = []
-    for piece, hit in _split(prefix.open, listed):
+    for piece, hit in _split(_believed(prefix.open, listed, at=at), listed):
         if piece.state is not State.GAP:
             opened.append(piece)
         elif hit:
             opened.append(Range(piece.first, piece.last, State.LISTED, at, after=last_look))
         elif unwatched:
             closed.append(_with(piece, State.UNOBSERVED, piece.since))
-        elif at - piece.since > window:
+        elif at - piece.since > window and not _is_implausible(piece):
             closed.append(_with(piece, State.SKIPPED, piece.since))
         else:
             opened.append(piece)
@@ -157,18 +170,28 @@ def observe(
             (closed if unwatched else opened).append(hole)
         opened.append(Range(first, last, State.LISTED, at, after=last_look))
         next_expected = last + 1
-    again = _decided(prefix, listed)
-    return Observation(_settle(prefix, opened, highest=next_expected - 1), tuple(closed), tuple(again))
+    return Observation(_settle(prefix, opened, highest=next_expected - 1), tuple(closed))
 
 
-def knows_any(prefix: Prefix, listed: Sequence[int]) -> bool:
-    """Tell whether one of the logs listed was listed, or left out, at an earlier look.
+def decided(prefix: Prefix, listed: Sequence[int]) -> list[int]:
+    """Return the numbers that an index lists although they are decided, ascending; none that was left out.
 
     :param listed: the numbers of this prefix in the index, ascending.
     """
-    below = listed[: bisect_right(listed, prefix.highest)]
-    gaps = [item for item in prefix.open if item.state is State.GAP]
-    return len(below) > sum(bisect_right(below, gap.last) - bisect_left(below, gap.first) for gap in gaps)
+    above = bisect_right(listed, prefix.left_out)
+    return [number for number, item in _with_ranges(prefix, listed[above:]) if item is None]
+
+
+def knows_any(prefix: Prefix, listed: Sequence[int], *, late: Container[int]) -> bool:
+    """Tell whether one of the logs listed was listed, or left out, at an earlier look.
+
+    :param listed: the numbers of this prefix in the index, ascending.
+    :param late: those of them that are decided although no log of theirs was ever had.
+    """
+    return any(
+        number not in late if item is None else item.state is not State.GAP
+        for number, item in _with_ranges(prefix, listed)
+    )
 
 
 def decide(prefix: Prefix, outcomes: Mapping[int, str | None]) -> Prefix:
@@ -202,13 +225,31 @@ def _with(piece: Range, state: State, since: datetime) -> Range:
     return Range(piece.first, piece.last, state, since)
 
 
-def _decided(prefix: Prefix, listed: Sequence[int]) -> Iterator[int]:
+def _with_ranges(prefix: Prefix, listed: Sequence[int]) -> Iterator[tuple[int, Range | None]]:
+    """Yield the numbers listed that are not new, each with the open range it is in; None if it is decided."""
     starts = [item.first for item in prefix.open]
     for number in listed[: bisect_right(listed, prefix.highest)]:
-        if number > prefix.left_out:
-            at = bisect_right(starts, number) - 1
-            if at < 0 or prefix.open[at].last < number:
-                yield number
+        place = bisect_right(starts, number) - 1
+        item = prefix.open[place] if place >= 0 else None
+        yield number, item if item and number <= item.last else None
+
+
+def _is_implausible(gap: Range) -> bool:
+    return gap.last - gap.first >= _PLAUSIBLE_JUMP
+
+
+def _believed(ranges: Iterable[Range], listed: Sequence[int], *, at: datetime) -> Iterator[Range]:
+    """Cut implausible gaps above the highest number listed in them: only below that is a number known to be missing.
+
+    And it is so from now on, since what stood behind the gap was no evidence of it.
+    """
+    for item in ranges:
+        inside = listed[bisect_left(listed, item.first) : bisect_right(listed, item.last)]
+        if item.state is State.GAP and _is_implausible(item) and inside:
+            yield Range(item.first, inside[-1], State.GAP, at)
+            item = msgspec.structs.replace(item, first=inside[-1] + 1)
+        if item.first <= item.last:
+            yield item
 
 
 def _settle(prefix: Prefix, opened: Iterable[Range], *, highest: int) -> Prefix:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -14,16 +14,16 @@ import msgspec
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import ConfigurationError
-from airflow_provider_imperva.lake.commit import commit_plan, finish_commit
+from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Plan, PlannedLog, Replaying, Run
 from airflow_provider_imperva.lake.watermark import (
     ABSENT,
-    Observation,
     Prefix,
     State,
     begin,
+    decided,
     knows_any,
     observe,
     reopen,
@@ -128,39 +128,48 @@ class Work(msgspec.Struct, frozen=True):
 
 
 def look(
-    ledger: Ledger, head: Head, index: LogIndex, *, key_ids: frozenset[str], at: datetime, options: PlanOptions
+    ledger: Ledger,
+    head: Head,
+    index: LogIndex,
+    *,
+    key_ids: frozenset[str],
+    at: datetime,
+    options: PlanOptions,
+    brought: Collection[LogName] = (),
 ) -> Outlook:
     """Hold the index against the ledger: the set difference, what waits for a key, and what can be closed.
 
-    An empty index proves nothing, so it closes nothing.
+    An empty index proves nothing, so it closes nothing. But where a lake is to begin with what comes after now, it has
+    begun.
 
     :param key_ids: ids of the private keys at hand.
     :param at: when the index was read, UTC.
+    :param brought: logs that expired, and whose bytes are there after all.
     """
     last_look = head.commit.observed_at if head.commit else None
     if not index.names:
         pending = _pending(head.prefixes, index, key_ids=key_ids, late=set())
-        return Outlook(head.prefixes, (), pending, last_look or at, 0, due=False)
+        due = head.commit is None and options.start == "now"
+        return Outlook(head.prefixes, (), pending, last_look or at, 0, due=due)
     listed = _by_prefix(index.names)
+    late = {log for name, prefix in head.prefixes.items() for log in _late(ledger, name, prefix, listed.get(name, []))}
+    late.update(brought)
     unwatched = last_look is not None and (
-        at - last_look > options.window or _has_turned_over(ledger, head, listed, options=options)
+        at - last_look > options.window or _has_turned_over(ledger, head, listed, late, options=options)
     )
     prefixes: dict[str, Prefix] = {}
     closed: list[Closed] = []
-    late: set[LogName] = set()
     for name in sorted(head.prefixes.keys() | listed.keys(), key=lambda prefix: (len(prefix), prefix)):
         numbers = listed.get(name, [])
         known = head.prefixes.get(name)
         if known is None:
             # Only a new lake starts where it is told to. A prefix that comes later is loaded from its oldest log.
             start = options.start if head.commit is None else "oldest"
-            seen = begin(numbers, at=at, window=options.window, start=start)
+            seen = begin(numbers, at=at, window=options.window, start=start, unwatched=unwatched, last_look=last_look)
         else:
             seen = observe(known, numbers, at=at, window=options.window, unwatched=unwatched, last_look=last_look)
         closed += [Closed(name, gap.first, gap.last, gap.state, gap.since) for gap in seen.closed]
-        found = _late(ledger, name, seen)
-        late.update(found)
-        prefixes[name] = reopen(seen.prefix, [log.sequence for log in found], at=at)
+        prefixes[name] = reopen(seen.prefix, [log.sequence for log in late if log.prefix == name], at=at)
     due = prefixes.keys() != head.prefixes.keys() or (last_look is not None and at - last_look > options.window / 4)
     pending = _pending(prefixes, index, key_ids=key_ids, late=late)
     return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
@@ -227,7 +236,8 @@ def make_plan(
     at = datetime.now(UTC)
     if index.junk_count:
         logger.warning("The index has %d lines that are no log's name; they are passed over", index.junk_count)
-    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options)
+    brought = _brought(ledger, head)
+    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought)
     if not outlook.has_work and not head.replaying:
         return None
     pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
@@ -283,19 +293,40 @@ def _pending(
     )
 
 
-def _late(ledger: Ledger, prefix: str, seen: Observation) -> list[LogName]:
+def _late(ledger: Ledger, name: str, prefix: Prefix, listed: Sequence[int]) -> list[LogName]:
     """Return the logs that the index lists although they were decided without ever being fetched.
 
     Nearly all that is listed again is in ``raw/``, which a listing or two tell. The ledger is asked only for the rest:
     a log that somebody deleted from ``raw/`` is not to be loaded twice.
     """
-    again = [LogName(prefix, number) for number in seen.again]
+    again = [LogName(name, number) for number in decided(prefix, listed)]
     present = _raw_objects(ledger, again)
     missing = {log.sequence: log for log in again if ledger.layout.raw(log) not in present}
     if not missing:
         return []
-    states = _states(ledger, prefix, missing)
+    states = _states(ledger, name, missing)
     return [log for number, log in missing.items() if states.get(number, State.SKIPPED) in ABSENT]
+
+
+def _brought(ledger: Ledger, head: Head) -> set[LogName]:
+    """Return the logs that expired in one of the last commits, and were brought since by a task that had hung."""
+    last = head.next_commit - 1
+    commits = [ledger.commit(number) for number in range(max(1, last - SWEPT_COMMITS), last + 1)]
+    expired = {
+        LogName(row["prefix"], row["sequence"])
+        for commit in commits
+        if State.EXPIRED in commit.totals.logs
+        for row in ledger.logs(commit.commit).select(["prefix", "sequence", "state"]).to_pylist()
+        if row["state"] == State.EXPIRED
+    }
+    present = _raw_objects(ledger, expired)
+    return {
+        log
+        for log in expired
+        if ledger.layout.raw(log) in present
+        and decided(head.prefixes[log.prefix], [log.sequence])
+        and _states(ledger, log.prefix, [log.sequence]) == {log.sequence: State.EXPIRED}
+    }
 
 
 def _raw_objects(ledger: Ledger, logs: Iterable[LogName]) -> set[str]:
@@ -313,9 +344,9 @@ def _states(ledger: Ledger, prefix: str, numbers: Iterable[int]) -> dict[int, St
             break
         for row in ledger.logs(commit.commit).select(["prefix", "sequence", "sequence_to", "state"]).to_pylist():
             if row["prefix"] == prefix:
-                decided = {number for number in wanted if row["sequence"] <= number <= row["sequence_to"]}
-                states.update(dict.fromkeys(decided, State(row["state"])))
-                wanted -= decided
+                told = {number for number in wanted if row["sequence"] <= number <= row["sequence_to"]}
+                states.update(dict.fromkeys(told, State(row["state"])))
+                wanted -= told
     return states
 
 
@@ -324,9 +355,10 @@ def _by_urgency(
 ) -> tuple[tuple[PlannedLog, ...], bool]:
     """Return the logs to plan, and whether they are only to be fetched.
 
-    While the headroom is critical nothing holds up fetching, so what is in ``raw/`` already waits. A log that the plan
-    before was urgent for, and that did not come, is not urgent again at once: else one that never comes would keep
-    all others from being loaded.
+    While the headroom is critical nothing holds up fetching, so what is in ``raw/`` already waits. But once an urgent
+    plan had all there was to fetch, the next one loads, however short of time the logs are that came meanwhile: else a
+    window as short as the critical headroom, or runs as far apart, would keep all from being loaded. A log that the
+    plan before was urgent for, and that did not come, is not urgent again at once either.
     """
     critical = {
         str(LogName(name, number))
@@ -334,9 +366,9 @@ def _by_urgency(
         for number, item in prefix.numbers(State.LISTED)
         if time_left(item, at=at, window=options.window) < options.critical_headroom
     }
-    if head.commit and critical:
-        last = ledger.plan(head.commit.commit)
-        critical -= {log.name for batch in last.batches for log in batch if last.urgent}
+    if head.commit and critical and (last := ledger.plan(head.commit.commit)).urgent:
+        tried = {log.name for batch in last.batches for log in batch}
+        critical = critical - tried if len(tried) == options.max_logs else set()
     if not critical:
         return outlook.pending, False
     names = {log.name: LogName.parse(log.name) for log in outlook.pending}
@@ -348,7 +380,9 @@ def _by_urgency(
     return unfetched, True
 
 
-def _has_turned_over(ledger: Ledger, head: Head, listed: dict[str, list[int]], *, options: PlanOptions) -> bool:
+def _has_turned_over(
+    ledger: Ledger, head: Head, listed: dict[str, list[int]], late: set[LogName], *, options: PlanOptions
+) -> bool:
     """Tell whether logs may have come and gone since the last look, although it was not long ago.
 
     Imperva overwrites the oldest log first. So as long as one is listed that was listed before, whatever came after it
@@ -357,8 +391,10 @@ def _has_turned_over(ledger: Ledger, head: Head, listed: dict[str, list[int]], *
     """
     if options.window_bytes is None:
         return False
-    if any(knows_any(head.prefixes[name], numbers) for name, numbers in listed.items() if name in head.prefixes):
-        return False
+    for name, prefix in head.prefixes.items():
+        came_late = {log.sequence for log in late if log.prefix == name}
+        if knows_any(prefix, listed.get(name, []), late=came_late):
+            return False
     size = usual_log_bytes(ledger.commits(newest_first=True))
     return 2 * size * sum(map(len, listed.values())) >= options.window_bytes
 

@@ -21,6 +21,7 @@ from airflow_provider_imperva.lake.watermark import (
     State,
     begin,
     decide,
+    decided,
     knows_any,
     observe,
     reopen,
@@ -52,20 +53,20 @@ class TestBegin:
         seen = first_look(17, 18, 20)
         assert ranges(seen.prefix.open) == [(17, 18, "listed"), (19, 19, "gap"), (20, 20, "listed")]
         assert (seen.prefix.contiguous, seen.prefix.highest) == (16, 20)
-        assert seen.closed == seen.again == ()
+        assert seen.closed == ()
 
     def test_now_leaves_out_what_is_listed_and_takes_what_comes_after(self):
         prefix = first_look(17, 18, 20, start="now").prefix
         assert (prefix.contiguous, prefix.highest, prefix.left_out, prefix.open) == (20, 20, 20, ())
         later = look(prefix, 17, 18, 20, 21, hours=1)
         assert ranges(later.prefix.open) == [(21, 21, "listed")]
-        assert later.again == (), "what was left out on purpose must not come back as late"
+        assert decided(prefix, [17, 18, 20, 21]) == [], "what was left out on purpose must not come back as late"
 
     def test_a_number_begins_there(self):
         seen = first_look(17, 18, 20, start=18)
         assert ranges(seen.prefix.open) == [(18, 18, "listed"), (19, 19, "gap"), (20, 20, "listed")]
         assert seen.prefix.left_out == 17
-        assert look(seen.prefix, 17, 18, 20, hours=1).again == ()
+        assert decided(seen.prefix, [17, 18, 20]) == []
 
     def test_a_number_below_the_first_listed_leaves_unobserved_what_may_have_come_and_gone(self):
         seen = first_look(17, 18, start=10)
@@ -79,25 +80,29 @@ class TestBegin:
 
     def test_number_zero_is_a_log_like_any_other(self):
         assert ranges(first_look(0, 1).prefix.open) == [(0, 1, "listed")]
-        late = look(committed(first_look(5).prefix, 5), 0, 5, hours=1)
-        assert late.again == (0, 5), "0 came late, below the first ever listed"
+        assert decided(committed(first_look(5).prefix, 5), [0, 5]) == [0, 5], "0 came late, below the first ever listed"
 
 
 class TestKnowsAny:
     def test_what_was_listed_before_is_known_loaded_or_not(self):
         prefix = committed(first_look(1, 2, 3).prefix, 1, 2)
-        assert knows_any(prefix, [2])
-        assert knows_any(prefix, [3, 4])
+        assert knows_any(prefix, [2], late=())
+        assert knows_any(prefix, [3, 4], late=())
 
     def test_a_new_log_and_one_that_fills_a_gap_are_not(self):
         prefix = committed(first_look(1, 4).prefix, 1, 4)
-        assert not knows_any(prefix, [5, 6])
-        assert not knows_any(prefix, [2, 3, 5])
-        assert knows_any(prefix, [2, 3, 4])
-        assert not knows_any(prefix, [])
+        assert not knows_any(prefix, [5, 6], late=())
+        assert not knows_any(prefix, [2, 3, 5], late=())
+        assert knows_any(prefix, [2, 3, 4], late=())
+        assert not knows_any(prefix, [], late=())
 
     def test_what_was_left_out_on_purpose_is(self):
-        assert knows_any(first_look(17, 18, start="now").prefix, [18, 19])
+        assert knows_any(first_look(17, 18, start="now").prefix, [18, 19], late=())
+
+    def test_a_late_one_that_was_given_up_or_lies_below_all_that_was_listed_is_not(self):
+        prefix = look(committed(first_look(4, 6).prefix, 4, 6), 6, hours=49).prefix
+        assert not knows_any(prefix, [2, 5, 7], late={2, 5})
+        assert knows_any(prefix, [2, 5, 6], late={2, 5})
 
 
 class TestObserve:
@@ -151,6 +156,12 @@ class TestObserve:
         assert ranges(seen.closed) == [(2, 3, "unobserved")]
         assert (seen.prefix.contiguous, seen.prefix.open) == (4, ())
 
+    def test_after_a_long_absence_the_holes_of_a_new_prefix_are_unobserved_too(self):
+        seen = begin((7, 9), at=T0 + 100 * HOUR, window=WINDOW, unwatched=True, last_look=T0)
+        assert ranges(seen.closed) == [(8, 8, "unobserved")]
+        assert ranges(seen.prefix.open) == [(7, 7, "listed"), (9, 9, "listed")]
+        assert seen.prefix.open[0].after == T0
+
     def test_what_waits_for_a_key_is_no_gap(self):
         prefix = decide(first_look(1, 2).prefix, {1: "7", 2: None})
         seen = look(prefix, 2, hours=1000, unwatched=True)
@@ -165,7 +176,7 @@ class TestObserve:
 
     def test_decided_numbers_that_are_listed_are_named_once_and_open_ones_are_not(self):
         prefix = committed(first_look(5, 6, 9).prefix, 5, 9)
-        assert look(prefix, 3, 5, 6, 9, hours=1).again == (3, 5, 9)
+        assert decided(prefix, [3, 5, 6, 9, 10]) == [3, 5, 9]
 
     def test_a_huge_number_costs_nothing(self):
         huge = 2**63 - 1
@@ -174,7 +185,26 @@ class TestObserve:
         prefix = committed(look(prefix, 1, 2, 2**40, huge, hours=1).prefix, 1, 2)
         seen = look(prefix, 1, 2, 2**40, huge, hours=49)
         assert time.perf_counter() - began < 0.5
-        assert ranges(seen.closed) == [(3, 2**40 - 1, "skipped"), (2**40 + 1, huge - 1, "skipped")]
+        assert ranges(seen.closed) == []
+        assert ranges(seen.prefix.open)[-3:] == [
+            (2**40, 2**40, "listed"),
+            (2**40 + 1, huge - 1, "gap"),
+            (huge, huge, "listed"),
+        ]
+
+    def test_a_number_far_beyond_all_others_is_no_evidence_of_those_below_it(self):
+        """Else one wrong line of an index would call every log that is yet to come skipped."""
+        prefix = committed(look(committed(first_look(1).prefix, 1), 1, 10**9, hours=1).prefix, 10**9)
+        assert look(prefix, 1, hours=60).closed == ()
+        seen = look(prefix, 1, 2, 4, hours=60)
+        assert seen.closed == (), "3 is missing only since 4 is there"
+        assert ranges(seen.prefix.open) == [(2, 2, "listed"), (3, 3, "gap"), (4, 4, "listed"), (5, 10**9 - 1, "gap")]
+        assert ranges(look(seen.prefix, 2, 4, hours=109).closed) == [(3, 3, "skipped")]
+
+    def test_after_a_long_absence_not_even_such_a_gap_stays_open(self):
+        prefix = committed(look(committed(first_look(1).prefix, 1), 1, 10**9, hours=1).prefix, 10**9)
+        seen = look(prefix, 1, 4, hours=100, unwatched=True)
+        assert ranges(seen.closed) == [(2, 3, "unobserved"), (5, 10**9 - 1, "unobserved")]
 
 
 class TestDecide:
@@ -254,7 +284,6 @@ class WatermarkMachine(RuleBasedStateMachine):
             else:
                 self.states[number] = State.GAP, self.now, None
         assert {n for item in seen.closed for n in range(item.first, item.last + 1)} == expected_closed
-        assert seen.again == ()
         self.prefix = seen.prefix
 
     @rule(hours=st.integers(1, 30))
@@ -272,8 +301,8 @@ class WatermarkMachine(RuleBasedStateMachine):
         seen = observe(self.prefix, listed, at=self.now, window=WINDOW, unwatched=unwatched)
         closed = self._model_look(set(listed), unwatched=unwatched)
         assert {(n, item.state) for item in seen.closed for n in range(item.first, item.last + 1)} == closed
-        decided = [n for n in listed if n <= self.known and n > self.left_out and not self._is_open(n, before=True)]
-        assert list(seen.again) == decided
+        again = [n for n in listed if n <= self.known and n > self.left_out and not self._is_open(n, before=True)]
+        assert decided(self.prefix, listed) == again
         self.prefix = seen.prefix
         self.looked = self.now
 
@@ -282,8 +311,9 @@ class WatermarkMachine(RuleBasedStateMachine):
     def late_logs_are_listed(self, chosen: set[int]) -> None:
         numbers = sorted({self.highest - offset for offset in chosen if self.highest - offset >= 0})
         seen = observe(self.prefix, numbers, at=self.now, window=WINDOW, unwatched=False)
+        again = decided(self.prefix, numbers)
         self._model_look(set(numbers), unwatched=False)
-        late = [n for n in seen.again if n not in self.states or self.states[n][0] in ABSENT]
+        late = [n for n in again if n not in self.states or self.states[n][0] in ABSENT]
         self.prefix = reopen(seen.prefix, late, at=self.now)
         self.states |= dict.fromkeys(late, (State.LISTED, self.now, None))
         self.looked = self.now

@@ -36,6 +36,7 @@ from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.plan import PlanOptions, Work
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing import Fault
 from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
 
@@ -221,6 +222,24 @@ class TestNotFound:
         account.run()
         assert account.states()[name(2)] == "expired"
 
+    def test_an_expired_log_that_a_task_brings_after_its_commit_is_loaded_though_no_index_lists_it(
+        self, account: Account
+    ):
+        """The task had the bytes, and hung before it wrote them; another attempt at it found nothing."""
+        account.serve(1)
+        (forged,) = account.serve(2)
+        plan = account.plan()
+        account.repository.remove(name(2))
+        account.finish(plan)
+        assert account.states()[name(2)] == "expired"
+        account.ledger.store.create(account.ledger.layout.raw(LogName.parse(name(2))), forged.content)
+        for number in (3, 4, 5):
+            account.serve(number)
+            account.run()
+        assert account.states()[name(2)] == "committed"
+        assert account.record(name(2))["late"]
+        assert account.rows() == account.expected()
+
     def test_an_expired_log_that_is_listed_after_all_is_loaded_and_reported_as_late(self, account: Account):
         log, *_ = account.serve(1, 2)
         plan = account.plan()
@@ -396,6 +415,16 @@ class TestTime:
         assert commit.prefixes["8416"].contiguous == 13
         assert account.rows() == account.expected()
 
+    def test_the_holes_of_a_prefix_that_first_appeared_meanwhile_are_unobserved_too(
+        self, account: Account, clock: Clock
+    ):
+        account.serve(1)
+        account.run()
+        clock.ahead = 72 * HOUR
+        account.serve(10, 12, prefix="9001")
+        account.run()
+        assert account.states()["9001_11..11"] == "unobserved"
+
     def test_a_quiet_account_that_was_watched_loses_nothing(self, account: Account, clock: Clock):
         """Nothing comes for longer than the window, but somebody looked: then a hole is a gap."""
         account.serve(1)
@@ -419,6 +448,11 @@ class TestUrgency:
         account.run()
         clock.ahead = hours * HOUR
         account.serve(3, 4, 5)
+
+    def plan_and_finish(self, account: Account) -> Plan:
+        plan = account.plan()
+        account.finish(plan)
+        return plan
 
     def test_after_a_short_outage_all_goes_as_usual(self, account: Account, clock: Clock):
         self.after_an_outage(account, clock, hours=20)
@@ -451,6 +485,31 @@ class TestUrgency:
         account.run()
         assert account.rows() == account.expected([name(1), name(2), name(3), name(5)])
 
+    def test_a_window_as_short_as_the_critical_headroom_does_not_keep_logs_from_being_loaded(
+        self, account: Account, clock: Clock
+    ):
+        """Every log is critical as soon as it is there, so each second plan loads what the first has fetched."""
+        account.options = PlanOptions(window=6 * HOUR)
+        for run in range(6):
+            clock.ahead = run * HOUR / 6
+            account.serve(2 * run, 2 * run + 1)
+            account.run()
+        assert account.rows() == account.expected([name(number) for number in range(10)])
+
+    def test_while_an_urgent_plan_leaves_something_to_fetch_the_next_one_is_urgent_too(
+        self, account: Account, clock: Clock
+    ):
+        account.options = PlanOptions(max_logs=2)
+        self.after_an_outage(account, clock, hours=47)
+        assert [self.plan_and_finish(account).urgent for _ in range(3)] == [True, True, False]
+
+    def test_logs_of_a_prefix_that_first_appears_after_an_outage_are_as_urgent(self, account: Account, clock: Clock):
+        account.serve(1)
+        account.run()
+        clock.ahead = 45 * HOUR
+        account.serve(7, prefix="9001")
+        assert account.plan().urgent
+
     def overwrite_what_is_known(self, account: Account, clock: Clock) -> None:
         """Load what is there; five hours later 8416_1 and 8416_2 are gone, and 8416_7 and 8416_8 have come."""
         account.run()
@@ -468,6 +527,21 @@ class TestUrgency:
         self.overwrite_what_is_known(account, clock)
         account.run()
         assert account.states()["8416_3..6"] == "unobserved"
+
+    def test_a_late_log_that_we_never_had_is_none_that_we_knew(self, account: Account, clock: Clock):
+        account.options = PlanOptions(window_bytes=2000)
+        account.serve(1, 3)
+        account.run()
+        for hours in (11, 22, 33, 44, 55):
+            clock.ahead = hours * HOUR
+            account.run()
+        assert account.states()["8416_2..2"] == "skipped"
+        for number in (1, 3):
+            account.repository.remove(name(number))
+        clock.ahead = 60 * HOUR
+        account.serve(2, 7, 8)
+        account.run()
+        assert account.states()["8416_4..6"] == "unobserved"
 
     def test_as_long_as_one_log_we_knew_is_listed_nothing_has_come_and_gone(self, account: Account, clock: Clock):
         """The oldest log is overwritten first, whichever its prefix: one that is still there vouches for all after."""
@@ -514,6 +588,13 @@ class TestStart:
         assert account.run() is None, "left out stays left out, whatever a later run is told"
         assert account.rows() == account.expected([name(3)])
         assert account.requested() == [name(3)]
+
+    def test_now_begins_with_the_first_look_even_if_the_index_is_empty(self, account: Account):
+        account.options = PlanOptions(start="now")
+        account.run()
+        account.serve(1, 2)
+        account.run()
+        assert account.rows() == account.expected()
 
     def test_a_number_begins_there(self, account: Account):
         account.serve(3, 4, 5)
