@@ -36,8 +36,9 @@ class DecodePolicy:
     """How much is let through.
 
     :param max_plain_bytes: largest plain body; more is :class:`TooLargeError`.
-    :param encrypted_checksum: what a wrong checksum of an encrypted log does. ``quarantine`` raises
-        :class:`ChecksumError`: nothing else would tell tampering or a wrong key. ``warn`` only says so.
+    :param encrypted_checksum: what a wrong checksum of an encrypted log does, or the lack of one where the body is not
+        compressed either. ``quarantine`` raises :class:`ChecksumError`: nothing else would tell tampering or a wrong
+        key. ``warn`` only says so.
     :param clear_checksum: the same for a clear log. It only warns by default: nobody has shown that Imperva's
         checksums of clear logs are always right, and zlib brings a checksum of its own.
     """
@@ -154,6 +155,11 @@ def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log:
     checksum_ok = None if expected is None else digest.hexdigest() == expected
     if checksum_ok is False:
         found = f"the {size} bytes of the plain body do not have the checksum that the header names"
+    elif checksum_ok is None and encrypted and not compressed and size:
+        found = "an encrypted body, not compressed, of which no checksum tells whether it is whole"
+    else:
+        found = ""
+    if found:
         if (policy.encrypted_checksum if encrypted else policy.clear_checksum) == "quarantine":
             raise ChecksumError(found, do=_DO, about=log)
         logger.warning("%s: %s; kept all the same", log, found)

@@ -19,7 +19,8 @@ from airflow_provider_imperva.errors import TruncatedError
 HEADER_LIMIT = 64 * 1024
 """The separator must begin within this many bytes; a real header takes well below one KiB."""
 
-_EVENT_STARTS = (b"CEF:", b"LEEF:", b"0|Incapsula|", b"#", b"{", b"[", b'"')
+_DIRECTIVE = "#"
+_EVENT_STARTS = (b"CEF:", b"LEEF:", b"0|Incapsula|", b"0|Imperva Inc|", _DIRECTIVE.encode(), b"{", b"[", b'"')
 _BOM = "\ufeff"
 _SEPARATOR = re.compile(rb"^\|==\|", re.MULTILINE)
 _LINE_END = re.compile(rb"\r?\n")
@@ -36,9 +37,13 @@ _TEXTS = {
     "format": "format",
     "publickeyid": "public_key_id",
     "key": "wrapped_key",
+    "fields": "fields",
+    "#fields": "fields",
 }
 _KNOWN = _NUMBERS.keys() | _TEXTS.keys()
 _INT64_MAX = 2**63 - 1
+_LATEST = 253_402_300_799_999
+"""The end of the year 9999 in epoch milliseconds: no program that reads the lake has a name for a later moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,9 @@ class LogHeader:
     :param start_time: bounds of the log in time with ``end_time``, epoch milliseconds.
     :param public_key_id: which uploaded public key the log was encrypted for, as written.
     :param wrapped_key: the log's AES key, encrypted for that public key, in Base64.
-    :param unknown: every other line by its key as written; numbers that are none and repeated keys are here too.
+    :param fields: the names of the values in a W3C row, with blanks between them.
+    :param unknown: every other line by its key as written; numbers that are none, times that no calendar has, and
+        repeated keys are here too.
     """
 
     account_id: int | None = None
@@ -63,6 +70,7 @@ class LogHeader:
     end_time: int | None = None
     public_key_id: str | None = None
     wrapped_key: str | None = field(default=None, repr=False)
+    fields: str | None = None
     unknown: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     @property
@@ -86,11 +94,11 @@ def split_container(file: BinaryIO, *, log: str) -> tuple[LogHeader | None, Body
     file.seek(0)
     top = file.read(HEADER_LIMIT + _LINE_END_BYTES)
     whole = Body(file, 0, size)
-    if begins_like_events(top):
-        return None, whole
     separator = _SEPARATOR.search(top, 0, HEADER_LIMIT)
     head = top[: separator.start() if separator else HEADER_LIMIT].decode("utf-8", "replace")
     lines = [line.strip() for line in head.removeprefix(_BOM).split("\n") if line.strip()]
+    if begins_like_events(top) and not (separator and _is_header_of_w3c(lines)):
+        return None, whole
     if separator is None:
         if lines and _is_known(lines[0]):
             raise TruncatedError(
@@ -112,6 +120,12 @@ def begins_like_events(content: bytes) -> bool:
     return content[:HEADER_LIMIT].lstrip().removeprefix(_BOM.encode()).lstrip().startswith(_EVENT_STARTS)
 
 
+def _is_header_of_w3c(lines: list[str]) -> bool:
+    """Whether lines are those of a header although the first is a directive; in a body, rows would be among them."""
+    others = [line for line in lines if not line.startswith(_DIRECTIVE)]
+    return bool(others) and all(map(_is_known, others))
+
+
 def _is_known(line: str) -> bool:
     key, colon, _ = line.partition(":")
     return bool(colon) and key.strip().lower() in _KNOWN
@@ -124,7 +138,7 @@ def _parse(lines: list[str]) -> LogHeader:
     for line in lines:
         key, _, value = (part.strip() for part in line.partition(":"))
         folded = key.lower()
-        number = _number(value)
+        number = _number(value, most=_LATEST if folded in ("starttime", "endtime") else _INT64_MAX)
         if not value and folded in _KNOWN:
             continue
         if (name := _NUMBERS.get(folded)) and name not in numbers and number is not None:
@@ -142,14 +156,15 @@ def _parse(lines: list[str]) -> LogHeader:
         format=texts.get("format"),
         public_key_id=texts.get("public_key_id"),
         wrapped_key=texts.get("wrapped_key"),
+        fields=texts.get("fields"),
         unknown=MappingProxyType(unknown),
     )
 
 
-def _number(text: str) -> int | None:
-    """Read a number, None if it is none that an int64 holds."""
+def _number(text: str, *, most: int) -> int | None:
+    """Read a number, None if it is none or too large."""
     # int() takes much more: underscores, signs, digits of other scripts, and a million digits in quadratic time.
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
         return None
     number = int(text)
-    return number if number <= _INT64_MAX else None
+    return number if number <= most else None

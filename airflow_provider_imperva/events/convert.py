@@ -42,6 +42,7 @@ _TLS = re.compile(r"([^ \t]+)[ \t]*(.*)", re.DOTALL)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _ZERO, _NINE, _A, _F, _Z, _DOT, _COLON, _SLASH, _QUESTION, _PLUS, _DASH, _COMMA, _BLANK, _TAB = b"09afz.:/?+-, \t"
+_AT, _BRACKET = b"@]"
 _CAPITAL = 0x20
 
 
@@ -376,13 +377,20 @@ def _cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positi
     count = 0
     for row in range(len(offsets) - 1):
         end = offsets[row + 1]
-        begin = place = _behind_scheme(characters, offsets[row], end)
+        begin = place = port = _behind_scheme(characters, offsets[row], end)
+        colons = 0
         while place < end and byte_at(characters, place) != _SLASH and byte_at(characters, place) != _QUESTION:
+            byte = byte_at(characters, place)
             place += 1
-        port = place
-        while port > begin and _ZERO <= byte_at(characters, port - 1) <= _NINE:
-            port -= 1
-        behind = port - 1 if port > begin and byte_at(characters, port - 1) == _COLON else place
+            if byte == _COLON:
+                colons += 1
+                port = place
+            elif not _ZERO <= byte <= _NINE:
+                port = begin
+                # What stands in brackets, or before the host, has colons of its own.
+                colons = 0 if byte == _BRACKET or byte == _AT else colons
+        # With more colons before it, what looks like a port is the end of an IPv6 address.
+        behind = port - 1 if port > begin and colons == 1 else place
         if behind > begin:
             found[count, NUMBER], found[count, BEGIN], found[count, END] = 0, begin, behind
             count += 1

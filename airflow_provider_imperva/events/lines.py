@@ -26,6 +26,13 @@ from airflow_provider_imperva.events.machine import STRETCH, byte_at, matches, t
 BLOCK_BYTES = 12 << 20
 """How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""
 
+BLOCK_LINES = 1 << 17
+"""How many lines, for the same reason: real ones are so long that blocks are full before."""
+
+_PIECE_BYTES = 1 << 18
+_LARGEST_BYTES, _LARGEST_LINES = 8 * BLOCK_BYTES, 2 * BLOCK_LINES
+"""What a block grows to while there is no place where it may end; no record is as long."""
+
 SCANNED_BYTES = 2**31 - 1
 """Bytes of a block that a scan can address; only a line of such a size makes a larger block."""
 
@@ -211,23 +218,28 @@ def _keep_freed_memory() -> None:
 
 
 def blocks(chunks: Iterable[bytes], *, cut: Callable[[bytes], int] = _after_last_lf) -> Iterator[bytes]:
-    """Gather chunks into blocks of ``BLOCK_BYTES`` or some more.
+    """Gather chunks into blocks of ``BLOCK_BYTES`` or ``BLOCK_LINES``, or some more.
 
     :param chunks: bytes in order, cut anywhere.
-    :param cut: says after how many bytes of a piece a block may end, 0 if nowhere. By default after its last LF.
+    :param cut: says after how many bytes of a piece a block may end, 0 if nowhere. By default after its last LF; there
+        by all means, before so much is in memory that no record can be as long.
     """
     _keep_freed_memory()
     pieces: list[bytes] = []
-    size = 0
+    size = lines = 0
+    length = min(BLOCK_BYTES, _PIECE_BYTES)
     for chunk in chunks:
-        for begin in range(0, len(chunk), BLOCK_BYTES):
-            piece = chunk[begin : begin + BLOCK_BYTES]
+        for begin in range(0, len(chunk), length):
+            piece = chunk[begin : begin + length]
             size += len(piece)
-            place = cut(piece) if size >= BLOCK_BYTES else 0
+            lines += piece.count(b"\n")
+            place = cut(piece) if size >= BLOCK_BYTES or lines >= BLOCK_LINES else 0
+            if not place and (size >= _LARGEST_BYTES or lines >= _LARGEST_LINES):
+                place = _after_last_lf(piece)
             if place:
                 yield b"".join([*pieces, piece[:place]])
-                pieces, size = [], len(piece) - place
                 piece = piece[place:]
+                pieces, size, lines = [], len(piece), piece.count(b"\n")
             pieces.append(piece)
     if size:
         yield b"".join(pieces)

@@ -62,7 +62,8 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     head = begin[:HEAD_BYTES]
     format_name = find_format(head, source.format)
     body = chain([begin], remaining)
-    for reading in _read(body, format_name, keep_raw=keep_raw) if format_name else unknown.read(body, head=head):
+    known = _read(body, format_name, source, keep_raw=keep_raw) if format_name else None
+    for reading in known or unknown.read(body, head=head):
         parsed = Parsed(
             events=to_table(reading.fields, source),
             quarantined=_quarantined(reading.rejected, source),
@@ -82,14 +83,14 @@ def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _read(chunks: Iterable[bytes], format_name: Format, *, keep_raw: bool) -> Iterator[Reading]:
+def _read(chunks: Iterable[bytes], format_name: Format, source: LogSource, *, keep_raw: bool) -> Iterator[Reading]:
     from airflow_provider_imperva.events import keyed, objects, rows
 
     match format_name:
         case "CEF" | "LEEF":
             return keyed.read(chunks, format_name=format_name, keep_raw=keep_raw)
         case "W3C":
-            return rows.read(chunks, keep_raw=keep_raw)
+            return rows.read(chunks, names=source.fields or "", keep_raw=keep_raw)
         case "JSON":
             return objects.read(chunks, keep_raw=keep_raw)
 

@@ -14,6 +14,7 @@ class LogSource:
     :param account_id: ``accountId`` of the header.
     :param config_id: ``configId`` of the header.
     :param format: ``format`` of the header.
+    :param fields: names of the values in a W3C row, where the header lists them.
     :param start_time: ``startTime`` of the header, epoch milliseconds.
     :param end_time: ``endTime`` of the header, epoch milliseconds.
     :param checksum_ok: whether the body has the header's checksum; None without a checksum.
@@ -28,6 +29,7 @@ class LogSource:
     account_id: int | None = None
     config_id: int | None = None
     format: str | None = None
+    fields: str | None = None
     start_time: int | None = None
     end_time: int | None = None
     checksum_ok: bool | None = None

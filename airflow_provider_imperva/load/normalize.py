@@ -335,6 +335,7 @@ class _Normalization:
             account_id=header.account_id if header else None,
             config_id=header.config_id if header else None,
             format=header.format if header else None,
+            fields=header.fields if header else None,
             start_time=header.start_time if header else None,
             end_time=header.end_time if header else None,
             fetched_time=int(self.fetched_at.timestamp() * 1000),

@@ -57,6 +57,23 @@ def test_a_number_that_is_none_does_not_fail_the_log(text: str):
     assert body == b"CEF:"
 
 
+@pytest.mark.parametrize("time", ["253402300800000", "1767225600000000000"])
+def test_a_time_that_no_calendar_has_is_none(time: str):
+    """Readers of the lake, and of the ledger, would not get past it."""
+    header, _ = split(f"startTime:{time}\nendTime:253402300799999\naccountId:{time}\n|==|\n".encode())
+    assert header is not None
+    assert (header.start_time, header.end_time, header.account_id) == (None, 253402300799999, int(time))
+    assert header.unknown == {"startTime": time}
+
+
+@pytest.mark.parametrize("name", ["Fields", "#Fields", "fields"])
+def test_names_of_w3c_values_may_stand_in_the_header(name: str):
+    for lines in (f"format:W3C\n{name}: c-ip sc-status", f"{name}: c-ip sc-status\nformat:W3C"):
+        header, body = split(f"{lines}\n|==|\n".encode() + b'"192.0.2.1" "200"')
+        assert header == LogHeader(format="W3C", fields="c-ip sc-status")
+        assert body == b'"192.0.2.1" "200"'
+
+
 def test_the_first_of_two_equal_keys_counts():
     header, _ = split(b"checksum:aa\nchecksum:bb\n|==|\n")
     assert header is not None
@@ -104,6 +121,9 @@ def test_a_separator_within_a_line_is_none():
         # An attacker's post body with line ends must not turn the events before it into a header.
         b"CEF:0|Incapsula|x| postbody=a\n|==|\nCEF:0|b",
         b"0|Incapsula|x|\nkey:1\n|==|\nCEF:0|b",
+        b"0|Imperva Inc|x|\nkey:1\n|==|\nCEF:0|b",
+        b'#Fields: cs-postbody\n"a"\n"\nkey:1\n|==|\n"\n',
+        b'#Fields: cs-postbody\n|==|\n"a"\n',
         b"some text\n|==|\nmore of it",
         b"x" * 70_000 + b"\nformat:CEF\n|==|\nCEF:",
     ],

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events.lines import Lines, Tally, blocks
+
+LINES = import_module("airflow_provider_imperva.events.lines")
 
 PIECES = [b"a", b"a" * 37, b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xff"]
 BLOCK = st.lists(st.sampled_from(PIECES)).map(b"".join)
@@ -72,3 +77,25 @@ def test_blocks_hold_all_bytes_and_end_with_a_line(chunks: list[bytes]) -> None:
     found = list(blocks(chunks))
     assert b"".join(found) == b"".join(chunks)
     assert all(block.endswith(b"\n") for block in found[:-1])
+
+
+@pytest.mark.parametrize(("block", "bytes_at_most", "lines_at_most"), [(b"a\n", 60, 1000), (b"\n", 1000, 50)])
+def test_a_body_in_which_no_record_starts_is_cut_all_the_same(
+    block: bytes, bytes_at_most: int, lines_at_most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LINES, "BLOCK_BYTES", 10)
+    monkeypatch.setattr(LINES, "_LARGEST_BYTES", bytes_at_most)
+    monkeypatch.setattr(LINES, "_LARGEST_LINES", lines_at_most)
+    found = list(blocks([block * 500], cut=lambda _: 0))
+    assert b"".join(found) == block * 500
+    assert max(map(len, found)) <= bytes_at_most + 10
+    assert max(piece.count(b"\n") for piece in found) <= lines_at_most + 10
+
+
+def test_a_block_has_no_more_than_so_many_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Positions of lines take memory too, twenty times that of the shortest."""
+    monkeypatch.setattr(LINES, "BLOCK_LINES", 100)
+    monkeypatch.setattr(LINES, "_PIECE_BYTES", 20)
+    found = list(blocks([b"\n" * 1000]))
+    assert b"".join(found) == b"\n" * 1000
+    assert max(map(len, found)) <= 120

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -94,6 +95,54 @@ class TestDirectives:
             (2, "not_a_record", b"# nonsense"),
             (3, "not_a_record", b" #x: y"),
         ]
+
+    def test_names_in_the_header_of_the_log_hold_until_a_directive_lists_others(self) -> None:
+        source = replace(SOURCE, fields="c-ip sc-status")
+        body = "\n".join([quoted("192.0.2.1", "200"), "#Fields: sc-status c-ip", quoted("404", "192.0.2.2")])
+        found = [row for block in parse([body.encode()], source) for row in block.events.to_pylist()]
+        assert [(r["client_ip"], r["http_status"]) for r in found] == [("192.0.2.1", 200), ("192.0.2.2", 404)]
+
+
+class TestSpreadRows:
+    """A client's text with line ends in it makes one row several lines."""
+
+    FIELDS = "#Fields: c-ip cs-postbody cs(User-Agent)"
+    WHOLE = quoted("192.0.2.1", "a", "u")
+
+    def test_lines_are_joined_and_noted(self) -> None:
+        found = rows(self.FIELDS, self.WHOLE, '"192.0.2.2" "b\nc: d\r', ' e" "u"', self.WHOLE, keep_raw=True)
+        assert [(r["src_line"], r["client_ip"], r["request_body"]) for r in found] == [
+            (2, "192.0.2.1", "a"),
+            (3, "192.0.2.2", "b\nc: d\r\n e"),
+            (6, "192.0.2.1", "a"),
+        ]
+        assert ["joined_lines" in r["parse_warnings"] for r in found] == [False, True, False]
+        assert found[1]["raw"] == '"192.0.2.2" "b\nc: d\r\n e" "u"'
+
+    def test_a_row_that_is_whole_is_not_spoiled_by_what_stands_behind_it(self) -> None:
+        lines = [self.FIELDS, self.WHOLE, "nonsense", '"192.0.2.2" "b', "and more", self.WHOLE]
+        assert rejected(*lines) == [
+            (3, "not_a_record", b"nonsense"),
+            (4, "field_count", b'"192.0.2.2" "b'),
+            (5, "not_a_record", b"and more"),
+        ]
+
+    def test_nothing_is_joined_over_a_directive_or_a_row(self) -> None:
+        for between in ("#Remark: x", self.WHOLE):
+            assert [number for number, _, _ in rejected(self.FIELDS, '"192.0.2.2" "b', between, 'c" "u"')] == [2, 4]
+
+    @pytest.mark.parametrize("block_bytes", [1, 7, 40, 100])
+    def test_wherever_the_body_is_cut(self, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        body = "\n".join([self.FIELDS, *[self.WHOLE, '"192.0.2.2" "b\nc\n\nd" "u"', "nonsense"] * 5]).encode()
+        (whole,) = parse([body], SOURCE)
+        assert (whole.lines, whole.events.num_rows, whole.quarantined.num_rows) == (15, 10, 5)
+        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
+        for step in (1, 13, len(body)):
+            places = [*range(0, len(body), step), len(body)]
+            blocks = list(parse((body[a:b] for a, b in pairwise(places)), SOURCE))
+            assert [row for b in blocks for row in b.events.to_pylist()] == whole.events.to_pylist()
+            assert [row for b in blocks for row in b.quarantined.to_pylist()] == whole.quarantined.to_pylist()
+            assert sum(block.lines for block in blocks) == whole.lines
 
 
 class TestNames:
@@ -215,6 +264,7 @@ ROW = st.lists(VALUE, min_size=8, max_size=10).map(lambda values: quoted(*values
     [
         quoted("2023-11-14", "22:13:20", "1700000000999", "::1", "u", "", "", "n", "x, y"),
         quoted("2023-11-14", "22:13:20", "", "::1", "u", "R", "1", "", ""),
+        quoted("2023-11-14", "22:13:20", "", "::1", "u\nv", "R", "1", "", ""),
         "nonsense",
         "",
         "#Fields: c-ip",
