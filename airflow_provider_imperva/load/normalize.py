@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Generator, Sequence
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -19,13 +21,14 @@ from airflow_provider_imperva.container.decode import DecodePolicy, PlainLog, de
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import (
     ContainerError,
+    ImpervaError,
     LedgerConflictError,
     LogNotFoundError,
     MissingKeyError,
     ObjectExistsError,
     RepositoryError,
 )
-from airflow_provider_imperva.events.parse import parse
+from airflow_provider_imperva.events.parse import Parsed, parse
 from airflow_provider_imperva.events.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -87,12 +90,21 @@ def normalize(
     is_replay = batch in plan.homes
     home = plan.homes.get(batch, Home(plan.commit, batch))
     client = None if is_replay else client
-    with BatchParts(ledger.store, ledger.layout, commit=home.commit, batch=home.batch) as parts:
-        records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
-        if is_replay:
-            return rewrite(ledger, plan, batch, parts, records, left_open)
-        outcome = _outcome(records, left_open, options)
-        return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
+    unforeseen: dict[str, str] = {}
+    while True:
+        with BatchParts(ledger.store, ledger.layout, commit=home.commit, batch=home.batch) as parts:
+            try:
+                records, left_open = _read(
+                    ledger, client, keys, plan, fetched, parts, unforeseen, options=options, on_log=on_log
+                )
+            except _UnforeseenError as error:
+                # Some of its rows may be among those of the batch, which so begins anew.
+                unforeseen[error.log] = error.reason
+                continue
+            if is_replay:
+                return rewrite(ledger, plan, batch, parts, records, left_open)
+            outcome = _outcome(records, left_open, options)
+            return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
 
 
 def _read(
@@ -102,11 +114,15 @@ def _read(
     plan: Plan,
     fetched: Fetched,
     parts: BatchParts,
+    unforeseen: Mapping[str, str],
     *,
     options: NormalizeOptions,
     on_log: Callable[[], None],
 ) -> tuple[list[LogRecord], dict[str, str]]:
-    """Bring the rows of a batch together; return what became of its logs, and which stay open and why."""
+    """Bring the rows of a batch together; return what became of its logs, and which stay open and why.
+
+    :param unforeseen: logs that cannot be parsed, and why.
+    """
     batch = fetched.batch
     absent = _absent(fetched)
     raw = _raw_objects(ledger, plan, batch)
@@ -121,7 +137,9 @@ def _read(
             if plan.urgent and raw_key in raw:
                 left_open[log.name] = FETCHED_ONLY
             elif item := raw.get(raw_key):
-                one = _Normalization(ledger, client, keys, parts, options, contents, log, name, raw_key, item.modified)
+                one = _Normalization(
+                    ledger, client, keys, parts, options, contents, unforeseen, log, name, raw_key, item.modified
+                )
                 try:
                     records.append(one.run(*next(opened)))
                 except CopyPendingError as error:
@@ -226,6 +244,19 @@ def _stop_if_overtaken(ledger: Ledger, plan: Plan, batch: int) -> None:
         )
 
 
+class _UnforeseenError(Exception):
+    """A log makes the parser fail, which must not keep its batch from being loaded, run after run."""
+
+    def __init__(self, log: str, error: Exception) -> None:
+        super().__init__(log)
+        self.log = log
+        *_, place = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        self.reason = (
+            f"unforeseen_error: {type(error).__name__} in {where}; report it, and replay the log once it is mended"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Received:
     """A log's bytes as received: how many, and which."""
@@ -249,6 +280,7 @@ class _Normalization:
     parts: BatchParts
     options: NormalizeOptions
     contents: Contents | None
+    unforeseen: Mapping[str, str]
     log: PlannedLog
     name: LogName
     raw_key: str
@@ -315,6 +347,10 @@ class _Normalization:
         return True
 
     def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None = None) -> LogRecord:
+        if reason := self.unforeseen.get(self.log.name):
+            logger.error("%s: %s. Its bytes stay in raw/.", self.name, reason)
+            self._note_in_quarantine(reason)
+            return self._kept(received, State.QUARANTINED, reason=reason, replaced_sha256=replaced)
         header = plain.header
         sha256 = None
         if self.contents and plain.size:
@@ -345,7 +381,8 @@ class _Normalization:
         )
         lines = rows = quarantined = 0
         unknown = None
-        for parsed in parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=self.options.keep_raw):
+        blocks = parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=self.options.keep_raw)
+        while parsed := self._next(blocks):
             self.parts.add(parsed.events, parsed.quarantined)
             lines += parsed.lines
             rows += parsed.events.num_rows
@@ -377,6 +414,15 @@ class _Normalization:
             quarantined_lines=quarantined,
             content_sha256=sha256,
         )
+
+    def _next(self, blocks: Iterator[Parsed]) -> Parsed | None:
+        try:
+            return next(blocks, None)
+        except (ImpervaError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            # Without the error, whose text may hold some of the log's.
+            raise _UnforeseenError(self.log.name, error) from None
 
     @property
     def _file(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from itertools import pairwise
 
@@ -24,6 +24,8 @@ from airflow_provider_imperva.errors import (
     InvalidIndexError,
     LedgerConflictError,
 )
+from airflow_provider_imperva.events.parse import Parsed
+from airflow_provider_imperva.events.source import LogSource
 from airflow_provider_imperva.lake import commit as commit_module
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -31,6 +33,7 @@ from airflow_provider_imperva.lake.parts import BatchParts
 from airflow_provider_imperva.lake.records import Plan
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.load import normalize as normalize_module
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.plan import PlanOptions, Work
@@ -718,6 +721,35 @@ class TestBadLogs:
         assert (account.lake / str(record["raw_key"])).read_bytes() == log.content
         assert account.rows() == account.expected()
         account.assert_balanced()
+
+    def test_one_that_the_parser_fails_at_goes_to_quarantine_and_the_others_go_on(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Nobody knows of such a log, but it must not stop all that come after it."""
+        account.serve(1, 2, 3)
+        names = {number: name(number) for number in (1, 2, 3)}
+        sound = normalize_module.parse
+
+        def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool) -> Iterator[Parsed]:
+            yield from sound(chunks, source, keep_raw=keep_raw)
+            if source.file == names[2]:
+                raise ValueError("client_ip=203.0.113.9")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(normalize_module, "parse", parse)
+            account.run()
+        assert account.rows() == account.expected([names[1], names[3]])
+        record = account.record(names[2])
+        assert record["state"] == "quarantined"
+        assert str(record["reason"]).startswith("unforeseen_error: ValueError in test_load.py:")
+        assert "203.0.113.9" not in str(record)
+        assert [(log, line) for log, line, _ in account.quarantined()] == [(names[2], None)]
+        account.assert_balanced()
+        selection = Selection.of(names=[names[2]])
+        plan = make_replay_plan(account.ledger, run=account.next_run(), selection=selection, take_over=True)
+        assert plan is not None
+        account.finish(plan)
+        assert account.rows() == account.expected()
 
     def test_bytes_that_a_zombie_puts_beside_those_in_quarantine_change_nothing_but_can_be_replayed(
         self, account: Account, monkeypatch: pytest.MonkeyPatch

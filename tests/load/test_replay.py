@@ -338,14 +338,14 @@ class TestNothingGetsWorse:
 
         def fail(parsed: Parsed) -> Parsed:
             if parsed.events["src_file"][0].as_py() == name(1):
-                raise ValueError(f"src={secret} is in the message")
+                raise MemoryError(f"src={secret} is in the message")
             return marked(parsed)
 
         with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
             use_parser(patch, fail)
             commit = run_replay(account, ALL)
         assert (commit.failed_batches, commit.replaced) == ((0,), {1: Home(2, 0)})
-        assert "Batch 0 failed: ValueError" in caplog.text
+        assert "Batch 0 failed: MemoryError" in caplog.text
         assert secret not in caplog.text
         assert account.work() == Work(), "the next run of any kind does it again"
         asked = account.requested()
