@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -37,7 +38,8 @@ only, with either.
 
 _EQUALS, _N, _R, _LF, _CR = b"=nr\n\r"
 _ALL_PLAIN = np.uint64(1 << STRETCH)
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_FACTOR = np.uint64(secrets.randbits(64) | 1)
+"""Mixes texts; another one in each process, so that nobody can make texts up that all fall into one slot."""
 
 
 def copy_texts(
@@ -93,6 +95,7 @@ def copy_texts(
         ends,
         codes,
         slots,
+        _FACTOR,
         counts,
     )
     valid = np.packbits(np.concatenate((codes >= 0, ends[coded:, 1:] > 0)), axis=1, bitorder="little")
@@ -198,11 +201,13 @@ def _copy_unescaped(text: Bytes, begin: int, end: int, escape: int, copied: Byte
 
 
 @inlined
-def _code_of(copied: Bytes, slots: Places, column: int, ends: Places, count: int, to: int, end: int) -> int:
+def _code_of(
+    copied: Bytes, slots: Places, factor: np.uint64, column: int, ends: Places, count: int, to: int, end: int
+) -> int:
     """Give the code of a copied text, ``count`` if it is a new one, and then keep it for the next ones."""
     mixed = np.uint64(end - to)
     for place in range(to, end, 8):
-        mixed = (mixed ^ _first(word_at(copied, place), end - place)) * _FACTOR
+        mixed = (mixed ^ _first(word_at(copied, place), end - place)) * factor
         mixed ^= mixed >> np.uint64(32)
     slot = mixed & np.uint64(slots.shape[1] - 1)
     while slots[column, slot] >= 0:
@@ -231,6 +236,7 @@ def _code_of(copied: Bytes, slots: Places, column: int, ends: Places, count: int
     PLACES,
     PLACES,
     PLACES,
+    types.uint64,
     POSITIONS,
 )
 def _copy(
@@ -246,6 +252,7 @@ def _copy(
     ends: Places,
     codes: Places,
     slots: Places,
+    factor: np.uint64,
     counts: Positions,
 ) -> None:
     """Copy the texts of each row to their columns, the first of which have codes.
@@ -268,7 +275,7 @@ def _copy(
             if column >= len(codes):
                 ends[column, row + 1] = end - to
             else:
-                code = _code_of(copied, slots, column, ends, counts[column], to, end)
+                code = _code_of(copied, slots, factor, column, ends, counts[column], to, end)
                 codes[column, row] = code
                 if code < counts[column]:
                     continue

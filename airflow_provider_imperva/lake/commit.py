@@ -31,7 +31,7 @@ from airflow_provider_imperva.lake.records import (
 from airflow_provider_imperva.lake.watermark import Prefix, State, decide
 
 SWEPT_COMMITS = 3
-"""How many commits back a commit looks for parts of a task that wrote after its plan was committed without it."""
+"""How many commits back a commit looks for what a task wrote after its plan was committed without it."""
 
 
 def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, at: datetime) -> Commit:
@@ -78,10 +78,13 @@ def finish_commit(ledger: Ledger, commit: Commit) -> None:
     """Do what follows a commit, and what a run that died right after it left undone.
 
     Parts of unfinished batches go only now that the commit says which those are: before, another run may just be
-    committing them.
+    committing them. The same is done for the last few commits, in which a task may have written long after.
     """
-    _repair_logs(ledger, commit)
-    _sweep(ledger, commit)
+    for number in range(max(1, commit.commit - SWEPT_COMMITS), commit.commit + 1):
+        one = commit if number == commit.commit else ledger.commit(number)
+        _repair_logs(ledger, one)
+        _sweep(ledger, one)
+    ledger.store.sweep()
 
 
 def _repair_logs(ledger: Ledger, commit: Commit) -> None:
@@ -91,7 +94,11 @@ def _repair_logs(ledger: Ledger, commit: Commit) -> None:
     follow from the plan and the reports, so anybody can write the right ones again.
     """
     path = ledger.layout.logs(commit.commit)
-    if hashlib.sha256(ledger.store.read(path)).hexdigest() != commit.logs_sha256:
+    try:
+        found = hashlib.sha256(ledger.store.read(path)).hexdigest()
+    except FileNotFoundError:
+        found = ""
+    if found != commit.logs_sha256:
         reports = [report for batch in commit.batches if (report := ledger.report(commit.commit, batch))]
         ledger.store.write(path, _logs_parquet(ledger.plan(commit.commit), reports))
 
@@ -182,12 +189,9 @@ def _replaying(
 
 
 def _sweep(ledger: Ledger, commit: Commit) -> None:
-    """Remove parts that no commit names: those of batches that did not finish, or finished after their commit.
+    """Remove parts that a commit does not name: those of batches that did not finish, or finished after it.
 
     The parts that an unfinished replay wrote have the names of another commit's, and stay.
     """
-    for number in range(max(1, commit.commit - SWEPT_COMMITS), commit.commit + 1):
-        overtaken = commit if number == commit.commit else ledger.commit(number)
-        for batch in overtaken.failed_batches:
-            ledger.store.delete(ledger.intent(number, batch))
-    ledger.store.sweep()
+    for batch in commit.failed_batches:
+        ledger.store.delete(ledger.intent(commit.commit, batch))

@@ -6,6 +6,7 @@ So an object is written beside the lake's tree, synced, and moved (or linked, wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_imperva.lake.failure import already_there, failing_disk
+from airflow_provider_imperva.lake.failure import already_there, failing_disk, no_links
 from airflow_provider_imperva.lake.store import StoredObject
 
 _SCRATCH = ".tmp"
@@ -59,6 +60,10 @@ class LocalStore:
                 os.link(scratch, target)
             except FileExistsError:
                 raise already_there(self.uri(path)) from None
+            except OSError as error:
+                if error.errno in (errno.EPERM, errno.EOPNOTSUPP):
+                    raise no_links(self.uri(path)) from None
+                raise
             _sync_folder(target.parent)
 
     @contextlib.contextmanager
@@ -75,8 +80,8 @@ class LocalStore:
         target = self._root / path
         scratch = self._root / _SCRATCH / uuid.uuid4().hex
         with failing_disk(self.uri(path)):
-            scratch.parent.mkdir(parents=True, exist_ok=True)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(scratch.parent)
+            _make_folder(target.parent)
             try:
                 with scratch.open("xb") as file:
                     yield file, scratch, target
@@ -122,6 +127,14 @@ class LocalStore:
         """Remove scratch files of writers that died more than a day ago."""
         oldest = datetime.now(UTC) - _SCRATCH_AGE
         self.delete(item.path for item in self.objects(_SCRATCH) if item.modified < oldest)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, so that it is there after a power cut."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync(file: BinaryIO) -> None:

@@ -115,6 +115,15 @@ def already_there(uri: str) -> ObjectExistsError:
     return ObjectExistsError("the object is there already", do="read it instead of writing it", about=uri)
 
 
+def no_links(uri: str) -> LakeError:
+    """Return the error that a disk cannot create an object only if it does not exist."""
+    return LakeError(
+        "this disk has no hard links, without which two runs could write the same plan",
+        do="keep the lake on a disk that has them (not FAT, nor some network shares), or on S3",
+        about=uri,
+    )
+
+
 def failure(error: BaseException, *, about: str) -> LakeError:
     """Return what a store's error means.
 

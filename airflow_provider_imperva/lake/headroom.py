@@ -7,23 +7,25 @@ there is none before, so the logs it lists count as new.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
 
 import msgspec
 
-from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.contents import BEING_LOADED
+from airflow_provider_imperva.lake.records import FETCHED_ONLY, Commit
 from airflow_provider_imperva.lake.watermark import ABSENT, Prefix, Range, State
+from airflow_provider_imperva.repository.names import LogName
 
 
 class Headroom(msgspec.Struct, frozen=True):
     """How a repository stands, at the end of a run.
 
     :ivar backlog: how many logs are listed and not loaded.
-    :ivar seconds: left before the oldest of them leaves the window; the whole window if there is none. Negative once
-        it must be gone.
-    :ivar bytes: how much Imperva can still write before it overwrites the oldest of them; None without a byte cap.
+    :ivar seconds: left before the oldest of those not yet fetched leaves the window; the whole window if there is none.
+        Negative once it must be gone.
+    :ivar bytes: how much Imperva can still write before it overwrites that one; None without a byte cap.
     :ivar logs_in_per_hour, logs_out_per_hour: logs that were listed, and loaded, over the last commits; None if they
         do not tell.
     :ivar edge_at: when the backlog meets the edge of the window if both rates stay as they are; None if it does not.
@@ -58,14 +60,14 @@ def measure(commits: Sequence[Commit], *, at: datetime, window: timedelta, windo
     """
     last = commits[-1]
     backlog = _backlog(last)
-    waiting = _listed(last.prefixes.values())
+    waiting = list(_unfetched(last))
     seconds = min((time_left(item, at=at, window=window) for item in waiting), default=window).total_seconds()
     into, out = _rates(commits)
     edge_at = None
     if backlog and into and out is not None and out < into:
         # The oldest log waiting grows older by what comes in and is not taken out.
         edge_at = at + timedelta(seconds=max(seconds, 0) / (1 - out / into))
-    room = None if window_bytes is None else window_bytes - int(backlog * usual_log_bytes(reversed(commits)))
+    room = None if window_bytes is None else window_bytes - int(len(waiting) * usual_log_bytes(reversed(commits)))
     return Headroom(backlog, seconds, room, into, out, edge_at)
 
 
@@ -89,6 +91,15 @@ def usual_log_bytes(commits: Iterable[Commit]) -> float:
         if fetched := sum(count for state, count in commit.totals.logs.items() if state not in ABSENT):
             return commit.totals.raw_bytes / fetched
     return USUAL_LOG_BYTES
+
+
+def _unfetched(commit: Commit) -> Iterator[Range]:
+    """Yield for each log that is listed, and whose bytes are not in ``raw/``, the range it is in."""
+    for name, prefix in commit.prefixes.items():
+        for number, item in prefix.numbers(State.LISTED):
+            reason = commit.open.get(str(LogName(name, number)), "")
+            if reason != FETCHED_ONLY and BEING_LOADED not in reason:
+                yield item
 
 
 def _listed(prefixes: Iterable[Prefix]) -> list[Range]:

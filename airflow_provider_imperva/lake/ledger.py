@@ -238,7 +238,9 @@ def _check_version(version: int, about: str) -> None:
 
 
 def _highest(paths: Iterable[str], ending: str) -> int:
-    return max((int(path.rsplit("/", 1)[1].removesuffix(ending)) for path in paths if path.endswith(ending)), default=0)
+    numbers = [path.rsplit("/", 1)[1].removesuffix(ending) for path in paths if path.endswith(ending)]
+    # What else lies there (as ._000000000042.commit.json does, where a Mac has copied a lake) is none.
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
 def _encode(record: msgspec.Struct) -> bytes:

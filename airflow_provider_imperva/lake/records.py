@@ -230,6 +230,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return None
 
 
+FETCHED_ONLY = "fetched; a later plan loads it, since the headroom is critical"
+"""Why a log stays open that an urgent plan has fetched."""
+
+
 class Totals(msgspec.Struct, frozen=True):
     """Sums over a commit.
 

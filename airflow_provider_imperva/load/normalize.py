@@ -33,7 +33,7 @@ from airflow_provider_imperva.events.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
-from airflow_provider_imperva.lake.records import VERSION, Home, LogRecord, Plan, PlannedLog, Report
+from airflow_provider_imperva.lake.records import FETCHED_ONLY, VERSION, Home, LogRecord, Plan, PlannedLog, Report
 from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
@@ -43,9 +43,6 @@ from airflow_provider_imperva.load.rewrite import rewrite
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
-
-FETCHED_ONLY = "fetched; a later plan loads it, since the headroom is critical"
-"""Why a log stays open that an urgent plan has fetched."""
 
 _CHUNK_BYTES = 8 * 2**20
 _SMALL_BYTES = 16 * 2**20

@@ -373,7 +373,7 @@ def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
 def _left_behind(commit: Commit) -> str:
     """Say what a commit left behind; nothing if nothing was."""
     from airflow_provider_imperva.lake.contents import BEING_LOADED
-    from airflow_provider_imperva.load.normalize import FETCHED_ONLY
+    from airflow_provider_imperva.lake.records import FETCHED_ONLY
 
     found = []
     if commit.lost:

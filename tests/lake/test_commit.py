@@ -213,6 +213,20 @@ class TestSweep:
         finish_commit(ledger, ledger.commit(1))
         assert event_parts(ledger) == []
 
+    @pytest.mark.parametrize("damage", ["other bytes", "none at all"])
+    def test_logs_parquet_of_the_last_commits_is_put_right(self, ledger: Ledger, damage: str):
+        """A run that hung while it committed may write its own late, and one that died may have written none."""
+        plan = ledger.create_plan(plan_of([1, 2]))
+        finish_batch(ledger, plan, 0)
+        commit_of(ledger, plan)
+        for number in range(2, SWEPT_COMMITS + 1):
+            commit_empty(ledger, number)
+        path = ledger.layout.logs(1)
+        right = ledger.store.read(path)
+        ledger.store.delete([path]) if damage == "none at all" else ledger.store.write(path, b"late")
+        commit_empty(ledger, SWEPT_COMMITS + 1)
+        assert ledger.store.read(path) == right
+
     def test_parts_of_finished_batches_are_never_swept(self, ledger: Ledger):
         plan = ledger.create_plan(plan_of([1], [2]))
         finish_batch(ledger, plan, 0)

@@ -59,6 +59,13 @@ class TestHead:
             assert (head.commit, head.plan, head.next_commit) == (commit, None, number + 1)
         assert ledger.store.folders(ledger.layout.ledger) == ["000000000", "000000001"]
 
+    def test_what_a_desktop_leaves_beside_a_commit_is_none(self, ledger: Ledger):
+        commit = commit_empty(ledger, 1)
+        folder = ledger.layout.thousand(1)
+        for name in ("._000000000007.commit.json", "000000000007 (copy).plan.json"):
+            ledger.store.write(f"{folder}/{name}", b"")
+        assert (ledger.head().commit, ledger.head().plan) == (commit, None)
+
     def test_other_repositories_of_the_lake_are_not_looked_at(self, ledger: Ledger):
         commit_empty(ledger, 1)
         assert Ledger(ledger.store, "8417_1").head().next_commit == 1

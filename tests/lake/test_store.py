@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -227,6 +228,29 @@ class TestLocalStore:
             assert synced[-1][1], "the folder is synced after the name is in it"
             synced.clear()
             store.delete(["x"])
+
+    def test_new_folders_are_on_the_disk_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        """Else a power cut takes the first object of a folder with it."""
+        synced = set()
+        fsync = os.fsync
+
+        def watch(descriptor: int) -> None:
+            synced.add(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+            fsync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", watch)
+        open_store(str(tmp_path / "lake")).write("ledger/000000001/x", b"1")
+        folders = ("", "lake", "lake/ledger", "lake/ledger/000000001")
+        assert synced >= {str(tmp_path / folder).rstrip("/") for folder in folders}
+
+    def test_a_disk_without_hard_links_is_told_as_such(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+        with pytest.raises(LakeError, match="no hard links"):
+            open_store(str(tmp_path)).create("x", b"1")
+        assert files_below(tmp_path) == []
 
     def test_scratch_of_the_dead_is_swept_after_a_day_and_that_of_the_living_is_not(self, tmp_path: Path):
         scratch = tmp_path / ".tmp"
