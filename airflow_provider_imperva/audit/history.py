@@ -22,6 +22,9 @@ from airflow_provider_imperva.lake.store import Store
 
 _READERS = 32
 _ENTRIES_AT_ONCE = 500
+_ENTRIES_A_STEP = 50
+"""How many entries are read before progress is told again, which takes its time too."""
+
 _PART = re.compile(r"part-(\d{12})-(\d{4})\.parquet")
 _ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4}(?:\.parts)?\.json)")
 
@@ -115,9 +118,10 @@ def read_entries(
     with ThreadPoolExecutor(_READERS) as pool:
         for begin in range(first, last + 1, _ENTRIES_AT_ONCE):
             some = range(begin, min(begin + _ENTRIES_AT_ONCE, last + 1))
-            progress("Reading the ledger", begin - 1, last)
-            yield from pool.map(lambda number: _read_entry(store, layout, number, whole=whole), some)
-    progress("Reading the ledger", last, last)
+            for entry in pool.map(lambda number: _read_entry(store, layout, number, whole=whole), some):
+                yield entry
+                if entry.number % _ENTRIES_A_STEP == 0 or entry.number == last:
+                    progress("Reading the ledger", entry.number, last)
 
 
 def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> Entry:
