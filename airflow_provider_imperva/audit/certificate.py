@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 import msgspec
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.history import History, last_number
+from airflow_provider_imperva.audit.history import History, Progress, last_number, silent
 from airflow_provider_imperva.audit.numbers import Numbers, Stretch, all_numbers, last_rows
 from airflow_provider_imperva.audit.objects import Named, check_bytes
 from airflow_provider_imperva.audit.periods import numbers_of
@@ -110,14 +110,22 @@ class Certificate(msgspec.Struct, frozen=True):
     complete: bool
 
 
-def issue(store: Store, repository: str, period: Period, *, at: datetime, commit: int | None = None) -> Certificate:
+def issue(
+    store: Store,
+    repository: str,
+    period: Period,
+    *,
+    at: datetime,
+    commit: int | None = None,
+    progress: Progress = silent,
+) -> Certificate:
     """Make a certificate.
 
     :param at: now, UTC.
     :param commit: as of which commit; the last by default.
     :raises LedgerCorruptError: if the ledger is damaged, so that nothing can be certified.
     """
-    history = History.read(store, repository, last=commit)
+    history = History.read(store, repository, last=commit, progress=progress)
     certificate = _certify(history, period, at=at)
     if certificate is None or history.damages or history.missing or _breaks(history):
         raise LedgerCorruptError(
@@ -128,13 +136,11 @@ def issue(store: Store, repository: str, period: Period, *, at: datetime, commit
     return certificate
 
 
-def check(
-    store: Store, certificate: Certificate, *, progress: Callable[[str, int, int], None] = lambda *_: None
-) -> Iterator[Finding]:
+def check(store: Store, certificate: Certificate, *, progress: Progress = silent) -> Iterator[Finding]:
     """Check a certificate against a lake: the chain up to its commit, each figure, and each log's bytes in ``raw/``."""
     about = f"certificate of {certificate.repository} for {certificate.period.first} to {certificate.period.end}"
     last = min(certificate.head.commit, last_number(store, History(certificate.repository).layout))
-    history = History.read(store, certificate.repository, last=last)
+    history = History.read(store, certificate.repository, last=last, progress=progress)
     yield from history.damages
     for number in history.missing:
         yield Finding(Kind.MISSING, history.layout.commit(number), "the commit is missing")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.history import History
+from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.strip import Strip, make_strip
 from airflow_provider_imperva.audit.traffic import Lag, Volume, read_traffic
@@ -116,31 +116,30 @@ class Coverage(msgspec.Struct, frozen=True):
         return found
 
 
-def cover(store: Store, repository: str, *, window: timedelta, days: int, width: int = 48) -> Coverage:
+def cover(store: Store, history: History, *, window: timedelta, days: int, progress: Progress = silent) -> Coverage:
     """Find out how a repository stands; of a damaged lake, as far as it can be read.
 
+    :param history: what its ledger says.
     :param window: how long Imperva keeps a log.
     :param days: for how many days back volume and lag are told; the events themselves are read for them.
-    :param width: the most cells in a row of a strip.
     """
-    history = History.read(store, repository)
     head = history.head
     rows = last_rows(history.logs)
     numbers = tuple(all_numbers(history))
-    traffic = read_traffic(store, history, days=days)
+    traffic = read_traffic(store, history, days=days, progress=progress)
     logs = rows.filter(pc.is_valid(rows["raw_key"]))
     totals = {column: int(pc.sum(rows[column]).as_py() or 0) for column in ("lines", "rows", "quarantined_lines")}
     missing = [
         Finding(Kind.MISSING, history.layout.commit(number), "the commit is missing") for number in history.missing
     ]
     return Coverage(
-        repository=repository,
+        repository=history.repository,
         head=head.commit if head else None,
         at=head.committed_at if head else None,
         observed_at=head.observed_at if head else None,
         window=window,
         numbers=numbers,
-        strips=tuple(make_strip(history, item, width=width) for item in numbers),
+        strips=tuple(make_strip(history, item) for item in numbers),
         logs=len(logs),
         raw_bytes=int(pc.sum(logs["raw_bytes"]).as_py() or 0),
         **totals,

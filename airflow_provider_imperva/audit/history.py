@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
@@ -20,24 +20,51 @@ from airflow_provider_imperva.lake.ledger import decode_logs, decode_record
 from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Commit, Home, Part, Plan, Report
 from airflow_provider_imperva.lake.store import Store
 
-_READERS = 16
-_ENTRIES_AT_ONCE = 64
-_TABLES_AT_ONCE = 500
+_READERS = 32
+_ENTRIES_AT_ONCE = 500
+_ENTRIES_A_STEP = 50
+"""How many entries are read before progress is told again, which takes its time too."""
+
 _PART = re.compile(r"part-(\d{12})-(\d{4})\.parquet")
 _ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4}(?:\.parts)?\.json)")
 
 _T = TypeVar("_T")
 _Record = TypeVar("_Record", Plan, Report, Commit)
 
-LOGS = LOGS_SCHEMA.append(pa.field("commit", pa.int64()))
-"""Schema of what all commits together say of logs: ``logs.parquet``, and the commit it is of."""
+_AUDITED = [
+    "name",
+    "prefix",
+    "sequence",
+    "sequence_to",
+    "state",
+    "first_listed_at",
+    "raw_key",
+    "raw_bytes",
+    "raw_sha256",
+    "replaced_sha256",
+    "lines",
+    "rows",
+    "quarantined_lines",
+    "reason",
+    "delivered_as",
+]
+LOGS = pa.schema([*(LOGS_SCHEMA.field(name) for name in _AUDITED), ("commit", pa.int64())])
+"""Schema of what all commits together say of logs: the columns of ``logs.parquet`` that an audit looks at, and the
+commit they are of."""
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told how far an audit is: what is looked at, how much is done, and of how much."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody how far an audit is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """All that the ledger has under one number.
 
-    :ivar plan, commit, logs: None if missing or unreadable.
+    :ivar plan, commit, logs: None if missing or unreadable; of the logs the columns that an audit looks at.
     :ivar sha256: of the commit's object; ``logs_sha256`` of that of its logs.
     :ivar reports: what its batches did, by batch, as far as there is a report; empty unless they were asked for.
     :ivar damages: what could not be read.
@@ -81,15 +108,20 @@ def last_number(store: Store, layout: Layout) -> int:
     return 0
 
 
-def read_entries(store: Store, layout: Layout, *, first: int = 1, last: int, whole: bool = False) -> Iterator[Entry]:
+def read_entries(
+    store: Store, layout: Layout, *, first: int = 1, last: int, whole: bool = False, progress: Progress = silent
+) -> Iterator[Entry]:
     """Read the ledger's entries, in order; each is there, even if nothing of it can be read.
 
     :param whole: plans and reports too, which only a proof needs; else plans without a commit only.
     """
-    numbers = iter(range(first, last + 1))
     with ThreadPoolExecutor(_READERS) as pool:
-        while some := list(islice(numbers, _ENTRIES_AT_ONCE)):
-            yield from pool.map(lambda number: _read_entry(store, layout, number, whole=whole), some)
+        for begin in range(first, last + 1, _ENTRIES_AT_ONCE):
+            some = range(begin, min(begin + _ENTRIES_AT_ONCE, last + 1))
+            for entry in pool.map(lambda number: _read_entry(store, layout, number, whole=whole), some):
+                yield entry
+                if entry.number % _ENTRIES_A_STEP == 0 or entry.number == last:
+                    progress("Reading the ledger", entry.number, last)
 
 
 def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> Entry:
@@ -113,14 +145,15 @@ def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> En
         return read(path, lambda content: decode_record(content, kind, about=path))
 
     commit, sha256 = record(layout.commit(number), Commit)
-    logs, logs_sha256 = read(layout.logs(number), lambda content: decode_logs(content, about=layout.logs(number)))
+    path = layout.logs(number)
+    logs, logs_sha256 = read(path, lambda content: decode_logs(content, about=path, columns=_AUDITED))
     plan = record(layout.plan(number), Plan)[0] if whole or sha256 is None else None
     reports = {}
     if whole and commit:
         found = {batch: record(layout.report(number, batch), Report)[0] for batch in commit.batches}
         reports = {batch: report for batch, report in found.items() if report}
-    if logs is not None and set(LOGS_SCHEMA.names) - set(logs.schema.names):
-        damages.append(Finding(Kind.UNREADABLE, layout.logs(number), "it lacks columns"))
+    if logs is not None and set(_AUDITED) - set(logs.schema.names):
+        damages.append(Finding(Kind.UNREADABLE, path, "it lacks columns"))
         logs = None
     return Entry(number, plan, commit, sha256, logs, logs_sha256, reports, tuple(damages))
 
@@ -144,14 +177,15 @@ class History:
         self.damages: list[Finding] = []
         self.last = 0
         self._logs: list[pa.Table] = []
+        self._latest: dict[int, pa.Table] = {}
         self._homes: defaultdict[Home, dict[str, tuple[Part, int]]] = defaultdict(dict)
 
     @classmethod
-    def read(cls, store: Store, repository: str, *, last: int | None = None) -> History:
+    def read(cls, store: Store, repository: str, *, last: int | None = None, progress: Progress = silent) -> History:
         """Read a ledger up to a number; to its end by default."""
         history = cls(repository)
         last = last_number(store, history.layout) if last is None else last
-        for entry in read_entries(store, history.layout, last=last):
+        for entry in read_entries(store, history.layout, last=last, progress=progress):
             history.add(entry)
         return history
 
@@ -177,14 +211,16 @@ class History:
                 Finding(Kind.MISSING, self.layout.logs(entry.number), "the logs of a commit are missing")
             )
         if entry.logs is not None:
-            number = pa.repeat(pa.scalar(entry.number, pa.int64()), len(entry.logs))
-            self._logs.append(entry.logs.select(LOGS_SCHEMA.names).append_column("commit", number))
-            if len(self._logs) == _TABLES_AT_ONCE:
-                self._gather_logs()
+            self._latest[entry.number] = entry.logs.select(_AUDITED)
+            if len(self._latest) == _ENTRIES_AT_ONCE:
+                self._gather_latest()
 
-    def _gather_logs(self) -> None:
+    def _gather_latest(self) -> None:
         """Put many small tables together to one, which takes a fraction of their memory."""
-        self._logs = [pa.concat_tables(self._logs).cast(LOGS).combine_chunks()]
+        numbers = np.repeat(list(self._latest), list(map(len, self._latest.values())))
+        logs = pa.concat_tables(self._latest.values()).append_column(LOGS.field("commit"), pa.array(numbers))
+        self._logs.append(logs.cast(LOGS).combine_chunks())
+        self._latest.clear()
 
     @property
     def head(self) -> Commit | None:
@@ -205,9 +241,11 @@ class History:
     @property
     def logs(self) -> pa.Table:
         """Every row about a log or a range, of all commits, in their order; columns of ``LOGS``."""
+        if self._latest:
+            self._gather_latest()
         if len(self._logs) > 1:
-            self._gather_logs()
-        return self._logs[0].cast(LOGS) if self._logs else LOGS.empty_table()
+            self._logs = [pa.concat_tables(self._logs).combine_chunks()]
+        return self._logs[0] if self._logs else LOGS.empty_table()
 
     @property
     def parts(self) -> dict[str, tuple[Part, int]]:

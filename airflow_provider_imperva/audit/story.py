@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from airflow_provider_imperva.audit.history import Entry, History, last_number, read_entries
+from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries, silent
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
-from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Home, Part, Plan
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
@@ -69,7 +69,7 @@ class Story(msgspec.Struct, frozen=True):
         return f"{self.prefix}_{self.number}.log"
 
 
-def tell_story(store: Store, repository: str, asked: str) -> list[Story]:
+def tell_story(store: Store, repository: str, asked: str, *, progress: Progress = silent) -> list[Story]:
     """Tell what became of a log.
 
     :param asked: its name, ``PREFIX_NUMBER``, or a number alone: then of every prefix.
@@ -78,19 +78,20 @@ def tell_story(store: Store, repository: str, asked: str) -> list[Story]:
     match = _ASKED.fullmatch(asked)
     if match is None or int(match["number"]) >= 2**63:
         raise ConfigurationError("no name and no number of a log", do="Write it as 8416_545.log, or 545", about=asked)
-    layout = Layout(repository)
+    ledger = Ledger(store, repository)
     history = History(repository)
-    entries = read_entries(store, layout, last=last_number(store, layout), whole=True)
+    last = last_number(store, ledger.layout)
+    entries = read_entries(store, ledger.layout, last=last, whole=True, progress=progress)
     tellers: dict[str, _Teller] = {}
     number = int(match["number"])
     for entry in entries:
         history.add(entry)
         known = {*_prefixes(entry.plan), *_prefixes(entry.commit)}
         for prefix in sorted(known, key=int) if match["prefix"] is None else [match["prefix"]]:
-            tellers.setdefault(prefix, _Teller(prefix, number)).hear(entry)
+            tellers.setdefault(prefix, _Teller(ledger, prefix, number)).hear(entry)
     if not tellers:
-        tellers = {prefix: _Teller(prefix, number) for prefix in [match["prefix"]] if prefix}
-    return [teller.story(store, history) for teller in tellers.values()]
+        tellers = {prefix: _Teller(ledger, prefix, number) for prefix in [match["prefix"]] if prefix}
+    return [teller.story(history) for teller in tellers.values()]
 
 
 def _prefixes(record: Plan | Commit | None) -> dict[str, Prefix]:
@@ -101,6 +102,7 @@ def _prefixes(record: Plan | Commit | None) -> dict[str, Prefix]:
 class _Teller:
     """Hears the ledger entry by entry, and remembers what is said of one number."""
 
+    ledger: Ledger
     prefix: str
     number: int
     steps: list[Step] = field(default_factory=list)
@@ -116,8 +118,8 @@ class _Teller:
         if entry.plan:
             self._hear_look(entry.plan)
             self._hear_plan(entry.plan, committed=entry.commit is not None)
-        if entry.logs is not None:
-            self._hear_logs(entry, entry.logs)
+        if entry.logs is not None and pc.any(self._mine(entry.logs)).as_py():
+            self._hear_logs(entry)
         if entry.commit:
             self._hear_commit(entry, entry.commit)
 
@@ -139,10 +141,15 @@ class _Teller:
                 told = f"run {plan.run.run_id} of {plan.run.dag_id} {what} it, in batch {batch} of plan {plan.commit}"
                 self._add(plan.created_at, plan.commit, f"{told}{running}")
 
-    def _hear_logs(self, entry: Entry, logs: pa.Table) -> None:
+    def _mine(self, logs: pa.Table) -> pa.ChunkedArray:
+        """Tell which rows are about the number."""
         mine = pc.and_(pc.equal(logs["prefix"], self.prefix), pc.less_equal(logs["sequence"], self.number))
-        mine = pc.and_(mine, pc.greater_equal(logs["sequence_to"], self.number))
-        for row in logs.filter(mine).to_pylist():
+        return pc.and_(mine, pc.greater_equal(logs["sequence_to"], self.number))
+
+    def _hear_logs(self, entry: Entry) -> None:
+        # Once more, since an entry has not all that is told here.
+        logs = self.ledger.logs(entry.number)
+        for row in logs.filter(self._mine(logs)).to_pylist():
             first = self.record is None or self.record["fetched_at"] != row["fetched_at"]
             if row["fetched_at"] and first:
                 told = f"fetched: {row['raw_bytes']:,} bytes, SHA-256 {row['raw_sha256']}"
@@ -168,10 +175,10 @@ class _Teller:
     def _add(self, at: datetime | None, commit: int, told: str) -> None:
         self.steps.append(Step(at, commit, told))
 
-    def story(self, store: Store, history: History) -> Story:
+    def story(self, history: History) -> Story:
         state = self.open.state.value if self.open else self.record["state"] if self.record else None
         steps = self.steps or [Step(None, None, self._unknown(history))]
-        parts = tuple(self._rows(store, history)) if self.home else ()
+        parts = tuple(self._rows(history)) if self.home else ()
         unread = [finding.about for finding in history.damages]
         unread += [history.layout.commit(number) for number in history.missing]
         return Story(
@@ -189,10 +196,10 @@ class _Teller:
             return f"not yet listed: the highest number ever listed is {prefix.highest}"
         return "never listed: it lies below the first number that this lake knows of"
 
-    def _rows(self, store: Store, history: History) -> Iterator[PartRows]:
+    def _rows(self, history: History) -> Iterator[PartRows]:
         for part in history.parts_of(self.home) if self.home else ():
             delivered_as = self.record["delivered_as"] if self.record else None
-            rows = _count(store, part, delivered_as or self.name, self.number)
+            rows = _count(self.ledger.store, part, delivered_as or self.name, self.number)
             if rows != 0:
                 yield PartRows(part.path, rows)
 

@@ -50,7 +50,7 @@ class Strip:
     rows: tuple[Row, ...]
 
 
-def make_strip(history: History, numbers: Numbers, *, width: int) -> Strip:
+def make_strip(history: History, numbers: Numbers, *, width: int = 48) -> Strip:
     """Cut a prefix into rows.
 
     :param width: the most cells in a row.

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -16,12 +19,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.history import History
+from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.lake.records import Part
 from airflow_provider_imperva.lake.store import Store
 
-_READERS = 4
+_READERS = 16
+_SMALL = 1 << 20
+"""Bytes up to which a part is read whole: one request of a store, where the ends of a part and its columns are some."""
+
 _HOUR_MS = 3_600_000
 _PER_OCTAVE = 16
 """Lags are counted in bins, so that memory does not grow with the events; these are 4 hundredths wide."""
@@ -89,18 +95,20 @@ class _Times:
     loaded: dict[str, int]
 
 
-def read_traffic(store: Store, history: History, *, days: int) -> Traffic:
+def read_traffic(store: Store, history: History, *, days: int, progress: Progress = silent) -> Traffic:
     """Read the parts of the last days that the commits name.
 
     :param days: counted back from the last day that has events.
     """
-    parts = [part for part, _ in history.parts.values() if part.event_date]
-    last = max((date.fromisoformat(str(part.event_date)) for part in parts), default=date.min)
-    recent = [part for part in parts if date.fromisoformat(str(part.event_date)) > last - timedelta(days=days)]
+    dates = {part.event_date for part, _ in history.parts.values() if part.event_date}
+    last = date.fromisoformat(max(dates, default="0001-01-01"))
+    told = {day for day in dates if last - date.fromisoformat(day) < timedelta(days=days)}
+    recent = [part for part, _ in history.parts.values() if part.event_date in told]
     times = _times(history)
     total, unread = _Tally.empty(), []
     with ThreadPoolExecutor(_READERS) as pool:
-        for found in pool.map(lambda part: _tally(store, part, times), recent):
+        for done, found in enumerate(pool.map(lambda part: _tally(store, part, times), recent), 1):
+            progress("Reading events", done, len(recent))
             if isinstance(found, Finding):
                 unread.append(found)
             else:
@@ -117,18 +125,18 @@ def _times(history: History) -> _Times:
     # What rows call a log that was delivered is its path.
     logs = logs.set_column(logs.column_names.index("name"), "name", pc.coalesce(logs["delivered_as"], logs["name"]))
     logs = logs.select(["name", "first_listed_at", "commit"])
-    listed: dict[str, int] = {}
-    loaded: dict[str, int] = {}
-    for name, at, commit in zip(*(logs[column].to_pylist() for column in logs.column_names), strict=True):
-        listed.setdefault(name, _ms(at))
-        loaded.setdefault(name, _ms(history.commits[commit].committed_at))
-    return _Times(listed, loaded)
+    committed = {number: _ms(commit.committed_at) for number, commit in history.commits.items()}
+    # From the last to the first, which so is the one that stays.
+    names = logs["name"].to_pylist()[::-1]
+    listed = logs["first_listed_at"].cast(pa.int64()).to_pylist()[::-1]
+    loaded = [committed[number] for number in logs["commit"].to_pylist()[::-1]]
+    return _Times(dict(zip(names, listed, strict=True)), dict(zip(names, loaded, strict=True)))
 
 
 def _tally(store: Store, part: Part, times: _Times) -> _Tally | Finding:
     tally = _Tally.empty()
     try:
-        with store.reader(part.path) as file:
+        with _open(store, part) as file:
             parquet = pq.ParquetFile(file, read_dictionary=["src_file"])
             for batch in parquet.iter_batches(columns=["event_time", "src_file"]):
                 _count(tally, batch, part.event_class or "", times)
@@ -137,6 +145,10 @@ def _tally(store: Store, part: Part, times: _Times) -> _Tally | Finding:
     except (OSError, LakeError, pa.ArrowException) as error:
         return Finding(Kind.UNREADABLE, part.path, f"it could not be read ({type(error).__name__})")
     return tally
+
+
+def _open(store: Store, part: Part) -> AbstractContextManager[BinaryIO]:
+    return BytesIO(store.read(part.path)) if part.size <= _SMALL else store.reader(part.path)
 
 
 def _count(tally: _Tally, batch: pa.RecordBatch, event_class: str, times: _Times) -> None:

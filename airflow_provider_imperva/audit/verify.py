@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -18,11 +18,13 @@ from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import (
     Entry,
     History,
+    Progress,
     home_of,
     last_number,
     number_of,
     read_entries,
     repositories,
+    silent,
 )
 from airflow_provider_imperva.audit.inventory import QUARANTINE, Inventory, strangers, take_inventory
 from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
@@ -33,15 +35,8 @@ from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
 
-Progress = Callable[[str, int, int], None]
-"""Told how far a proof is: what is looked at, how much is done, and of how much."""
-
 _SHA256_BEGIN = re.compile(r"[0-9a-f]{16}")
 _IN_PARTS = (State.COMMITTED, State.QUARANTINED)
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 class Anchor(msgspec.Struct, frozen=True):
@@ -108,7 +103,7 @@ def verify_lake(
     sample: int | None = None,
     seed: int = 0,
     anchors: Iterable[Anchor] = (),
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> LakeVerification:
     """Verify a lake, or one repository of it.
 
@@ -138,7 +133,7 @@ def verify(
     sample: int | None = None,
     seed: int = 0,
     anchors: Iterable[Anchor] = (),
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Verification:
     """Verify one repository of a lake; a run may be loading it meanwhile."""
     layout = Layout(repository)
@@ -207,10 +202,9 @@ def _read_ledger(store: Store, layout: Layout, *, anchors: Iterable[Anchor], pro
     ledger = _Ledger(History(layout.repository))
     last = last_number(store, layout)
     before: str | None = None
-    for entry in read_entries(store, layout, last=last, whole=True):
+    for entry in read_entries(store, layout, last=last, whole=True, progress=progress):
         ledger.add(layout, entry, before=before, last=entry.number == last)
         before = entry.sha256
-        progress("Reading the ledger", entry.number, last)
     for anchor in anchors:
         there = ledger.history.sha256.get(anchor.commit)
         if there != anchor.sha256:

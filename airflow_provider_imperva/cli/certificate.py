@@ -45,7 +45,9 @@ def _issue(options: argparse.Namespace) -> int:
 
     store = open_lake(options)
     period = Period.parse(options.period)
-    certificate = issue(store, one_repository(store, options.repository), period, at=datetime.now(UTC))
+    repository = one_repository(store, options.repository)
+    with progress_bar() as progress:
+        certificate = issue(store, repository, period, at=datetime.now(UTC), progress=progress)
     if options.output:
         try:
             options.output.write_text(_json(certificate))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, open_lake
+from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, open_lake, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,24 +43,28 @@ def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from airflow_provider_imperva.audit.coverage import cover
-    from airflow_provider_imperva.audit.history import repositories
+    from airflow_provider_imperva.audit.history import History, repositories
+    from airflow_provider_imperva.audit.strip import make_strip
     from airflow_provider_imperva.load.plan import WINDOW
 
     console = Console(highlight=False, markup=False)
     store = open_lake(options)
     window = WINDOW if options.window is None else timedelta(hours=options.window)
     width = max(20, min(console.width - _MARGIN, 120))
-    names = repositories(store, only=options.repository)
-    covers = [cover(store, name, window=window, days=options.days, width=width) for name in names]
-    for found in covers:
-        for line in _show(found):
+    covers = []
+    for name in repositories(store, only=options.repository):
+        with progress_bar() as progress:
+            history = History.read(store, name, progress=progress)
+            found = cover(store, history, window=window, days=options.days, progress=progress)
+            strips = [make_strip(history, item, width=width) for item in found.numbers]
+        for line in _show(found, strips):
             console.print(line)
+        covers.append(found)
     if options.html:
         from airflow_provider_imperva.audit.page import render
 
-        pages = [cover(store, name, window=window, days=options.days) for name in names]
         try:
-            options.html.write_text(render(pages, lake=store.uri()), encoding="utf-8")
+            options.html.write_text(render(covers, lake=store.uri()), encoding="utf-8")
         except OSError as error:
             return complain(f"{options.html}: {error.strerror}. Name a file that can be written.", code=2)
         console.print(f"Written to {options.html}")
@@ -68,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     return complain(f"{len(unread)} objects could not be read. Run verify.", code=1) if unread else 0
 
 
-def _show(found: Coverage) -> Iterator[RenderableType]:
+def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
     from rich.rule import Rule
 
     yield Rule(found.repository, style="bold")
@@ -77,7 +81,7 @@ def _show(found: Coverage) -> Iterator[RenderableType]:
     else:
         yield f"Commit {found.head}, {found.at:%Y-%m-%d %H:%M} UTC; index last seen {found.observed_at:%m-%d %H:%M}"
     yield _table(found)
-    for strip in found.strips:
+    for strip in strips:
         yield from _show_strip(strip)
     yield _legend(found)
     yield from _show_figures(found)

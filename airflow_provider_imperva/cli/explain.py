@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake
+from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake, progress_bar
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.audit.story import Story
@@ -32,7 +32,9 @@ def _explain(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.story import tell_story
 
     store = open_lake(options)
-    found = [tell_story(store, name, options.log) for name in repositories(store, only=options.repository)]
+    names = repositories(store, only=options.repository)
+    with progress_bar() as progress:
+        found = [tell_story(store, name, options.log, progress=progress) for name in names]
     stories = [story for told in found for story in told]
     known = [story for story in stories if story.state]
     # Of several repositories and prefixes, only those that know of it are of interest.

@@ -215,12 +215,16 @@ class ImpervaLogHook(BaseHook):
         """Look whether there is anything to do; None if not.
 
         :returns: the fields of :class:`~airflow_provider_imperva.load.plan.Work`.
+        :raises LakeMismatchError: if the ledger is another source's: what to do there is not to be told from its index.
+        :raises RepositoryError: if the index cannot be read.
         """
         import msgspec
 
+        from airflow_provider_imperva.lake.claim import check_claim
         from airflow_provider_imperva.load.plan import find_work
 
         with self.open(lake_uri, lake_conn_id, catalogs=False) as (origin, ledger):
+            check_claim(ledger, origin.source)
             work = find_work(ledger, origin, key_ids=self.key_ids(), options=self.plan_options(plan_options))
         return msgspec.to_builtins(work) if work else None
 

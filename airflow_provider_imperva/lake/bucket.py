@@ -20,6 +20,7 @@ from airflow_provider_imperva.lake.store import StoredObject
 _READ_AHEAD = 16 << 20
 _PIECE_BYTES = 8 << 20
 _PIECES_AT_ONCE = 4
+_CONNECTIONS = 32
 _UPLOAD_AGE = timedelta(days=1)
 _CONFLICT = "ConditionalRequestConflict"
 _ATTEMPTS = 3
@@ -154,6 +155,11 @@ class S3Store(ObjectStore):
     A large object goes up in pieces, and appears when the last is there. Of a writer that dies in between the pieces
     stay, unseen but paid for, until they are swept.
     """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
+        super().__init__(fs, root)
+        # By itself botocore opens ten, and more that read side by side wait for one of them.
+        self._fs.config_kwargs.setdefault("max_pool_connections", _CONNECTIONS)
 
     def _cat(self, path: str) -> bytes:
         # In one piece, since s3fs would ask for the size first, in a request of its own.

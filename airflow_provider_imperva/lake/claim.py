@@ -34,12 +34,12 @@ def claim(ledger: Ledger, source: str) -> None:
     """
     path = ledger.layout.claim
     content = msgspec.json.encode(Claim(VERSION, ledger.layout.repository, source))
-    _compare(ledger, source)
+    check_claim(ledger, source)
     for _ in range(2):
         try:
             ledger.store.create(path, content)
         except ObjectExistsError:
-            _compare(ledger, source)  # somebody else may have been quicker
+            check_claim(ledger, source)  # somebody else may have been quicker
             return
     ledger.store.delete([path])
     raise LakeError(
@@ -51,7 +51,11 @@ def claim(ledger: Ledger, source: str) -> None:
     )
 
 
-def _compare(ledger: Ledger, source: str) -> None:
+def check_claim(ledger: Ledger, source: str) -> None:
+    """See that no other source has claimed a ledger; nothing is written.
+
+    :raises LakeMismatchError: if one has.
+    """
     path = ledger.layout.claim
     try:
         found = _CLAIMS.decode(ledger.store.read(path))

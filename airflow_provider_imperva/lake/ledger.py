@@ -7,8 +7,7 @@ commit *n* does. Plans and commits are created, never replaced: of two runs that
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -205,15 +204,17 @@ def decode_record(content: bytes, kind: type[_Record], *, about: str) -> _Record
         raise _unreadable(kind.__name__.lower(), about) from error
 
 
-def decode_logs(content: bytes, *, about: str) -> pa.Table:
+def decode_logs(content: bytes, *, about: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a ``logs.parquet``: a table of ``LOGS_SCHEMA``.
 
     :param about: its object, for the error's message.
+    :param columns: those to read, as far as they are there; all by default. Of objects as small as these, each takes
+        longer than to read the object.
     :raises LedgerCorruptError: if it is none, or of a ledger version this provider does not know.
     """
     try:
         # Several times as fast as read_table for objects as small as these, of which an audit reads thousands.
-        table = pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
+        table = pq.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable("table of logs", about) from error
     _check_version(int((table.schema.metadata or {}).get(b"imperva.ledger_version", VERSION)), about)

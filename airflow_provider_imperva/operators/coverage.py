@@ -38,16 +38,17 @@ class ImpervaCoverageOperator(ImpervaOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the page."""
         from airflow_provider_imperva.audit.coverage import cover
-        from airflow_provider_imperva.audit.history import last_number
+        from airflow_provider_imperva.audit.history import History
         from airflow_provider_imperva.audit.page import render
 
         hook = self._hook
         window = hook.plan_options(self.plan_options).window
         with self._open(hook) as (_, ledger):
             store, path = ledger.store, ledger.layout.coverage_page
-            if not last_number(store, ledger.layout):
+            history = History.read(store, ledger.layout.repository)
+            if not history.last:
                 raise AirflowSkipException("Nothing has been planned for this lake yet")
-            found = cover(store, ledger.layout.repository, window=window, days=int(self.days))
+            found = cover(store, history, window=window, days=int(self.days))
             store.write(path, render([found], lake=store.uri()).encode())
         for finding in found.unread:
             self.log.error("Could not be read: %s: %s", finding.about, finding.found)

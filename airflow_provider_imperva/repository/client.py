@@ -13,6 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from http.cookiejar import DefaultCookiePolicy
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -241,13 +242,14 @@ class RepositoryClient:
 
     def _body(self, response: requests.Response, *, until: float) -> bytes:
         """Read the body to its end; urllib3 raises when it is shorter than announced."""
-        chunks = []
+        # Which, unlike chunks that are joined, never has the body in memory twice.
+        body = BytesIO()
         # read1 returns with what has come, so that the clock is looked at however slowly the bytes drip in.
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
-            chunks.append(chunk)
+            body.write(chunk)
             if time.monotonic() > until:
                 raise NoWholeAnswerError(f"the body did not end within {self._deadline:g} s")
-        return decode(b"".join(chunks), response.headers.get("Content-Encoding", "identity"))
+        return decode(body.getvalue(), response.headers.get("Content-Encoding", "identity"))
 
     def _failure(self, error: Exception) -> Exception:
         """Tell what the libraries' error means, without quoting it."""

@@ -56,7 +56,7 @@ class ImpervaLogSensor(BaseSensorOperator):
         """Look once, then wait: in the triggerer if deferrable, else here.
 
         :raises AirflowSkipException: if the time is up with nothing to do.
-        :raises ImpervaError: if repository or ledger cannot be read.
+        :raises ImpervaError: if repository or ledger cannot be read, or the ledger is another account's.
         """
         if not self.deferrable:
             try:

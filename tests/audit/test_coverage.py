@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from airflow_provider_imperva.audit.coverage import Coverage, cover
+from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.store import open_store
@@ -20,7 +21,8 @@ PICTURE = re.compile("<svg")
 
 
 def covered(lake: Path, *, days: int = 30) -> Coverage:
-    return cover(open_store(str(lake)), REPOSITORY, window=WINDOW, days=days)
+    store = open_store(str(lake))
+    return cover(store, History.read(store, REPOSITORY), window=WINDOW, days=days)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,15 @@ class TestTerminal:
         monkeypatch.setenv("COLUMNS", "60")
         assert main(["coverage", str(eventful_lake)]) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
+
+    def test_the_page_is_as_wide_as_a_page(
+        self, eventful_lake: Path, eventful: Coverage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Whatever terminal it is written from."""
+        monkeypatch.setenv("COLUMNS", "60")
+        page = tmp_path / "page.html"
+        assert main(["coverage", str(eventful_lake), "--repository", REPOSITORY, "--html", str(page)]) == 0
+        assert page.read_text() == render([eventful], lake=str(eventful_lake))
 
     def test_what_cannot_be_written_is_said(self, lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert main(["coverage", str(lake), "--html", str(tmp_path / "nowhere" / "page.html")]) == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.lake.records import LOGS_SCHEMA
 
 REPOSITORY = "8416_1745073"
 
@@ -29,6 +30,12 @@ def test_a_log_that_was_replayed(lake: Path, capsys: pytest.CaptureFixture[str])
     assert "  bytes as received: raw/repository=8416_1745073/8416/000000000/8416_6.log" in lines
     assert sum(int(rows) for rows in re.findall(r"(\d) rows: events/", told)) == 5
     assert "part-000000000002-0000.parquet" in told
+
+
+def test_its_record_is_all_that_the_commit_says_of_it(lake: Path, capsys: pytest.CaptureFixture[str]):
+    [story] = json.loads(explain(lake, "8416_6.log", capsys, "--json")[1])
+    assert list(story["record"]) == LOGS_SCHEMA.names
+    assert (story["record"]["format"], story["record"]["checksum_ok"]) == ("CEF", True)
 
 
 @pytest.mark.parametrize("asked", ["8416_6.log", "8416_6", "8416:6", "6"])

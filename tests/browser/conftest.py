@@ -12,7 +12,7 @@ from eventful_lake import make_eventful_lake
 from selenium import webdriver
 
 from airflow_provider_imperva.audit.coverage import Coverage, cover
-from airflow_provider_imperva.audit.history import repositories
+from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
 
@@ -30,7 +30,8 @@ def covers(tmp_path_factory: pytest.TempPathFactory) -> list[Coverage]:
     lake = tmp_path_factory.mktemp("eventful") / "lake"
     make_eventful_lake(lake)
     store = open_store(str(lake))
-    return [cover(store, name, window=timedelta(hours=48), days=30) for name in repositories(store)]
+    histories = [History.read(store, name) for name in repositories(store)]
+    return [cover(store, history, window=timedelta(hours=48), days=30) for history in histories]
 
 
 @pytest.fixture(scope="session")

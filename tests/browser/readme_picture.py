@@ -12,7 +12,7 @@ from chromium import chromium, programs, show
 from eventful_lake import make_eventful_lake
 
 from airflow_provider_imperva.audit.coverage import cover
-from airflow_provider_imperva.audit.history import repositories
+from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
 
@@ -35,7 +35,8 @@ def main() -> int:
         lake, page = Path(folder) / "lake", Path(folder) / "coverage.html"
         make_eventful_lake(lake)
         store = open_store(str(lake))
-        found = cover(store, repositories(store)[0], window=timedelta(hours=48), days=30)
+        history = History.read(store, repositories(store)[0])
+        found = cover(store, history, window=timedelta(hours=48), days=30)
         page.write_text(render([found], lake="s3://bucket/lake"), encoding="utf-8")
         with chromium() as browser:
             show(browser, page, width=WIDTH)

@@ -12,7 +12,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_imperva.errors import AuthenticationError
+from airflow_provider_imperva.errors import AuthenticationError, LakeMismatchError
+from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import open_store
@@ -112,6 +113,18 @@ def test_a_repository_that_refuses_fails_in_words(repository: FakeRepository, la
         sensor(lake, deferrable=True).execute({})
     event = fire(given)
     with pytest.raises(Exception, match=r"refused the API ID and key \(HTTP 401\)"):
+        sensor(lake, deferrable=True).resume({}, event)
+
+
+def test_a_ledger_of_another_source_fails_in_words(repository: FakeRepository, lake: Path) -> None:
+    """At once, and not when there is something to plan: here nothing is listed, so that it would wait."""
+    claim(Ledger(open_store(str(lake)), repository.name), "9000_22")
+    told = f"is that of the source 9000_22, not of {repository.name}"
+    for deferrable in (True, False):
+        with pytest.raises(LakeMismatchError, match=told):
+            sensor(lake, deferrable=deferrable).execute({})
+    event = fire(trigger(lake, deadline=5))
+    with pytest.raises(Exception, match=told):
         sensor(lake, deferrable=True).resume({}, event)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -68,6 +70,22 @@ class TestAnyS3(test_store.TestAnyStore):
         assert len(store.objects("a")) == 2
         other.delete(["a/1"])
         assert not store.exists("a/1")
+
+    def test_thirty_read_side_by_side(self, front: Front):
+        """By itself botocore opens ten connections, and an audit of a year would wait for them."""
+        store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
+        store.write("a/1", b"1")
+        all_here, app = threading.Barrier(30), front._app
+
+        def wait_for_all(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            with suppress(threading.BrokenBarrierError):
+                all_here.wait(timeout=20)
+            return app(environ, start_response)
+
+        front._app = wait_for_all
+        with ThreadPoolExecutor(30) as pool:
+            assert list(pool.map(store.read, ["a/1"] * 30)) == [b"1"] * 30
+        assert not all_here.broken
 
     def test_a_large_object_is_seen_when_its_last_piece_is_there(self, store: Store):
         piece = bytes(range(256)) * 4096

@@ -219,9 +219,10 @@ class TestLocalStore:
             synced.append((os.fstat(descriptor).st_size, (tmp_path / "x").exists()))
             fsync(descriptor)
 
+        store = open_store(str(tmp_path))
+        store.write("y", b"so that there are folders")
         for how in ("write", "create"):
             monkeypatch.setattr(os, "fsync", watch)
-            store = open_store(str(tmp_path))
             getattr(store, how)("x", b"12345")
             monkeypatch.undo()
             assert synced[0] == (5, False), how

@@ -78,8 +78,8 @@ MUTATIONS = [
     Mutation(
         "a body shorter than announced is taken as complete",
         "repository/client.py",
-        "        chunks = []\n",
-        "        chunks = []\n        response.raw.enforce_content_length = False\n",
+        "        body = BytesIO()\n",
+        "        body = BytesIO()\n        response.raw.enforce_content_length = False\n",
         ("repository/test_client.py::TestAttempts",),
     ),
     Mutation(

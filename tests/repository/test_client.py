@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import traceback
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -101,6 +102,20 @@ class TestWholeAnswers:
         assert client.read_index().names == (NAME, LogName("8416", 10))
         assert client.read_log(NAME) == CONTENT
         assert client.read_log(LogName("8416", 10)) == b""
+
+    def test_a_log_is_in_memory_once(self) -> None:
+        """Each task has as many under way as ``max_concurrency`` allows."""
+        body = bytes(32 << 20)
+        with (
+            canned_server(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body) as peer,
+            client_of(peer.port) as client,
+        ):
+            tracemalloc.start()
+            content = client.read_log(NAME)
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert content == body
+        assert peak < 1.5 * len(body)
 
     def test_a_log_that_is_itself_gzip_is_not_touched(
         self, client: RepositoryClient, repository: FakeRepository
