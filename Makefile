@@ -1,8 +1,11 @@
 # All that the project's work needs, from a fresh machine with git, make and a Python on it.
 
-# Which Python .venv is made with: the first of these that works, or `make PYTHON=/path/to/python ...`.
+# Which Python .venv is made with: the first of these that works, or `make PYTHON=/path/to/python ...`. The highest comes
+# first, wherever it is, so that `make test` runs on the highest combination that is supported.
 PYTHON ?=
-PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+PYENV_VERSIONS = $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+PYTHONS = $(or $(PYTHON),$(foreach version,3.13 3.12 3.11,\
+	python$(version) $(wildcard $(PYENV_VERSIONS)/$(version).*/bin/python$(version))) python3)
 # It has to run to be believed: a pyenv shim may stand for a version that is not there, and Debian's python3 comes
 # without ensurepip.
 USABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -36,7 +39,7 @@ test-long: $(STAMP) ## Five simulated months, 20,000 examples that both readers 
 test-cluster: $(STAMP) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
 	@$(BIN)/python tests/cluster/run.py
 
-test-matrix: $(STAMP) ## Run the unit and DAG tests on the lowest Airflow and Python, and on the highest
+test-matrix: $(STAMP) ## Run the unit and DAG tests on the lowest and highest Airflow and Python, unless .venv is it
 	@$(BIN)/python .ci/matrix.py
 
 lint: $(STAMP) ## Check style, format, types and layers
