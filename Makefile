@@ -13,6 +13,12 @@ USABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
+
+# Some tests try what is drawn at random: as much as LONG_FORM says, or little of it each time that all tests run.
+LONG ?=
+LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_SIMULATION_SEEDS=5
+LONG_TIMEOUT := --timeout=1800
 
 .PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format mutants bench docs picture build pins clean
 
@@ -29,11 +35,11 @@ standalone: $(STAMP) ## Run a whole Airflow to click through, with a repository 
 plots: $(STAMP) ## Draw what is in the demo's lake (after make demo), as .demo/plots.html
 	$(BIN)/python analysis/plots.py .demo/lake --output .demo/plots.html
 
-test: $(STAMP) ## Run all tests, the slow ones too
-	$(BIN)/python -m pytest -n 2 --dist=worksteal
+test: $(STAMP) ## Run all tests, the slow ones too; LONG=1: those of test-long in their long form
+	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT))
 
 test-long: $(STAMP) ## Five simulated months, 20,000 examples that both readers agree on, a minute of fuzzing
-	IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_SIMULATION_SEEDS=5 $(BIN)/python -m pytest -n 2 --dist=worksteal --timeout=1800 \
+	$(LONG_FORM) $(PYTEST) $(LONG_TIMEOUT) \
 		tests/fuzz tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation
 
 test-cluster: $(STAMP) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
