@@ -85,7 +85,8 @@ clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
 	rm -rf .venv .matrix .site dist .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find airflow_provider_imperva benchmarks dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-# requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do.
+# requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do. Python compiles
+# a module when it is first imported, and most never are.
 $(STAMP): pyproject.toml requirements.txt
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		found=; \
@@ -101,7 +102,7 @@ $(STAMP): pyproject.toml requirements.txt
 		"$$found" -m venv --clear .venv; \
 	fi
 	@echo 'Installing what requirements.txt pins, and this project'
-	@$(PIP) install --no-deps --requirement requirements.txt
+	@$(PIP) install --no-deps --no-compile --requirement requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check || { echo 'requirements.txt does not fit pyproject.toml: run make pins.' >&2; exit 1; }
 	@touch $@

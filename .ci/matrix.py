@@ -74,11 +74,16 @@ def main() -> int:
     """Test what is asked for, and say what passed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--all", action="store_true", help="also what .venv is, whose tests `make test` runs")
-    left_out = [] if parser.parse_args().all else [combination for combination in MATRIX if combination.is_this]
+    parser.add_argument("--set-up", action="store_true", help="make the environments, and run nothing")
+    arguments = parser.parse_args()
+    left_out = [] if arguments.all else [combination for combination in MATRIX if combination.is_this]
+    wanted = [combination for combination in MATRIX if combination not in left_out]
+    if arguments.set_up:
+        for combination in wanted:
+            combination.set_up()
+        return 0
     results = []
-    for combination in MATRIX:
-        if combination in left_out:
-            continue
+    for combination in wanted:
         began = time.monotonic()
         passed = combination.test()
         results.append((combination, passed, time.monotonic() - began))
