@@ -6,9 +6,11 @@ A server that has both behind it forks for each run, as Airflow's own executors 
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,18 +39,30 @@ class ForkServer:
         self.home.symlink_to(home)
         if not self._process:
             self._process = subprocess.Popen(
-                [sys.executable, __file__], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, __file__],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                process_group=0,
             )
         assert self._process.stdin
         assert self._process.stdout
-        print(json.dumps([command, dict(environment), str(self._output)]), file=self._process.stdin, flush=True)
-        assert self._process.stdout.readline(), "the server has ended"
+        try:
+            print(json.dumps([command, dict(environment), str(self._output)]), file=self._process.stdin, flush=True)
+            assert self._process.stdout.readline(), "the server has ended"
+        except BaseException:
+            # Such as a test that took too long: the next one is not to get the answer to this one.
+            self.close()
+            raise
         return self._output.read_text()
 
     def close(self) -> None:
-        """End the server."""
+        """End the server, and a run that is not at its end."""
         if self._process:
-            self._process.communicate(timeout=60)
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+            self._process = None
 
 
 def load() -> None:
@@ -62,14 +76,15 @@ def load() -> None:
     import numba  # noqa: F401
     from airflow.cli import cli_parser
     from airflow.cli.commands import dag_command  # noqa: F401
-    from airflow.sdk.execution_time import task_runner  # noqa: F401
-    from airflow.sdk.execution_time.supervisor import in_process_api_server
+    from airflow.sdk.execution_time import supervisor, task_runner  # noqa: F401
 
     cli_parser.get_parser()
+    # Airflow 3.1 makes the routes anew for each task of a run in one process; later releases keep them, as this does.
+    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
 
     async def make_routes() -> None:
         # They are made for the first request, whichever it is.
-        transport = httpx.ASGITransport(in_process_api_server().app)
+        transport = httpx.ASGITransport(supervisor.in_process_api_server().app)
         async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
             await client.get("/nothing")
 
