@@ -1,8 +1,11 @@
 # All that the project's work needs, from a fresh machine with git, make and a Python on it.
 
-# Which Python .venv is made with: the first of these that works, or `make PYTHON=/path/to/python ...`.
+# Which Python .venv is made with: the first of these that works, or `make PYTHON=/path/to/python ...`. The highest comes
+# first, wherever it is, so that `make test` runs on the highest combination that is supported.
 PYTHON ?=
-PYTHONS = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+PYENV_VERSIONS = $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
+PYTHONS = $(or $(PYTHON),$(foreach version,3.13 3.12 3.11,\
+	python$(version) $(wildcard $(PYENV_VERSIONS)/$(version).*/bin/python$(version))) python3)
 # It has to run to be believed: a pyenv shim may stand for a version that is not there, and Debian's python3 comes
 # without ensurepip.
 USABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -10,6 +13,12 @@ USABLE = import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
+
+# Some tests try what is drawn at random: as much as LONG_FORM says, or little of it each time that all tests run.
+LONG ?=
+LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_SIMULATION_SEEDS=5
+LONG_TIMEOUT := --timeout=1800
 
 .PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format mutants bench docs picture build pins clean
 
@@ -26,17 +35,17 @@ standalone: $(STAMP) ## Run a whole Airflow to click through, with a repository 
 plots: $(STAMP) ## Draw what is in the demo's lake (after make demo), as .demo/plots.html
 	$(BIN)/python analysis/plots.py .demo/lake --output .demo/plots.html
 
-test: $(STAMP) ## Run all tests, the slow ones too
-	$(BIN)/python -m pytest -n 2 --dist=worksteal
+test: $(STAMP) ## Run all tests, the slow ones too; LONG=1: those of test-long in their long form
+	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT))
 
 test-long: $(STAMP) ## Five simulated months, 20,000 examples that both readers agree on, a minute of fuzzing
-	IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_SIMULATION_SEEDS=5 $(BIN)/python -m pytest -n 2 --dist=worksteal --timeout=1800 \
+	$(LONG_FORM) $(PYTEST) $(LONG_TIMEOUT) \
 		tests/fuzz tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation
 
 test-cluster: $(STAMP) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
 	@$(BIN)/python tests/cluster/run.py
 
-test-matrix: $(STAMP) ## Run the unit and DAG tests on the lowest Airflow and Python, and on the highest
+test-matrix: $(STAMP) ## Run the unit and DAG tests on the lowest and highest Airflow and Python, unless .venv is it
 	@$(BIN)/python .ci/matrix.py
 
 lint: $(STAMP) ## Check style, format, types and layers
@@ -76,7 +85,8 @@ clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
 	rm -rf .venv .matrix .site dist .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find airflow_provider_imperva benchmarks dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
-# requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do.
+# requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do. Python compiles
+# a module when it is first imported, and most never are.
 $(STAMP): pyproject.toml requirements.txt
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		found=; \
@@ -92,7 +102,7 @@ $(STAMP): pyproject.toml requirements.txt
 		"$$found" -m venv --clear .venv; \
 	fi
 	@echo 'Installing what requirements.txt pins, and this project'
-	@$(PIP) install --no-deps --requirement requirements.txt
+	@$(PIP) install --no-deps --no-compile --requirement requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check || { echo 'requirements.txt does not fit pyproject.toml: run make pins.' >&2; exit 1; }
 	@touch $@

@@ -1,15 +1,18 @@
 """Runs the unit and DAG tests on the lowest Airflow and Python that are supported, and on the highest.
 
 Run by ``make test-matrix``. Each has a virtual environment of its own in ``.matrix/``, with what its requirements file
-pins, and the project installed as its users have it.
+pins, and the project installed as its users have it. What ``.venv`` is already is left to ``make test``, which runs
+these tests and all others there; ``.venv/bin/python .ci/matrix.py --all`` runs it nevertheless.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from pythons import interpreter
@@ -30,6 +33,11 @@ class Combination:
     def environment(self) -> Path:
         """Where its virtual environment is."""
         return ROOT / ".matrix" / f"airflow-{self.airflow}-python-{self.python}"
+
+    @property
+    def is_this(self) -> bool:
+        """Whether it is what runs this program, which is ``.venv``."""
+        return sys.version.startswith(f"{self.python}.") and version("apache-airflow").startswith(f"{self.airflow}.")
 
     def set_up(self) -> Path:
         """Make the environment, unless it is newer than its pins, and install the project; return its Python."""
@@ -52,7 +60,7 @@ class Combination:
         )
         subprocess.run([python, "-W", "ignore", "-c", see], check=True)
         tests = [f"tests/{name}" for name in TESTS]
-        command = [python, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *tests]
+        command = [python, "-m", "pytest", "-q", "-n", "2", "--dist=worksteal", "-p", "no:cacheprovider", *tests]
         return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
@@ -63,9 +71,19 @@ MATRIX = [
 
 
 def main() -> int:
-    """Test all, and say which passed."""
+    """Test what is asked for, and say what passed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--all", action="store_true", help="also what .venv is, whose tests `make test` runs")
+    parser.add_argument("--set-up", action="store_true", help="make the environments, and run nothing")
+    arguments = parser.parse_args()
+    left_out = [] if arguments.all else [combination for combination in MATRIX if combination.is_this]
+    wanted = [combination for combination in MATRIX if combination not in left_out]
+    if arguments.set_up:
+        for combination in wanted:
+            combination.set_up()
+        return 0
     results = []
-    for combination in MATRIX:
+    for combination in wanted:
         began = time.monotonic()
         passed = combination.test()
         results.append((combination, passed, time.monotonic() - began))
@@ -74,6 +92,8 @@ def main() -> int:
             f"Airflow {combination.airflow} on Python {combination.python}: {'passed' if passed else 'FAILED'}"
             f" ({seconds / 60:.0f} min)"
         )
+    for combination in left_out:
+        print(f"Airflow {combination.airflow} on Python {combination.python}: this is .venv, see make test")
     return not all(passed for _, passed, _ in results)
 
 

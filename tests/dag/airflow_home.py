@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from fork_server import ForkServer
+
 from airflow_provider_imperva.testing import FakeRepository
 
 DAG_FILE = """
@@ -38,6 +40,7 @@ class AirflowHome:
 
     folder: Path
     migrated: Path
+    server: ForkServer
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,11 +85,10 @@ class AirflowHome:
             text=True,
         )
 
-    def run_dag(self, repository: FakeRepository) -> str:
+    def run_dag(self, repository: FakeRepository, environment: dict[str, str] | None = None) -> str:
         """Run the DAG once to its end and return what Airflow printed; the state is in :meth:`last_run`."""
-        process = self.start(repository, "dags", "test", "imperva_test")
-        output, _ = process.communicate(timeout=240)
-        return output
+        environment = (environment or self.environment(repository)) | airflow_settings(self.server.home)
+        return self.server.run(self.folder, ("dags", "test", "imperva_test"), environment)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.folder / "airflow.db")
@@ -120,7 +122,13 @@ class AirflowHome:
 
 def airflow_environment(folder: Path) -> dict[str, str]:
     """Return an environment in which ``airflow`` knows of nothing but this folder."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")} | {
+    others = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    return others | airflow_settings(folder)
+
+
+def airflow_settings(folder: Path) -> dict[str, str]:
+    """Return the part of :func:`airflow_environment` that is of Airflow."""
+    return {
         "AIRFLOW_HOME": str(folder),
         # Airflow 3.2 asks for one to run a DAG in one process, too.
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),

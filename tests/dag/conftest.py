@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from airflow_home import AirflowHome, migrate
+from fork_server import ForkServer
 
 from airflow_provider_imperva.testing import FakeRepository, KeyPair
 
@@ -13,6 +14,13 @@ from airflow_provider_imperva.testing import FakeRepository, KeyPair
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return migrate(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    server = ForkServer(tmp_path_factory.mktemp("server"))
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +47,6 @@ def connection(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.fixture
-def home(tmp_path: Path, migrated: Path, key: KeyPair) -> AirflowHome:
+def home(tmp_path: Path, migrated: Path, server: ForkServer, key: KeyPair) -> AirflowHome:
     key.write(tmp_path / "airflow" / "keys")
-    return AirflowHome(tmp_path / "airflow", migrated)
+    return AirflowHome(tmp_path / "airflow", migrated, server)

@@ -221,7 +221,6 @@ def test_a_lake_that_is_not_the_one_before_stops_the_plan(
 def test_wrong_credentials_fail_the_run_and_say_what_to_do(home: AirflowHome, repository: FakeRepository) -> None:
     environment = home.environment(repository)
     repository.password = "another"
-    process = home.start(repository, "dags", "test", "imperva_test", environment=environment)
-    output, _ = process.communicate(timeout=240)
+    output = home.run_dag(repository, environment)
     assert home.last_run()[0] == "failed"
     assert "refused the API ID and key (HTTP 401)" in output

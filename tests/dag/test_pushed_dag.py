@@ -91,9 +91,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pyte
 def run(home: AirflowHome, place: Place, **extra: Any) -> str:
     environment = place.environment(home, **extra)
     with FakeRepository() as unused:
-        process = home.start(unused, "dags", "test", "imperva_test", environment=environment)
-        output, _ = process.communicate(timeout=240)
-    return output
+        return home.run_dag(unused, environment)
 
 
 def rows(lake: Path) -> Counter[tuple[str, int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from airflow_home import AirflowHome
+from fork_server import ForkServer
 
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_log, forge_repository
 
@@ -35,13 +36,16 @@ def found_in(folder: Path, wanted: dict[str, list[str]]) -> list[tuple[str, str]
 
 
 @pytest.mark.slow
-def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(tmp_path: Path, migrated: Path) -> None:
+def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
+    tmp_path: Path, migrated: Path, server: ForkServer
+) -> None:
     """Rendered templates, serialized DAGs, triggers and XCom are all in the database, whose file is searched whole."""
     key, unknown = KeyPair.generate("1"), KeyPair.generate("2")
     key_pem = key.private_pem(pkcs8=True, passphrase=PASSPHRASE)
     home = AirflowHome(
         tmp_path / "airflow",
         migrated,
+        server,
         extra={"private_keys": {"1": key_pem}, "private_key_passphrase": PASSPHRASE, "private_keys_dir": ""},
     )
     with FakeRepository(password=PASSWORD) as repository:
@@ -57,8 +61,7 @@ def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(tmp_path:
         printed = home.run_dag(repository)
         assert home.last_run()[0] == "success", printed
         refused = home.environment(repository) | {"AIRFLOW_CONN_IMPERVA_DEFAULT": wrong_password(home, repository)}
-        process = home.start(repository, "dags", "test", "imperva_test", environment=refused)
-        printed += process.communicate(timeout=240)[0]
+        printed += home.run_dag(repository, refused)
         assert home.last_run()[0] == "failed"
     (home.folder / "printed.txt").write_text(reserialized + printed)
 

@@ -350,11 +350,16 @@ def main() -> int:
     if rotten:
         return 1
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        if _run(_copy(Path(folder, "sound")), sorted({test for one in MUTATIONS for test in one.tests})) != _PASSED:
+        sound = Path(folder, "sound")
+        sound.mkdir()
+        for name in _COPIED:
+            _copy(ROOT / name, sound / name)
+        tests = sorted({test for one in MUTATIONS for test in one.tests})
+        if _run(sound, tests, "-n", str(os.cpu_count())) != _PASSED:
             print("The tests fail without any mutation; nothing can be told.")
             return 1
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            verdicts = list(pool.map(lambda number: _verdict(number, Path(folder)), range(len(MUTATIONS))))
+            verdicts = list(pool.map(lambda mutation: _verdict(mutation, sound), MUTATIONS))
     table = Table("reintroduced bug", "tests", "verdict")
     for mutation, verdict in zip(MUTATIONS, verdicts, strict=True):
         table.add_row(mutation.bug, "\n".join(mutation.tests), verdict)
@@ -364,38 +369,37 @@ def main() -> int:
     return 0 if noticed == len(MUTATIONS) else 1
 
 
-def _verdict(number: int, folder: Path) -> str:
-    checkout = _copy(folder / str(number))
-    MUTATIONS[number].apply(checkout)
-    code = _run(checkout, MUTATIONS[number].tests)
+def _verdict(mutation: Mutation, sound: Path) -> str:
+    # With what Python and numba have compiled there: to compile the loops anew takes longer than most tests. What they
+    # kept of the mutated file is older than it, and not used.
+    checkout = Path(tempfile.mkdtemp(dir=sound.parent))
+    shutil.copytree(sound, checkout, dirs_exist_ok=True)
+    mutation.apply(checkout)
+    code = _run(checkout, mutation.tests, "-x")
     shutil.rmtree(checkout)
     # Anything else than failed tests, such as code that cannot be imported, proves nothing.
     return {_FAILED: "red", _PASSED: "NOT NOTICED"}.get(code, f"NO VERDICT (pytest ended with {code})")
 
 
-def _copy(checkout: Path) -> Path:
-    checkout.mkdir()
-    for name in _COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, checkout / name)
-    return checkout
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
 
 
-def _run(checkout: Path, tests: Sequence[str]) -> int:
+def _run(checkout: Path, tests: Sequence[str], *options: str) -> int:
     command = [
         sys.executable,
         "-m",
         "pytest",
-        "-x",
         "-q",
         "-p",
         "no:cacheprovider",
+        *options,
         *(f"tests/{name}" for name in tests),
     ]
-    environment = os.environ | {"PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(checkout)}
     return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, check=False).returncode
 
 
