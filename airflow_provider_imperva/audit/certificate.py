@@ -23,6 +23,7 @@ from airflow_provider_imperva.audit.objects import Named, check_bytes
 from airflow_provider_imperva.audit.periods import numbers_of
 from airflow_provider_imperva.errors import ConfigurationError, LedgerCorruptError
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.lake.watermark import State
 
 VERSION = 1
 """Version of the certificate's format."""
@@ -58,11 +59,15 @@ class Period(msgspec.Struct, frozen=True, rename={"first": "from", "end": "to"})
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The commit that a certificate is of."""
+    """The commit that a certificate is of.
+
+    :ivar observed_at: when the repository had last been seen.
+    """
 
     commit: int
     sha256: str
     committed_at: datetime
+    observed_at: datetime
 
 
 class CertifiedRange(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -90,7 +95,8 @@ class Certificate(msgspec.Struct, frozen=True):
     :ivar logs_sha256: over the logs of the period, in order: of the JSON array, without blanks, of an array for each:
         name, state, object in ``raw/``, its size and SHA-256, lines, rows, quarantined lines.
     :ivar events: rows in ``events/`` by date and class, of the events that happened in the period.
-    :ivar complete: whether each number of it is loaded, or was skipped by Imperva.
+    :ivar complete: whether there is any number, each is loaded, or was skipped by Imperva, and the repository was seen
+        after the period's end.
     """
 
     v: int
@@ -189,14 +195,15 @@ def _certify(history: History, period: Period, *, at: datetime) -> Certificate |
     logs = _logs_of(history, numbers, period)
     rows = [[row[column] for column in _CERTIFIED] for row in logs.select(_CERTIFIED).to_pylist()]
     prefixes = dict(_prefixes(history, numbers, period))
-    finished = {"committed", "skipped"}
+    finished = {State.COMMITTED, State.DUPLICATE, State.SKIPPED}
+    _, end = period.bounds
     return Certificate(
         v=VERSION,
         repository=history.repository,
         period=period,
         issued_at=at,
         provider_version=__version__,
-        head=Head(head.commit, history.sha256[head.commit], head.committed_at),
+        head=Head(head.commit, history.sha256[head.commit], head.committed_at, head.observed_at),
         prefixes=prefixes,
         logs=len(rows),
         **{
@@ -205,7 +212,9 @@ def _certify(history: History, period: Period, *, at: datetime) -> Certificate |
         },
         logs_sha256=hashlib.sha256(msgspec.json.encode(rows)).hexdigest(),
         events=_events(history, period),
-        complete=all(finished.issuperset(item.states) for item in prefixes.values()),
+        complete=bool(prefixes)
+        and all(finished.issuperset(item.states) for item in prefixes.values())
+        and head.observed_at >= end,
     )
 
 

@@ -25,8 +25,8 @@ _ENTRIES_AT_ONCE = 500
 _ENTRIES_A_STEP = 50
 """How many entries are read before progress is told again, which takes its time too."""
 
-_PART = re.compile(r"part-(\d{12})-(\d{4})\.parquet")
-_ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4}(?:\.parts)?\.json)")
+_PART = re.compile(r"part-(\d{12})-(\d{4,})\.parquet")
+_ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4,}(?:\.parts)?\.json)")
 
 _T = TypeVar("_T")
 _Record = TypeVar("_Record", Plan, Report, Commit)

@@ -117,4 +117,15 @@ def _tell(certificate: Certificate) -> Iterator[str]:
     yield f"  {certificate.lines:,} lines = {certificate.rows:,} rows in events/ + {in_quarantine}"
     for day, classes in certificate.events.items():
         yield f"  events of {day}: " + ", ".join(f"{rows:,} {name}" for name, rows in classes.items())
-    yield "  Complete." if certificate.complete else "  Not complete: see the ranges above."
+    yield f"  {_verdict(certificate)}"
+
+
+def _verdict(certificate: Certificate) -> str:
+    if certificate.complete:
+        return "Complete."
+    if not certificate.prefixes:
+        return "Not complete: no log was first listed then."
+    _, end = certificate.period.bounds
+    if certificate.head.observed_at < end:
+        return f"Not complete: the repository was last seen {certificate.head.observed_at:%Y-%m-%d %H:%M} UTC."
+    return "Not complete: see the ranges above."

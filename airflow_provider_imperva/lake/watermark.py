@@ -158,7 +158,7 @@ def observe(
             opened.append(Range(piece.first, piece.last, State.LISTED, at, after=last_look))
         elif unwatched:
             closed.append(_with(piece, State.UNOBSERVED, piece.since))
-        elif at - piece.since > window and not _is_implausible(piece):
+        elif at - piece.since > window and not is_implausible(piece):
             closed.append(_with(piece, State.SKIPPED, piece.since))
         else:
             opened.append(piece)
@@ -234,8 +234,9 @@ def _with_ranges(prefix: Prefix, listed: Sequence[int]) -> Iterator[tuple[int, R
         yield number, item if item and number <= item.last else None
 
 
-def _is_implausible(gap: Range) -> bool:
-    return gap.last - gap.first >= _PLAUSIBLE_JUMP
+def is_implausible(item: Range) -> bool:
+    """Tell whether it is a gap of so many numbers that the one behind it must be a wrong line of the index."""
+    return item.state is State.GAP and item.last - item.first >= _PLAUSIBLE_JUMP
 
 
 def _believed(ranges: Iterable[Range], listed: Sequence[int], *, at: datetime) -> Iterator[Range]:
@@ -245,7 +246,7 @@ def _believed(ranges: Iterable[Range], listed: Sequence[int], *, at: datetime) -
     """
     for item in ranges:
         inside = listed[bisect_left(listed, item.first) : bisect_right(listed, item.last)]
-        if item.state is State.GAP and _is_implausible(item) and inside:
+        if is_implausible(item) and inside:
             yield Range(item.first, inside[-1], State.GAP, at)
             item = msgspec.structs.replace(item, first=inside[-1] + 1)
         if item.first <= item.last:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from eventful_lake import replay_all
-from load_runs import Account
+from load_runs import Account, Clock
 
 from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection
 from airflow_provider_imperva.testing import FakeRepository
 
@@ -55,6 +57,60 @@ def test_the_days_of_a_month_come_to_the_month(eventful_lake: Path, issue: Issue
         assert sum(day[figure] for day in days) == month[figure] > 0
     counts = [sum(prefix["states"].values()) for day in days for prefix in day["prefixes"].values()]
     assert sum(counts) == 265 - 101 + 1
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    with FakeRepository() as repository:
+        yield Account(repository, tmp_path / "lake", options=PlanOptions(account_group="group"))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    for module in ("plan", "fetch"):
+        monkeypatch.setattr(f"airflow_provider_imperva.load.{module}.datetime", clock)
+    return clock
+
+
+def test_a_day_is_complete_once_the_repository_was_seen_after_it(
+    account: Account, clock: Clock, issue: Issue, capsys: pytest.CaptureFixture[str]
+):
+    """Nothing of it is missing then: what is no copy of another log is loaded, or was skipped."""
+    (log,) = account.serve(1)
+    account.run()
+    account.repository.add("8416_3.log", log.content)
+    account.run()
+    account.run()
+    day = f"{datetime.now(UTC):%Y-%m-%d}"
+    issue(account.lake, "--day", day)
+    assert "Not complete: the repository was last seen" in capsys.readouterr().out
+    for clock.ahead in (timedelta(hours=40), timedelta(hours=50), timedelta(hours=60)):
+        account.serve(4)
+        account.run()
+    certificate = json.loads(issue(account.lake, "--day", day).read_text())
+    assert certificate["prefixes"]["8416"]["states"] == {"committed": 1, "skipped": 1, "duplicate": 1}
+    assert certificate["complete"] is True
+
+
+def test_a_day_without_a_log_is_no_complete_one(account: Account, issue: Issue, capsys: pytest.CaptureFixture[str]):
+    account.serve(1)
+    account.run()
+    assert json.loads(issue(account.lake, "--day", "2020-02-02").read_text())["complete"] is False
+    assert "Not complete: no log was first listed then." in capsys.readouterr().out
+
+
+def test_a_wrong_line_of_the_index_does_not_draw_later_logs_into_its_day(account: Account, clock: Clock, issue: Issue):
+    account.serve(1)
+    account.repository.index = b"8416_1.log\n8416_1000000000.log\n"
+    account.run()
+    account.repository.index = None
+    clock.ahead = timedelta(hours=30)
+    account.serve(2, 3)
+    account.run()
+    day = f"{datetime.now(UTC) + clock.ahead:%Y-%m-%d}"
+    found = json.loads(issue(account.lake, "--day", day).read_text())["prefixes"]["8416"]
+    assert (found["from"], found["to"]) == (2, 3)
 
 
 def test_it_still_holds_when_the_lake_has_gone_on(tmp_path: Path, issue: Issue):

@@ -13,8 +13,10 @@ import fsspec
 import pytest
 from load_runs import Account, without_notice
 
+from airflow_provider_imperva.audit.history import _ENTRY, _PART
 from airflow_provider_imperva.audit.verify import Verification, verify, verify_lake
 from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.testing import FakeRepository, Fault
 
@@ -469,3 +471,12 @@ def replay_shortened(account: Account) -> None:
     from airflow_provider_imperva.load.replay import Selection
 
     replay_all(account, Selection(state="all"), options=NormalizeOptions(keep_raw=True))
+
+
+def test_an_object_of_the_ten_thousandth_batch_is_known_as_one():
+    """A replay of all that a lake has may be as large."""
+    layout = Layout("8416_1745073")
+    for number in (7, 9_999, 10_000, 123_456):
+        for path in (layout.report(1, number), layout.intent(1, number)):
+            assert _ENTRY.fullmatch(Path(path).name), path
+        assert _PART.fullmatch(Path(layout.quarantine(commit=1, batch=number)).name)
