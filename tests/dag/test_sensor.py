@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 from airflow.sdk import BaseHook, Connection
 from airflow.triggers.base import TriggerEvent
 from asgiref.sync import async_to_sync
@@ -93,6 +93,17 @@ def test_time_up_with_nothing_to_do_is_a_skip(lake: Path, deferrable: bool) -> N
     event = fire(trigger(lake, deadline=0.3))
     with pytest.raises(AirflowSkipException, match="Nothing new"):
         sensor(lake, deferrable=True).resume({}, event)
+
+
+def test_a_triggerer_that_does_not_answer_makes_the_run_red(lake: Path) -> None:
+    """Deferred for ever, the one active run would keep every other from beginning; skipped, nobody would hear of it."""
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(lake, deferrable=True, timeout=540).execute({})
+    assert deferred.value.timeout is not None
+    assert 540 < deferred.value.timeout.total_seconds() <= 540 + 600
+    with pytest.raises(AirflowSensorTimeout, match="the triggerer did not answer"):
+        # As Airflow resumes a task whose deferral has timed out.
+        sensor(lake, deferrable=True).resume_execution("__fail__", {"error": "Trigger timeout"}, {})
 
 
 def test_a_plan_that_a_dead_run_left_is_work(repository: FakeRepository, lake: Path) -> None:
