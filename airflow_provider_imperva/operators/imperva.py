@@ -252,8 +252,9 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the
     event of the next run that is green tells of those commits too, and of what other runs recovered or replayed.
 
-    It measures the headroom, and sends the metrics (:mod:`airflow_provider_imperva.metrics`). What is counted is
-    counted once: a retry that finds the commit made sends the headroom only.
+    It measures the headroom as of the ledger's last commit, and sends the metrics
+    (:mod:`airflow_provider_imperva.metrics`). What is counted is counted once: a retry that finds the commit made sends
+    the headroom only.
 
     :param plan_task_id: the task that planned.
     :param plan_options: as the plan task has them, for the window and the critical headroom.
@@ -296,10 +297,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         with self._open(hook) as (origin, ledger):
             plan = ledger.plan(number)
             commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
-            last_commits = [
-                *map(ledger.commit, range(max(1, commit.commit - _MEASURED_COMMITS), commit.commit)),
-                commit,
-            ]
+            last_commits = _last_commits(ledger, commit)
             if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):
                 self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
@@ -354,6 +352,12 @@ def _run(context: Context) -> Run:
 
     ti = context["ti"]
     return Run(dag_id=ti.dag_id, run_id=ti.run_id)
+
+
+def _last_commits(ledger: Ledger, commit: Commit) -> list[Commit]:
+    """Return the ledger's last commits, oldest first: if an old run's task is cleared, there are some after its own."""
+    last = ledger.head().commit or commit
+    return [*map(ledger.commit, range(max(1, last.commit - _MEASURED_COMMITS), last.commit)), last]
 
 
 def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:

@@ -97,6 +97,18 @@ def test_low_headroom_calls_for_people(ti: TaskInstance, tmp_path: Path, warning
     assert calls == [{"ti": ti}] * called
 
 
+def test_an_old_commit_that_is_cleared_measures_how_it_stands_now(
+    ti: TaskInstance, repository: FakeRepository, tmp_path: Path
+) -> None:
+    """Its own watermark is long out of date: people would be called for logs that have been loaded since."""
+    account = Account(repository, tmp_path)
+    account.commit(account.ledger.plan(1))
+    account.run_some()
+    options = {"plan_options": {"critical_headroom": timedelta(hours=60)}, "fail_when_critical": True}
+    with pytest.raises(AirflowFailException, match=r"Commit 1 is made.* the headroom is critical: 0 logs wait"):
+        commit(tmp_path, **options).execute({"ti": ti})
+
+
 @pytest.mark.parametrize("fails", [True, False])
 def test_critical_headroom_fails_the_run_if_asked_to(ti: TaskInstance, tmp_path: Path, fails: bool) -> None:
     options = {"plan_options": {"critical_headroom": timedelta(hours=60)}, "fail_when_critical": fails}
