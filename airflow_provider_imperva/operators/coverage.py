@@ -43,12 +43,12 @@ class ImpervaCoverageOperator(ImpervaOperator):
 
         hook = self._hook
         window = hook.plan_options(self.plan_options).window
-        with self._open(hook) as (_, ledger):
-            store, path = ledger.store, ledger.layout.coverage_page
-            if not last_number(store, ledger.layout):
-                raise AirflowSkipException("Nothing has been planned for this lake yet")
-            found = cover(store, ledger.layout.repository, window=window, days=int(self.days))
-            store.write(path, render([found], lake=store.uri()).encode())
+        ledger = self._open_ledger(hook)
+        store, path = ledger.store, ledger.layout.coverage_page
+        if not last_number(store, ledger.layout):
+            raise AirflowSkipException("Nothing has been planned for this lake yet")
+        found = cover(store, ledger.layout.repository, window=window, days=int(self.days))
+        store.write(path, render([found], lake=store.uri()).encode())
         for finding in found.unread:
             self.log.error("Could not be read: %s: %s", finding.about, finding.found)
         self.log.info("The page is %s", store.uri(path))

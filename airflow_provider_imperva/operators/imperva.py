@@ -70,6 +70,10 @@ class ImpervaOperator(BaseOperator):
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
         return hook.open(self.lake_uri, self.lake_conn_id)
 
+    def _open_ledger(self, hook: ImpervaLogHook) -> Ledger:
+        """Open the ledger alone, for what asks nothing of the repository: its credentials may be wrong or missing."""
+        return hook.open_ledger(hook.repository, self.lake_uri, self.lake_conn_id)
+
     @property
     def _hook(self) -> ImpervaLogHook:
         return ImpervaLogHook(self.imperva_conn_id)

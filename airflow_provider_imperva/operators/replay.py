@@ -82,17 +82,15 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
         hook = self._hook
         keys = hook.key_ring()
-        with self._open(hook) as (_, ledger):
-            plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)
-            if plan is None:
-                raise AirflowSkipException("Nothing to replay: no log that was loaded is selected")
-            self.log.info("Plan %d: %d logs of %d batches are replayed", plan.commit, plan.logs, len(plan.batches))
-            try:
-                commit = replay(ledger, keys, plan, options=options)
-            except LedgerConflictError as error:
-                raise AirflowFailException(
-                    f"Another run took over: {error} Pause its DAG to replay at once."
-                ) from error
+        ledger = self._open_ledger(hook)
+        plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)
+        if plan is None:
+            raise AirflowSkipException("Nothing to replay: no log that was loaded is selected")
+        self.log.info("Plan %d: %d logs of %d batches are replayed", plan.commit, plan.logs, len(plan.batches))
+        try:
+            commit = replay(ledger, keys, plan, options=options)
+        except LedgerConflictError as error:
+            raise AirflowFailException(f"Another run took over: {error} Pause its DAG to replay at once.") from error
         self._lineage = Lineage.of_parts(self.lake_uri, commit.parts, repository=commit.repository)
         if left := _left(commit):
             raise AirflowFailException(f"Commit {commit.commit} is made, but {left}")
