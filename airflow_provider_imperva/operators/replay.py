@@ -15,7 +15,7 @@ from airflow_provider_imperva.operators.imperva import ImpervaOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_imperva.lake.records import Commit
+    from airflow_provider_imperva.lake.records import Commit, Run
 
 
 class ImpervaReplayLogsOperator(ImpervaOperator):
@@ -26,7 +26,8 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     it is, and the task fails without retry after its commit.
 
     A plan that a dead run left is recovered first. A run that loads the same repository meanwhile recovers this one:
-    then the task fails, and the runs that come do the rest. Pause their DAG to replay much at once.
+    then the task fails, and the runs that come do the rest. Pause their DAG to replay much at once. To map it over
+    selections, let one instance run at a time (``max_active_tis_per_dagrun=1``), since they would recover each other.
 
     :param logs: names of logs.
     :param sequences: ranges of sequence numbers, such as ``8416:100-200``.
@@ -69,16 +70,13 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Replay, and return how much."""
         from airflow_provider_imperva.container.decode import DecodePolicy
-        from airflow_provider_imperva.lake.records import Run
         from airflow_provider_imperva.load.normalize import NormalizeOptions
         from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 
         selection = Selection.of(
             names=self.logs, sequences=self.sequences, since=self.since, until=self.until, state=self.state
         )
-        ti = context["ti"]
-        # Another task of this run may plan too.
-        run = Run(dag_id=ti.dag_id, run_id=f"{ti.run_id} {ti.task_id}")
+        run = _run(context)
         options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
         hook = self._hook
         keys = hook.key_ring()
@@ -101,6 +99,15 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
             "rows": commit.totals.rows,
             "quarantined_lines": commit.totals.quarantined_lines,
         }
+
+
+def _run(context: Context) -> Run:
+    """Return who plans: another task of the run may plan too, and so may other instances of a mapped one."""
+    from airflow_provider_imperva.lake.records import Run
+
+    ti = context["ti"]
+    mapped = "" if ti.map_index in (None, -1) else f" {ti.map_index}"
+    return Run(dag_id=ti.dag_id, run_id=f"{ti.run_id} {ti.task_id}{mapped}")
 
 
 def _left(commit: Commit) -> str:
