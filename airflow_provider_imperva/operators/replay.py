@@ -29,8 +29,8 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     then the task fails, and the runs that come do the rest. Pause their DAG to replay much at once. To map it over
     selections, let one instance run at a time (``max_active_tis_per_dagrun=1``), since they would recover each other.
 
-    :param logs: names of logs.
-    :param sequences: ranges of sequence numbers, such as ``8416:100-200``.
+    :param logs: names of logs; a list, or a text with commas between them.
+    :param sequences: ranges of sequence numbers, such as ``8416:100-200``; likewise.
     :param since, until: bounds of a log's start time, ISO 8601, UTC if they do not say; the upper one is excluded.
     :param state: ``quarantined`` (as a whole or some lines), ``committed`` or ``all``.
     :param keep_raw, decode_policy: as of
@@ -49,8 +49,8 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     def __init__(
         self,
         *,
-        logs: Sequence[str] = (),
-        sequences: Sequence[str] = (),
+        logs: str | Sequence[str] = (),
+        sequences: str | Sequence[str] = (),
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         state: str | None = None,

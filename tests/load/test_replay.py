@@ -375,6 +375,9 @@ class TestSelection:
         [
             ({"names": [name(2), name(4)]}, [2, 4]),
             ({"sequences": ["8416:2-3", "8416:5"]}, [2, 3, 5]),
+            ({"names": name(2)}, [2]),
+            ({"names": f"{name(2)}, {name(4)}"}, [2, 4]),
+            ({"sequences": "8416:2-3,8416:5", "names": ""}, [2, 3, 5]),
             ({"sequences": ["8417:0-100"]}, [7]),
             ({"since": "2026-01-01T03:00"}, [3, 4, 5, 7]),
             ({"until": "2026-01-01T03:00Z"}, [1, 2]),
@@ -400,6 +403,7 @@ class TestSelection:
             ({"sequences": ["8416"]}, "8416: no range"),
             ({"sequences": ["8416:5-2"]}, "8416:5-2: no range"),
             ({"sequences": ["x:1-2"]}, "x:1-2: no range"),
+            ({"names": "", "sequences": ""}, "nothing says which logs"),
             ({"names": [name(1), name(99)]}, r"8416_99.log: 1 logs were never loaded"),
         ],
     )
