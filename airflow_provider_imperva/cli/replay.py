@@ -66,6 +66,7 @@ def _replay(options: argparse.Namespace) -> int:
         until=options.until,
         state=options.state,
     )
+    keys = load_keys(options)
     store = open_lake(options)
     ledger = Ledger(store, one_repository(store, options.repository))
     if options.dry_run:
@@ -74,7 +75,6 @@ def _replay(options: argparse.Namespace) -> int:
         rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
         _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
         return 0
-    keys = load_keys(options)
     run = Run("imperva-logs replay", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}")
     plan = make_replay_plan(ledger, run=run, selection=selection, take_over=options.recover)
     if plan is None:

@@ -675,6 +675,7 @@ class TestCommand:
         ("arguments", "found"),
         [
             ((), "nothing says which logs to replay"),
+            (("--all", "--passphrase-env", "HOME", "--dry-run"), "--passphrase-env opens keys"),
             (("--log", "8416_9.log"), "8416_9.log: 1 logs were never loaded"),
             (("--all", "--repository", "other"), "ledgers of 1 repositories: 8416_1745073"),
             (("--sequence", "8416"), "8416: no range of sequence numbers"),
