@@ -24,6 +24,7 @@ from load_runs import Account, Clock
 from stepped_store import BrokenOffError, SteppedStore, break_off
 
 from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.container.decode import DecodePolicy
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
 from airflow_provider_imperva.events.parse import Parsed, parse
@@ -669,6 +670,20 @@ class TestCommand:
         assert "Traceback" not in refused.stderr
         assert cli(account.lake, "--all", "--recover").returncode == 0
         account.run()
+        assert account.rows() == account.expected()
+
+    def test_a_log_that_the_dags_decode_policy_refuses_stays_out_if_it_is_said_here_too(self, account: Account):
+        [log] = account.serve(1)
+        account.repository.add(name(1), forge_log("\n".join(log.events), compress=False, checksum="0" * 32))
+        plan = account.plan()
+        strict = NormalizeOptions(policy=DecodePolicy(clear_checksum="quarantine"))
+        with account.client() as client:
+            normalize_module.normalize(account.ledger, client, account.keys, plan, account.fetch(plan), options=strict)
+        account.commit(plan)
+        main(["replay", str(account.lake), "--all", "--clear-checksum", "quarantine"])
+        assert account.states() == {name(1): "quarantined"}
+        assert account.rows() == Counter()
+        assert main(["replay", str(account.lake), "--all"]) == 0
         assert account.rows() == account.expected()
 
     @pytest.mark.parametrize(
