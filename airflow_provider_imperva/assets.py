@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from airflow.sdk import Asset
 
-from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.uri import public_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -33,8 +32,6 @@ MOST_COMMITS = 100
 ANNOUNCED_KEY = "announced"
 """Key of the XCom with which a commit task names the commit that its asset event told of."""
 
-_S3 = frozenset({"s3a", "s3n"})
-
 
 def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Asset:
     """Return the asset that stands for the events in a lake.
@@ -49,21 +46,6 @@ def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Ass
     """
     uri = f"{public_uri(lake_uri)}/events"
     return Asset(f"{uri}/repository={repository}" if repository else uri)
-
-
-def public_uri(lake_uri: str) -> str:
-    """Return a lake's URI without what may be secret in it, in the one form that all spellings of it have."""
-    parts = urlsplit(lake_uri)
-    if not parts.scheme:
-        path = lake_uri.rstrip("/")
-        return f"file://{path}" if path.startswith("/") else path
-    scheme = "s3" if parts.scheme in _S3 else parts.scheme
-    host = parts.netloc.rpartition("@")[2]
-    if scheme == "s3" and not host:
-        raise ConfigurationError(
-            "the lake's URI names no bucket", do="Write it as s3://bucket/folder", about=f"{scheme}:{parts.path}"
-        )
-    return f"{scheme}://{host}{parts.path}".rstrip("/")
 
 
 def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commit) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_imperva.assets import public_uri
+from airflow_provider_imperva.uri import public_uri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import (

@@ -74,6 +74,7 @@ def test_a_bad_log_is_reported_and_the_others_go_on(pair: KeyPair, tmp_path: Pat
     ("arguments", "found"),
     [
         (("--keys", "absent"), "absent: cannot be read"),
+        (("--passphrase-env", "HOME"), "--passphrase-env opens keys"),
         (("--keys", ".", "--passphrase-env", "NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE: is not set"),
     ],
 )

@@ -13,7 +13,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_imperva"
-WITHOUT_AIRFLOW = ("errors", "repository", "delivery", "container", "events", "lake", "load", "audit", "cli", "testing")
+WITHOUT_AIRFLOW = (
+    "errors",
+    "uri",
+    "repository",
+    "delivery",
+    "container",
+    "events",
+    "lake",
+    "load",
+    "audit",
+    "cli",
+    "testing",
+)
 
 # Imports a module with all that is inside it, then tells what of Airflow came along. The package's own name begins
 # like Airflow's, so only the whole first segment counts. A `__main__` starts something when it is imported.

@@ -48,9 +48,9 @@ class Period(msgspec.Struct, frozen=True, rename={"first": "from", "end": "to"})
                 first = date.fromisoformat(f"{text}-01")
                 return cls(first, (first + timedelta(days=31)).replace(day=1))
             first = date.fromisoformat(text)
-        except ValueError:
+            return cls(first, first + timedelta(days=1))
+        except (ValueError, OverflowError):
             raise ConfigurationError("no month and no day", do="Write 2026-11 or 2026-11-22", about=text) from None
-        return cls(first, first + timedelta(days=1))
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:

@@ -60,6 +60,9 @@ def _issue(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.certificate import check
 
+    given = {"--repository": options.repository, "--output": options.output, "--json": options.json}
+    if unheeded := [option for option, value in given.items() if value]:
+        return complain(f"{unheeded[0]} goes with --month or --day, and not with --check.", code=2)
     certificate = _read(options.check)
     store = open_lake(options)
     # Whose certificate it is, the certificate says; the lake must have such a repository.

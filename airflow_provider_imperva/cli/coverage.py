@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, open_lake, progress_bar
+from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, number, open_lake, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,9 +29,15 @@ def add_to(commands: Commands) -> None:
     add_lake(command)
     command.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page there")
     command.add_argument(
-        "--days", type=int, default=30, metavar="N", help="days back for volume and lag, which need the events read; 30"
+        "--days",
+        type=number(int, 1, 36_500),
+        default=30,
+        metavar="N",
+        help="days back for volume and lag, which need the events read; 30",
     )
-    command.add_argument("--window", type=float, metavar="HOURS", help="how long Imperva keeps a log; 48")
+    command.add_argument(
+        "--window", type=number(float, 1, 87_600), metavar="HOURS", help="how long Imperva keeps a log; 48"
+    )
     command.set_defaults(run=_run)
 
 

@@ -41,6 +41,14 @@ def add_to(commands: Commands) -> None:
     state.add_argument("--all", action="store_const", const="all", dest="state", help="every log that was loaded")
     add_keys(command)
     command.add_argument("--keep-raw", action="store_true", help="fill the column raw; say so if your DAG does")
+    for kind, usual in (("encrypted", "quarantine"), ("clear", "warn")):
+        command.add_argument(
+            f"--{kind}-checksum",
+            choices=["quarantine", "warn"],
+            default=usual,
+            help=f"what becomes of a log that is {kind} and has a wrong checksum; {usual}. Give what your DAG's"
+            " decode_policy has",
+        )
     command.add_argument("--dry-run", action="store_true", help="only show what would be replayed")
     command.add_argument(
         "--recover", action="store_true", help="recover the plan of a run that died; not of one that lives"
@@ -54,6 +62,7 @@ def _replay(options: argparse.Namespace) -> int:
     The logs that meet every condition are replayed. A batch stays as it is if a log of it that is loaded would not
     decode now.
     """
+    from airflow_provider_imperva.container import DecodePolicy
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Run
     from airflow_provider_imperva.load.normalize import NormalizeOptions
@@ -66,6 +75,8 @@ def _replay(options: argparse.Namespace) -> int:
         until=options.until,
         state=options.state,
     )
+    policy = DecodePolicy(encrypted_checksum=options.encrypted_checksum, clear_checksum=options.clear_checksum)
+    keys = load_keys(options)
     store = open_lake(options)
     ledger = Ledger(store, one_repository(store, options.repository))
     if options.dry_run:
@@ -74,7 +85,6 @@ def _replay(options: argparse.Namespace) -> int:
         rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
         _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
         return 0
-    keys = load_keys(options)
     run = Run("imperva-logs replay", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}")
     plan = make_replay_plan(ledger, run=run, selection=selection, take_over=options.recover)
     if plan is None:
@@ -91,7 +101,7 @@ def _replay(options: argparse.Namespace) -> int:
                 ledger,
                 keys,
                 plan,
-                options=NormalizeOptions(keep_raw=options.keep_raw),
+                options=NormalizeOptions(policy=policy, keep_raw=options.keep_raw),
                 on_log=lambda: progress.advance(bar),
             )
     except LedgerConflictError as error:

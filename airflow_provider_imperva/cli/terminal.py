@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,21 @@ def complain(problem: ImpervaError | str, *, code: int) -> int:
     """Say on stderr what is wrong; return the exit code."""
     print(f"imperva-logs: {problem}", file=sys.stderr)
     return code
+
+
+def number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:
+    """Return what reads an option's number between two bounds, both included."""
+
+    def read(text: str) -> float:
+        try:
+            found = kind(text)
+        except ValueError:
+            found = math.nan
+        if not least <= found <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return found
+
+    return read
 
 
 def add_lake(command: argparse.ArgumentParser) -> None:
@@ -65,6 +81,10 @@ def load_keys(options: argparse.Namespace) -> KeyRing:
     from airflow_provider_imperva.container import KeyRing
 
     if options.keys is None:
+        if options.passphrase_env is not None:
+            raise ConfigurationError(
+                "--passphrase-env opens keys, and there are none", do="Name their folder with --keys"
+            )
         return KeyRing()
     return KeyRing.from_folder(options.keys, passphrase=_passphrase(options.passphrase_env))
 

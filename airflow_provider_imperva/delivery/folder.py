@@ -29,6 +29,9 @@ from airflow_provider_imperva.errors import (
 SETTLED = timedelta(minutes=1)
 """How long an object has to lie unchanged before it is taken: an upload may be under way, or a test of the console."""
 
+_GONE = "it is gone"
+_ANEW = "it has been written anew since it was listed"
+
 SMALLEST_LOG = 64
 """Bytes. The header of a log alone takes more; less is a placeholder, or what the console tests the connection with."""
 
@@ -140,23 +143,39 @@ class DeliveryFolder:
         with _telling(about):
             try:
                 content: bytes = self._fs.cat_file(path)
-                # After it was read, since it may change while it is.
-                self._fs.invalidate_cache()
-                now = self._object(self._fs.info(path) | {"name": path})
             except FileNotFoundError:
-                raise _gone("it is gone", about) from None
-        if (now.size, now.version) != (item.size, item.version) or len(content) != item.size:
-            raise _gone("it has been written anew since it was listed", about)
+                raise _gone(_GONE, about) from None
+            # After it was read, since it may change while it is.
+            self._see_unchanged(item, path, about)
+        if len(content) != item.size:
+            raise _gone(_ANEW, about)
         return content
 
     def dispose(self, item: DeliveredObject) -> None:
-        """Delete or move an object that is loaded; :raises RepositoryError: if that fails."""
-        source = f"{self._root}/{item.path}"
-        with _telling(f"{self.url}{item.path!a}"):
+        """Delete or move an object that is loaded.
+
+        :raises LogNotFoundError: if it is gone, or is not the one that was listed any more.
+        :raises RepositoryError: if that fails.
+        """
+        if self.keeps:
+            return
+        path = f"{self._root}/{item.path}"
+        about = f"{self.url}{item.path!a}"
+        with _telling(about):
+            self._see_unchanged(item, path, about)
             if self._moved is not None:
-                self._move(source, f"{self._moved}/{item.path}", version=item.version)
-            elif not self.keeps:
-                self._fs.rm_file(source)
+                self._move(path, f"{self._moved}/{item.path}", version=item.version)
+            else:
+                self._fs.rm_file(path)
+
+    def _see_unchanged(self, item: DeliveredObject, path: str, about: str) -> None:
+        self._fs.invalidate_cache()
+        try:
+            now = self._object(self._fs.info(path) | {"name": path})
+        except FileNotFoundError:
+            raise _gone(_GONE, about) from None
+        if now != item:
+            raise _gone(_ANEW, about)
 
     def _move(self, source: str, target: str, *, version: str) -> None:
         self._fs.invalidate_cache()

@@ -124,4 +124,4 @@ def _sftp(url: str, conn_id: str | None) -> Any:
             f"the SFTP server cannot be reached or refuses us ({type(error).__name__})",
             do="Correct host, login, password or key_file, and host_key in the connection",
             about=conn_id,
-        ) from error
+        ) from None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
@@ -62,7 +64,7 @@ class ImpervaLogHook(BaseHook):
     ) -> None:
         super().__init__(**kwargs)
         self.imperva_conn_id = imperva_conn_id
-        self._connection = connection
+        self._given = connection
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
@@ -81,16 +83,12 @@ class ImpervaLogHook(BaseHook):
         """Return how the form shows Airflow's own fields, for Airflow 3.1."""
         return FIELD_BEHAVIOUR
 
-    @property
+    @cached_property
     def connection(self) -> Connection:
         """The Airflow connection, with its secrets masked in every log."""
-        if self._connection is None:
-            connection = self.get_connection(self.imperva_conn_id)
-            extra = connection.extra_dejson
-            mask_secret([connection.password, extra.get("private_key_passphrase"), extra.get("private_keys")])
-            mask_secret(list(_private_keys(extra).values()))
-            self._connection = connection
-        return self._connection
+        connection = self._given or self.get_connection(self.imperva_conn_id)
+        mask_secret([secret for secret in _secrets(connection) if secret])
+        return connection
 
     @property
     def delivers(self) -> bool:
@@ -273,6 +271,19 @@ def _url(connection: Connection) -> str:
         return host
     port = f":{connection.port}" if connection.port else ""
     return f"https://{host}{port}/{connection.schema}"
+
+
+def _secrets(connection: Connection) -> Iterator[str | None]:
+    """Yield what must be in no log."""
+    extra = connection.extra_dejson
+    yield connection.password
+    yield extra.get("private_key_passphrase")
+    user_and_password = str(extra.get("proxy") or "").rpartition("@")[0].rpartition("//")[2]
+    password = user_and_password.partition(":")[2]
+    yield password
+    yield unquote(password)
+    with suppress(ConfigurationError):  # which whoever needs the keys is told
+        yield from _private_keys(extra).values()
 
 
 def _verify(value: object) -> bool | str:

@@ -63,7 +63,7 @@ class ObjectStore:
             except OSError as error:
                 if server_code(error) is None:  # the block's own
                     raise
-                raise failure(error, about=self.uri(path)) from error
+                raise failure(error, about=self.uri(path)) from None
 
     def exists(self, path: str) -> bool:
         """Tell whether there is such an object."""
@@ -91,8 +91,8 @@ class ObjectStore:
                     continue  # another creation was under way, and may have failed
                 # Some stores report the conflict as FileExistsError, others as a bare OSError.
                 if isinstance(error, FileExistsError) or self._is_there(path):
-                    raise already_there(self.uri(path)) from error
-                raise failure(error, about=self.uri(path)) from error
+                    raise already_there(self.uri(path)) from None
+                raise failure(error, about=self.uri(path)) from None
             return
 
     def _is_there(self, path: str) -> bool:

@@ -142,7 +142,7 @@ def failure(error: BaseException, *, about: str) -> LakeError:
 
 @contextmanager
 def failing(about: str, *, reading: bool = False) -> Iterator[None]:
-    """Turn whatever a store's library raises into a :class:`LakeError`.
+    """Turn whatever a store's library raises into a :class:`LakeError`, and leave out its text: a secret may be in it.
 
     :param reading: whether ``FileNotFoundError`` means that there is no such object, and passes.
     """
@@ -153,9 +153,9 @@ def failing(about: str, *, reading: bool = False) -> Iterator[None]:
     except FileNotFoundError as error:
         if reading and server_code(error) != "NoSuchBucket":
             raise
-        raise failure(error, about=about) from error
+        raise failure(error, about=about) from None
     except Exception as error:
-        raise failure(error, about=about) from error
+        raise failure(error, about=about) from None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.uri import public_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,10 @@ def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None) -> Stor
         found, root = fsspec.core.url_to_fs(uri) if fs is None else (fs, fs._strip_protocol(uri))
     except (ImportError, ValueError) as error:
         raise ConfigurationError(
-            f"no filesystem for the lake: {error}",
+            f"no filesystem for the lake ({type(error).__name__})",
             do="check the lake's URI, or install the fsspec implementation of its protocol",
-            about=uri,
-        ) from error
+            about=public_uri(uri),
+        ) from None
     from airflow_provider_imperva.lake.bucket import ObjectStore, S3Store
     from airflow_provider_imperva.lake.disk import LocalStore
 

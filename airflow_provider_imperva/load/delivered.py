@@ -123,7 +123,7 @@ class DeliveredLogs:
         try:
             self._folder.dispose(item)
         except RepositoryError as error:
-            logger.warning("%s It is loaded, and stays where it is for now.", error)
+            logger.warning("%s It was to be cleared away, since it is loaded; nothing was done.", error)
             return False
         return True
 

@@ -92,19 +92,21 @@ class Selection:
     def of(
         cls,
         *,
-        names: Iterable[str] = (),
-        sequences: Iterable[str] = (),
+        names: str | Iterable[str] = (),
+        sequences: str | Iterable[str] = (),
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         state: str | None = None,
     ) -> Selection:
         """Make a selection of what people type; an empty text is nothing, a time without a zone is UTC.
 
+        Several names or sequences in one text, as of a template, are separated by commas.
+
         :raises ConfigurationError: if something cannot be read.
         """
         return cls(
-            names=frozenset(names),
-            sequences=tuple(map(SequenceRange.parse, sequences)),
+            names=frozenset(_texts(names)),
+            sequences=tuple(map(SequenceRange.parse, _texts(sequences))),
             since=_time(since),
             until=_time(until),
             state=cast(Wanted, state) if state else None,
@@ -129,6 +131,10 @@ class Selection:
         if self.state == "quarantined":
             return log.state is State.QUARANTINED or log.quarantined_lines > 0
         return self.state != "committed" or log.state is State.COMMITTED
+
+
+def _texts(given: str | Iterable[str]) -> Iterable[str]:
+    return filter(None, map(str.strip, given.split(","))) if isinstance(given, str) else given
 
 
 def _time(value: str | datetime | None) -> datetime | None:

@@ -43,13 +43,13 @@ class ImpervaCoverageOperator(ImpervaOperator):
 
         hook = self._hook
         window = hook.plan_options(self.plan_options).window
-        with self._open(hook) as (_, ledger):
-            store, path = ledger.store, ledger.layout.coverage_page
-            history = History.read(store, ledger.layout.repository)
-            if not history.last:
-                raise AirflowSkipException("Nothing has been planned for this lake yet")
-            found = cover(store, history, window=window, days=int(self.days))
-            store.write(path, render([found], lake=store.uri()).encode())
+        ledger = self._open_ledger(hook)
+        store, path = ledger.store, ledger.layout.coverage_page
+        history = History.read(store, ledger.layout.repository)
+        if not history.last:
+            raise AirflowSkipException("Nothing has been planned for this lake yet")
+        found = cover(store, history, window=window, days=int(self.days))
+        store.write(path, render([found], lake=store.uri()).encode())
         for finding in found.unread:
             self.log.error("Could not be read: %s: %s", finding.about, finding.found)
         self.log.info("The page is %s", store.uri(path))

@@ -7,6 +7,7 @@ loses nothing.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -68,6 +69,10 @@ class ImpervaOperator(BaseOperator):
 
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
         return hook.open(self.lake_uri, self.lake_conn_id)
+
+    def _open_ledger(self, hook: ImpervaLogHook) -> Ledger:
+        """Open the ledger alone, for what asks nothing of the repository: its credentials may be wrong or missing."""
+        return hook.open_ledger(hook.repository, self.lake_uri, self.lake_conn_id)
 
     @property
     def _hook(self) -> ImpervaLogHook:
@@ -245,15 +250,16 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     """Commits the plan, whatever became of its batches; then tells XCom, and people if something was left behind.
 
     Give it the trigger rule ``all_done``. Returns ``watermark``, ``logs``, ``rows`` and ``headroom_seconds``, with
-    ``repository`` and ``commit``. Fails without retry, after the commit and its XCom, if a batch failed or a log was
-    lost. Skipped if nothing was planned.
+    ``repository`` and ``commit``. Fails without retry, after the commit and its XCom, if a batch failed, a log was
+    lost or ``on_low_headroom`` failed. Skipped if nothing was planned.
 
     Each asset among its outlets gets an event, as
     :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the
     event of the next run that is green tells of those commits too, and of what other runs recovered or replayed.
 
-    It measures the headroom, and sends the metrics (:mod:`airflow_provider_imperva.metrics`). What is counted is
-    counted once: a retry that finds the commit made sends the headroom only.
+    It measures the headroom as of the ledger's last commit, and sends the metrics
+    (:mod:`airflow_provider_imperva.metrics`). What is counted is counted once: a retry that finds the commit made sends
+    the headroom only.
 
     :param plan_task_id: the task that planned.
     :param plan_options: as the plan task has them, for the window and the critical headroom.
@@ -296,25 +302,22 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         with self._open(hook) as (origin, ledger):
             plan = ledger.plan(number)
             commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
-            last_commits = [
-                *map(ledger.commit, range(max(1, commit.commit - _MEASURED_COMMITS), commit.commit)),
-                commit,
-            ]
+            last_commits = _last_commits(ledger, commit)
             if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):
                 self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
-        complaint = _left_behind(commit)
+        complaints = _left_behind(commit)
         if commit.committed_at == now:
-            send_commit(commit, ledger.logs(commit.commit), is_complete=not complaint)
+            send_commit(commit, ledger.logs(commit.commit), is_complete=not complaints)
         send_headroom(headroom, repository=commit.repository)
-        self._tell(headroom, context)
+        complaints += self._tell(headroom, context)
         if self.fail_when_critical and headroom.seconds < options.critical_headroom.total_seconds():
-            complaint = " and ".join(filter(None, [complaint, f"the headroom is critical: {headroom}"]))
-        if complaint:
+            complaints.append(f"the headroom is critical: {headroom}")
+        if complaints:
             # Airflow keeps no return value of a task that fails, and the next run needs it.
             context["ti"].xcom_push(key="return_value", value=value)
-            raise AirflowFailException(f"Commit {commit.commit} is made, but {complaint}")
+            raise AirflowFailException(f"Commit {commit.commit} is made, but {' and '.join(complaints)}")
         announce(self, context, ledger, commit)
         self.log.info("Commit %d: %d logs, %d rows", commit.commit, value["logs"], value["rows"])
         return value
@@ -330,14 +333,21 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             raise AirflowFailException(f"There is no plan, since these tasks failed: {', '.join(failed)}")
         raise AirflowSkipException("Nothing was planned")
 
-    def _tell(self, headroom: Headroom, context: Context) -> None:
-        """Log the headroom, and call for people if it is low."""
+    def _tell(self, headroom: Headroom, context: Context) -> list[str]:
+        """Log the headroom, and call for people if it is low; return what is to be complained of."""
         if headroom.seconds >= self.headroom_warning.total_seconds():
             self.log.info("Headroom: %s", headroom)
-            return
+            return []
         self.log.warning("The headroom is low: %s", headroom)
-        if self.on_low_headroom:
-            self.on_low_headroom(context)
+        try:
+            if self.on_low_headroom:
+                self.on_low_headroom(context)
+        except Exception as error:
+            # There may be more to tell, such as what is lost. The error's text may hold a secret, so only its place.
+            place = "".join(traceback.format_tb(error.__traceback__))
+            self.log.error("on_low_headroom failed: %s\n%s", type(error).__name__, place)
+            return [f"the headroom is low, and on_low_headroom failed ({type(error).__name__}): {headroom}"]
+        return []
 
 
 _MEASURED_COMMITS = 6
@@ -356,6 +366,12 @@ def _run(context: Context) -> Run:
     return Run(dag_id=ti.dag_id, run_id=ti.run_id)
 
 
+def _last_commits(ledger: Ledger, commit: Commit) -> list[Commit]:
+    """Return the ledger's last commits, oldest first: if an old run's task is cleared, there are some after its own."""
+    last = ledger.head().commit or commit
+    return [*map(ledger.commit, range(max(1, last.commit - _MEASURED_COMMITS), last.commit)), last]
+
+
 def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
     import msgspec
 
@@ -370,7 +386,7 @@ def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
     }
 
 
-def _left_behind(commit: Commit) -> str:
+def _left_behind(commit: Commit) -> list[str]:
     """Say what a commit left behind; nothing if nothing was."""
     from airflow_provider_imperva.lake.contents import BEING_LOADED
     from airflow_provider_imperva.lake.records import FETCHED_ONLY
@@ -383,4 +399,4 @@ def _left_behind(commit: Commit) -> str:
         found.append(f"batches {batches} did not finish; their logs are in the next plan")
     elif stuck := [reason for reason in commit.open.values() if reason != FETCHED_ONLY and BEING_LOADED not in reason]:
         found.append(f"{len(stuck)} logs could not be loaded; they are in the next plan")
-    return " and ".join(found)
+    return found

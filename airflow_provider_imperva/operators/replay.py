@@ -15,7 +15,7 @@ from airflow_provider_imperva.operators.imperva import ImpervaOperator
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_imperva.lake.records import Commit
+    from airflow_provider_imperva.lake.records import Commit, Run
 
 
 class ImpervaReplayLogsOperator(ImpervaOperator):
@@ -26,10 +26,11 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     it is, and the task fails without retry after its commit.
 
     A plan that a dead run left is recovered first. A run that loads the same repository meanwhile recovers this one:
-    then the task fails, and the runs that come do the rest. Pause their DAG to replay much at once.
+    then the task fails, and the runs that come do the rest. Pause their DAG to replay much at once. To map it over
+    selections, let one instance run at a time (``max_active_tis_per_dagrun=1``), since they would recover each other.
 
-    :param logs: names of logs.
-    :param sequences: ranges of sequence numbers, such as ``8416:100-200``.
+    :param logs: names of logs; a list, or a text with commas between them.
+    :param sequences: ranges of sequence numbers, such as ``8416:100-200``; likewise.
     :param since, until: bounds of a log's start time, ISO 8601, UTC if they do not say; the upper one is excluded.
     :param state: ``quarantined`` (as a whole or some lines), ``committed`` or ``all``.
     :param keep_raw, decode_policy: as of
@@ -48,8 +49,8 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     def __init__(
         self,
         *,
-        logs: Sequence[str] = (),
-        sequences: Sequence[str] = (),
+        logs: str | Sequence[str] = (),
+        sequences: str | Sequence[str] = (),
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         state: str | None = None,
@@ -69,30 +70,25 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     def execute(self, context: Context) -> dict[str, int]:
         """Replay, and return how much."""
         from airflow_provider_imperva.container.decode import DecodePolicy
-        from airflow_provider_imperva.lake.records import Run
         from airflow_provider_imperva.load.normalize import NormalizeOptions
         from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 
         selection = Selection.of(
             names=self.logs, sequences=self.sequences, since=self.since, until=self.until, state=self.state
         )
-        ti = context["ti"]
-        # Another task of this run may plan too.
-        run = Run(dag_id=ti.dag_id, run_id=f"{ti.run_id} {ti.task_id}")
+        run = _run(context)
         options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
         hook = self._hook
         keys = hook.key_ring()
-        with self._open(hook) as (_, ledger):
-            plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)
-            if plan is None:
-                raise AirflowSkipException("Nothing to replay: no log that was loaded is selected")
-            self.log.info("Plan %d: %d logs of %d batches are replayed", plan.commit, plan.logs, len(plan.batches))
-            try:
-                commit = replay(ledger, keys, plan, options=options)
-            except LedgerConflictError as error:
-                raise AirflowFailException(
-                    f"Another run took over: {error} Pause its DAG to replay at once."
-                ) from error
+        ledger = self._open_ledger(hook)
+        plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)
+        if plan is None:
+            raise AirflowSkipException("Nothing to replay: no log that was loaded is selected")
+        self.log.info("Plan %d: %d logs of %d batches are replayed", plan.commit, plan.logs, len(plan.batches))
+        try:
+            commit = replay(ledger, keys, plan, options=options)
+        except LedgerConflictError as error:
+            raise AirflowFailException(f"Another run took over: {error} Pause its DAG to replay at once.") from error
         self._lineage = Lineage.of_parts(self.lake_uri, commit.parts, repository=commit.repository)
         if left := _left(commit):
             raise AirflowFailException(f"Commit {commit.commit} is made, but {left}")
@@ -103,6 +99,15 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
             "rows": commit.totals.rows,
             "quarantined_lines": commit.totals.quarantined_lines,
         }
+
+
+def _run(context: Context) -> Run:
+    """Return who plans: another task of the run may plan too, and so may other instances of a mapped one."""
+    from airflow_provider_imperva.lake.records import Run
+
+    ti = context["ti"]
+    mapped = "" if ti.map_index in (None, -1) else f" {ti.map_index}"
+    return Run(dag_id=ti.dag_id, run_id=f"{ti.run_id} {ti.task_id}{mapped}")
 
 
 def _left(commit: Commit) -> str:

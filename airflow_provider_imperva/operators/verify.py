@@ -45,10 +45,10 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
 
         sample = None if self.sample in (None, "") else int(self.sample)
         seed = zlib.crc32(context["ti"].run_id.encode()) if self.seed in (None, "") else int(self.seed)
-        with self._open(self._hook) as (_, ledger):
-            repository = ledger.layout.repository
-            anchors = self._anchors(context, repository)
-            found = verify(ledger.store, repository, sample=sample, seed=seed, anchors=anchors)
+        ledger = self._open_ledger(self._hook)
+        repository = ledger.layout.repository
+        anchors = self._anchors(context, repository)
+        found = verify(ledger.store, repository, sample=sample, seed=seed, anchors=anchors)
         for line in tell_repository(found):
             self.log.info("%s", line)
         if not found.ok:

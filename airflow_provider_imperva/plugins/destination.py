@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.hooks.lake import open_lake
+from airflow_provider_imperva.uri import public_uri
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class Destination:
             if isinstance(conn_id, str) and isinstance(lake_uri, str):
                 return cls(imperva_conn_id=conn_id, lake_uri=lake_uri, lake_conn_id=getattr(task, "lake_conn_id", None))
         return None
+
+    @property
+    def public_uri(self) -> str:
+        """The lake's URI, without what may be secret in it."""
+        return public_uri(self.lake_uri)
 
     def read_page(self) -> bytes | None:
         """Read the coverage page; None if none has been written yet.

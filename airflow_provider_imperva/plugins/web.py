@@ -98,7 +98,7 @@ def _destination(dag_id: str, session: SessionDep) -> Destination | None:
 def _page_of(destination: Destination) -> HTMLResponse:
     page = destination.read_page()
     if page is None:
-        return _notice("There is no coverage page yet", f"Not in {destination.lake_uri}. {_NO_PAGE}", status=404)
+        return _notice("There is no coverage page yet", f"Not in {destination.public_uri}. {_NO_PAGE}", status=404)
     return HTMLResponse(page, headers=_HEADERS)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, AirflowSkipException, conf
@@ -17,13 +18,21 @@ if TYPE_CHECKING:
 
 
 _NOTHING = "Nothing new: no log to load, no gap to close, no plan to recover"
+_NO_ANSWER = (
+    "The time is up, and the triggerer did not answer. See that one runs and keeps up; until then each run looks once,"
+    " and loads what there is"
+)
+
+_GRACE = timedelta(minutes=5)
+"""How much longer than the sensor's own time the triggerer has to say that it is up: its last look may be slow."""
 
 
 class ImpervaLogSensor(BaseSensorOperator):
     """Waits for work of any kind: a new log, a key that has come, a gap that can be closed, a plan to recover.
 
     Its XCom says what it found (``logs``, ``closed_gaps``, ``recover``), the same whether it deferred or not. When its
-    time is up with nothing to do, it is skipped and not failed.
+    time is up with nothing to do, it is skipped and not failed. If the triggerer has not answered five minutes after
+    that, it fails, without retry.
 
     :param lake_uri: root of the lake.
     :param imperva_conn_id: connection of type ``imperva``.
@@ -73,7 +82,18 @@ class ImpervaLogSensor(BaseSensorOperator):
             deadline=time.time() + self.timeout,
             plan_options=self.plan_options,
         )
-        return self.defer(trigger=trigger, method_name=self.resume.__name__)
+        timeout = timedelta(seconds=self.timeout) + _GRACE
+        return self.defer(trigger=trigger, method_name=self.resume.__name__, timeout=timeout)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after the wait in the triggerer.
+
+        :raises AirflowSensorTimeout: if the triggerer did not answer.
+        """
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except AirflowSensorTimeout:
+            raise AirflowSensorTimeout(_NO_ANSWER) from None
 
     def resume(self, context: Context, event: dict[str, Any]) -> Any:
         """Return what the trigger found."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
@@ -77,4 +78,6 @@ async def find_work(
     """Look whether there is anything to do, as :meth:`ImpervaLogHook.find_work`, and let other triggers go on."""
     connection = await ImpervaLogHook.aget_connection(imperva_conn_id)
     hook = ImpervaLogHook(imperva_conn_id, connection=connection)
-    return await asyncio.to_thread(hook.find_work, lake_uri, lake_conn_id, plan_options)
+    # The connections of lake and deliveries are looked up in the thread, by Airflow's providers too. Not asyncio's own
+    # threads: from one of those Airflow 3.1 would ask its supervisor over another event loop, and break down.
+    return await sync_to_async(hook.find_work, thread_sensitive=False)(lake_uri, lake_conn_id, plan_options)

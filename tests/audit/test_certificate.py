@@ -186,10 +186,21 @@ def test_of_a_damaged_ledger_nothing_is_certified(lake: Path, capsys: pytest.Cap
     assert "nothing can be certified" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("period", ["2026", "2026-13", "november"])
-def test_a_period_that_is_none_is_refused(lake: Path, period: str, capsys: pytest.CaptureFixture[str]):
-    assert main(["certificate", str(lake), "--month", period]) == 2
+@pytest.mark.parametrize("option", ["--month", "--day"])
+@pytest.mark.parametrize("period", ["2026", "2026-13", "november", "9999-12", "9999-12-31"])
+def test_a_period_that_is_none_is_refused(lake: Path, option: str, period: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["certificate", str(lake), option, period]) == 2
     assert "no month and no day" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--repository", "other"], ["--output", "again.json"], ["--json"]])
+def test_what_a_check_would_not_heed_is_refused(
+    lake: Path, issue: Issue, options: list[str], capsys: pytest.CaptureFixture[str]
+):
+    """Who gives an option counts on what it does."""
+    certificate = issue(lake, "--day", today(lake))
+    assert main(["certificate", str(lake), "--check", str(certificate), *options]) == 2
+    assert f"{options[0]} goes with --month or --day" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"v": 2}'])

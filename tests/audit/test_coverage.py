@@ -117,6 +117,18 @@ class TestTerminal:
         assert main(["coverage", str(eventful_lake), "--repository", REPOSITORY, "--html", str(page)]) == 0
         assert page.read_text() == render([eventful], lake=str(eventful_lake))
 
+    @pytest.mark.parametrize(
+        ("option", "number"),
+        [("--days", "999999999"), ("--days", "0"), ("--days", "many"), ("--window", "nan"), ("--window", "-1")],
+    )
+    def test_a_number_that_cannot_be_meant_is_refused(
+        self, lake: Path, option: str, number: str, capsys: pytest.CaptureFixture[str]
+    ):
+        with pytest.raises(SystemExit) as refused:
+            main(["coverage", str(lake), option, number])
+        assert refused.value.code == 2
+        assert f"argument {option}: " in capsys.readouterr().err
+
     def test_what_cannot_be_written_is_said(self, lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert main(["coverage", str(lake), "--html", str(tmp_path / "nowhere" / "page.html")]) == 2
         assert "Name a file that can be written" in capsys.readouterr().err

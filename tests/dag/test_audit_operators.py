@@ -34,10 +34,13 @@ def context(*, last: dict[str, Any] | None = None, run_id: str = "manual") -> An
 
 @pytest.fixture
 def load(repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
-    """Let the repository gain two logs and load them."""
+    """Let the repository gain two logs and load them.
+
+    Airflow's connection has neither API ID nor key: what is asked of a lake alone needs only the repository's id.
+    """
     lake = tmp_path / "lake"
     address = {"login": repository.login, "password": repository.password}
-    connection = {"conn_type": "imperva", "host": repository.url, **address}
+    connection = {"conn_type": "imperva", "host": repository.url}
     monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(connection))
 
     def load() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -95,6 +96,51 @@ def test_low_headroom_calls_for_people(ti: TaskInstance, tmp_path: Path, warning
     with pytest.raises(AirflowFailException):
         commit(tmp_path, headroom_warning=warning, on_low_headroom=notify).execute({"ti": ti})
     assert calls == [{"ti": ti}] * called
+
+
+def test_a_call_for_people_that_fails_hides_nothing(ti: TaskInstance, tmp_path: Path) -> None:
+    """What is left behind is told all the same, and that nobody was called; the error's text may hold a secret."""
+
+    def notify(_: object) -> None:
+        raise ConnectionError("https://chat.example.com/secret-webhook")
+
+    operator = commit(tmp_path, headroom_warning=timedelta(hours=60), on_low_headroom=notify)
+    with pytest.raises(AirflowFailException) as raised:
+        operator.execute({"ti": ti})
+    assert "batches 0 did not finish" in str(raised.value)
+    assert "on_low_headroom failed (ConnectionError)" in str(raised.value)
+    assert "secret-webhook" not in "".join(traceback.format_exception(raised.value))
+    assert ti.pushed["return_value"]["commit"] == 1
+
+
+def test_a_green_commit_whose_call_for_people_fails_is_red(
+    ti: TaskInstance, repository: FakeRepository, tmp_path: Path
+) -> None:
+    """Else nobody would hear of the headroom at all."""
+    account = Account(repository, tmp_path)
+    account.commit(account.ledger.plan(1))
+    plan = account.plan()
+    account.normalize(plan, account.fetch(plan))
+    ti.plan = plan.commit
+
+    def notify(_: object) -> None:
+        raise ConnectionError
+
+    operator = commit(tmp_path, headroom_warning=timedelta(hours=60), on_low_headroom=notify)
+    with pytest.raises(AirflowFailException, match="Commit 2 is made, but the headroom is low"):
+        operator.execute({"ti": ti})
+
+
+def test_an_old_commit_that_is_cleared_measures_how_it_stands_now(
+    ti: TaskInstance, repository: FakeRepository, tmp_path: Path
+) -> None:
+    """Its own watermark is long out of date: people would be called for logs that have been loaded since."""
+    account = Account(repository, tmp_path)
+    account.commit(account.ledger.plan(1))
+    account.run_some()
+    options = {"plan_options": {"critical_headroom": timedelta(hours=60)}, "fail_when_critical": True}
+    with pytest.raises(AirflowFailException, match=r"Commit 1 is made.* the headroom is critical: 0 logs wait"):
+        commit(tmp_path, **options).execute({"ti": ti})
 
 
 @pytest.mark.parametrize("fails", [True, False])

@@ -78,6 +78,7 @@ def test_however_the_lake_is_written_it_is_one_asset(lake_uri: str, uri: str) ->
         "sftp://hidden@host/lake",
         "abfs://lake/folder?sig=hidden",
         "https://host/lake#hidden",
+        "simplecache::s3://key:hidden@bucket/lake",
     ],
 )
 def test_no_credential_is_in_it(lake_uri: str) -> None:

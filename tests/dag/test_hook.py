@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import Connection
+from airflow.sdk import BaseHook, Connection
 from airflow_home import AirflowHome
 
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, get_provider_info
+from airflow_provider_imperva.hooks import imperva
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
 
@@ -94,6 +95,29 @@ def test_a_key_that_does_not_load_does_not_keep_logs_from_being_fetched(tmp_path
     with pytest.raises(ConfigurationError):
         given.key_ring()
     assert given.key_ids() == frozenset()
+
+
+@pytest.mark.parametrize("given", [True, False])
+@pytest.mark.parametrize("shape", [json.dumps, dict])
+def test_every_secret_is_masked(given: bool, shape: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the hook looks its connection up, as on a worker, or is handed it, as by a trigger."""
+    extra = {
+        "private_keys": shape({"1": "a private key"}),
+        "private_key_passphrase": "a passphrase",
+        "proxy": "http://who:a%20proxy%20password@proxy:3128",
+    }
+    known = hook(extra=extra, password="an API key").connection
+    masked: set[str] = set()
+    monkeypatch.setattr(imperva, "mask_secret", masked.update)
+    monkeypatch.setattr(BaseHook, "get_connection", staticmethod(lambda _: known))
+    ImpervaLogHook("imperva", connection=known if given else None).repository  # noqa: B018
+    assert masked >= {"an API key", "a passphrase", "a private key", "a%20proxy%20password", "a proxy password"}
+
+
+def test_keys_that_are_no_pem_texts_keep_no_log_from_being_fetched() -> None:
+    """As with a key that does not load: what is fetched can be decrypted later."""
+    with hook(extra={"private_keys": "not JSON"}).get_conn() as client:
+        assert client.repository == "8416_1745073"
 
 
 class TestTestConnection:

@@ -17,6 +17,7 @@ from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Home, Run
 from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.load import replay as load_replay
 from airflow_provider_imperva.load.fetch import fetch
 from airflow_provider_imperva.load.normalize import normalize
 from airflow_provider_imperva.load.plan import WINDOW, PlanOptions, make_plan
@@ -24,8 +25,15 @@ from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
 
-CONTEXT: Any = {"ti": SimpleNamespace(dag_id="imperva_replay", run_id="manual", task_id="replay")}
 Load = Callable[..., Ledger]
+
+
+def context(*, map_index: int = -1) -> Any:
+    """A task's context; of a mapped one with its index."""
+    return {"ti": SimpleNamespace(dag_id="imperva_replay", run_id="manual", task_id="replay", map_index=map_index)}
+
+
+CONTEXT = context()
 
 
 @pytest.fixture
@@ -41,8 +49,7 @@ def connect(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> Call
         connection = {
             "conn_type": "imperva",
             "host": repository.url,
-            "login": repository.login,
-            "password": repository.password,
+            # No API ID and key, since nothing is fetched.
             "extra": {"private_keys": {key.public_key_id: key.private_pem() for key in keys}},
         }
         monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(connection))
@@ -72,6 +79,10 @@ def load(repository: FakeRepository, lake: Path) -> Load:
 
 def operator(lake: Path, **arguments: Any) -> ImpervaReplayLogsOperator:
     return ImpervaReplayLogsOperator(task_id="replay", lake_uri=lake.as_uri(), **arguments)
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def add(repository: FakeRepository, first: int, count: int = 2, *, keys: tuple[KeyPair, ...] = ()) -> None:
@@ -134,6 +145,22 @@ def test_a_plan_that_a_dead_run_left_is_recovered_first(
     assert ledger.commit(3).replaced == {0: Home(1, 0)}
     load()
     assert events(lake) == 20
+
+
+def test_of_mapped_tasks_none_takes_the_plan_of_another_for_its_own(
+    repository: FakeRepository, lake: Path, connect: Callable[..., None], load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are of one run and have one name: one would say that it replayed what it never looked at."""
+    for first in (1, 3):
+        add(repository, first)
+        ledger = load()
+    connect()
+    with monkeypatch.context() as patched:
+        patched.setattr(load_replay, "replay", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            operator(lake, logs=["8416_1.log"]).execute(context(map_index=0))
+    operator(lake, logs=["8416_3.log"]).execute(context(map_index=1))
+    assert ledger.commit(4).replaced == {0: Home(1, 0), 1: Home(2, 0)}
 
 
 def test_what_selects_logs_can_be_templated() -> None:

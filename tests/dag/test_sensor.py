@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.sdk import BaseHook, Connection
 from airflow.triggers.base import TriggerEvent
+from asgiref.sync import async_to_sync
 
 from airflow_provider_imperva.errors import AuthenticationError, LakeMismatchError
 from airflow_provider_imperva.lake.claim import claim
@@ -37,11 +39,11 @@ def sensor(lake: Path, *, deferrable: bool, timeout: float = 1) -> ImpervaLogSen
     )
 
 
-def trigger(lake: Path, *, deadline: float) -> ImpervaLogTrigger:
+def trigger(lake: Path, *, deadline: float, lake_conn_id: str | None = None) -> ImpervaLogTrigger:
     return ImpervaLogTrigger(
         imperva_conn_id="imperva_default",
         lake_uri=lake.as_uri(),
-        lake_conn_id=None,
+        lake_conn_id=lake_conn_id,
         poke_interval=0.1,
         deadline=time.time() + deadline,
         plan_options={},
@@ -94,6 +96,17 @@ def test_time_up_with_nothing_to_do_is_a_skip(lake: Path, deferrable: bool) -> N
         sensor(lake, deferrable=True).resume({}, event)
 
 
+def test_a_triggerer_that_does_not_answer_makes_the_run_red(lake: Path) -> None:
+    """Deferred for ever, the one active run would keep every other from beginning; skipped, nobody would hear of it."""
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor(lake, deferrable=True, timeout=540).execute({})
+    assert deferred.value.timeout is not None
+    assert 540 < deferred.value.timeout.total_seconds() <= 540 + 600
+    with pytest.raises(AirflowSensorTimeout, match="the triggerer did not answer"):
+        # As Airflow resumes a task whose deferral has timed out.
+        sensor(lake, deferrable=True).resume_execution("__fail__", {"error": "Trigger timeout"}, {})
+
+
 def test_a_plan_that_a_dead_run_left_is_work(repository: FakeRepository, lake: Path) -> None:
     """Even when the repository is down: what is in raw/ already can be committed."""
     add_logs(repository)
@@ -142,6 +155,27 @@ def test_looking_twice_changes_nothing(repository: FakeRepository, lake: Path) -
     add_logs(repository)
     assert fire(trigger(lake, deadline=5)) == fire(trigger(lake, deadline=5))
     assert not lake.exists()
+
+
+def test_a_look_asks_for_connections_over_the_triggerers_own_loop(
+    repository: FakeRepository, lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow 3.1 reads the answers from a stream of that loop: asked over another one, the triggerer breaks down."""
+    add_logs(repository)
+    loops = []
+
+    async def answer() -> Connection:
+        loops.append(asyncio.get_running_loop())
+        return Connection(conn_id="lake", conn_type="generic")
+
+    async def look() -> tuple[Any, asyncio.AbstractEventLoop]:
+        event = await anext(trigger(lake, deadline=5, lake_conn_id="lake").run())
+        return event.payload, asyncio.get_running_loop()
+
+    monkeypatch.setattr(BaseHook, "get_connection", lambda _: async_to_sync(answer)())
+    payload, own = asyncio.run(look())
+    assert payload["work"]["logs"] == 2
+    assert set(loops) == {own}
 
 
 def test_looking_costs_one_request(repository: FakeRepository, lake: Path) -> None:

@@ -14,7 +14,12 @@ from inbox import NO_REPOSITORY, Deliveries, Inbox
 
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.errors import AuthenticationError, ConfigurationError, RepositoryUnavailableError
+from airflow_provider_imperva.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    LogNotFoundError,
+    RepositoryUnavailableError,
+)
 from airflow_provider_imperva.testing import KeyPair
 from airflow_provider_imperva.testing.forge import forge_repository
 
@@ -163,6 +168,24 @@ def test_what_is_loaded_is_cleared_away(deliveries: Deliveries, after_commit: st
     deliveries.dispose()
     assert deliveries.rows() == deliveries.expected()
     assert deliveries.run() is None
+
+
+@pytest.mark.parametrize("after_commit", ["delete", "move"])
+def test_an_object_written_anew_before_it_is_cleared_away_stays(deliveries: Deliveries, after_commit: str) -> None:
+    """It is another log, which nobody has read yet."""
+    inbox = deliveries.inbox
+    deliveries.deliver("same.log", 1, events=3)
+    how = "delete" if after_commit == "delete" else f"move:{inbox.beside('loaded')}"
+    with inbox.open(after_commit=how) as folder:
+        [item] = folder.objects()
+        deliveries.deliver("same.log", 2, events=5)
+        with pytest.raises(LogNotFoundError, match="written anew"):
+            folder.dispose(item)
+        inbox.remove("same.log")
+        with pytest.raises(LogNotFoundError, match="it is gone"):
+            folder.dispose(item)
+        deliveries.deliver("same.log", 2, events=5)
+    assert inbox.paths() == {"same.log"}
 
 
 def test_many_are_moved_at_once_into_folders_that_are_not_there_yet(deliveries: Deliveries) -> None:

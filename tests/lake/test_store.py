@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -304,6 +305,15 @@ class TestObjectStore:
         assert not isinstance(caught.value, ObjectExistsError)
         assert "plan.json" in str(caught.value)
 
+    @pytest.mark.parametrize("write", ["create", "write"])
+    def test_what_the_server_says_is_not_passed_on(self, write: str):
+        """A signed URL may be in it, and a task's log has the whole traceback."""
+        fs, store = self.bare()
+        fs.broken = True
+        with pytest.raises(LakeError) as caught:
+            getattr(store, write)("plan.json", b"first")
+        assert "own words" not in "".join(traceback.format_exception(caught.value))
+
     def test_the_address_is_complete(self):
         root = uuid.uuid4().hex
         store = open_store(f"memory://{root}/lake/")
@@ -313,9 +323,11 @@ class TestObjectStore:
         assert store.uri("a/b") == f"memory:///{root}/lake/a/b"
 
     def test_a_protocol_nobody_speaks_is_an_error_that_names_the_lake(self):
+        lake_uri = "nosuch://key:hidden@bucket/lake"
         with pytest.raises(ConfigurationError) as caught:
-            open_store("nosuch://bucket/lake")
+            open_store(lake_uri)
         assert caught.value.about == "nosuch://bucket/lake"
+        assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
     @pytest.mark.parametrize(
         ("entry", "expected"),

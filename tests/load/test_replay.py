@@ -24,6 +24,7 @@ from load_runs import Account, Clock
 from stepped_store import BrokenOffError, SteppedStore, break_off
 
 from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.container.decode import DecodePolicy
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
 from airflow_provider_imperva.events.parse import Parsed, parse
@@ -375,6 +376,9 @@ class TestSelection:
         [
             ({"names": [name(2), name(4)]}, [2, 4]),
             ({"sequences": ["8416:2-3", "8416:5"]}, [2, 3, 5]),
+            ({"names": name(2)}, [2]),
+            ({"names": f"{name(2)}, {name(4)}"}, [2, 4]),
+            ({"sequences": "8416:2-3,8416:5", "names": ""}, [2, 3, 5]),
             ({"sequences": ["8417:0-100"]}, [7]),
             ({"since": "2026-01-01T03:00"}, [3, 4, 5, 7]),
             ({"until": "2026-01-01T03:00Z"}, [1, 2]),
@@ -400,6 +404,7 @@ class TestSelection:
             ({"sequences": ["8416"]}, "8416: no range"),
             ({"sequences": ["8416:5-2"]}, "8416:5-2: no range"),
             ({"sequences": ["x:1-2"]}, "x:1-2: no range"),
+            ({"names": "", "sequences": ""}, "nothing says which logs"),
             ({"names": [name(1), name(99)]}, r"8416_99.log: 1 logs were never loaded"),
         ],
     )
@@ -667,10 +672,25 @@ class TestCommand:
         account.run()
         assert account.rows() == account.expected()
 
+    def test_a_log_that_the_dags_decode_policy_refuses_stays_out_if_it_is_said_here_too(self, account: Account):
+        [log] = account.serve(1)
+        account.repository.add(name(1), forge_log("\n".join(log.events), compress=False, checksum="0" * 32))
+        plan = account.plan()
+        strict = NormalizeOptions(policy=DecodePolicy(clear_checksum="quarantine"))
+        with account.client() as client:
+            normalize_module.normalize(account.ledger, client, account.keys, plan, account.fetch(plan), options=strict)
+        account.commit(plan)
+        main(["replay", str(account.lake), "--all", "--clear-checksum", "quarantine"])
+        assert account.states() == {name(1): "quarantined"}
+        assert account.rows() == Counter()
+        assert main(["replay", str(account.lake), "--all"]) == 0
+        assert account.rows() == account.expected()
+
     @pytest.mark.parametrize(
         ("arguments", "found"),
         [
             ((), "nothing says which logs to replay"),
+            (("--all", "--passphrase-env", "HOME", "--dry-run"), "--passphrase-env opens keys"),
             (("--log", "8416_9.log"), "8416_9.log: 1 logs were never loaded"),
             (("--all", "--repository", "other"), "ledgers of 1 repositories: 8416_1745073"),
             (("--sequence", "8416"), "8416: no range of sequence numbers"),

@@ -80,6 +80,20 @@ def test_several_lakes_are_listed_each_once(client: TestClient, may_see: Any) ->
     assert "<td>shop &amp; co</td>" in listed
 
 
+def test_of_a_lake_no_credential_is_shown(client: TestClient, may_see: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in the list nor where the page is missing; a template of an author of DAGs is no address, and shown."""
+    shop = {"imperva_conn_id": "shop", "lake_conn_id": None}
+    monkeypatch.setitem(LAKES, "shop", Destination(lake_uri="s3://key:hidden@lake/a", **shop))
+    monkeypatch.setitem(LAKES, "bank", Destination(lake_uri="s3://{{ params['lake'] }}", **shop))
+    monkeypatch.setattr(Destination, "read_page", lambda _: None)
+    may_see("shop", "bank")
+    listed, missing = client.get("/").text, client.get("/dags/shop").text
+    assert "<td>s3://lake/a</td>" in listed
+    assert "params" in listed
+    assert "Not in s3://lake/a." in missing
+    assert "hidden" not in listed + missing
+
+
 def test_without_a_lake_in_sight_it_says_what_is_missing(client: TestClient, may_see: Any) -> None:
     may_see()
     assert "None that you may see has the tag imperva" in client.get("/").text
