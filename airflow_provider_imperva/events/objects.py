@@ -130,8 +130,9 @@ def _records(text: str) -> _Found | Rejection:
         if inner is None:
             found.append((_record(value), text[position:end]))
         else:
-            found += [(_record(_Object([*item, *beside]) if isinstance(item, _Object) else item), _dumped(item))
-                      for item in inner]  # fmt: skip
+            for item in inner:
+                whole = _Object([*item, *beside]) if isinstance(item, _Object) else item
+                found.append((_record(whole), _escaped(_dumped(item))))
         position = _BETWEEN.match(text, end).end()  # type: ignore[union-attr]
     return found
 
@@ -146,6 +147,11 @@ def _unwrapped(value: list[Any]) -> tuple[list[Any] | None, list[tuple[str, Any]
         if all(isinstance(item, _Object) for item in items):
             return items, [pair for pair in value if pair is not inner[0]]
     return None, []
+
+
+def _escaped(text: str) -> str:
+    """Write halves of surrogate pairs as JSON does, since no bytes stand for them."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _record(value: Any) -> Record | Rejection:

@@ -154,6 +154,12 @@ class TestValues:
         assert (found["extra"], found["user_agent"]) == ({"a": "x\ufffdy", "\ufffd": "1"}, "\U0001f600")
         assert "replaced_bytes" in found["parse_warnings"]
 
+    @pytest.mark.parametrize("item", [r'"\ud800"', r'"x\udc80"', r'["\ud83d"]', r'"\ud83d\ude00"'])
+    def test_what_is_no_object_is_quarantined_as_the_log_has_it(self, item: str) -> None:
+        events, quarantined, lines = tables(f'[{item},{{"a":1}}]')
+        assert (len(events), lines) == (1, 2)
+        assert [json.loads(r["raw"]) for r in quarantined] == [json.loads(item)]
+
     def test_raw_text_is_text_too(self) -> None:
         events, _, _ = tables(b'{"a":"\xff"}\n{"b":"\\ud800"}')
         assert [event["raw"] for event in events] == ['{"a":"\ufffd"}', r'{"b":"\ud800"}']
