@@ -1,8 +1,10 @@
 """JSON bodies: one object a line, objects over several lines, an array, or an envelope around one.
 
 A body is read as a whole first; one that is no JSON as a whole, or larger than ``WHOLE_BYTES``, line by line. Records
-are numbered in the order they stand, whatever lines they take. An envelope is an object whose only inner list is one of
-objects, called ``logs``, ``events`` or ``records``; what stands beside it is kept with each of them.
+are numbered in the order they stand, whatever lines they take.
+
+An envelope is an object with a list of objects called ``logs``, ``events`` or ``records`` and only scalars beside it,
+which are kept with each of the list's objects. With an empty list it is one only if nothing stands beside that.
 
 Inner objects are flattened, their keys joined with dots, so ``{"event": {"id": 1}}`` and ``{"event.id": 1}`` are the
 same. Lists stay JSON text. Numbers are kept digit by digit.
@@ -142,11 +144,12 @@ def _unwrapped(value: list[Any]) -> tuple[list[Any] | None, list[tuple[str, Any]
     if not isinstance(value, _Object):
         return value, []
     inner = [pair for pair in value if isinstance(pair[1], list)]
-    if len(inner) == 1 and inner[0][0].lower() in _ENVELOPES and not isinstance(inner[0][1], _Object):
-        items = inner[0][1]
-        if all(isinstance(item, _Object) for item in items):
-            return items, [pair for pair in value if pair is not inner[0]]
-    return None, []
+    if len(inner) != 1 or inner[0][0].lower() not in _ENVELOPES or isinstance(inner[0][1], _Object):
+        return None, []
+    items = inner[0][1]
+    beside = [pair for pair in value if pair is not inner[0]]
+    is_envelope = all(isinstance(item, _Object) for item in items) and (items or not beside)
+    return (items, beside) if is_envelope else (None, [])
 
 
 def _escaped(text: str) -> str:

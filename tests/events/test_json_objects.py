@@ -72,11 +72,18 @@ class TestShapes:
 
     @pytest.mark.parametrize(
         "event",
-        [{"events": ["a"]}, {"events": [{"a": 1}], "imperva": {"b": 1}}, {"events": [{}], "logs": [{}]}, {"events": 1}],
+        [
+            {"events": ["a"]},
+            {"events": [{"a": 1}], "imperva": {"b": 1}},
+            {"events": [{}], "logs": [{}]},
+            {"events": 1},
+            {"message": "hi", "events": []},
+            {"Records": [], "more": None, "cursor": 7},
+        ],
     )
     def test_event_with_such_a_key_is_no_envelope(self, event: dict[str, Any]) -> None:
         found = row(event)
-        assert found["extra"].keys() == {f"{k}.b" if k == "imperva" else k for k in event}
+        assert found["extra"].keys() == {f"{k}.b" if k == "imperva" else k for k in event if event[k] is not None}
 
     @pytest.mark.parametrize("body", ["[]", '{"records": []}', "[]\n[]"])
     def test_empty_list_has_no_event(self, body: str) -> None:
