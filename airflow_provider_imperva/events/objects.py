@@ -7,7 +7,7 @@ An envelope is an object with a list of objects called ``logs``, ``events`` or `
 which are kept with each of the list's objects. With an empty list it is one only if nothing stands beside that.
 
 Inner objects are flattened, their keys joined with dots, so ``{"event": {"id": 1}}`` and ``{"event.id": 1}`` are the
-same. Lists stay JSON text. Numbers are kept digit by digit.
+same. Lists stay JSON text, but for those whose column is of lists. Numbers are kept digit by digit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
-from airflow_provider_imperva.events.columns import COLUMNS
+from airflow_provider_imperva.events.columns import COLUMNS, LIST
 from airflow_provider_imperva.events.fields import Fields
 from airflow_provider_imperva.events.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.reading import MAX_RECORD_BYTES, Reading, Rejected
@@ -37,7 +37,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _COLUMNS = [(column, column.json) for column in COLUMNS if column.json]
 _PATHS = frozenset(path for _, paths in _COLUMNS for path in paths)
 _OBJECT_PATHS = frozenset(path for column, paths in _COLUMNS if column.kind == "json" for path in paths)
-_SLOT_PATHS = frozenset(path for column, paths in _COLUMNS if column.kind == "slots" for path in paths)
+_LIST_PATHS = frozenset(path for column, paths in _COLUMNS if column.type == LIST for path in paths)
 
 
 class _Object(list[tuple[str, Any]]):
@@ -162,8 +162,10 @@ def _record(value: Any) -> Record | Rejection:
         return Rejection.NOT_A_RECORD
     record = Record(event_class="other", texts={})
     texts: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
     replaced = False
-    for path, text in _flattened(value):
+    for path, inner in _flattened(value):
+        text = _leaf(inner)
         if not text:
             continue
         if _SURROGATE.search(path) or _SURROGATE.search(text):
@@ -173,10 +175,15 @@ def _record(value: Any) -> Record | Rejection:
             record.extra.append((path, text))
         else:
             texts[path] = text
+            if path in _LIST_PATHS:
+                lists[path] = _elements(inner)
     taken = set()
     for column, paths in _COLUMNS:
         if path := next((path for path in paths if path in texts), ""):
-            record.texts[column.name] = texts[path]
+            if path in lists:
+                record.lists[column.name] = lists[path]
+            else:
+                record.texts[column.name] = texts[path]
             taken.add(path)
     record.extra[:0] = [(path, text) for path, text in texts.items() if path not in taken]
     if replaced:
@@ -184,30 +191,34 @@ def _record(value: Any) -> Record | Rejection:
     return record
 
 
-def _flattened(value: _Object) -> list[tuple[str, str]]:
-    """Give the path and text of everything in an object that holds no further object, in order."""
-    found: list[tuple[str, str]] = []
+def _flattened(value: _Object) -> list[tuple[str, Any]]:
+    """Give the path and value of everything in an object that holds no further object, in order."""
+    found: list[tuple[str, Any]] = []
     stack: list[tuple[str, Any, int]] = [(key, inner, 1) for key, inner in reversed(value)]
     while stack:
         path, inner, depth = stack.pop()
         if not isinstance(inner, _Object) or not inner or depth > _DEEPEST or len(path) > _LONGEST:
-            found.append((path, _leaf(path, inner)))
+            found.append((path, inner))
             continue
         below = [(f"{path}.{key}", value, depth + 1) for key, value in reversed(inner)]
         if path in _OBJECT_PATHS:
             # Its text has all of it; only what has a column is taken out of it, too.
-            found.append((path, _dumped(inner)))
+            found.append((path, inner))
             below = [item for item in below if item[0] in _PATHS]
         stack += below
     return found
 
 
-def _leaf(path: str, value: Any) -> str:
-    if path in _SLOT_PATHS and isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ",".join(value)
+def _leaf(value: Any) -> str:
     if isinstance(value, str):
         return value.strip(" \t")
     return "" if value is None else _dumped(value)
+
+
+def _elements(value: Any) -> list[str]:
+    """Give the texts of a list; any other value is a list of one. Commas bound nothing here."""
+    items = value if isinstance(value, list) and not isinstance(value, _Object) else [value]
+    return [_SURROGATE.sub("\ufffd", _leaf(item)) for item in items]
 
 
 def _dumped(value: Any) -> str:

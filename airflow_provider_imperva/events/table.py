@@ -43,7 +43,7 @@ def to_table(fields: Fields, source: LogSource) -> pa.Table:
 
 
 def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
-    columns: dict[str, pa.Array] = {}
+    columns: dict[str, pa.Array] = {**fields.lists}
     for column in COLUMNS:
         texts = fields.texts.get(column.name)
         if texts is None:

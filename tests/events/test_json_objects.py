@@ -154,7 +154,25 @@ class TestValues:
         found = row({"imperva": {"abp": {"policy_name": "P", "n": 1.50, "x": ["a"]}, "path": "/"}})
         assert found["rule_info"] == '{"policy_name":"P","n":1.5,"x":["a"]}'
         assert (found["rule_names"], found["extra"]) == (["P"], {"imperva.path": "/"})
-        assert row({"imperva": {"abp": {"policy_name": ["P", "", "Q"]}}})["rule_names"] == ["P", "", "Q"]
+
+    @pytest.mark.parametrize(
+        ("value", "names"),
+        [
+            ("Block, then log", ["Block, then log"]),
+            (["A, B", "C"], ["A, B", "C"]),
+            (["P", "", None, "Q", ""], ["P", "", "", "Q", ""]),
+            ([1.50, {"a": [2]}, "\ud800"], ["1.5", '{"a":[2]}', "\ufffd"]),
+            ([], []),
+            ("", None),
+            (None, None),
+        ],
+    )
+    def test_list_of_names_is_cut_at_no_comma(self, value: Any, names: list[str] | None) -> None:
+        assert row({"imperva": {"abp": {"policy_name": value}}})["rule_names"] == names
+
+    def test_second_list_of_names_is_kept_as_json(self) -> None:
+        found = row('{"imperva.abp.policy_name":["A, B"],"imperva":{"abp":{"policy_name":["C","D"]}}}')
+        assert (found["rule_names"], found["extra"]) == (["A, B"], {"imperva.abp.policy_name": '["C","D"]'})
 
     def test_half_a_surrogate_pair_is_replaced_and_noted(self) -> None:
         found = row(r'{"a":"x\ud800y","\udc00":1,"user_agent":{"original":"\ud83d\ude00"}}')
