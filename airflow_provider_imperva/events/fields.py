@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.columns import CATEGORY, LIST, TEXT, Format
+from airflow_provider_imperva.events.columns import CATEGORY, LIST, TEXT, Column, Format
 from airflow_provider_imperva.events.record import Record
 
 
@@ -41,6 +41,7 @@ class Fields:
     :param notes: keys without a column and what was odd, in the order found.
     :param raw: each record as it stood in the body, string; None unless wanted.
     :param lists: column name to array of lists, where a format has lists that are no texts to be cut.
+    :param keys: row and column name to the key that the text came from, where that is not the format's usual one.
     """
 
     format: Format
@@ -50,6 +51,11 @@ class Fields:
     notes: Notes
     raw: pa.StringArray | None = None
     lists: Mapping[str, pa.ListArray] = field(default_factory=dict)
+    keys: Mapping[tuple[int, str], str] = field(default_factory=dict)
+
+    def key(self, row: int, column: Column) -> str:
+        """Name that the log used for a column's text in a row."""
+        return self.keys.get((row, column.name)) or column.key(self.format)
 
     @classmethod
     def of(
@@ -70,6 +76,7 @@ class Fields:
             notes=notes,
             raw=None if raw is None else pa.array(raw, TEXT),
             lists={name: pa.array([record.lists.get(name) for record in records], LIST) for name in sorted(listed)},
+            keys={(row, name): key for row, record in enumerate(records) for name, key in record.keys.items()},
         )
 
     @classmethod
@@ -107,4 +114,9 @@ class Fields:
                 ],
             ),
             raw=None if one.raw is None else gather(one.raw, other.raw),
+            keys={
+                (int(row[place + shift]), name): key
+                for fields, shift in ((one, 0), (other, offset))
+                for (place, name), key in fields.keys.items()
+            },
         )

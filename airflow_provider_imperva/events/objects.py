@@ -184,6 +184,8 @@ def _record(value: Any) -> Record | Rejection:
                 record.lists[column.name] = lists[path]
             else:
                 record.texts[column.name] = texts[path]
+            if path != paths[0]:
+                record.keys[column.name] = path
             taken.add(path)
     record.extra[:0] = [(path, text) for path, text in texts.items() if path not in taken]
     if replaced:

@@ -150,6 +150,16 @@ class TestValues:
         other = row({"@timestamp": "2024-03-09T16:00:00Z"})
         assert (other["event_time"].timestamp(), other["extra"]) == (1_710_000_000, {})
 
+    def test_what_does_not_fit_is_kept_under_the_path_it_came_from(self) -> None:
+        events = [{"@timestamp": "yesterday"}, {"timestamp": "today"}, {"@timestamp": 1710000000}]
+        found = rows(*map(json.dumps, events))
+        assert [r["extra"] for r in found] == [{"@timestamp": "yesterday"}, {"timestamp": "today"}, {}]
+        assert [[code for code in r["parse_warnings"] if ":" in code] for r in found] == [
+            ["bad_time:@timestamp"],
+            ["bad_time:timestamp"],
+            ["epoch_seconds:@timestamp"],
+        ]
+
     def test_object_with_a_column_is_its_text(self) -> None:
         found = row({"imperva": {"abp": {"policy_name": "P", "n": 1.50, "x": ["a"]}, "path": "/"}})
         assert found["rule_info"] == '{"policy_name":"P","n":1.5,"x":["a"]}'
