@@ -4,8 +4,8 @@ Values are read one after the other, whatever lines they take. From the first th
 line by line, and what of a line cannot be read goes to quarantine. Records are numbered in the order they stand.
 
 An envelope is an object with a list of objects called ``logs``, ``events`` or ``records`` and only scalars beside it,
-which are kept with each of the list's objects. With an empty list it is one only if nothing stands beside that. Any
-other object is an event.
+which are kept with each of the list's objects, unless they are so long that copies of them would be most of what there
+is. With an empty list it is one only if nothing stands beside that. Any other object is an event.
 
 Inner objects are flattened, their keys joined with dots, so ``{"event": {"id": 1}}`` and ``{"event.id": 1}`` are the
 same. Lists stay JSON text, but for those whose column is of lists. Numbers are kept digit by digit.
@@ -27,6 +27,9 @@ from airflow_provider_imperva.events.values import Object, Values, count_items, 
 
 _DEEPEST, _LONGEST = 32, 255
 """Objects further in, or under a longer name, stay JSON text: a name is repeated for everything under it."""
+
+_MOST_COPIED = 8
+"""How many times as long as an envelope all copies of what stands beside its list may be."""
 
 _LEAST_SIZE = 256
 """What any record takes in memory, as so many characters."""
@@ -96,7 +99,7 @@ class _Body:
 
     def _records(self, values: Values) -> Iterator[_Found]:
         for value, text in values:
-            items, beside = _unwrapped(value)
+            items, beside = _unwrapped(value, text)
             if items is None:
                 yield _record(value), text
                 continue
@@ -132,14 +135,15 @@ def _reading(found: list[_Found], *, first_number: int, lines: int, keep_raw: bo
     )
 
 
-def _unwrapped(value: Any) -> tuple[list[Object] | None, Object]:
+def _unwrapped(value: Any, text: str) -> tuple[list[Object] | None, Object]:
     """Give the objects in an envelope and what stands beside them; None for any other value."""
     inner = [pair for pair in value if isinstance(pair[1], list)] if isinstance(value, Object) else []
     if len(inner) != 1 or inner[0][0].lower() not in _ENVELOPES or isinstance(inner[0][1], Object):
         return None, Object()
     items = inner[0][1]
     beside = Object(pair for pair in value if pair is not inner[0])
-    is_envelope = all(isinstance(item, Object) for item in items)
+    copied = sum(len(key) + len(_leaf(scalar)) for key, scalar in beside) * len(items)
+    is_envelope = all(isinstance(item, Object) for item in items) and copied <= _MOST_COPIED * len(text)
     return (items if is_envelope and (items or not beside) else None), beside
 
 
@@ -155,10 +159,15 @@ def _record(value: Any) -> Record | Rejection:
     texts: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     replaced = False
+    size = 0
     for path, inner in _flattened(value):
         text = _leaf(inner)
         if not text:
             continue
+        # Much longer than its text can be what an object with a long name holds: the name is repeated.
+        size += len(path) + len(text)
+        if size > MAX_RECORD_BYTES:
+            return Rejection.TOO_LONG
         if _SURROGATE.search(path) or _SURROGATE.search(text):
             path, text, replaced = _SURROGATE.sub("\ufffd", path), _SURROGATE.sub("\ufffd", text), True
         if path in texts:

@@ -282,6 +282,17 @@ class TestBombs:
         assert ([list(dict(r["extra"])) for r in events], lines) == ([["b"], ["c"], ["d"], ["e"]], 6)
         assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [("too_long", long), ("bad_json", "]")]
 
+    def test_record_that_its_names_make_too_long_is_quarantined(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(OBJECTS, "MAX_RECORD_BYTES", 10_000)
+        record = json.dumps({"x" * 250: {str(n): n for n in range(100)}})
+        events, quarantined, lines = tables(f'{record}{{"a":1}}')
+        assert (len(events), lines) == (1, 2)
+        assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [("too_long", record)]
+
+    def test_what_stands_beside_a_list_is_not_copied_without_bounds(self) -> None:
+        envelope = {"x": "y" * 10_000, "events": [{}] * 1000}
+        assert row(envelope)["extra"] == {"x": "y" * 10_000, "events": json.dumps([{}] * 1000).replace(" ", "")}
+
     def test_envelope_gives_blocks_as_any_body_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(LINES, "BLOCK_BYTES", 10_000)
         body = json.dumps({"tenant": "t" * 50, "events": [{"message": "m" * 50}] * 500})

@@ -118,6 +118,13 @@ MUTATIONS = [
         ("events/test_json_objects.py::TestShapes",),
     ),
     Mutation(
+        "what stands beside the list of a JSON envelope copied without bounds",
+        "events/objects.py",
+        " and copied <= _MOST_COPIED * len(text)",
+        "",
+        ("events/test_json_objects.py::TestBombs",),
+    ),
+    Mutation(
         "unfinished JSON value at the end of what was read taken for a wrong one",
         "events/values.py",
         "if ahead >= _LONGEST_TOKEN or ",
