@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.columns import CATEGORY, TEXT, Format
+from airflow_provider_imperva.events.columns import CATEGORY, LIST, TEXT, Column, Format
 from airflow_provider_imperva.events.record import Record
 
 
@@ -40,6 +40,8 @@ class Fields:
         missing or empty. A column all of whose texts are missing may be left out.
     :param notes: keys without a column and what was odd, in the order found.
     :param raw: each record as it stood in the body, string; None unless wanted.
+    :param lists: column name to array of lists, where a format has lists that are no texts to be cut.
+    :param keys: row and column name to the key that the text came from, where that is not the format's usual one.
     """
 
     format: Format
@@ -48,6 +50,12 @@ class Fields:
     texts: Mapping[str, pa.StringArray | pa.DictionaryArray]
     notes: Notes
     raw: pa.StringArray | None = None
+    lists: Mapping[str, pa.ListArray] = field(default_factory=dict)
+    keys: Mapping[tuple[int, str], str] = field(default_factory=dict)
+
+    def key(self, row: int, column: Column) -> str:
+        """Name that the log used for a column's text in a row."""
+        return self.keys.get((row, column.name)) or column.key(self.format)
 
     @classmethod
     def of(
@@ -58,8 +66,8 @@ class Fields:
             extra=[(row, key, text) for row, record in enumerate(records) for key, text in record.extra],
             warnings=[(row, code) for row, record in enumerate(records) for code in record.warnings],
         )
-
         named = {name for record in records for name in record.texts}
+        listed = {name for record in records for name in record.lists}
         return cls(
             format=format_name,
             lines=pa.array(lines, pa.int64()),
@@ -67,11 +75,13 @@ class Fields:
             texts={name: pa.array([record.texts.get(name) for record in records], TEXT) for name in sorted(named)},
             notes=notes,
             raw=None if raw is None else pa.array(raw, TEXT),
+            lists={name: pa.array([record.lists.get(name) for record in records], LIST) for name in sorted(listed)},
+            keys={(row, name): key for row, record in enumerate(records) for name, key in record.keys.items()},
         )
 
     @classmethod
     def merge(cls, one: Fields, other: Fields) -> Fields:
-        """Put records of one body that were read in two ways back in the order of their lines."""
+        """Put records of one body that were read in two ways back in the order of their lines; they have no lists."""
         if not len(one.lines) or not len(other.lines):
             return one if len(one.lines) else other
         lines = pa.concat_arrays([one.lines, other.lines])
@@ -104,4 +114,9 @@ class Fields:
                 ],
             ),
             raw=None if one.raw is None else gather(one.raw, other.raw),
+            keys={
+                (int(row[place + shift]), name): key
+                for fields, shift in ((one, 0), (other, offset))
+                for (place, name), key in fields.keys.items()
+            },
         )

@@ -26,12 +26,16 @@ class Record:
     :param texts: column name to text, unescaped, never empty.
     :param extra: key and text of what has no column; a key may recur.
     :param warnings: codes; one may recur.
+    :param lists: column name to list, for a column whose list the format does not have as text.
+    :param keys: column name to the key that its text came from, where that is not the format's usual one.
     """
 
     event_class: str
     texts: dict[str, str]
     extra: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
 
 
 NORMAL = "Normal"

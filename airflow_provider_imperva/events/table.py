@@ -1,6 +1,6 @@
 """From fields to a table of the schema: typed columns, derived columns, provenance, and what did not fit.
 
-A text that does not fit its column goes to ``extra`` under the format's own key, with the code ``bad_<kind>:<key>`` in
+A text that does not fit its column goes to ``extra`` under the log's own key, with the code ``bad_<kind>:<key>`` in
 ``parse_warnings``. A key that came before in the same ``extra`` gets ``#2``, ``#3`` and so on, for readers take no map
 with the same key twice.
 """
@@ -43,7 +43,7 @@ def to_table(fields: Fields, source: LogSource) -> pa.Table:
 
 
 def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
-    columns: dict[str, pa.Array] = {}
+    columns: dict[str, pa.Array] = {**fields.lists}
     for column in COLUMNS:
         texts = fields.texts.get(column.name)
         if texts is None:
@@ -54,13 +54,13 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
         columns[column.name] = values
         misfits = _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))) if values.null_count > texts.null_count else []
         for row in misfits:
-            notes.extra.append((row, column.key(fields.format), texts[row].as_py()))
-            notes.warnings.append((row, f"bad_{column.kind}:{column.key(fields.format)}"))
+            notes.extra.append((row, fields.key(row, column), texts[row].as_py()))
+            notes.warnings.append((row, f"bad_{column.kind}:{fields.key(row, column)}"))
         if column.kind == "ip":
-            notes.warnings += [(row, f"bad_ip:{column.key(fields.format)}") for row in convert.no_addresses(texts)]
+            notes.warnings += [(row, f"bad_ip:{fields.key(row, column)}") for row in convert.no_addresses(texts)]
         if column.kind == "time":
             seconds = [row for row in convert.in_seconds(texts) if values[row].is_valid]
-            notes.warnings += [(row, f"epoch_seconds:{column.key(fields.format)}") for row in seconds]
+            notes.warnings += [(row, f"epoch_seconds:{fields.key(row, column)}") for row in seconds]
     # Imperva's way to say that no origin server was asked.
     for name, nothing in (("server_ip", "0.0.0.0"), ("server_port", 0)):  # noqa: S104
         if name in columns:

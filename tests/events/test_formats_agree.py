@@ -107,7 +107,7 @@ JSON = {
         "declared_client": "Firefox",
         "classified_client": "Browser",
         "referrer": "other.example/from",
-        "abp": {"policy_name": ",Rule two,,"},
+        "abp": {"policy_name": ["", "Rule two", ""]},
     },
     "client": {"ip": "2001:db8::1", "geo": {"country_iso_code": "IL"}},
     "user_agent": {"original": "Agent/1.0 (x | y=z)"},
@@ -222,7 +222,7 @@ def test_every_format_gives_the_same_value(
     expected = EVENT[column.name] if has(column, format_name) else None
     if (column.name, format_name) == ("rule_info", "JSON"):
         # Here the object itself is the information.
-        expected = '{"policy_name":",Rule two,,"}'
+        expected = '{"policy_name":["","Rule two",""]}'
     assert written[format_name][column.name] == expected
 
 

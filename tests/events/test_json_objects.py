@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
 
+PARSE = import_module("airflow_provider_imperva.events.parse")
 OBJECTS = import_module("airflow_provider_imperva.events.objects")
+VALUES = import_module("airflow_provider_imperva.events.values")
 LINES = import_module("airflow_provider_imperva.events.lines")
 EVENTS = [
     {"timestamp": 1700000000001, "client": {"ip": "192.0.2.1"}, "message": "one"},
@@ -27,8 +29,12 @@ def row(event: Any) -> dict[str, Any]:
     return only
 
 
-def tables(body: str | bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    blocks = list(parse([body.encode() if isinstance(body, str) else body], SOURCE, keep_raw=True))
+def as_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
+
+
+def tables(*chunks: str | bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    blocks = list(parse(map(as_bytes, chunks), SOURCE, keep_raw=True))
     events = [row for block in blocks for row in block.events.to_pylist()]
     quarantined = [row for block in blocks for row in block.quarantined.to_pylist()]
     return events, quarantined, sum(block.lines for block in blocks)
@@ -49,13 +55,13 @@ class TestShapes:
             json.dumps({"logs": EVENTS}),
             json.dumps({"Events": EVENTS}, indent=1),
             json.dumps({"RECORDS": EVENTS}),
+            json.dumps([{"logs": EVENTS[:1]}, {"logs": EVENTS[1:]}]),
         ],
     )
-    def test_every_shape_gives_the_same(self, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("block_bytes", [1, 50, 8 << 20])
+    def test_every_shape_gives_the_same(self, body: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
         self.assert_two_events(body)
-        if "\n " not in body:  # what goes over several lines has to be read as a whole
-            monkeypatch.setattr(OBJECTS, "WHOLE_BYTES", 0)
-            self.assert_two_events(body)
 
     def assert_two_events(self, body: str) -> None:
         events, quarantined, lines = tables(body)
@@ -72,39 +78,71 @@ class TestShapes:
 
     @pytest.mark.parametrize(
         "event",
-        [{"events": ["a"]}, {"events": [{"a": 1}], "imperva": {"b": 1}}, {"events": [{}], "logs": [{}]}, {"events": 1}],
+        [
+            {"events": ["a"]},
+            {"events": [{"a": 1}], "imperva": {"b": 1}},
+            {"events": [{}], "logs": [{}]},
+            {"events": 1},
+            {"message": "hi", "events": []},
+            {"Records": [], "more": None, "cursor": 7},
+        ],
     )
     def test_event_with_such_a_key_is_no_envelope(self, event: dict[str, Any]) -> None:
         found = row(event)
-        assert found["extra"].keys() == {f"{k}.b" if k == "imperva" else k for k in event}
+        assert found["extra"].keys() == {f"{k}.b" if k == "imperva" else k for k in event if event[k] is not None}
 
     @pytest.mark.parametrize("body", ["[]", '{"records": []}', "[]\n[]"])
     def test_empty_list_has_no_event(self, body: str) -> None:
         assert tables(body) == ([], [], 0)
 
-    def test_body_that_is_no_json_as_a_whole_is_read_line_by_line(self) -> None:
+    def test_from_what_is_no_json_on_a_body_is_read_line_by_line(self) -> None:
         body = b'{"a":1}\n{"b":\n\n[{"c":1},3,"x"]\n"text"\n{"d":"\xff"} x\n{"e":1}'
         events, quarantined, lines = tables(body)
         assert [(r["src_line"], dict(r["extra"])) for r in events] == [
             (1, {"a": "1"}),
             (3, {"c": "1"}),
-            (8, {"e": "1"}),
+            (7, {"d": "\ufffd"}),
+            (9, {"e": "1"}),
         ]
         assert [(r["src_line"], r["reason"], r["raw"]) for r in quarantined] == [
             (2, "bad_json", b'{"b":'),
             (4, "not_a_record", b"3"),
             (5, "not_a_record", b'"x"'),
             (6, "not_a_record", b'"text"'),
-            (7, "bad_json", b'{"d":"\xff"} x'),
+            (8, "bad_json", b"x"),
         ]
-        assert lines == 8
+        assert lines == 9
 
-    def test_large_body_is_read_in_blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(OBJECTS, "WHOLE_BYTES", 1000)
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", 1000)
-        blocks = list(parse([b'{"a":1}\n' * 1000], SOURCE))
-        assert len(blocks) > 4
-        assert [n for block in blocks for n in block.events["src_line"].to_pylist()] == list(range(1, 1001))
+    @pytest.mark.parametrize("body", ['[{"a":1}"x"]', '{"a":1}"x",{"b":2}', '[{"a":1}\n{"b":2]'])
+    def test_what_cannot_be_read_is_quarantined_to_the_end_of_its_line(self, body: str) -> None:
+        events, quarantined, lines = tables(body)
+        assert ([dict(r["extra"]) for r in events], lines) == ([{"a": "1"}], 2)
+        assert "".join(r["raw"].decode() for r in quarantined) == body[body.index("1}") + 2 :].strip()
+
+    def test_truncated_array_gives_the_objects_that_are_whole(self) -> None:
+        events, quarantined, lines = tables(json.dumps(EVENTS, indent=1)[:-20])
+        assert ([r["src_line"] for r in events], lines) == ([1], 1 + len(quarantined))
+        assert quarantined
+
+    @pytest.mark.parametrize(
+        ("opening", "item", "between"),
+        [("", '{"a":1}', "\n"), ("[\n", '{\n "a": 1\n}', ",\n"), ('x\n{"b":', '{"a":1}', "\n"), ("[", "[1]", ",")],
+    )
+    def test_body_of_any_size_is_read_in_blocks(
+        self, opening: str, item: str, between: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(LINES, "BLOCK_BYTES", 10_000)
+        monkeypatch.setattr(PARSE, "HEAD_BYTES", 100)
+        pieces = [f'{{"a":1}}\n{opening}', *[item + between] * 5000]
+        left = iter(pieces)
+        sizes = []
+        for block in parse((piece.encode() for piece in left), SOURCE):
+            sizes.append(block.lines)
+            assert block.lines == block.events.num_rows + block.quarantined.num_rows
+            if len(sizes) == 2:
+                assert len(list(zip(range(100), left, strict=False))) == 100, "the body was read to its end"
+        assert max(sizes) < 100
+        assert sum(sizes) > 4800
 
 
 class TestValues:
@@ -143,16 +181,50 @@ class TestValues:
         other = row({"@timestamp": "2024-03-09T16:00:00Z"})
         assert (other["event_time"].timestamp(), other["extra"]) == (1_710_000_000, {})
 
+    def test_what_does_not_fit_is_kept_under_the_path_it_came_from(self) -> None:
+        events = [{"@timestamp": "yesterday"}, {"timestamp": "today"}, {"@timestamp": 1710000000}]
+        found = rows(*map(json.dumps, events))
+        assert [r["extra"] for r in found] == [{"@timestamp": "yesterday"}, {"timestamp": "today"}, {}]
+        assert [[code for code in r["parse_warnings"] if ":" in code] for r in found] == [
+            ["bad_time:@timestamp"],
+            ["bad_time:timestamp"],
+            ["epoch_seconds:@timestamp"],
+        ]
+
     def test_object_with_a_column_is_its_text(self) -> None:
         found = row({"imperva": {"abp": {"policy_name": "P", "n": 1.50, "x": ["a"]}, "path": "/"}})
         assert found["rule_info"] == '{"policy_name":"P","n":1.5,"x":["a"]}'
         assert (found["rule_names"], found["extra"]) == (["P"], {"imperva.path": "/"})
-        assert row({"imperva": {"abp": {"policy_name": ["P", "", "Q"]}}})["rule_names"] == ["P", "", "Q"]
+
+    @pytest.mark.parametrize(
+        ("value", "names"),
+        [
+            ("Block, then log", ["Block, then log"]),
+            (["A, B", "C"], ["A, B", "C"]),
+            (["P", "", None, "Q", ""], ["P", "", "", "Q", ""]),
+            ([1.50, {"a": [2]}, "\ud800"], ["1.5", '{"a":[2]}', "\ufffd"]),
+            ([], []),
+            ("", None),
+            (None, None),
+        ],
+    )
+    def test_list_of_names_is_cut_at_no_comma(self, value: Any, names: list[str] | None) -> None:
+        assert row({"imperva": {"abp": {"policy_name": value}}})["rule_names"] == names
+
+    def test_second_list_of_names_is_kept_as_json(self) -> None:
+        found = row('{"imperva.abp.policy_name":["A, B"],"imperva":{"abp":{"policy_name":["C","D"]}}}')
+        assert (found["rule_names"], found["extra"]) == (["A, B"], {"imperva.abp.policy_name": '["C","D"]'})
 
     def test_half_a_surrogate_pair_is_replaced_and_noted(self) -> None:
         found = row(r'{"a":"x\ud800y","\udc00":1,"user_agent":{"original":"\ud83d\ude00"}}')
         assert (found["extra"], found["user_agent"]) == ({"a": "x\ufffdy", "\ufffd": "1"}, "\U0001f600")
         assert "replaced_bytes" in found["parse_warnings"]
+
+    @pytest.mark.parametrize("item", [r'"\ud800"', r'"x\udc80"', r'["\ud83d"]', r'"\ud83d\ude00"'])
+    def test_what_is_no_object_is_quarantined_as_the_log_has_it(self, item: str) -> None:
+        events, quarantined, lines = tables(f'[{item},{{"a":1}}]')
+        assert (len(events), lines) == (1, 2)
+        assert [json.loads(r["raw"]) for r in quarantined] == [json.loads(item)]
 
     def test_raw_text_is_text_too(self) -> None:
         events, _, _ = tables(b'{"a":"\xff"}\n{"b":"\\ud800"}')
@@ -181,11 +253,52 @@ class TestBombs:
         assert json.loads(text) == inner
 
     @pytest.mark.parametrize(
-        "text", ["[" * 300_000, '{"a":' * 60_000, "[1,\n" * 30_000, '{"' * 100_000, "[" + "{}," * 99_999]
+        "text", ["[" * 300_000, '{"a":' * 60_000, "[1,\n" * 30_000, '{"' * 100_000, '[{"a":[' + "{}," * 99_999]
     )
     def test_what_never_closes_is_quarantined(self, text: str) -> None:
         events, quarantined, lines = tables(text)
         assert (events, len(quarantined)) == ([], lines)
+
+    def test_longest_value_is_read_in_linear_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        decode, looked_at = VALUES._decoded, 0
+
+        def counted(text: str, place: int) -> Any:
+            nonlocal looked_at
+            looked_at += len(text) - place
+            return decode(text, place)
+
+        monkeypatch.setattr(VALUES, "_decoded", counted)
+        monkeypatch.setattr(LINES, "BLOCK_BYTES", 100)
+        for body in ('{"a":"' + "x" * 100_000 + '"}', '{"a":"' + "x" * 100_000, '{"a":[' + "1, " * 30_000):
+            looked_at = 0
+            tables(body)
+            assert looked_at < 6 * len(body)
+
+    def test_longer_value_than_any_column_could_hold_is_quarantined(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (VALUES, OBJECTS):
+            monkeypatch.setattr(module, "MAX_RECORD_BYTES", 200)
+        long = json.dumps({"a": "x" * 200})
+        events, quarantined, lines = tables(f'{{"b":1}}\n{long}\n{{"c":"{"y" * 190}"}}\n[{{"d":1}},\n{{"e":1}}]')
+        assert ([list(dict(r["extra"])) for r in events], lines) == ([["b"], ["c"], ["d"], ["e"]], 6)
+        assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [("too_long", long), ("bad_json", "]")]
+
+    def test_record_that_its_names_make_too_long_is_quarantined(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(OBJECTS, "MAX_RECORD_BYTES", 10_000)
+        record = json.dumps({"x" * 250: {str(n): n for n in range(100)}})
+        events, quarantined, lines = tables(f'{record}{{"a":1}}')
+        assert (len(events), lines) == (1, 2)
+        assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [("too_long", record)]
+
+    def test_what_stands_beside_a_list_is_not_copied_without_bounds(self) -> None:
+        envelope = {"x": "y" * 10_000, "events": [{}] * 1000}
+        assert row(envelope)["extra"] == {"x": "y" * 10_000, "events": json.dumps([{}] * 1000).replace(" ", "")}
+
+    def test_envelope_gives_blocks_as_any_body_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(LINES, "BLOCK_BYTES", 10_000)
+        body = json.dumps({"tenant": "t" * 50, "events": [{"message": "m" * 50}] * 500})
+        sizes = [(block.lines, block.events.num_rows) for block in parse([body.encode()], SOURCE)]
+        assert sum(rows for _, rows in sizes) == 500
+        assert all(lines == rows < 50 for lines, rows in sizes)
 
 
 JSON = st.recursive(
@@ -193,6 +306,47 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=12,
 )
+
+
+class TestCount:
+    """Values are counted by brackets and quotes, so that one that is lost between its text and its row is missed."""
+
+    @given(st.lists(JSON), st.sampled_from([None, 2]), st.booleans())
+    def test_every_element_is_counted(self, values: list[Any], indent: int | None, ascii_only: bool) -> None:
+        text = json.dumps(values, indent=indent, ensure_ascii=ascii_only)
+        read = VALUES.Values([text])
+        assert [json.dumps(json.loads(inner)) for _, inner in read] == [json.dumps(value) for value in values]
+        assert (read.count(), read.failed) == (len(values), None)
+        events = [{"event": value} for value in values]
+        assert VALUES.count_items(json.dumps({"a": '"[{', "events": events, "b": "\\"}, indent=indent)) == len(events)
+
+    @pytest.mark.parametrize("body", [json.dumps(EVENTS * 3), "\n".join(map(json.dumps, EVENTS)), '{"events":[{},{}]}'])
+    def test_record_that_is_lost_is_missed(self, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        records = OBJECTS._Body._records
+        monkeypatch.setattr(OBJECTS._Body, "_records", lambda self, values: list(records(self, values))[1:])
+        events, quarantined, lines = tables(body)
+        assert lines == len(events) + len(quarantined) + 1
+
+
+PIECES = st.sampled_from(
+    ["{", "}", "[", "]", ",", '"a":', "1", '"', "\\", "\n", "\ufeff", "x", "é", "1.5e3", "-Infinity", "null", "\\ud800"]
+)
+OBJECT_TEXTS = st.dictionaries(st.sampled_from(["events", "a", "b"]), JSON, max_size=3).flatmap(
+    lambda value: st.builds(json.dumps, st.just(value), indent=st.sampled_from([None, 1]), ensure_ascii=st.booleans())
+)
+
+
+@given(st.lists(PIECES | OBJECT_TEXTS | st.just("\n"), max_size=12), st.integers(1, 60), st.integers(20, 800))
+def test_cuts_change_no_row_and_every_value_is_a_row_or_quarantined(pieces: list[str], size: int, block: int) -> None:
+    body = ("{}" + "".join(pieces)).encode(errors="surrogatepass")
+    whole = tables(body)
+    events, quarantined, lines = whole
+    numbers = sorted(row["src_line"] for row in (*events, *quarantined))
+    assert numbers == list(range(1, lines + 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LINES, "BLOCK_BYTES", block)
+        patch.setattr(PARSE, "HEAD_BYTES", 1)
+        assert tables(*(body[place : place + size] for place in range(0, len(body), size))) == whole
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=5), max_size=4), st.sampled_from([None, 2]))

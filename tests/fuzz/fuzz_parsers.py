@@ -56,6 +56,7 @@ class Fuzz:
             "W3C": _w3c(events).encode(),
             "JSON": "\n".join(json.dumps({"event": {"id": n, "x": [text]}}) for n, text in enumerate(events)).encode(),
             "array": json.dumps([{"client": {"ip": "192.0.2.1"}, "n": n / 7} for n in range(60)], indent=1).encode(),
+            "values": json.dumps([{"n": 1}, "\ud800", ["\udc80"], 1, {"events": []}, None] * 10).encode(),
         }
         self.key = KeyPair.generate()
         self.keys = KeyRing({"1": self.key.private_key})

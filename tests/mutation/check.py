@@ -111,6 +111,27 @@ MUTATIONS = [
         ("events/test_parse_body.py",),
     ),
     Mutation(
+        "JSON event with an empty list taken for an envelope without events",
+        "events/objects.py",
+        "is_envelope and (items or not beside)",
+        "is_envelope",
+        ("events/test_json_objects.py::TestShapes",),
+    ),
+    Mutation(
+        "what stands beside the list of a JSON envelope copied without bounds",
+        "events/objects.py",
+        " and copied <= _MOST_COPIED * len(text)",
+        "",
+        ("events/test_json_objects.py::TestBombs",),
+    ),
+    Mutation(
+        "unfinished JSON value at the end of what was read taken for a wrong one",
+        "events/values.py",
+        "if ahead >= _LONGEST_TOKEN or ",
+        "if ahead >= 0 or ",
+        ("events/test_json_objects.py",),
+    ),
+    Mutation(
         "empty index taken as all logs gone",
         "load/fetch.py",
         "    if listed:\n",
