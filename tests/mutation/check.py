@@ -225,7 +225,7 @@ MUTATIONS = [
     Mutation(
         "parts of dead runs are left in the lake",
         "lake/commit.py",
-        "    _sweep(ledger, commit)\n",
+        "        _sweep(ledger, one)\n",
         "",
         ("load/test_load.py::TestCrash",),
     ),
@@ -356,6 +356,41 @@ MUTATIONS = [
         "        if commit.committed_at == now:",
         "        if True:",
         ("dag/test_commit_operator.py::test_committing_again_counts_nothing_again",),
+    ),
+    Mutation(
+        "a late number that was given up counts as known",
+        "lake/watermark.py",
+        "number not in late if item is None else",
+        "True if item is None else",
+        ("load/test_load.py::TestUrgency", "lake/test_watermark.py::TestKnowsAny"),
+    ),
+    Mutation(
+        "a wrong line with a huge number makes all numbers below it skipped",
+        "lake/watermark.py",
+        "elif at - piece.since > window and not is_implausible(piece):",
+        "elif at - piece.since > window:",
+        ("lake/test_watermark.py::TestObserve",),
+    ),
+    Mutation(
+        "every plan is urgent while logs are short of time",
+        "load/plan.py",
+        "critical = critical - tried if len(tried) == options.max_logs else set()",
+        "critical = critical - tried",
+        ("load/test_load.py::TestUrgency",),
+    ),
+    Mutation(
+        "a W3C row over several lines is lost to quarantine",
+        "events/rows.py",
+        "            if rejected:\n",
+        "            if False:\n",
+        ("events/test_w3c_rows.py::TestSpreadRows",),
+    ),
+    Mutation(
+        "a log that the parser fails at fails its batch",
+        "load/normalize.py",
+        "        except Exception as error:\n",
+        "        except ZeroDivisionError as error:\n",
+        ("load/test_load.py::TestBadLogs",),
     ),
 ]
 
