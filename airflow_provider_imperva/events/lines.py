@@ -227,8 +227,9 @@ def blocks(chunks: Iterable[bytes], *, cut: Callable[[bytes], int] = _after_last
     _keep_freed_memory()
     pieces: list[bytes] = []
     size = lines = 0
-    length = min(BLOCK_BYTES, _PIECE_BYTES)
     for chunk in chunks:
+        # A chunk is a piece as it is, without a copy, unless it holds a block's lines by itself.
+        length = BLOCK_BYTES if chunk.count(b"\n") < BLOCK_LINES else min(BLOCK_BYTES, _PIECE_BYTES)
         for begin in range(0, len(chunk), length):
             piece = chunk[begin : begin + length]
             size += len(piece)
