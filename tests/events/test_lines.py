@@ -102,7 +102,7 @@ def test_a_block_has_no_more_than_so_many_lines(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_chunk_of_usual_lines_is_not_copied() -> None:
-    """That would take a tenth of the time, and leave memory in pieces."""
+    """Copies of small pieces leave memory so scattered that a large log takes more of it than a small one."""
     chunk = (b"a" * 500 + b"\n") * 1000
     (only,) = blocks([chunk])
     assert only is chunk
