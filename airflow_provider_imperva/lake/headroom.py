@@ -97,9 +97,13 @@ def _unfetched(commit: Commit) -> Iterator[Range]:
     """Yield for each log that is listed, and whose bytes are not in ``raw/``, the range it is in."""
     for name, prefix in commit.prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
-            reason = commit.open.get(str(LogName(name, number)), "")
-            if reason != FETCHED_ONLY and BEING_LOADED not in reason:
+            if not is_fetched(commit.open.get(str(LogName(name, number)), "")):
                 yield item
+
+
+def is_fetched(reason: str) -> bool:
+    """Tell whether a log that stays open for a reason is in ``raw/``, and waits for nothing but its turn."""
+    return reason == FETCHED_ONLY or BEING_LOADED in reason
 
 
 def _listed(prefixes: Iterable[Prefix]) -> list[Range]:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import msgspec
 
@@ -310,11 +311,9 @@ def _late(ledger: Ledger, name: str, prefix: Prefix, listed: Sequence[int]) -> l
 
 def _brought(ledger: Ledger, head: Head) -> set[LogName]:
     """Return the logs that expired in one of the last commits, and were brought since by a task that had hung."""
-    last = head.next_commit - 1
-    commits = [ledger.commit(number) for number in range(max(1, last - SWEPT_COMMITS), last + 1)]
     expired = {
         LogName(row["prefix"], row["sequence"])
-        for commit in commits
+        for commit in islice(ledger.commits(newest_first=True), SWEPT_COMMITS + 1)
         if State.EXPIRED in commit.totals.logs
         for row in ledger.logs(commit.commit).select(["prefix", "sequence", "state"]).to_pylist()
         if row["state"] == State.EXPIRED

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
@@ -302,7 +303,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         with self._open(hook) as (origin, ledger):
             plan = ledger.plan(number)
             commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
-            last_commits = _last_commits(ledger, commit)
+            # If an old run's task is cleared, there are some after its own.
+            last_commits = [*islice(ledger.commits(newest_first=True), 1 + _MEASURED_COMMITS)][::-1]
             if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):
                 self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
@@ -366,12 +368,6 @@ def _run(context: Context) -> Run:
     return Run(dag_id=ti.dag_id, run_id=ti.run_id)
 
 
-def _last_commits(ledger: Ledger, commit: Commit) -> list[Commit]:
-    """Return the ledger's last commits, oldest first: if an old run's task is cleared, there are some after its own."""
-    last = ledger.head().commit or commit
-    return [*map(ledger.commit, range(max(1, last.commit - _MEASURED_COMMITS), last.commit)), last]
-
-
 def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
     import msgspec
 
@@ -388,8 +384,7 @@ def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
 
 def _left_behind(commit: Commit) -> list[str]:
     """Say what a commit left behind; nothing if nothing was."""
-    from airflow_provider_imperva.lake.contents import BEING_LOADED
-    from airflow_provider_imperva.lake.records import FETCHED_ONLY
+    from airflow_provider_imperva.lake.headroom import is_fetched
 
     found = []
     if commit.lost:
@@ -397,6 +392,6 @@ def _left_behind(commit: Commit) -> list[str]:
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))
         found.append(f"batches {batches} did not finish; their logs are in the next plan")
-    elif stuck := [reason for reason in commit.open.values() if reason != FETCHED_ONLY and BEING_LOADED not in reason]:
+    elif stuck := [reason for reason in commit.open.values() if not is_fetched(reason)]:
         found.append(f"{len(stuck)} logs could not be loaded; they are in the next plan")
     return found
