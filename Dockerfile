@@ -13,7 +13,7 @@ RUN python -m venv /venv \
     && /venv/bin/pip check
 # Compiled here once, for any processor of this architecture, so that no worker has to.
 ENV NUMBA_CPU_NAME=generic
-RUN /venv/bin/python -c 'import airflow_provider_imperva.events.reading'
+RUN /venv/bin/python -c 'import airflow_provider_imperva.events.bodies.reading'
 
 FROM python:3.13.9-slim-bookworm
 RUN useradd --uid 50000 --gid 0 --create-home airflow \

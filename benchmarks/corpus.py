@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count, islice
 
-from airflow_provider_imperva.events.columns import COLUMNS, HEADER
+from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER
 from airflow_provider_imperva.testing.forge import (
     FORGED_START,
     LOG_SPAN_MS,

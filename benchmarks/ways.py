@@ -24,7 +24,7 @@ from airflow_provider_imperva.container.decode import decode
 from airflow_provider_imperva.container.header import split_container
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.events.parse import Parsed, parse
-from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts, parquet_writer
 from airflow_provider_imperva.lake.store import open_store

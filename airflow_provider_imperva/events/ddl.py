@@ -9,7 +9,7 @@ import sys
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events.schema import SCHEMA
+from airflow_provider_imperva.events.schema.schema import SCHEMA
 
 _PARTITIONS = ("repository", "event_class", "event_date")
 

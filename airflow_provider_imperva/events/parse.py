@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events.columns import Format
-from airflow_provider_imperva.events.formats import find_format
-from airflow_provider_imperva.events.schema import QUARANTINE_SCHEMA
-from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.grammar.formats import find_format
+from airflow_provider_imperva.events.schema.columns import Format
+from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA
+from airflow_provider_imperva.events.schema.source import LogSource
 
 if TYPE_CHECKING:
-    from airflow_provider_imperva.events.reading import Reading, Rejected
+    from airflow_provider_imperva.events.bodies.reading import Reading, Rejected
 
 HEAD_BYTES = 1 << 20
 """How much of a body is looked at for its format."""
@@ -55,8 +55,8 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     :return: at least nothing (an empty body), else one :class:`Parsed` a block.
     """
     # What reads and converts is compiled, which takes a second to import; whoever parses nothing is spared it.
-    from airflow_provider_imperva.events import unknown
-    from airflow_provider_imperva.events.table import to_table
+    from airflow_provider_imperva.events.bodies import unknown
+    from airflow_provider_imperva.events.typed.table import to_table
 
     remaining = iter(chunks)
     begin = b"".join(_first(remaining))
@@ -85,7 +85,7 @@ def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _read(chunks: Iterable[bytes], format_name: Format, source: LogSource, *, keep_raw: bool) -> Iterator[Reading]:
-    from airflow_provider_imperva.events import keyed, objects, rows
+    from airflow_provider_imperva.events.bodies import keyed, objects, rows
 
     match format_name:
         case "CEF" | "LEEF":

@@ -6,9 +6,9 @@ import sys
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events.columns import COLUMNS, HEADER, LABELS, Column, Format
-from airflow_provider_imperva.events.record import Rejection
-from airflow_provider_imperva.events.schema import PARTITIONS, SCHEMA_VERSION
+from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER, LABELS, Column, Format
+from airflow_provider_imperva.events.schema.schema import PARTITIONS, SCHEMA_VERSION
 
 _FORMATS: tuple[Format, ...] = ("CEF", "LEEF", "W3C", "JSON")
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_imperva.events.schema import QUARANTINE_SCHEMA, SCHEMA
+from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.records import Part

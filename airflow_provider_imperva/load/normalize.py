@@ -29,7 +29,7 @@ from airflow_provider_imperva.errors import (
     RepositoryError,
 )
 from airflow_provider_imperva.events.parse import Parsed, parse
-from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log

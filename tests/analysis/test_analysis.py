@@ -15,7 +15,7 @@ import sqlglot
 from load_runs import Account
 
 from airflow_provider_imperva.events import ddl
-from airflow_provider_imperva.events.schema import SCHEMA
+from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.testing import FakeRepository
 
 ROOT = Path(__file__).resolve().parents[2]

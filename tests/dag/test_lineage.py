@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow_home import AirflowHome
 
-from airflow_provider_imperva.events.schema import SCHEMA
+from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.lineage import Dataset, Lineage
 from airflow_provider_imperva.testing import FakeRepository, forge_log, forge_repository
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LOOP = """
 import numpy as np
-from airflow_provider_imperva.events.compiled import POSITIONS, compiled
+from airflow_provider_imperva.events.scan.compiled import POSITIONS, compiled
 
 @compiled(POSITIONS)
 def add_up(numbers):

@@ -13,7 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import LogSource
-from airflow_provider_imperva.events.convert import (
+from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.grammar.record import Record
+from airflow_provider_imperva.events.typed.convert import (
     floats,
     integers,
     no_addresses,
@@ -22,9 +24,7 @@ from airflow_provider_imperva.events.convert import (
     trimmed_lists,
     url_parts,
 )
-from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.record import Record
-from airflow_provider_imperva.events.table import to_table
+from airflow_provider_imperva.events.typed.table import to_table
 
 
 def milliseconds(value: datetime | None) -> int | None:

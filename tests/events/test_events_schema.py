@@ -12,8 +12,8 @@ import pytest
 from cef_lines import SOURCE, cef
 
 from airflow_provider_imperva.events import SCHEMA, parse
-from airflow_provider_imperva.events.columns import COLUMNS, LABELS
-from airflow_provider_imperva.events.schema import PARTITIONS
+from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
+from airflow_provider_imperva.events.schema.schema import PARTITIONS
 
 AGREED = Path(__file__).resolve().parents[3] / "shared" / "reference" / "schema.csv"
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
-from airflow_provider_imperva.events.formats import find_format
+from airflow_provider_imperva.events.grammar.formats import find_format
 
 CEF = cef("src=192.0.2.1").encode()
 LEEF = b"LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1\tcn1=200"

@@ -8,7 +8,7 @@ import pytest
 from cef_lines import START
 from test_cef_samples import SAMPLES, brief, read, values
 
-from airflow_provider_imperva.events.columns import COLUMNS
+from airflow_provider_imperva.events.schema.columns import COLUMNS
 
 # All that each event holds. Times are epoch milliseconds; a long text is its first and last 24 characters.
 # fmt: off

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cef_lines import rows
 
-from airflow_provider_imperva.events.columns import COLUMNS, Column, Format
+from airflow_provider_imperva.events.schema.columns import COLUMNS, Column, Format
 
 # Keys are spelled out here, not taken from the table, so that a wrong one in the table cannot agree with itself.
 CEF = r"""

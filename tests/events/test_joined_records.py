@@ -10,8 +10,8 @@ from cef_lines import SOURCE, cef, rows
 
 from airflow_provider_imperva.events import parse
 
-LINES = import_module("airflow_provider_imperva.events.lines")
-READING = import_module("airflow_provider_imperva.events.reading")
+LINES = import_module("airflow_provider_imperva.events.scan.lines")
+READING = import_module("airflow_provider_imperva.events.bodies.reading")
 POST = "start=1700000000001 src=192.0.2.1 postbody=first line"
 CEF = [cef(f"{POST}{end} act=REQ_PASSED") for end in ("", "\nsecond\r\n\n  third", '\n{\n"a":1\n}\n#x: y\n')]
 LEEF = [

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from airflow_provider_imperva.events import parse
 
 PARSE = import_module("airflow_provider_imperva.events.parse")
-OBJECTS = import_module("airflow_provider_imperva.events.objects")
-VALUES = import_module("airflow_provider_imperva.events.values")
-LINES = import_module("airflow_provider_imperva.events.lines")
+OBJECTS = import_module("airflow_provider_imperva.events.bodies.objects")
+VALUES = import_module("airflow_provider_imperva.events.bodies.values")
+LINES = import_module("airflow_provider_imperva.events.scan.lines")
 EVENTS = [
     {"timestamp": 1700000000001, "client": {"ip": "192.0.2.1"}, "message": "one"},
     {"timestamp": 1700000000002, "client": {"ip": "192.0.2.2"}, "message": "two"},

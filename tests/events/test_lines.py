@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_imperva.events.lines import Lines, Tally, blocks
+from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
 
-LINES = import_module("airflow_provider_imperva.events.lines")
+LINES = import_module("airflow_provider_imperva.events.scan.lines")
 
 PIECES = [b"a", b"a" * 37, b" ", b"\t", b"\r", b"\n", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xff"]
 BLOCK = st.lists(st.sampled_from(PIECES)).map(b"".join)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import types
 
-from airflow_provider_imperva.events import machine
-from airflow_provider_imperva.events.compiled import BYTES, Bytes, compiled
-from airflow_provider_imperva.events.machine import STRETCH
+from airflow_provider_imperva.events.scan import machine
+from airflow_provider_imperva.events.scan.compiled import BYTES, Bytes, compiled
+from airflow_provider_imperva.events.scan.machine import STRETCH
 
 TEXTS = st.binary(min_size=STRETCH, max_size=3 * STRETCH)
 

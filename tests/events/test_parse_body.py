@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import QUARANTINE_SCHEMA, SCHEMA, LogSource, parse
-from airflow_provider_imperva.events.columns import COLUMNS, LABELS
-from airflow_provider_imperva.events.schema import PARSED_SCHEMA
+from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
 
-LINES = import_module("airflow_provider_imperva.events.lines")
-READING = import_module("airflow_provider_imperva.events.reading")
+LINES = import_module("airflow_provider_imperva.events.scan.lines")
+READING = import_module("airflow_provider_imperva.events.bodies.reading")
 LEEF = b"LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1\tstart=1700000000001"
 ROW = b" ".join(b'"%d"' % number for number in range(41))
 GOOD = cef("start=1700000000001 src=192.0.2.1").encode()
@@ -119,7 +119,7 @@ def test_block_too_large_to_scan_is_read_line_by_line(monkeypatch: pytest.Monkey
     whole = tables(GOOD + b"\n" + GOOD)
     monkeypatch.setattr(READING, "SCANNED_BYTES", len(GOOD))
     monkeypatch.setattr(
-        import_module("airflow_provider_imperva.events.keyed"), "scan", lambda *_, **__: pytest.fail("scanned")
+        import_module("airflow_provider_imperva.events.bodies.keyed"), "scan", lambda *_, **__: pytest.fail("scanned")
     )
     assert tables(GOOD + b"\n" + GOOD) == whole
 

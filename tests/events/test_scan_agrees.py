@@ -10,15 +10,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_imperva.events import cef, leef
-from airflow_provider_imperva.events.columns import COLUMNS, LABELS
-from airflow_provider_imperva.events.compiled import Mask
-from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import Lines
-from airflow_provider_imperva.events.reading import Rejected, read_each, read_lines
-from airflow_provider_imperva.events.scan import scan
-from airflow_provider_imperva.events.source import LogSource
-from airflow_provider_imperva.events.table import to_table
+from airflow_provider_imperva.events.bodies.reading import Rejected, read_each, read_lines
+from airflow_provider_imperva.events.grammar import cef, leef
+from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.scan.compiled import Mask
+from airflow_provider_imperva.events.scan.lines import Lines
+from airflow_provider_imperva.events.scan.scan import scan
+from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
+from airflow_provider_imperva.events.schema.source import LogSource
+from airflow_provider_imperva.events.typed.table import to_table
 from airflow_provider_imperva.testing.forge import forge_events
 
 SOURCE = LogSource(file="8416_7.log", sequence=7, start_time=1_700_000_000_000, fetched_time=1_795_300_000_000)

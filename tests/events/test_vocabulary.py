@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from airflow_provider_imperva.events import keys
-from airflow_provider_imperva.events.keys import Keys
-from airflow_provider_imperva.events.pairs import number_of
-from airflow_provider_imperva.events.vocabulary import LONGEST, Vocabulary
+from airflow_provider_imperva.events.grammar import keys
+from airflow_provider_imperva.events.grammar.keys import Keys
+from airflow_provider_imperva.events.grammar.vocabulary import LONGEST, Vocabulary
+from airflow_provider_imperva.events.scan.pairs import number_of
 
 KNOWN = {key: number for number, key in keys.CEF.numbered}
 CEF = Vocabulary.of(keys.CEF)

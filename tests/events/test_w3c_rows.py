@@ -15,12 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
-from airflow_provider_imperva.events.lines import Lines
-from airflow_provider_imperva.events.w3c import Layout, to_the_second
-from airflow_provider_imperva.events.w3c_scan import scan
+from airflow_provider_imperva.events.grammar.w3c import Layout, to_the_second
+from airflow_provider_imperva.events.scan.lines import Lines
+from airflow_provider_imperva.events.scan.w3c_scan import scan
 
-LINES = import_module("airflow_provider_imperva.events.lines")
-ROWS = import_module("airflow_provider_imperva.events.rows")
+LINES = import_module("airflow_provider_imperva.events.scan.lines")
+ROWS = import_module("airflow_provider_imperva.events.bodies.rows")
 
 
 def quoted(*texts: str) -> str:

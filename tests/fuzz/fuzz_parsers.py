@@ -20,7 +20,7 @@ from pathlib import Path
 from airflow_provider_imperva.container import KeyRing, decode
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.events import LogSource, parse
-from airflow_provider_imperva.events import lines as lines_module
+from airflow_provider_imperva.events.scan import lines as lines_module
 from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
 
 TOKENS = [

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_imperva.events import parse
-from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts
 from airflow_provider_imperva.lake.store import open_store

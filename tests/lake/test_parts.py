@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_imperva.events.columns import CATEGORY
-from airflow_provider_imperva.events.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
+from airflow_provider_imperva.events.schema.columns import CATEGORY
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log

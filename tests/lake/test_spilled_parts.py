@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.errors import LakeError
-from airflow_provider_imperva.events.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake import groups, spill
 from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
@@ -184,7 +184,7 @@ import re, sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 import pyarrow as pa
-from airflow_provider_imperva.events.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
 from airflow_provider_imperva.lake import groups, spill
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts

@@ -25,7 +25,7 @@ from airflow_provider_imperva.errors import (
     LedgerConflictError,
 )
 from airflow_provider_imperva.events.parse import Parsed
-from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake import commit as commit_module
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS
 from airflow_provider_imperva.lake.ledger import Ledger

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from airflow_provider_imperva.events.parse import parse
-from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.testing.forge import FORGED_START, forge_events, forge_repository
 from airflow_provider_imperva.testing.formats import Format, write_body
 

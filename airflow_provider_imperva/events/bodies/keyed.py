@@ -13,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from airflow_provider_imperva.events import cef, leef
-from airflow_provider_imperva.events.compiled import Mask
-from airflow_provider_imperva.events.lines import Lines, Tally, blocks
-from airflow_provider_imperva.events.reading import Reading, read_lines
-from airflow_provider_imperva.events.record import Record, Rejection
-from airflow_provider_imperva.events.scan import scan
+from airflow_provider_imperva.events.bodies.reading import Reading, read_lines
+from airflow_provider_imperva.events.grammar import cef, leef
+from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.scan.compiled import Mask
+from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
+from airflow_provider_imperva.events.scan.scan import scan
 
 _BEGINNING = rb"[ \t\xef\xbb\xbf]*(?:CEF:|LEEF:|0\|(?:Incapsula|Imperva Inc)\|)"
 _START = re.compile(_BEGINNING)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import Lines, Tally, blocks
-from airflow_provider_imperva.events.reading import Reading, Rejected
-from airflow_provider_imperva.events.record import Rejection
+from airflow_provider_imperva.events.bodies.reading import Reading, Rejected
+from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
 
 SHOWN = 80
 """How many bytes of a body, and then how many characters, the reason shows."""

@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
-from airflow_provider_imperva.events.columns import CATEGORY, COLUMNS, TEXT
-from airflow_provider_imperva.events.compiled import (
+from airflow_provider_imperva.events.grammar.fields import Fields, Notes
+from airflow_provider_imperva.events.grammar.record import NORMAL
+from airflow_provider_imperva.events.grammar.w3c import COLUMN_BY_FIELD, Layout
+from airflow_provider_imperva.events.scan.compiled import (
     BYTES,
     MASK,
     PLACES,
@@ -28,12 +30,10 @@ from airflow_provider_imperva.events.compiled import (
     compiled,
     inlined,
 )
-from airflow_provider_imperva.events.fields import Fields, Notes
-from airflow_provider_imperva.events.lines import Lines
-from airflow_provider_imperva.events.machine import STRETCH, byte_at, matches, trailing_zeros, word_at
-from airflow_provider_imperva.events.record import NORMAL
-from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, QUOTE, copy_lines, copy_texts
-from airflow_provider_imperva.events.w3c import COLUMN_BY_FIELD, Layout
+from airflow_provider_imperva.events.scan.lines import Lines
+from airflow_provider_imperva.events.scan.machine import STRETCH, byte_at, matches, trailing_zeros, word_at
+from airflow_provider_imperva.events.scan.texts import BEGIN, END, NUMBER, QUOTE, copy_lines, copy_texts
+from airflow_provider_imperva.events.schema.columns import CATEGORY, COLUMNS, TEXT
 
 Words = npt.NDArray[np.uint64]
 

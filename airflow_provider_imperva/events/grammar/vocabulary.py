@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from airflow_provider_imperva.events.columns import LABELS
-from airflow_provider_imperva.events.keys import Keys
+from airflow_provider_imperva.events.grammar.keys import Keys
+from airflow_provider_imperva.events.schema.columns import LABELS
 
 LONGEST = 24
 """Bytes a known word may have: three machine words. No key and no label has more."""

@@ -18,12 +18,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from airflow_provider_imperva.events import lines
-from airflow_provider_imperva.events.columns import COLUMNS, LIST
-from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.reading import MAX_RECORD_BYTES, Reading, Rejected
-from airflow_provider_imperva.events.record import Record, Rejection
-from airflow_provider_imperva.events.values import Object, Values, count_items, dumped
+from airflow_provider_imperva.events.bodies.reading import MAX_RECORD_BYTES, Reading, Rejected
+from airflow_provider_imperva.events.bodies.values import Object, Values, count_items, dumped
+from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.scan import lines
+from airflow_provider_imperva.events.schema.columns import COLUMNS, LIST
 
 _DEEPEST, _LONGEST = 32, 255
 """Objects further in, or under a longer name, stay JSON text: a name is repeated for everything under it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events.columns import CATEGORY, COLUMNS, INT64, TEXT
+from airflow_provider_imperva.events.schema.columns import CATEGORY, COLUMNS, INT64, TEXT
 
 SCHEMA_VERSION = "1"
 """Rises when a column is added. A column's name, type or meaning never changes."""

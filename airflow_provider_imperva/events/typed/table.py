@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events import convert
-from airflow_provider_imperva.events.columns import COLUMNS, EXTRA, INT64, LIST, TEXT, TIME
-from airflow_provider_imperva.events.fields import Fields, Notes
-from airflow_provider_imperva.events.schema import PARSED_SCHEMA
-from airflow_provider_imperva.events.source import LogSource
+from airflow_provider_imperva.events.grammar.fields import Fields, Notes
+from airflow_provider_imperva.events.schema.columns import COLUMNS, EXTRA, INT64, LIST, TEXT, TIME
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
+from airflow_provider_imperva.events.schema.source import LogSource
+from airflow_provider_imperva.events.typed import convert
 
 EARLIEST = 1_262_304_000_000
 """2010-01-01 in epoch milliseconds: an earlier time is a wrong one."""

@@ -15,17 +15,17 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from airflow_provider_imperva.events import cef, leef
-from airflow_provider_imperva.events.columns import CATEGORY
-from airflow_provider_imperva.events.compiled import Mask, Positions
-from airflow_provider_imperva.events.extension import LABEL_KEY, LONGEST_KEY, unescaped
-from airflow_provider_imperva.events.fields import Fields, Notes
-from airflow_provider_imperva.events.keys import CEF, LEEF, Keys
-from airflow_provider_imperva.events.lines import Lines
-from airflow_provider_imperva.events.pairs import Pairs
-from airflow_provider_imperva.events.record import Record, Rejection
-from airflow_provider_imperva.events.texts import BACKSLASH, BEGIN, END, NUMBER, copy_lines, copy_texts
-from airflow_provider_imperva.events.vocabulary import Vocabulary
+from airflow_provider_imperva.events.grammar import cef, leef
+from airflow_provider_imperva.events.grammar.extension import LABEL_KEY, LONGEST_KEY, unescaped
+from airflow_provider_imperva.events.grammar.fields import Fields, Notes
+from airflow_provider_imperva.events.grammar.keys import CEF, LEEF, Keys
+from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.grammar.vocabulary import Vocabulary
+from airflow_provider_imperva.events.scan.compiled import Mask, Positions
+from airflow_provider_imperva.events.scan.lines import Lines
+from airflow_provider_imperva.events.scan.pairs import Pairs
+from airflow_provider_imperva.events.scan.texts import BACKSLASH, BEGIN, END, NUMBER, copy_lines, copy_texts
+from airflow_provider_imperva.events.schema.columns import CATEGORY
 
 _KEY = re.compile(rb"[A-Za-z0-9_]*\Z")
 

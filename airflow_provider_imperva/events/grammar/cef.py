@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_imperva.events import keys
-from airflow_provider_imperva.events.extension import cut_at_keys, resolve
-from airflow_provider_imperva.events.record import ANALYTICS_PRODUCT, Record, Rejection, class_of
+from airflow_provider_imperva.events.grammar import keys
+from airflow_provider_imperva.events.grammar.extension import cut_at_keys, resolve
+from airflow_provider_imperva.events.grammar.record import ANALYTICS_PRODUCT, Record, Rejection, class_of
 
 HEADER_COLUMNS = ("device_vendor", "device_product", "device_version", "signature_id", "event_name", "rule_type_code")
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from airflow_provider_imperva.events.compiled import Mask
-from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import Lines, Tally, blocks
-from airflow_provider_imperva.events.reading import Reading, Rejected, read_each, read_lines
-from airflow_provider_imperva.events.record import Record, Rejection
-from airflow_provider_imperva.events.w3c import FIRST_LAYOUT, Layout, read_row
-from airflow_provider_imperva.events.w3c_scan import scan
+from airflow_provider_imperva.events.bodies.reading import Reading, Rejected, read_each, read_lines
+from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, read_row
+from airflow_provider_imperva.events.scan.compiled import Mask
+from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
+from airflow_provider_imperva.events.scan.w3c_scan import scan
 
 _DIRECTIVE = re.compile(rb"(?:\xef\xbb\xbf)?#[A-Za-z-]+:")
 _FIELDS = re.compile(rb"(?:\xef\xbb\xbf)?#fields:([^\n]*)", re.IGNORECASE)

@@ -18,8 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import types
 
-from airflow_provider_imperva.events.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
-from airflow_provider_imperva.events.compiled import (
+from airflow_provider_imperva.events.scan.compiled import (
     BYTES,
     MASK,
     OFFSETS,
@@ -33,8 +32,9 @@ from airflow_provider_imperva.events.compiled import (
     compiled,
     inlined,
 )
-from airflow_provider_imperva.events.machine import byte_at
-from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER, copy_texts
+from airflow_provider_imperva.events.scan.machine import byte_at
+from airflow_provider_imperva.events.scan.texts import BEGIN, END, NUMBER, copy_texts
+from airflow_provider_imperva.events.schema.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
 
 _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")

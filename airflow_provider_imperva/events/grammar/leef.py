@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_imperva.events import keys
-from airflow_provider_imperva.events.cef import split_header
-from airflow_provider_imperva.events.extension import cut_at_keys, cut_at_tabs, resolve
-from airflow_provider_imperva.events.record import Record, Rejection, class_of
+from airflow_provider_imperva.events.grammar import keys
+from airflow_provider_imperva.events.grammar.cef import split_header
+from airflow_provider_imperva.events.grammar.extension import cut_at_keys, cut_at_tabs, resolve
+from airflow_provider_imperva.events.grammar.record import Record, Rejection, class_of
 
 HEADER_COLUMNS = ("device_vendor", "device_product", "device_version", "event_name")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from airflow_provider_imperva.events.columns import COLUMNS, HEADER, LABELS, Column, Format
+from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER, LABELS, Column, Format
 
 _OTHERS_WRITE = {"url", "query_string", "referrer", "request_body", "user_agent", "x_forwarded_for", "rule_names"}
 

@@ -25,9 +25,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from airflow_provider_imperva.events.columns import LABELS
-from airflow_provider_imperva.events.keys import Keys
-from airflow_provider_imperva.events.record import Record
+from airflow_provider_imperva.events.grammar.keys import Keys
+from airflow_provider_imperva.events.grammar.record import Record
+from airflow_provider_imperva.events.schema.columns import LABELS
 
 Pairs = list[tuple[str, str]]
 """Keys as real events spell them, and their values, unescaped and never empty."""

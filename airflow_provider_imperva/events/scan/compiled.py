@@ -2,7 +2,7 @@
 
 Only what reads a body imports this, since numba takes a second to import. What is kept is renewed when the one file
 that the loop is in changes, so a compiled loop calls compiled functions of its own module only. The steps of
-:mod:`~airflow_provider_imperva.events.machine` are the exception: whoever changes those deletes what was kept.
+:mod:`~airflow_provider_imperva.events.scan.machine` are the exception: whoever changes those deletes what was kept.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""Where keys and values stand in the lines of a block, found by one compiled loop over its bytes.
 
-The rules are those of :mod:`~airflow_provider_imperva.events.extension`. Where they ask for more than is done here,
-the line is marked as odd instead, and nothing of it is kept.
+The rules are those of :mod:`~airflow_provider_imperva.events.grammar.extension`. Where they ask for more than is done
+here, the line is marked as odd instead, and nothing of it is kept.
 """
 
 from __future__ import annotations
@@ -11,22 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import types
 
-from airflow_provider_imperva.events.compiled import (
-    BYTES,
-    MASK,
-    PLACES,
-    POSITIONS,
-    Bytes,
-    Mask,
-    Places,
-    Positions,
-    compiled,
-    inlined,
-)
-from airflow_provider_imperva.events.lines import Lines
-from airflow_provider_imperva.events.machine import trailing_zeros, word_at
-from airflow_provider_imperva.events.texts import BEGIN, END, NUMBER
-from airflow_provider_imperva.events.vocabulary import (
+from airflow_provider_imperva.events.grammar.vocabulary import (
     FREE_TEXT,
     JSON,
     KIND,
@@ -40,6 +25,21 @@ from airflow_provider_imperva.events.vocabulary import (
     WORD,
     Vocabulary,
 )
+from airflow_provider_imperva.events.scan.compiled import (
+    BYTES,
+    MASK,
+    PLACES,
+    POSITIONS,
+    Bytes,
+    Mask,
+    Places,
+    Positions,
+    compiled,
+    inlined,
+)
+from airflow_provider_imperva.events.scan.lines import Lines
+from airflow_provider_imperva.events.scan.machine import trailing_zeros, word_at
+from airflow_provider_imperva.events.scan.texts import BEGIN, END, NUMBER
 
 _TAB, _BLANK, _QUOTE, _COMMA, _EQUALS, _BACKSLASH, _BAR, _UNDERSCORE = b'\t ",=\\|_'
 _SQUARE, _CURLY, _END_OF_SQUARE, _END_OF_CURLY = b"[{]}"

@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from airflow_provider_imperva.events.compiled import Bytes
+from airflow_provider_imperva.events.scan.compiled import Bytes
 
 STRETCH = 32
 """How many bytes are compared or copied at once."""

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airflow_provider_imperva.events.columns import COLUMNS
-from airflow_provider_imperva.events.record import NORMAL, Record, Rejection
+from airflow_provider_imperva.events.grammar.record import NORMAL, Record, Rejection
+from airflow_provider_imperva.events.schema.columns import COLUMNS
 
 COLUMN_BY_FIELD: Mapping[str, str] = {column.w3c: column.name for column in COLUMNS if column.w3c}
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import types
 
-from airflow_provider_imperva.events.columns import TEXT
-from airflow_provider_imperva.events.compiled import (
+from airflow_provider_imperva.events.scan.compiled import (
     BYTES,
     MASK,
     PLACES,
@@ -25,8 +24,9 @@ from airflow_provider_imperva.events.compiled import (
     compiled,
     inlined,
 )
-from airflow_provider_imperva.events.lines import Lines
-from airflow_provider_imperva.events.machine import STRETCH, copy_stretch, matches, trailing_zeros, word_at
+from airflow_provider_imperva.events.scan.lines import Lines
+from airflow_provider_imperva.events.scan.machine import STRETCH, copy_stretch, matches, trailing_zeros, word_at
+from airflow_provider_imperva.events.schema.columns import TEXT
 
 NUMBER, BEGIN, END = range(3)
 """What is told of a text: the number of what it is, and where in the block it begins and ends."""

@@ -1,7 +1,7 @@
 """What the formats hand on: for every column with a source an Arrow array of texts, and notes on single rows.
 
 This is the seam between the two stages of reading. A format turns lines into fields, record by record or a whole
-chunk at once; :mod:`~airflow_provider_imperva.events.table` turns fields into typed columns and knows no format.
+chunk at once; :mod:`~airflow_provider_imperva.events.typed.table` turns fields into typed columns and knows no format.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.columns import CATEGORY, LIST, TEXT, Column, Format
-from airflow_provider_imperva.events.record import Record
+from airflow_provider_imperva.events.grammar.record import Record
+from airflow_provider_imperva.events.schema.columns import CATEGORY, LIST, TEXT, Column, Format
 
 
 @dataclass(slots=True)

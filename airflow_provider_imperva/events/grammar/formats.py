@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_imperva.events.columns import Format
+from airflow_provider_imperva.events.schema.columns import Format
 
 _WHITE = rb"[ \t\r\x0b\x0c\xef\xbb\xbf]*"
 _RECORD = re.compile(rb"^" + _WHITE + rb"(?:(?P<CEF>CEF:|0\|(?:Incapsula|Imperva Inc)\|)|(?P<LEEF>LEEF:)|"

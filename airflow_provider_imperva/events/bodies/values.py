@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from airflow_provider_imperva.events.compiled import BYTES, Bytes, compiled
-from airflow_provider_imperva.events.reading import MAX_RECORD_BYTES
-from airflow_provider_imperva.events.record import Rejection
+from airflow_provider_imperva.events.bodies.reading import MAX_RECORD_BYTES
+from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.scan.compiled import BYTES, Bytes, compiled
 
 _BLANK, _QUOTE, _COMMA, _BACKSLASH = b' ",\\'
 _OPENING, _CLOSE, _OPENING_BRACE, _CLOSE_BRACE = b"[]{}"

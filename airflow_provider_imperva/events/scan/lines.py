@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from airflow_provider_imperva.events.columns import TEXT
-from airflow_provider_imperva.events.compiled import (
+from airflow_provider_imperva.events.scan.compiled import (
     BYTES,
     POSITIONS,
     Bytes,
@@ -21,7 +20,8 @@ from airflow_provider_imperva.events.compiled import (
     Positions,
     compiled,
 )
-from airflow_provider_imperva.events.machine import STRETCH, byte_at, matches, trailing_zeros
+from airflow_provider_imperva.events.scan.machine import STRETCH, byte_at, matches, trailing_zeros
+from airflow_provider_imperva.events.schema.columns import TEXT
 
 BLOCK_BYTES = 12 << 20
 """How much is read into one table: enough that whole-array work pays, little enough that memory stays flat."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from airflow_provider_imperva.events.columns import Format
-from airflow_provider_imperva.events.compiled import Mask
-from airflow_provider_imperva.events.fields import Fields
-from airflow_provider_imperva.events.lines import SCANNED_BYTES, Lines
-from airflow_provider_imperva.events.record import Record, Rejection
+from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.scan.compiled import Mask
+from airflow_provider_imperva.events.scan.lines import SCANNED_BYTES, Lines
+from airflow_provider_imperva.events.schema.columns import Format
 
 MAX_RECORD_BYTES = 256 << 20
 """A longer record goes to quarantine as ``too_long``: no column could hold its texts."""

@@ -1,0 +1,1 @@
+"""How each format is written, once: records, keys, values, escapes, labels."""

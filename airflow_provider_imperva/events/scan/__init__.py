@@ -1,0 +1,1 @@
+"""The fast way: whole blocks of bytes cut into texts at once."""

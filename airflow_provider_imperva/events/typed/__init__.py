@@ -1,0 +1,1 @@
+"""From texts to the typed columns of the schema."""
