@@ -27,10 +27,10 @@ help: ## Show this list
 	@echo 'Each sets up .venv by itself when it needs it. Another Python: make clean, then make PYTHON=/path/to/python ...'
 
 demo: $(STAMP) ## Fill a lake from a fake log repository with a real Airflow run; again: only the new logs
-	@$(BIN)/python demo/run.py
+	@$(BIN)/python -m demo.run
 
 standalone: $(STAMP) ## Run a whole Airflow to click through, with a repository that gains a log a minute, until Ctrl-C
-	@$(BIN)/python demo/standalone.py
+	@$(BIN)/python -m demo.standalone
 
 plots: $(STAMP) ## Draw what is in the demo's lake (after make demo), as .demo/plots.html
 	$(BIN)/python analysis/plots.py .demo/lake --output .demo/plots.html
@@ -43,7 +43,7 @@ test-long: $(STAMP) ## Five simulated months, 20,000 examples that both readers 
 		tests/fuzz tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation
 
 test-cluster: $(STAMP) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
-	@$(BIN)/python tests/cluster/run.py
+	@$(BIN)/python -m tests.cluster.run
 
 test-matrix: $(STAMP) ## Run the unit and DAG tests on the lowest and highest Airflow and Python, unless .venv is it
 	@$(BIN)/python .ci/matrix.py
@@ -59,7 +59,7 @@ format: $(STAMP) ## Format the code and put right what ruff can
 	$(BIN)/ruff check --fix .
 
 mutants: $(STAMP) ## Put known bugs into a copy of the code, one at a time, and see that tests notice each (minutes)
-	$(BIN)/python tests/mutation/check.py
+	$(BIN)/python -m tests.mutation.check
 
 bench: $(STAMP) ## Measure speed and memory, and write them to docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks.run
@@ -68,7 +68,7 @@ docs: $(STAMP) ## Build the documentation's site into .site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 picture: $(STAMP) ## Take the README's picture of the coverage page anew (needs Chromium)
-	PYTHONPATH=tests/audit:tests/load $(BIN)/python tests/browser/readme_picture.py
+	$(BIN)/python -m tests.browser.readme_picture
 
 build: $(STAMP) ## Build wheel and sdist into dist/, and check what is in them
 	@rm -rf dist

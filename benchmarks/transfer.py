@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,10 +31,7 @@ from airflow_provider_imperva.load.normalize import normalize
 from airflow_provider_imperva.load.plan import PlanOptions, make_plan
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "crash"))
-
-from object_server import BUCKET, object_filesystem, object_server  # type: ignore[import-not-found]
+from tests.crash.object_server import BUCKET, object_filesystem, object_server
 
 FETCHES, LOADS = 3, 21
 """How often each is measured. A load takes a second or two, in which a disk may well be busy with something else."""

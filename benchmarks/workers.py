@@ -7,7 +7,6 @@ own services, the S3 server and the fake repository are on the same machine, and
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,15 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "cluster"))
-sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "crash"))
-
-import scene  # type: ignore[import-not-found]
-from cluster import Batch, CannotStartError, Cluster, cluster, wait_for  # type: ignore[import-not-found]
-from object_server import object_server  # type: ignore[import-not-found]
-from services import WORKERS  # type: ignore[import-not-found]
-
 from airflow_provider_imperva.testing import FakeRepository
+from tests.cluster import scene
+from tests.cluster.cluster import Batch, CannotStartError, Cluster, cluster, wait_for
+from tests.cluster.services import WORKERS
+from tests.crash.object_server import object_server
 
 LOGS, LOGS_PER_BATCH, EVENTS_PER_LOG = 160, 16, 3500
 LATENCY = 0.05
@@ -97,8 +92,9 @@ def _measured(started: Cluster) -> Load:
     tasks = defaultdict(list)
     for batch in batches:
         tasks[batch.step].append(batch.seconds)
-    began = min(batch.ended.timestamp() - batch.seconds for batch in batches)
-    return Load(max(batch.ended.timestamp() for batch in batches) - began, dict(tasks))
+    ends = [(batch.ended.timestamp(), batch.seconds) for batch in batches if batch.ended]
+    began = min(ended - seconds for ended, seconds in ends)
+    return Load(max(ended for ended, _ in ends) - began, dict(tasks))
 
 
 if __name__ == "__main__":

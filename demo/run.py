@@ -16,13 +16,13 @@ import duckdb
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
-from setting import ROOT, Setting
 
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import Prefix, State
 from airflow_provider_imperva.testing import FakeRepository
+from demo.setting import ROOT, Setting
 
 SETTING = Setting(ROOT / ".demo")
 LAKE, LOG = SETTING.lake, SETTING.folder / "airflow.log"

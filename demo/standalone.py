@@ -25,9 +25,9 @@ from typing import Any
 import psutil
 import requests
 from rich.console import Console
-from setting import ROOT, Setting
 
 from airflow_provider_imperva.testing import FakeRepository
+from demo.setting import ROOT, Setting
 
 DAGS = ("imperva_logs_to_parquet", "imperva_coverage")
 USER = "admin"

@@ -24,7 +24,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 @pytest.fixture(scope="session")
 def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a real S3 server."""
-    from object_server import CannotRunError, object_server
+    from tests.crash.object_server import CannotRunError, object_server
 
     try:
         with object_server(tmp_path_factory.mktemp("objects")) as url:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from chromium import chromium, programs
 from selenium import webdriver
-from setting import Setting
-from standalone import Standalone, run_dags, standalone
+
+from demo.setting import Setting
+from demo.standalone import Standalone, run_dags, standalone
+from tests.browser.chromium import chromium, programs
 
 OTHER_DAGS = """
 from datetime import datetime

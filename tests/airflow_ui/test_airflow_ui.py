@@ -19,10 +19,10 @@ from selenium.webdriver.support.expected_conditions import (
     visibility_of_element_located,
 )
 from selenium.webdriver.support.ui import WebDriverWait
-from setting import Setting
-from standalone import USER, Standalone
 
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR, HOOK_NAME
+from demo.setting import Setting
+from demo.standalone import USER, Standalone
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

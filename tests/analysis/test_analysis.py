@@ -12,11 +12,11 @@ from typing import Any
 import duckdb
 import pytest
 import sqlglot
-from load_runs import Account
 
 from airflow_provider_imperva.events import ddl
 from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.testing import FakeRepository
+from tests.load.load_runs import Account
 
 ROOT = Path(__file__).resolve().parents[2]
 ANALYSIS = ROOT / "analysis"

@@ -10,9 +10,9 @@ from typing import Any
 
 import duckdb
 import pytest
-from load_runs import Account
 
 from airflow_provider_imperva.testing import FakeRepository
+from tests.load.load_runs import Account
 
 ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from eventful_lake import make_eventful_lake, make_small_lake
+
+from tests.audit.eventful_lake import make_eventful_lake, make_small_lake
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from unittest.mock import patch
 
-from load_runs import Account
-
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.records import Commit, Plan
@@ -24,6 +22,7 @@ from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair, VirtualClock
 from airflow_provider_imperva.testing.forge import forge_events, forge_log
+from tests.load.load_runs import Account
 
 BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)

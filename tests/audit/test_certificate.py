@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from eventful_lake import replay_all
-from load_runs import Account, Clock
 
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection
 from airflow_provider_imperva.testing import FakeRepository
+from tests.audit.eventful_lake import replay_all
+from tests.load.load_runs import Account, Clock
 
 REPOSITORY = "8416_1745073"
 Issue = Callable[..., Path]

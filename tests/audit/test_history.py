@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from s3_front import BUCKET, moto_server
 
 from airflow_provider_imperva.audit import history as history_module
 from airflow_provider_imperva.audit.coverage import cover
 from airflow_provider_imperva.audit.history import LOGS, History
 from airflow_provider_imperva.lake.store import open_store
+from tests.lake.s3_front import BUCKET, moto_server
 
 REPOSITORY = "8416_1745073"
 WINDOW = timedelta(hours=48)

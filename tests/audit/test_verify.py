@@ -11,7 +11,6 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from load_runs import Account, without_notice
 
 from airflow_provider_imperva.audit.history import _ENTRY, _PART
 from airflow_provider_imperva.audit.verify import Verification, verify, verify_lake
@@ -19,6 +18,7 @@ from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.testing import FakeRepository, Fault
+from tests.load.load_runs import Account, without_notice
 
 REPOSITORY = "8416_1745073"
 LEDGER = f"ledger/repository={REPOSITORY}/000000000"
@@ -465,10 +465,9 @@ class TestRunsMeanwhile:
 
 def replay_shortened(account: Account) -> None:
     """Replay with another outcome: each row carries its line."""
-    from eventful_lake import replay_all
-
     from airflow_provider_imperva.load.normalize import NormalizeOptions
     from airflow_provider_imperva.load.replay import Selection
+    from tests.audit.eventful_lake import replay_all
 
     replay_all(account, Selection(state="all"), options=NormalizeOptions(keep_raw=True))
 

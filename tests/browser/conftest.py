@@ -7,14 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from chromium import chromium, programs
-from eventful_lake import make_eventful_lake
 from selenium import webdriver
 
 from airflow_provider_imperva.audit.coverage import Coverage, cover
 from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
+from tests.audit.eventful_lake import make_eventful_lake
+from tests.browser.chromium import chromium, programs
 
 
 @pytest.fixture(scope="session")

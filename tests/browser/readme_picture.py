@@ -8,13 +8,12 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from chromium import chromium, programs, show
-from eventful_lake import make_eventful_lake
-
 from airflow_provider_imperva.audit.coverage import cover
 from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
+from tests.audit.eventful_lake import make_eventful_lake
+from tests.browser.chromium import chromium, programs, show
 
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "coverage.png"
 WIDTH = 1000

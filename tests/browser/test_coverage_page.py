@@ -10,12 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from chromium import picture, show
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 
 from airflow_provider_imperva.audit.coverage import Coverage
 from airflow_provider_imperva.audit.states import SHOWN
+from tests.browser.chromium import picture, show
 
 pytestmark = pytest.mark.slow
 

@@ -22,9 +22,10 @@ import psutil
 import psycopg2
 import redis
 import requests
-import services
 from cryptography.fernet import Fernet
-from object_server import free_ports
+
+from tests.cluster import services
+from tests.crash.object_server import free_ports
 
 HERE = Path(__file__).resolve().parent
 DAG_ID = "imperva_cluster"
@@ -249,7 +250,7 @@ def _local_settings(folder: Path, *, api_port: int) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(folder / "airflow"),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "worker_name.worker_name",
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "tests.cluster.worker_name.worker_name",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(api_port),
         "AIRFLOW__API__WORKERS": "1",
@@ -261,7 +262,7 @@ def _local_settings(folder: Path, *, api_port: int) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+        "PYTHONPATH": str(HERE.parents[1]),
         "SERVICE": "command",
     }
 

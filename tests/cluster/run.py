@@ -22,17 +22,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "crash"))
-
-import scene
-import services
-from cluster import Batch, CannotStartError, Cluster, cluster, wait_for
-from object_server import BUCKET, CannotRunError, object_filesystem, object_server
-
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.testing import FakeRepository
+from tests.cluster import scene, services
+from tests.cluster.cluster import Batch, CannotStartError, Cluster, cluster, wait_for
+from tests.crash.object_server import BUCKET, CannotRunError, object_filesystem, object_server
 
 FOLDER = Path(__file__).resolve().parents[2] / ".cluster"
 LOGS = 400

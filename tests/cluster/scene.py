@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pyarrow as pa
-from object_server import BUCKET, KEY
 
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair, forge_repository
+from tests.crash.object_server import BUCKET, KEY
 
 LAKE = f"s3://{BUCKET}/lake"
 _REQUEST_ID = re.compile(r" deviceExternalId=(\d+) ")

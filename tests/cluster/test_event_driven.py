@@ -12,12 +12,12 @@ from typing import Any
 
 import duckdb
 import pytest
-import services
-from cluster import CannotStartError, Cluster, airflow, wait_for
-from statsd_server import StatsdServer, statsd_server
 
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from airflow_provider_imperva.testing.forge import FORGED_START
+from tests.cluster import services
+from tests.cluster.cluster import CannotStartError, Cluster, airflow, wait_for
+from tests.cluster.statsd_server import StatsdServer, statsd_server
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 EXAMPLES = ("imperva_logs_on_arrival", "imperva_daily_summary")

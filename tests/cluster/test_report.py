@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-import run
-from cluster import Batch
+from tests.cluster import run
+from tests.cluster.cluster import Batch
 
 AT = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LOST = Batch("normalize", 3, 1, "failed", "worker-1", 2.0, AT)

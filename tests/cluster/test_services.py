@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import services
 from airflow.cli import cli_parser
+
+from tests.cluster import services
 
 SECRETS = services.Secrets(fernet_key="fernet", jwt_secret="jwt", api_secret_key="api")
 

@@ -18,9 +18,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
-from load_runs import Account, Row, request_id
-from object_server import BUCKET, object_filesystem
-from stopping_store import Hook, StoppingStore, nothing_happens
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -30,6 +27,9 @@ from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
+from tests.crash.object_server import BUCKET, object_filesystem
+from tests.crash.stopping_store import Hook, StoppingStore, nothing_happens
+from tests.load.load_runs import Account, Row, request_id
 
 LOG = "8416_{}.log"
 _MOST_RUNS = 3

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from load_runs import Account
 
 from airflow_provider_imperva.lake.records import Plan, Run
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository
+from tests.load.load_runs import Account
 
 TASKS = ["plan", "fetch", "normalize", "commit"]
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from crash_runs import (
+
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.load.plan import PlanOptions
+from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair
+from tests.crash.crash_runs import (
     LOG,
     CrashAccount,
     LakeAddress,
@@ -21,13 +26,8 @@ from crash_runs import (
     raw_names,
     replay_all,
 )
-from load_runs import without_notice
-from stopping_store import Moment, StopAt, nothing_happens
-
-from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.errors import LakeError
-from airflow_provider_imperva.load.plan import PlanOptions
-from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair
+from tests.crash.stopping_store import Moment, StopAt, nothing_happens
+from tests.load.load_runs import without_notice
 
 # Hundreds of runs each, on a machine that may have better things to do.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crash_runs import CrashAccount
-from test_crash_points import PLAYS, Play, Scene, begin, numbered, operations, settle
 
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.testing import KeyPair
+from tests.crash.crash_runs import CrashAccount
+from tests.crash.test_crash_points import PLAYS, Play, Scene, begin, numbered, operations, settle
 
 # Hundreds of runs each, on a machine that may have better things to do.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

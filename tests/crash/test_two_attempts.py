@@ -6,11 +6,11 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from crash_runs import CrashAccount, LakeAddress, assert_all_is_well
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.testing import FakeRepository, KeyPair
+from tests.crash.crash_runs import CrashAccount, LakeAddress, assert_all_is_well
 
 
 def open_account(repository: FakeRepository, folder: Path) -> CrashAccount:

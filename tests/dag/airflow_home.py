@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from fork_server import ForkServer
-
 from airflow_provider_imperva.testing import FakeRepository
+from tests.dag.fork_server import ForkServer
 
 DAG_FILE = """
 import datetime, os

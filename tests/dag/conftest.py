@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow_home import AirflowHome, migrate
-from fork_server import ForkServer
 
 from airflow_provider_imperva.testing import FakeRepository, KeyPair
+from tests.dag.airflow_home import AirflowHome, migrate
+from tests.dag.fork_server import ForkServer
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, Stats
 from airflow.sdk.execution_time.context import OutletEventAccessors
-from load_runs import Account
 
 from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -21,6 +20,7 @@ from airflow_provider_imperva.load.plan import PlanOptions, make_plan
 from airflow_provider_imperva.operators.imperva import PLAN_KEY, ImpervaCommitLogsOperator
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
+from tests.load.load_runs import Account
 
 ASSET = imperva_events_asset("s3://bucket/lake")
 

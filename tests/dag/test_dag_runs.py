@@ -12,9 +12,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from airflow_home import AirflowHome
 
 from airflow_provider_imperva.testing import FakeRepository, ForgedLog, KeyPair, forge_log, forge_repository
+from tests.dag.airflow_home import AirflowHome
 
 pytestmark = pytest.mark.slow
 

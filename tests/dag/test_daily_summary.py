@@ -10,10 +10,10 @@ from typing import Any
 
 import duckdb
 import pytest
-from load_runs import Account
 
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import FORGED_START
+from tests.load.load_runs import Account
 
 DAG_FILE = Path(__file__).resolve().parents[2] / "dags" / "imperva_daily_summary.py"
 _DAY_MS = 24 * 3600 * 1000

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseHook, Connection
-from airflow_home import AirflowHome
 
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, get_provider_info
 from airflow_provider_imperva.hooks import imperva
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
+from tests.dag.airflow_home import AirflowHome
 
 
 def hook(*, extra: dict[str, Any] | None = None, **fields: Any) -> ImpervaLogHook:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from airflow_home import AirflowHome
 
 from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.lineage import Dataset, Lineage
 from airflow_provider_imperva.testing import FakeRepository, forge_log, forge_repository
+from tests.dag.airflow_home import AirflowHome
 
 
 @pytest.mark.parametrize(

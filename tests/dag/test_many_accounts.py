@@ -12,12 +12,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from airflow_home import AirflowHome, airflow_environment
 from packaging.version import Version
 
 from airflow_provider_imperva.dag import imperva_logs_dags
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
+from tests.dag.airflow_home import AirflowHome, airflow_environment
 
 ACCOUNTS = 30
 WRONG_PASSWORD, DEAD_URL, WRONG_KEY = 4, 11, 23

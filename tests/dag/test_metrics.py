@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
-from airflow_home import AirflowHome
-from otlp_server import otlp_server
-from statsd_server import statsd_server
 
 from airflow_provider_imperva.metrics import METRICS, Metric
 from airflow_provider_imperva.testing import FakeRepository, forge_log, forge_repository
+from tests.cluster.otlp_server import otlp_server
+from tests.cluster.statsd_server import statsd_server
+from tests.dag.airflow_home import AirflowHome
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text()

@@ -14,13 +14,13 @@ import duckdb
 import fsspec
 import pytest
 from airflow.sdk import Connection
-from airflow_home import AirflowHome
-from object_server import BUCKET, KEY, object_filesystem
-from sftp_server import LOGIN, PASSWORD, sftp_server
 
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
+from tests.crash.object_server import BUCKET, KEY, object_filesystem
+from tests.dag.airflow_home import AirflowHome
+from tests.delivery.sftp_server import LOGIN, PASSWORD, sftp_server
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from airflow_home import AirflowHome
-from fork_server import ForkServer
 
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_log, forge_repository
+from tests.dag.airflow_home import AirflowHome
+from tests.dag.fork_server import ForkServer
 
 PASSWORD = "an-api-key-5a1f9c"
 PASSPHRASE = "a-passphrase-77e0d2"

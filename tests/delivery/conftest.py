@@ -8,9 +8,10 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from inbox import NO_REPOSITORY, Deliveries, Inbox
-from object_server import BUCKET, object_filesystem
-from sftp_server import Server, sftp_server
+
+from tests.crash.object_server import BUCKET, object_filesystem
+from tests.delivery.inbox import NO_REPOSITORY, Deliveries, Inbox
+from tests.delivery.sftp_server import Server, sftp_server
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,6 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from load_runs import Account, request_id
-
 from airflow_provider_imperva.delivery.folder import DeliveryFolder
 from airflow_provider_imperva.lake.arrivals import Catalog
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -18,6 +16,7 @@ from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.delivered import DeliveredLogs
 from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.testing.forge import forge_repository
+from tests.load.load_runs import Account, request_id
 
 AT_ONCE = timedelta(0)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from inbox import Deliveries
-from stepped_store import BrokenOffError, SteppedStore, break_off
 
 from airflow_provider_imperva.delivery.folder import DeliveredObject
 from airflow_provider_imperva.errors import LedgerCorruptError
@@ -14,6 +12,8 @@ from airflow_provider_imperva.lake import arrivals as arrivals_module
 from airflow_provider_imperva.lake.arrivals import Catalog
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
+from tests.delivery.inbox import Deliveries
+from tests.load.stepped_store import BrokenOffError, SteppedStore, break_off
 
 
 def objects(*names: str) -> list[DeliveredObject]:

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from inbox import NO_REPOSITORY, Deliveries, Inbox
-from load_runs import Account, request_id
-from stepped_store import BrokenOffError, SteppedStore, break_off
 
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
@@ -23,6 +20,9 @@ from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_log
 from airflow_provider_imperva.testing.forge import FORGED_START, LOG_SPAN_MS
+from tests.delivery.inbox import NO_REPOSITORY, Deliveries, Inbox
+from tests.load.load_runs import Account, request_id
+from tests.load.stepped_store import BrokenOffError, SteppedStore, break_off
 
 GROUP = "shop"
 

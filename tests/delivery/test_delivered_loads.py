@@ -10,7 +10,6 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from inbox import NO_REPOSITORY, Deliveries, Inbox
 
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
@@ -22,6 +21,7 @@ from airflow_provider_imperva.errors import (
 )
 from airflow_provider_imperva.testing import KeyPair
 from airflow_provider_imperva.testing.forge import forge_repository
+from tests.delivery.inbox import NO_REPOSITORY, Deliveries, Inbox
 
 ODD_NAMES = ("a b.log", "Grüße/8416_1.log", "deep/er/and deeper/x", "no-ending", "[glob]*?.log", "dots..log", "%2e%2e")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from compose_file import Compose, demo_variables
+
+from tests.deploy.compose_file import Compose, demo_variables
 
 
 @pytest.fixture(scope="session")

@@ -9,17 +9,17 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import object_server
 import pytest
-import services
 import yaml
 from airflow.cli import cli_parser
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import Connection
-from compose_file import FILE, OPTIONAL, REQUIRED, ROOT, TEXT, Compose
 from cryptography.fernet import Fernet
 
 import airflow_provider_imperva
+from tests.cluster import services
+from tests.crash import object_server
+from tests.deploy.compose_file import FILE, OPTIONAL, REQUIRED, ROOT, TEXT, Compose
 
 ONCE = {"migrate", "pool", "bucket"}
 AIRFLOW = {*services.SERVICES, "migrate", "pool"}

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import object_server
 import pytest
 import requests
-from compose_file import ROOT, Compose
 
 from airflow_provider_imperva.container.decode import decode
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from tests.crash import object_server
+from tests.deploy.compose_file import ROOT, Compose
 
 pytestmark = pytest.mark.slow
 _START_SECONDS = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 
-from compose_file import ROOT, Compose
+from tests.deploy.compose_file import ROOT, Compose
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STAGES = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from cef_lines import analytics, cef, row, rows, set_in
 
 from airflow_provider_imperva.events import LogSource, parse
+from tests.events.cef_lines import analytics, cef, row, rows, set_in
 
 
 class TestHeader:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cef_lines import FETCHED, START
 
 from airflow_provider_imperva.events import LogSource, parse
+from tests.events.cef_lines import FETCHED, START
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 

@@ -8,7 +8,6 @@ from ipaddress import ip_address
 
 import pyarrow as pa
 import pytest
-from cef_lines import FETCHED, SOURCE, START, cef, row, rows
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from airflow_provider_imperva.events.typed.convert import (
     url_parts,
 )
 from airflow_provider_imperva.events.typed.table import to_table
+from tests.events.cef_lines import FETCHED, SOURCE, START, cef, row, rows
 
 
 def milliseconds(value: datetime | None) -> int | None:

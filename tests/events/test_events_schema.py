@@ -9,11 +9,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cef_lines import SOURCE, cef
 
 from airflow_provider_imperva.events import SCHEMA, parse
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
 from airflow_provider_imperva.events.schema.schema import PARTITIONS
+from tests.events.cef_lines import SOURCE, cef
 
 AGREED = Path(__file__).resolve().parents[3] / "shared" / "reference" / "schema.csv"
 

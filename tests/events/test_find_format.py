@@ -7,12 +7,12 @@ from importlib import import_module
 
 import pyarrow as pa
 import pytest
-from cef_lines import SOURCE, cef
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
 from airflow_provider_imperva.events.grammar.formats import find_format
+from tests.events.cef_lines import SOURCE, cef
 
 CEF = cef("src=192.0.2.1").encode()
 LEEF = b"LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1\tcn1=200"

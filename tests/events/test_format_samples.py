@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cef_lines import START
-from test_cef_samples import SAMPLES, brief, read, values
 
 from airflow_provider_imperva.events.schema.columns import COLUMNS
+from tests.events.cef_lines import START
+from tests.events.test_cef_samples import SAMPLES, brief, read, values
 
 # All that each event holds. Times are epoch milliseconds; a long text is its first and last 24 characters.
 # fmt: off

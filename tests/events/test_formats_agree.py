@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from cef_lines import rows
 
 from airflow_provider_imperva.events.schema.columns import COLUMNS, Column, Format
+from tests.events.cef_lines import rows
 
 # Keys are spelled out here, not taken from the table, so that a wrong one in the table cannot agree with itself.
 CEF = r"""

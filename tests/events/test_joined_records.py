@@ -6,9 +6,9 @@ from importlib import import_module
 from itertools import pairwise
 
 import pytest
-from cef_lines import SOURCE, cef, rows
 
 from airflow_provider_imperva.events import parse
+from tests.events.cef_lines import SOURCE, cef, rows
 
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
 READING = import_module("airflow_provider_imperva.events.bodies.reading")

@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from cef_lines import SOURCE, rows, set_in
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
+from tests.events.cef_lines import SOURCE, rows, set_in
 
 PARSE = import_module("airflow_provider_imperva.events.parse")
 OBJECTS = import_module("airflow_provider_imperva.events.bodies.objects")

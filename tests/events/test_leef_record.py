@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cef_lines import SOURCE, rows, set_in
 
 from airflow_provider_imperva.events import parse
+from tests.events.cef_lines import SOURCE, rows, set_in
 
 
 def leef(attributes: str, *, version: str = "1.0", event: str = "Normal") -> str:

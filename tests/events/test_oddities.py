@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cef_lines import FETCHED, START, cef, rows
+
+from tests.events.cef_lines import FETCHED, START, cef, rows
 
 ODD_TEXTS = {
     "control characters": "a\x01\x0b\x0c\x1c\x1d\x1e\x1f\x7fb",

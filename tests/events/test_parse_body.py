@@ -8,13 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from cef_lines import FETCHED, SOURCE, cef, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import QUARANTINE_SCHEMA, SCHEMA, LogSource, parse
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
+from tests.events.cef_lines import FETCHED, SOURCE, cef, rows
 
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
 READING = import_module("airflow_provider_imperva.events.bodies.reading")

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cef_lines import SOURCE, START, rows, set_in
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from airflow_provider_imperva.events import parse
 from airflow_provider_imperva.events.grammar.w3c import Layout, to_the_second
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.w3c_scan import scan
+from tests.events.cef_lines import SOURCE, START, rows, set_in
 
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
 ROWS = import_module("airflow_provider_imperva.events.bodies.rows")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 
-from fuzz_parsers import Fuzz, run
+from tests.fuzz.fuzz_parsers import Fuzz, run
 
 SECONDS = float(os.environ.get("IMPERVA_FUZZ_SECONDS", "10"))
 

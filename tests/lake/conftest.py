@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from s3_front import Front, moto_server
 
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import open_store
+from tests.lake.s3_front import Front, moto_server
 
 
 @pytest.fixture(params=["local", "memory"])

@@ -9,7 +9,13 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from ledger_records import (
+
+from airflow_provider_imperva.lake import commit as commit_module
+from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, finish_commit
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Closed, Commit, LogRecord
+from airflow_provider_imperva.lake.watermark import Prefix, Range, State
+from tests.lake.ledger_records import (
     OTHER_RUN,
     RUN,
     T0,
@@ -22,12 +28,6 @@ from ledger_records import (
     record_of,
     report_of,
 )
-
-from airflow_provider_imperva.lake import commit as commit_module
-from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, finish_commit
-from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Closed, Commit, LogRecord
-from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 
 
 def sha256(content: bytes) -> str:

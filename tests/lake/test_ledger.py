@@ -12,12 +12,22 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 import pytest
-from ledger_records import OTHER_RUN, RUN, T0, commit_empty, commit_of, finish_batch, plan_of, record_of, report_of
 
 from airflow_provider_imperva.errors import LedgerConflictError, LedgerCorruptError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Closed, LogRecord, Part
 from airflow_provider_imperva.lake.watermark import State
+from tests.lake.ledger_records import (
+    OTHER_RUN,
+    RUN,
+    T0,
+    commit_empty,
+    commit_of,
+    finish_batch,
+    plan_of,
+    record_of,
+    report_of,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 

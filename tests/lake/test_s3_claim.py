@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from object_server import BUCKET, object_filesystem
-from s3_front import Front, Refusal
 
 from airflow_provider_imperva.errors import ImpervaError, LakeError, LakeMismatchError
 from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import open_store
+from tests.crash.object_server import BUCKET, object_filesystem
+from tests.lake.s3_front import Front, Refusal
 
 
 def ledger_behind(front: Front) -> Ledger:

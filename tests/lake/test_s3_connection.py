@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from object_server import BUCKET
-from s3_front import Front, Refusal
 
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.hooks.lake import lake_filesystem
 from airflow_provider_imperva.lake.ledger import Ledger
+from tests.crash.object_server import BUCKET
+from tests.lake.s3_front import Front, Refusal
 
 LAKE = f"s3://{BUCKET}/lake"
 NAME = "AIRFLOW_CONN_LAKE"

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from load_runs import Account
-from object_server import BUCKET
-from s3_front import Front, Refusal
 
 from airflow_provider_imperva.errors import LakeError, LedgerCorruptError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository
+from tests.crash.object_server import BUCKET
+from tests.lake.s3_front import Front, Refusal
+from tests.load.load_runs import Account
 
 
 @dataclass

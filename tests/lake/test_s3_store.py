@@ -14,14 +14,14 @@ from typing import Any
 
 import fsspec
 import pytest
-import test_store
-from object_server import BUCKET, KEY, READER
-from s3_front import Front, Refusal
 
 from airflow_provider_imperva.errors import LakeError, ObjectExistsError
 from airflow_provider_imperva.lake import bucket
 from airflow_provider_imperva.lake.bucket import S3Store
 from airflow_provider_imperva.lake.store import Store, open_store
+from tests.crash.object_server import BUCKET, KEY, READER
+from tests.lake import test_store
+from tests.lake.s3_front import Front, Refusal
 
 MB = 1 << 20
 

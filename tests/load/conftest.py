@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from load_runs import Account, Clock
 
 from airflow_provider_imperva.load import fetch as fetch_module
 from airflow_provider_imperva.load import plan as plan_module
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair
+from tests.load.load_runs import Account, Clock
 
 
 @pytest.fixture(scope="session")

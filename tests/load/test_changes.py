@@ -9,7 +9,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from load_runs import Account
 
 from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.lake.changes import changes
@@ -18,6 +17,7 @@ from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan
 from airflow_provider_imperva.load.replay import replay as run_replay
 from airflow_provider_imperva.testing.forge import FORGED_START
+from tests.load.load_runs import Account
 
 _DAY_MS = 24 * 3600 * 1000
 

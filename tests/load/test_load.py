@@ -13,7 +13,6 @@ from itertools import pairwise
 import fsspec
 import pyarrow.parquet as pq
 import pytest
-from load_runs import Account, Clock, request_id, without_notice
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import (
@@ -42,6 +41,7 @@ from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing import Fault
 from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
+from tests.load.load_runs import Account, Clock, request_id, without_notice
 
 HOUR = timedelta(hours=1)
 HTML = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>\n"

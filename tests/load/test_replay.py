@@ -20,8 +20,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from load_runs import Account, Clock
-from stepped_store import BrokenOffError, SteppedStore, break_off
 
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.decode import DecodePolicy
@@ -36,6 +34,8 @@ from airflow_provider_imperva.load.plan import PlanOptions, Work
 from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair, forge_log
+from tests.load.load_runs import Account, Clock
+from tests.load.stepped_store import BrokenOffError, SteppedStore, break_off
 
 MIDNIGHT = 1_767_225_600_000
 ALL = Selection(state="all")

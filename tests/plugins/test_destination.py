@@ -7,12 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import object_server
 import pytest
 
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.plugins.destination import Destination
+from tests.crash import object_server
 
 CONNECTION = {"conn_type": "imperva", "host": "https://logs1.example.com/8416_1745073/", "login": "1", "password": "x"}
 

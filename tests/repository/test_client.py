@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_peers import Authority, canned_server, forward_proxy, make_authority
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import (
@@ -33,6 +32,7 @@ from airflow_provider_imperva.errors import (
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing import FakeRepository, Fault
+from tests.repository.http_peers import Authority, canned_server, forward_proxy, make_authority
 
 NAME = LogName("8416", 5)
 CONTENT = bytes(range(256)) * 40

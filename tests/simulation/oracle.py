@@ -14,11 +14,11 @@ from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
-from simulated_airflow import CalmRun, was_at_hand
-from simulated_imperva import MINUTE, WINDOW, Event, Imperva, WrittenLog
 
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
+from tests.simulation.simulated_airflow import CalmRun, was_at_hand
+from tests.simulation.simulated_imperva import MINUTE, WINDOW, Event, Imperva, WrittenLog
 
 _WITHOUT_BYTES = {State.SKIPPED, State.UNOBSERVED, State.EXPIRED}
 

@@ -9,10 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from simulated_imperva import BYTE_CAP, HOUR, MINUTE, WINDOW, Imperva
-from simulated_weather import cuts_the_index, draw_storm, nobody_answers
-from simulated_workers import Disk, Fate, Hung, Killed, WorkerStore, run_until_it_hangs
-
 from airflow_provider_imperva.container.decode import DecodePolicy
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.lake.commit import commit_plan
@@ -24,6 +20,9 @@ from airflow_provider_imperva.load.plan import PlanOptions, make_plan
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing.faults import CALM
+from tests.simulation.simulated_imperva import BYTE_CAP, HOUR, MINUTE, WINDOW, Imperva
+from tests.simulation.simulated_weather import cuts_the_index, draw_storm, nobody_answers
+from tests.simulation.simulated_workers import Disk, Fate, Hung, Killed, WorkerStore, run_until_it_hangs
 
 TRIES = (1, 2)
 """How often a task is tried; a task that has only one try leaves more behind."""

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from simulated_workers import Disk, Fate, Killed, WorkerStore, run_until_it_hangs
 
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
@@ -16,6 +15,7 @@ from airflow_provider_imperva.load.fetch import fetch
 from airflow_provider_imperva.load.plan import PlanOptions, make_plan
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, Fault, VirtualClock, forge_log
+from tests.simulation.simulated_workers import Disk, Fate, Killed, WorkerStore, run_until_it_hangs
 
 
 @pytest.fixture

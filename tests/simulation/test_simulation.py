@@ -12,16 +12,16 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
-from oracle import Oracle
-from simulated_airflow import Airflow
-from simulated_imperva import BYTE_CAP, HOUR, WINDOW, Imperva
-from simulated_workers import Disk
 
 from airflow_provider_imperva.lake import disk as disk_module
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load import fetch as fetch_module
 from airflow_provider_imperva.load import plan as plan_module
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, VirtualClock
+from tests.simulation.oracle import Oracle
+from tests.simulation.simulated_airflow import Airflow
+from tests.simulation.simulated_imperva import BYTE_CAP, HOUR, WINDOW, Imperva
+from tests.simulation.simulated_workers import Disk
 
 DAYS = 30
 OUTAGES = (1, 20, 47, 60)

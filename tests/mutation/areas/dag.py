@@ -1,0 +1,50 @@
+"""The Airflow side: operators, triggers, assets, the coverage page."""
+
+from __future__ import annotations
+
+from tests.mutation.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        "a coverage page for whoever is logged in, whatever DAGs they may see",
+        "plugins/web.py",
+        'dependencies=[Depends(requires_access_dag(method="GET"))]',
+        "dependencies=[]",
+        ("plugins",),
+    ),
+    Mutation(
+        "a list of all DAGs, for whoever is logged in",
+        "plugins/web.py",
+        "sorted(visible.intersection(session.scalars(tagged)))",
+        "sorted(session.scalars(tagged))",
+        ("plugins",),
+    ),
+    Mutation(
+        "a page out of the lake that may run scripts in Airflow",
+        "plugins/web.py",
+        "default-src 'none'; ",
+        "",
+        ("plugins",),
+    ),
+    Mutation(
+        "rows of a red run are named by no asset event",
+        "assets.py",
+        "max(told + 1, ",
+        "max(commit.commit, ",
+        ("dag/test_commit_operator.py::TestAssetEvent",),
+    ),
+    Mutation(
+        "a log that never comes starts run after run",
+        "triggers/event.py",
+        'self.remind_interval if found["digest"] == self._digest else self.min_interval',
+        "self.min_interval",
+        ("dag/test_event_trigger.py::TestWatch",),
+    ),
+    Mutation(
+        "a retried commit is counted again",
+        "operators/imperva.py",
+        "        if commit.committed_at == now:",
+        "        if True:",
+        ("dag/test_commit_operator.py::test_committing_again_counts_nothing_again",),
+    ),
+]

@@ -1,0 +1,22 @@
+"""What is taken from an inbox."""
+
+from __future__ import annotations
+
+from tests.mutation.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        "what is delivered is taken while it is being written",
+        "delivery/folder.py",
+        "for modified, item in found if modified <= latest and self._is_log(item)",
+        "for modified, item in found if self._is_log(item)",
+        ("delivery/test_delivered_loads.py::test_placeholders_and_the_test_of_the_console_are_passed_over",),
+    ),
+    Mutation(
+        "what was written anew after the listing is taken for what was listed",
+        "delivery/folder.py",
+        "        if now != item:\n",
+        "        if not now:\n",
+        ("delivery/test_delivered_loads.py::test_an_object_written_anew_before_it_is_cleared_away_stays",),
+    ),
+]
