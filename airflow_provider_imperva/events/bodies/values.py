@@ -12,15 +12,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from airflow_provider_imperva.events.bodies.reading import MAX_RECORD_BYTES
 from airflow_provider_imperva.events.grammar.record import Rejection
-from airflow_provider_imperva.events.scan.compiled import BYTES, Bytes, compiled
-
-_BLANK, _QUOTE, _COMMA, _BACKSLASH = b' ",\\'
-_OPENING, _CLOSE, _OPENING_BRACE, _CLOSE_BRACE = b"[]{}"
-_NO_ASCII = 128
+from airflow_provider_imperva.events.scan import kernel
 
 _BLANKS = re.compile("[ \t\r\n\x0b\x0c\ufeff]*")
 _LONGEST_TOKEN = 16
@@ -145,37 +140,7 @@ def count_items(text: str) -> int:
 
 
 def _counted(text: str, *, depth: int, level: int) -> int:
-    return _count(np.frombuffer(text.encode(errors="surrogateescape"), np.uint8), depth, level)
-
-
-@compiled(BYTES, types.int64, types.int64)
-def _count(text: Bytes, depth: int, level: int) -> int:
-    """Count the values at the top, but for arrays, and those in lists that are so many brackets deep.
-
-    :param depth: how many brackets, all of them lists, are open at the begin.
-    """
-    count = place = 0
-    in_list = depth == level
-    in_string = in_token = False
-    while place < len(text):
-        byte = text[place]
-        if in_string:
-            in_string = byte != _QUOTE
-            place += byte == _BACKSLASH
-        else:
-            opens = byte in (_OPENING, _OPENING_BRACE)
-            closes = byte in (_CLOSE, _CLOSE_BRACE)
-            between = byte <= _BLANK or byte == _COMMA or byte >= _NO_ASCII
-            in_string = byte == _QUOTE
-            goes_on = in_token
-            in_token = not (opens or closes or between or in_string)
-            begins = opens or in_string or (in_token and not goes_on)
-            count += begins and ((depth == level and in_list) or (depth == 0 and byte != _OPENING))
-            depth += int(opens) - int(closes)
-            if opens and depth == level:
-                in_list = byte == _OPENING
-        place += 1
-    return count
+    return kernel.count_values(np.frombuffer(text.encode(errors="surrogateescape"), np.uint8), depth, level)
 
 
 def dumped(value: Any) -> str:

@@ -12,15 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from airflow_provider_imperva.events.scan.compiled import (
-    BYTES,
-    POSITIONS,
-    Bytes,
-    Mask,
-    Positions,
-    compiled,
-)
-from airflow_provider_imperva.events.scan.machine import STRETCH, byte_at, matches, trailing_zeros
+from airflow_provider_imperva.events.scan import kernel
+from airflow_provider_imperva.events.scan.kernel import Bytes, Mask, Positions
 from airflow_provider_imperva.events.schema.columns import TEXT
 
 BLOCK_BYTES = 12 << 20
@@ -131,29 +124,11 @@ class Lines:
 
 def _line_ends(text: Bytes) -> Positions:
     places = np.empty(len(text) // _SHORT_LINE + 1, np.int64)
-    count = _find_line_ends(text, places)
+    count = kernel.find_line_ends(text, places)
     if count > len(places):
         places = np.empty(count, np.int64)
-        _find_line_ends(text, places)
+        kernel.find_line_ends(text, places)
     return places[:count]
-
-
-@compiled(BYTES, POSITIONS)
-def _find_line_ends(text: Bytes, places: Positions) -> int:
-    """Tell where each LF stands, as far as there is room; tells how many there are."""
-    count = 0
-    place = 0
-    while place < len(text):
-        found, width = np.uint64(byte_at(text, place) == _LF), 1
-        if place + STRETCH <= len(text):
-            found, width = matches(text, place, _LF), STRETCH
-        while found:
-            if count < len(places):
-                places[count] = place + trailing_zeros(found)
-            count += 1
-            found &= found - np.uint64(1)
-        place += width
-    return count
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -179,29 +154,7 @@ class Tally(NamedTuple):
     @classmethod
     def of(cls, block: bytes | memoryview, prefix: bytes = b"") -> Tally:
         """Count."""
-        return cls(*_tally(np.frombuffer(block, np.uint8), np.frombuffer(prefix, np.uint8)))
-
-
-@compiled(BYTES, BYTES)
-def _tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
-    line_ends = lines = begun = begin = 0
-    while begin < len(text):
-        place = begin
-        while place < len(text) and (text[place] == _BLANK or _TAB <= text[place] <= _CR) and text[place] != _LF:
-            place += 1
-        end = place
-        while end + STRETCH <= len(text) and not matches(text, end, _LF):
-            end += STRETCH
-        while end < len(text) and text[end] != _LF:
-            end += 1
-        begins = end - begin >= len(prefix)
-        for ahead in range(len(prefix) if begins else 0):
-            begins &= text[begin + ahead] == prefix[ahead]
-        begun += begins
-        lines += place < end
-        line_ends += end < len(text)
-        begin = end + 1
-    return line_ends, lines, begun
+        return cls(*kernel.tally(np.frombuffer(block, np.uint8), np.frombuffer(prefix, np.uint8)))
 
 
 def _after_last_lf(piece: bytes) -> int:

@@ -1,4 +1,4 @@
-"""The fast way from lines to fields: a whole block at once, in compiled loops over its bytes.
+"""The fast way from lines to fields: a whole block at once, in loops over its bytes.
 
 Only those lines are taken of which it is certain that the careful reader gives the same. To it is left any line with
 something out of the ordinary: a header that is none, bytes that are no UTF-8, a key that comes twice, a value in
@@ -20,11 +20,11 @@ from airflow_provider_imperva.events.grammar.extension import LABEL_KEY, LONGEST
 from airflow_provider_imperva.events.grammar.fields import Fields, Notes
 from airflow_provider_imperva.events.grammar.keys import CEF, LEEF, Keys
 from airflow_provider_imperva.events.grammar.record import Record, Rejection
-from airflow_provider_imperva.events.grammar.vocabulary import Vocabulary
-from airflow_provider_imperva.events.scan.compiled import Mask, Positions
+from airflow_provider_imperva.events.scan.kernel import BACKSLASH, BEGIN, END, NUMBER, Mask, Positions
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.pairs import Pairs
-from airflow_provider_imperva.events.scan.texts import BACKSLASH, BEGIN, END, NUMBER, copy_lines, copy_texts
+from airflow_provider_imperva.events.scan.texts import copy_lines, copy_texts
+from airflow_provider_imperva.events.scan.vocabulary import Vocabulary
 from airflow_provider_imperva.events.schema.columns import CATEGORY
 
 _KEY = re.compile(rb"[A-Za-z0-9_]*\Z")

@@ -16,24 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import types
 
-from airflow_provider_imperva.events.scan.compiled import (
-    BYTES,
-    MASK,
-    OFFSETS,
-    PLACES,
-    POSITIONS,
-    Bytes,
-    Mask,
-    Offsets,
-    Places,
-    Positions,
-    compiled,
-    inlined,
-)
-from airflow_provider_imperva.events.scan.machine import byte_at
-from airflow_provider_imperva.events.scan.texts import BEGIN, END, NUMBER, copy_texts
+from airflow_provider_imperva.events.scan import kernel
+from airflow_provider_imperva.events.scan.kernel import Bytes, Offsets
+from airflow_provider_imperva.events.scan.texts import copy_texts
 from airflow_provider_imperva.events.schema.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
 
 _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
@@ -41,9 +27,7 @@ _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][
 _TLS = re.compile(r"([^ \t]+)[ \t]*(.*)", re.DOTALL)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-_ZERO, _NINE, _A, _F, _Z, _DOT, _COLON, _SLASH, _QUESTION, _PLUS, _DASH, _COMMA, _BLANK, _TAB = b"09afz.:/?+-, \t"
-_AT, _BRACKET = b"@]"
-_CAPITAL = 0x20
+_COMMA = ord(",")
 
 
 class _Parts(NamedTuple):
@@ -90,7 +74,7 @@ def _from_digits(
     values = np.empty(len(texts), np.int64)
     odd = np.empty(len(texts), np.bool_)
     largest = 2 ** (kind.bit_width - 1) - 1
-    count = _read_digits(characters, offsets, fewest, most, largest, values, odd)
+    count = kernel.read_digits(characters, offsets, fewest, most, largest, values, odd)
     buffers = [
         pa.py_buffer(valid) if len(valid) else None,
         pa.py_buffer(values.astype(f"i{kind.bit_width // 8}", copy=False)),
@@ -99,33 +83,6 @@ def _from_digits(
     if count == texts.null_count:
         return found
     return _patched(found, texts, pa.array(~odd, mask=texts.is_null().to_numpy(zero_copy_only=False)), one)
-
-
-@compiled(BYTES, OFFSETS, types.int64, types.int64, types.int64, POSITIONS, MASK)
-def _read_digits(
-    characters: Bytes,
-    offsets: Offsets,
-    fewest: int,
-    most: int,
-    largest: int,
-    values: Positions,
-    odd: Mask,
-) -> int:
-    """Read what consists of digits; tells how many texts do not or are too large, nulls among them, and marks them."""
-    count = 0
-    for row in range(len(values)):
-        place, end = int(offsets[row]), int(offsets[row + 1])
-        value = 0
-        plain = fewest <= end - place <= most
-        while plain and place < end:
-            digit = byte_at(characters, place) - _ZERO
-            plain = 0 <= digit <= 9
-            value = 10 * value + digit
-            place += 1
-        values[row] = value
-        odd[row] = not plain or value > largest
-        count += odd[row]
-    return count
 
 
 def floats(texts: pa.StringArray) -> pa.DoubleArray:
@@ -179,66 +136,9 @@ def no_addresses(texts: pa.StringArray) -> list[int]:
     """Which texts are neither an IPv4 nor an IPv6 address."""
     offsets, characters, _ = _Parts.of(texts)
     doubtful = np.empty(len(texts), np.int64)
-    count = _find_doubtful(characters, offsets, doubtful)
+    count = kernel.find_doubtful(characters, offsets, doubtful)
     # Those are rare, and so are addresses among them (::ffff:1.2.3.4).
     return [row for row in doubtful[:count].tolist() if not _is_address(texts[row].as_py())]
-
-
-@inlined
-def _is_plain_ipv4(characters: Bytes, begin: int, end: int) -> bool:
-    place = begin
-    for part in range(4):
-        number = 0
-        first = place
-        while place < end and _ZERO <= byte_at(characters, place) <= _NINE:
-            number = 10 * number + byte_at(characters, place) - _ZERO
-            place += 1
-        # As long as its shortest form: no digit before it.
-        if number > 255 or place - first != 1 + (number > 9) + (number > 99):
-            return False
-        if part < 3:
-            if place == end or byte_at(characters, place) != _DOT:
-                return False
-            place += 1
-    return place == end
-
-
-@inlined
-def _is_plain_ipv6(characters: Bytes, begin: int, end: int) -> bool:
-    groups = digits = 0
-    shortened = False
-    for place in range(begin, end):
-        byte = byte_at(characters, place)
-        if byte == _COLON:
-            doubled = place > begin and byte_at(characters, place - 1) == _COLON
-            if doubled and shortened:
-                return False
-            shortened |= doubled
-            single_at_edge = place == begin and (end - begin < 2 or byte_at(characters, begin + 1) != _COLON)
-            single_at_edge |= place == end - 1 and not doubled
-            if single_at_edge:
-                return False
-            digits = 0
-        elif _ZERO <= byte <= _NINE or _A <= byte | _CAPITAL <= _F:
-            groups += digits == 0
-            digits += 1
-            if digits > 4:
-                return False
-        else:
-            return False
-    return groups <= 7 if shortened else groups == 8
-
-
-@compiled(BYTES, OFFSETS, POSITIONS)
-def _find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int:
-    """Find texts that are not plainly an address; tells how many there are."""
-    count = 0
-    for row in range(len(doubtful)):
-        begin, end = offsets[row], offsets[row + 1]
-        if begin < end and not _is_plain_ipv4(characters, begin, end) and not _is_plain_ipv6(characters, begin, end):
-            doubtful[count] = row
-            count += 1
-    return count
 
 
 def _is_address(text: str) -> bool:
@@ -274,42 +174,10 @@ def _lists(texts: pa.StringArray, *, trimmed: bool) -> pa.ListArray:
     ends = np.zeros(room + 1, np.int32)
     copied = np.empty(len(characters), np.uint8)
     firsts = np.zeros(len(texts) + 1, np.int32)
-    _cut_lists(characters, offsets, trimmed, ends, copied, firsts)
+    kernel.cut_lists(characters, offsets, trimmed, ends, copied, firsts)
     elements = pa.Array.from_buffers(TEXT, int(firsts[-1]), [None, pa.py_buffer(ends), pa.py_buffer(copied)])
     buffers = [pa.py_buffer(valid) if len(valid) else None, pa.py_buffer(firsts)]
     return pa.Array.from_buffers(LIST, len(texts), buffers, children=[elements])
-
-
-@inlined
-def _is_blank(byte: int) -> bool:
-    return byte == _BLANK or byte == _TAB
-
-
-@compiled(BYTES, OFFSETS, types.boolean, types.int32[::1], types.uint8[::1], types.int32[::1])
-def _cut_lists(
-    characters: Bytes, offsets: Offsets, trimmed: bool, ends: Offsets, copied: Bytes, firsts: Offsets
-) -> None:
-    """Copy the elements of lists, trimmed or in slots: ``ends`` of them in ``copied``, ``firsts`` of each list."""
-    count = to = 0
-    for row in range(len(offsets) - 1):
-        begin, end = offsets[row], offsets[row + 1]
-        is_null = begin == end
-        if not is_null and not trimmed and byte_at(characters, end - 1) == _COMMA:
-            end -= 1
-        for place in range(begin, begin if is_null else end + 1):
-            if place == end or byte_at(characters, place) == _COMMA:
-                behind = place
-                while trimmed and begin < behind and _is_blank(byte_at(characters, begin)):
-                    begin += 1
-                while trimmed and begin < behind and _is_blank(byte_at(characters, behind - 1)):
-                    behind -= 1
-                for copying in range(begin, behind):
-                    copied[to] = byte_at(characters, copying)
-                    to += 1
-                count += 1
-                ends[count] = to
-                begin = place + 1
-        firsts[row + 1] = count
 
 
 def _same(texts: pa.StringArray) -> pa.StringArray:
@@ -347,60 +215,9 @@ def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
     offsets, characters, _ = _Parts.of(urls)
     found = np.empty((2 * len(urls), 3), np.int32)
     firsts = np.zeros(len(urls) + 1, np.int64)
-    _cut_urls(characters, offsets, found, firsts)
+    kernel.cut_urls(characters, offsets, found, firsts)
     host, path = copy_texts(characters, found[: firsts[-1]], firsts, np.arange(len(urls)), numbers=range(2))
     return host, path
-
-
-@inlined
-def _behind_scheme(characters: Bytes, begin: int, end: int) -> int:
-    """Find where a URL goes on behind its scheme, if it has any."""
-    place = begin
-    while place < end:
-        byte = byte_at(characters, place)
-        letter = _A <= byte | _CAPITAL <= _Z
-        if not letter and (
-            place == begin or not (_ZERO <= byte <= _NINE or byte == _PLUS or byte == _DOT or byte == _DASH)
-        ):
-            break
-        place += 1
-    is_scheme = begin < place < end - 2 and byte_at(characters, place) == _COLON
-    return (
-        place + 3
-        if is_scheme and byte_at(characters, place + 1) == _SLASH and byte_at(characters, place + 2) == _SLASH
-        else begin
-    )
-
-
-@compiled(BYTES, OFFSETS, PLACES, POSITIONS)
-def _cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None:
-    count = 0
-    for row in range(len(offsets) - 1):
-        end = offsets[row + 1]
-        begin = place = port = _behind_scheme(characters, offsets[row], end)
-        colons = 0
-        while place < end and byte_at(characters, place) != _SLASH and byte_at(characters, place) != _QUESTION:
-            byte = byte_at(characters, place)
-            place += 1
-            if byte == _COLON:
-                colons += 1
-                port = place
-            elif not _ZERO <= byte <= _NINE:
-                port = begin
-                # What stands in brackets, or before the host, has colons of its own.
-                colons = 0 if byte == _BRACKET or byte == _AT else colons
-        # With more colons before it, what looks like a port is the end of an IPv6 address.
-        behind = port - 1 if port > begin and colons == 1 else place
-        if behind > begin:
-            found[count, NUMBER], found[count, BEGIN], found[count, END] = 0, begin, behind
-            count += 1
-        begin = place
-        while place < end and byte_at(characters, place) != _QUESTION:
-            place += 1
-        if place > begin:
-            found[count, NUMBER], found[count, BEGIN], found[count, END] = 1, begin, place
-            count += 1
-        firsts[row + 1] = count
 
 
 def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
