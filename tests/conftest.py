@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests import debian
+
 # How long an example takes says something of the machine, and nothing of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
@@ -33,14 +35,22 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(str(error))
 
 
+def pytest_report_header() -> list[str]:
+    """Say what will be skipped for want of which Debian package."""
+    return list(debian.told_before())
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what is slow where several processes share the tests, so that they end at the same time."""
+    debian.skip_what_lacks_its_packages(items)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at how many points runs were stopped; each crash test counts its own."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say, after all else, at how many points runs were stopped, and what was skipped for want of which package."""
+    yield
     points = [
         count
         for report in terminalreporter.getreports("passed")
@@ -49,3 +59,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if points:
         terminalreporter.write_line(f"Crash points tried: {sum(points)}, in {len(points)} tests")
+    for line in debian.told_after(terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line)

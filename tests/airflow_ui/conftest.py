@@ -9,7 +9,7 @@ from selenium import webdriver
 
 from demo.setting import Setting
 from demo.standalone import Standalone, run_dags, standalone
-from tests.browser.chromium import chromium, programs
+from tests.browser.chromium import chromium
 
 OTHER_DAGS = """
 from datetime import datetime
@@ -36,8 +36,6 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 
 @pytest.fixture(scope="module")
 def airflow(setting: Setting) -> Iterator[Standalone]:
-    if programs() is None:
-        pytest.skip("needs Chromium and its driver: Debian packages chromium and chromium-driver")
     with setting.repository() as repository:
         setting.add_logs(repository, count=12, key=setting.new_key(), age_hours=4)
         with standalone(setting, repository) as running:

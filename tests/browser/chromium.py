@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-_PROGRAMS = ("chromium", "google-chrome"), ("chromedriver",)
+from tests import debian
+
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -28,23 +28,16 @@ _FLAGS = (
 )
 
 
-def programs() -> tuple[str, str] | None:
-    """Find the browser and its driver; None if they are not installed."""
-    browser, driver = (next(filter(None, map(shutil.which, names)), None) for names in _PROGRAMS)
-    return (browser, driver) if browser and driver else None
-
-
 @contextmanager
 def chromium() -> Iterator[webdriver.Chrome]:
-    found = programs()
-    assert found
     options = Options()
-    options.binary_location = found[0]
+    options.binary_location = debian.program("chromium")
+    service = Service(debian.program("chromium-driver"))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for flag in (*_FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-        browser = webdriver.Chrome(options=options, service=Service(found[1]))
+        browser = webdriver.Chrome(options=options, service=service)
         try:
             yield browser
         finally:

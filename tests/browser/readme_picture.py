@@ -12,8 +12,9 @@ from airflow_provider_imperva.audit.coverage import cover
 from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
+from tests import debian
 from tests.audit.eventful_lake import make_eventful_lake
-from tests.browser.chromium import chromium, programs, show
+from tests.browser.chromium import chromium, show
 
 PICTURE = Path(__file__).parents[2] / "docs" / "pictures" / "coverage.png"
 WIDTH = 1000
@@ -27,8 +28,8 @@ return Math.floor(after.getBoundingClientRect().top + window.scrollY) - 12;
 
 def main() -> int:
     """Take it; the exit code."""
-    if programs() is None:
-        print("Needs Chromium and its driver: Debian packages chromium and chromium-driver.", file=sys.stderr)
+    if absent := [package for package in debian.missing() if package.name.startswith("chromium")]:
+        print(f"The picture is taken with Chromium. To install it: {debian.install(absent)}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
         lake, page = Path(folder) / "lake", Path(folder) / "coverage.html"

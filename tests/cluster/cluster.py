@@ -24,6 +24,7 @@ import redis
 import requests
 from cryptography.fernet import Fernet
 
+from tests import debian
 from tests.cluster import services
 from tests.crash.object_server import free_ports
 
@@ -280,7 +281,10 @@ def _in_this_environment(command: Sequence[str]) -> list[str]:
 @contextmanager
 def postgres(folder: Path, *, port: int, password: str) -> Iterator[None]:
     """Run PostgreSQL with an empty database ``airflow``; as root, under the user ``postgres``, since it has to."""
-    initdb = _find_initdb()
+    found = debian.PACKAGES["postgresql"].program()
+    if found is None:
+        raise CannotStartError("PostgreSQL is not installed (Debian package postgresql)")
+    initdb = Path(found)
     # Not below the folder, to which its user may have no way.
     home = Path(tempfile.mkdtemp(prefix="imperva-postgres-"))
     (home / "password").write_text(password)
@@ -314,16 +318,6 @@ def postgres(folder: Path, *, port: int, password: str) -> Iterator[None]:
             server.wait()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-
-
-def _find_initdb() -> Path:
-    """Find the newest of PostgreSQL's programs; Debian keeps them off the PATH."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not found and (program := shutil.which("initdb")):
-        found = [Path(program)]
-    if not found:
-        raise CannotStartError("PostgreSQL is not installed (Debian package postgresql)")
-    return found[-1]
 
 
 @contextmanager

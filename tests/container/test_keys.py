@@ -22,6 +22,7 @@ def test_pkcs1_and_pkcs8_load_encrypted_or_not(key_pair: KeyPair, tmp_path: Path
     assert loaded.private_numbers() == key_pair.private_key.private_numbers()
 
 
+@pytest.mark.needs("openssl")
 @pytest.mark.parametrize("arguments", [["genrsa"], ["genrsa", "-traditional"]])
 def test_keys_made_by_the_vendors_command_load(tmp_path: Path, arguments: list[str]):
     folder = tmp_path / "1"

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import os
-import shutil
 import subprocess
 import zlib
 from pathlib import Path
@@ -30,6 +29,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.needs("openssl")
 @pytest.mark.parametrize("compress", [True, False])
 def test_a_container_made_by_openssl_decodes(keys: Path, compress: bool):
     aes_key = run("openssl", "rand", "16")
@@ -50,6 +50,7 @@ def test_a_container_made_by_openssl_decodes(keys: Path, compress: bool):
     assert (plain.encrypted, plain.compressed, plain.checksum_ok) == (True, compress, True)
 
 
+@pytest.mark.needs("openssl")
 def test_openssl_opens_what_the_forge_wrote(key_pair: KeyPair, tmp_path: Path):
     content = forge_log(BODY, key=key_pair)
     header, stored = content.split(b"\n|==|\n", 1)
@@ -61,7 +62,7 @@ def test_openssl_opens_what_the_forge_wrote(key_pair: KeyPair, tmp_path: Path):
     assert inflated == BODY
 
 
-@pytest.mark.skipif(shutil.which("zlib-flate") is None, reason="zlib-flate (Debian package qpdf) is not installed")
+@pytest.mark.needs("qpdf")
 def test_the_plain_shell_way_gives_the_same_bytes(tmp_path: Path):
     content = forge_log(BODY)
     log = tmp_path / "8416_1.log"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from airflow.sdk import Connection
 from cryptography.fernet import Fernet
 
 import airflow_provider_imperva
+from tests import debian
 from tests.cluster import services
 from tests.crash import object_server
 from tests.deploy.compose_file import FILE, OPTIONAL, REQUIRED, ROOT, TEXT, Compose
@@ -28,14 +28,12 @@ EVERY = sorted(yaml.safe_load(TEXT)["services"])
 
 
 def docker_compose(*arguments: str, file: Path = FILE) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("docker-compose")
-    if program is None:
-        pytest.skip("needs docker-compose (Debian package docker-compose); it needs no Docker engine")
-    command = [program, "--file", str(file), "--project-directory", str(ROOT), *arguments]
+    command = [debian.program("docker-compose"), "--file", str(file), "--project-directory", str(ROOT), *arguments]
     clean = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
     return subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.needs("docker-compose")
 @pytest.mark.parametrize("profile", [["--profile", "demo"], []], ids=["demo", "no profile"])
 def test_docker_compose_reads_it_as_these_tests_do(demo: Compose, profile: list[str]) -> None:
     """It checks a file against the specification's schema, and fills in variables by itself."""
@@ -51,6 +49,7 @@ def test_a_parser_of_the_whole_specification_takes_it(demo: Compose) -> None:
     assert set(compose_spec.PyCompose.from_yaml(demo.text).service_names()) == set(demo.services)
 
 
+@pytest.mark.needs("docker-compose")
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [("    command:", "    comand:"), ("service_healthy", "service_well"), ("  s3:", "  s 3:")],
@@ -178,6 +177,7 @@ def test_no_secret_is_in_the_file() -> None:
     assert {"DAGS", "DAGS_PAUSED", "IMPERVA_FILES"} == OPTIONAL
 
 
+@pytest.mark.needs("docker-compose")
 @pytest.mark.parametrize("left_out", sorted(REQUIRED))
 def test_without_a_secret_it_does_not_start_and_says_what_to_do(tmp_path: Path, left_out: str) -> None:
     (tmp_path / "env").write_text("".join(f"{name}=x\n" for name in REQUIRED - {left_out}))

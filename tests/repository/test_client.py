@@ -66,8 +66,6 @@ def client(repository: FakeRepository, sleeps: list[float]) -> Iterator[Reposito
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    if shutil.which("openssl") is None:
-        pytest.skip("the openssl command is not installed")
     return make_authority(tmp_path_factory.mktemp("authority"))
 
 
@@ -130,6 +128,7 @@ class TestWholeAnswers:
         client.read_index()
         assert [request.authorized for request in repository.requests] == [True]
 
+    @pytest.mark.needs("openssl")
     def test_netrc_does_not_replace_the_credentials(
         self, https_repository: FakeRepository, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -385,6 +384,7 @@ class TestRedirects:
             assert other.requests == []
         assert "4711" not in str(caught.value)
 
+    @pytest.mark.needs("openssl")
     def test_one_from_https_to_http_is_not_followed(
         self, https_repository: FakeRepository, authority: Authority
     ) -> None:
@@ -421,10 +421,12 @@ class TestRedirects:
 
 
 class TestTls:
+    @pytest.mark.needs("openssl")
     def test_an_authority_of_one_s_own(self, https_repository: FakeRepository, authority: Authority) -> None:
         with connect(https_repository, verify=str(authority.bundle)) as client:
             assert client.read_log(NAME) == CONTENT
 
+    @pytest.mark.needs("openssl")
     def test_an_unknown_authority_is_refused_and_told(
         self, https_repository: FakeRepository, sleeps: list[float]
     ) -> None:
@@ -435,6 +437,7 @@ class TestTls:
             client.read_index()
         assert (https_repository.requests, sleeps) == ([], [])
 
+    @pytest.mark.needs("openssl")
     @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
     def test_verification_can_be_turned_off(
         self, https_repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -443,6 +446,7 @@ class TestTls:
         with connect(https_repository, verify=False) as client:
             assert client.read_log(NAME) == CONTENT
 
+    @pytest.mark.needs("openssl")
     def test_the_bundle_of_the_environment_counts(
         self, https_repository: FakeRepository, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -450,6 +454,7 @@ class TestTls:
         with connect(https_repository) as client:
             assert client.read_log(NAME) == CONTENT
 
+    @pytest.mark.needs("openssl")
     def test_the_bundle_of_the_connection_outranks_it(
         self, https_repository: FakeRepository, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -457,6 +462,7 @@ class TestTls:
         with connect(https_repository, verify=str(authority.bundle)) as client:
             assert client.read_log(NAME) == CONTENT
 
+    @pytest.mark.needs("openssl")
     def test_a_folder_of_certificates_is_taken(self, https_repository: FakeRepository, authority: Authority) -> None:
         folder = authority.bundle.parent / "hashed"
         folder.mkdir(exist_ok=True)
@@ -487,6 +493,7 @@ class TestTls:
 
 
 class TestProxies:
+    @pytest.mark.needs("openssl")
     def test_the_connection_s_proxy_is_used(self, https_repository: FakeRepository, authority: Authority) -> None:
         with (
             forward_proxy() as proxy,
@@ -497,6 +504,7 @@ class TestProxies:
         assert proxy.heads[0].startswith(b"CONNECT 127.0.0.1:%d HTTP/1." % https_repository.port)
         assert b"Authorization" not in proxy.heads[0]
 
+    @pytest.mark.needs("openssl")
     def test_it_outranks_the_environment(
         self, https_repository: FakeRepository, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -507,6 +515,7 @@ class TestProxies:
                 assert client.read_log(NAME) == CONTENT
         assert (len(ours.heads), len(theirs.heads)) == (1, 0)
 
+    @pytest.mark.needs("openssl")
     def test_the_environment_s_proxy_is_used_for_https(
         self, https_repository: FakeRepository, authority: Authority, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -531,6 +540,7 @@ class TestProxies:
             assert client.read_log(NAME) == CONTENT
         assert proxy.heads[0].startswith(f"GET {repository.url}{NAME} ".encode())
 
+    @pytest.mark.needs("openssl")
     def test_a_proxy_that_is_down_is_told_without_its_password(
         self, https_repository: FakeRepository, caplog: pytest.LogCaptureFixture
     ) -> None:

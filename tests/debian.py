@@ -1,0 +1,135 @@
+"""The Debian packages whose programs some tests use, and what is skipped without them.
+
+A test says what it needs with ``@pytest.mark.needs("qpdf")``. This table is where the marker, the tests that run such a
+program, and the two tables that ``make test`` prints have their knowledge from.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_LACKS = "lacks the Debian package"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A Debian package.
+
+    :ivar command: the program of it that tests run.
+    :ivar others: programs that do as well.
+    :ivar folders: where the program is if not on the PATH, as a pattern below ``/``.
+    :ivar shows: what the tests with it show.
+    """
+
+    name: str
+    command: str
+    others: tuple[str, ...] = ()
+    folders: str = ""
+    shows: str
+
+    def program(self) -> str | None:
+        """Find the program, the newest one first; None if the package is not installed."""
+        # PostgreSQL's folders are named by its major version.
+        versions = sorted(Path("/").glob(self.folders), key=lambda path: int(path.parent.name)) if self.folders else []
+        for command in (self.command, *self.others):
+            for folder in reversed(versions):
+                if found := shutil.which(command, path=str(folder)):
+                    return found
+            if found := shutil.which(command):
+                return found
+        return None
+
+
+PACKAGES = {
+    package.name: package
+    for package in (
+        Package(name="openssl", command="openssl", shows="logs and keys made with the vendor's tools; own authorities"),
+        Package(name="qpdf", command="zlib-flate", shows="logs opened as the vendor's manual opens them"),
+        Package(name="docker-compose", command="docker-compose", shows="the Compose file, read by its own program"),
+        Package(
+            name="chromium",
+            command="chromium",
+            others=("google-chrome",),
+            shows="the coverage page and Airflow's pages in a browser",
+        ),
+        Package(name="chromium-driver", command="chromedriver", shows="the same"),
+        Package(
+            name="postgresql",
+            command="initdb",
+            folders="usr/lib/postgresql/*/bin",
+            shows="Airflow's services, started by events",
+        ),
+    )
+}
+
+
+def program(package: str) -> str:
+    """Find the program of a package that is known to be there.
+
+    :raises FileNotFoundError: if it is not.
+    """
+    if found := PACKAGES[package].program():
+        return found
+    raise FileNotFoundError(f"{PACKAGES[package].command} is not installed (Debian package {package})")
+
+
+def missing() -> list[Package]:
+    """Return the packages that are not installed."""
+    return [package for package in PACKAGES.values() if not package.program()]
+
+
+def skip_what_lacks_its_packages(items: Iterable[pytest.Item]) -> None:
+    """Mark the tests that need a package that is not there.
+
+    :raises pytest.UsageError: if a test needs a package that is not in the table.
+    """
+    absent = {package.name for package in missing()}
+    for item in items:
+        needed = [str(name) for marker in item.iter_markers("needs") for name in marker.args]
+        if unknown := [name for name in needed if name not in PACKAGES]:
+            raise pytest.UsageError(f"{item.nodeid} needs {unknown}, which tests/debian.py does not know")
+        if lacking := sorted(absent.intersection(needed)):
+            item.add_marker(pytest.mark.skip(reason=f"needs Debian packages: {', '.join(lacking)}"))
+            item.user_properties += [(_LACKS, name) for name in lacking]
+
+
+def told_before() -> Iterator[str]:
+    """Yield the lines of the table that comes before the tests."""
+    absent = missing()
+    if not absent:
+        yield "Debian packages that tests use: all are installed"
+        return
+    yield "Tests will be skipped for want of Debian packages:"
+    yield from _table([(package.name, package.command, package.shows) for package in absent])
+    yield f"To run them: {install(absent)}"
+
+
+def told_after(skipped: Iterable[pytest.TestReport]) -> Iterator[str]:
+    """Yield the lines of the table that comes after the tests, of those that were skipped."""
+    wants = Counter(str(name) for report in skipped for key, name in report.user_properties if key == _LACKS)
+    if not wants:
+        return
+    absent = [package for package in PACKAGES.values() if package.name in wants]
+    yield "Tests were skipped for want of Debian packages:"
+    rows = [(package.name, package.command, f"{wants[package.name]} tests: {package.shows}") for package in absent]
+    yield from _table(rows)
+    yield f"To run them: {install(absent)}"
+
+
+def install(packages: Iterable[Package]) -> str:
+    """Return the one command that installs these packages."""
+    names = " ".join(package.name for package in packages)
+    return f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install --no-install-recommends {names}"
+
+
+def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:2]
+    for *cells, last in rows:
+        yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)), last])
