@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -24,6 +25,7 @@ BLOCK = 16
 """Bytes of an AES block."""
 
 _AES_KEY_SIZES = {16, 24, 32}
+_ID = re.compile(r"[0-9]{1,20}")
 
 
 def unwrap_key(header: LogHeader, *, log: str, keys: KeyRing) -> bytes:
@@ -37,6 +39,13 @@ def unwrap_key(header: LogHeader, *, log: str, keys: KeyRing) -> bytes:
     if public_key_id is None or wrapped is None:
         raise HeaderError(
             f"the header has {'a key but no publicKeyId' if wrapped else 'a publicKeyId but no key'}",
+            do="Fetch the log again while the repository has it",
+            about=log,
+        )
+    if not _ID.fullmatch(public_key_id):
+        # Never quoted: in a damaged header anything may stand here, events included.
+        raise HeaderError(
+            f"the publicKeyId is not a number of 1 to 20 digits but {len(public_key_id)} characters",
             do="Fetch the log again while the repository has it",
             about=log,
         )

@@ -8,21 +8,40 @@ import io
 import logging
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import BinaryIO, Literal, TypeAlias
 
 from airflow_provider_imperva.container.body import PIECE, Body
 from airflow_provider_imperva.container.crypto import BLOCK, decrypt, padding_of, unwrap_key
-from airflow_provider_imperva.container.header import LogHeader, begins_like_events, split_container
-from airflow_provider_imperva.container.inflate import compression, inflate
+from airflow_provider_imperva.container.header import (
+    HEADER_LIMIT,
+    LogHeader,
+    begins_like_events,
+    begins_like_header,
+    header_starts,
+    split_container,
+)
+from airflow_provider_imperva.container.inflate import GZIP_MAGIC, compression, inflate
 from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.errors import ChecksumError, CorruptError, TooLargeError, TruncatedError
+from airflow_provider_imperva.errors import (
+    ChecksumError,
+    ContainerError,
+    CorruptError,
+    HeaderError,
+    TooLargeError,
+    TruncatedError,
+)
 
 logger = logging.getLogger(__name__)
 
 # A plain body up to this size stays in memory once it is verified; a larger one is decoded again to be read.
 _KEPT_BYTES = 64 << 20
+
+# A log gzipped as a whole is unwrapped in memory. Imperva keeps 500 MB of logs in all.
+_UNWRAPPED_BYTES = 512 << 20
 
 _HEAD = 4096
 _DO = "Fetch the log again while the repository has it"
@@ -88,12 +107,32 @@ def decode(content: bytes | BinaryIO, *, log: str, keys: KeyRing, policy: Decode
     Memory stays bounded whatever the body inflates to. A body whose first two bytes are those of a zlib stream is
     one, unless it does not inflate, reads as text, and no checksum speaks against its being text.
 
+    What a transport adds around a whole body is accepted with a warning where the header's checksum verifies: bytes
+    that fill up the end, a missing end marker, gzip around the log as a whole, several logs in one object.
+
     :param content: the log as received, or a seekable file of it, which is never held whole.
     :param log: its name, for messages.
     :param keys: the private keys.
     :raises ContainerError: the log does not decode; the subclasses say why.
     """
-    header, body = split_container(io.BytesIO(content) if isinstance(content, bytes) else content, log=log)
+    file = _without_gzip(io.BytesIO(content) if isinstance(content, bytes) else content, log=log, policy=policy)
+    try:
+        plain = _decode_one(file, log=log, keys=keys, policy=policy)
+    except (CorruptError, TruncatedError, ChecksumError):
+        if several := _decode_several(file, log=log, keys=keys, policy=policy):
+            return several
+        raise
+    several = _decode_several(file, log=log, keys=keys, policy=policy) if plain.checksum_ok is False else None
+    if several is None and (problem := _problem(plain.header, plain.checksum_ok, plain.compressed, plain.size)):
+        logger.warning("%s: %s; kept all the same", log, problem)
+    return several or plain
+
+
+def _decode_one(file: BinaryIO, *, log: str, keys: KeyRing, policy: DecodePolicy) -> PlainLog:
+    header, body = split_container(file, log=log)
+    if not body.size and (header is None or header.checksum is None or header.encrypted):
+        # A log without events has a header that says so: the checksum of no bytes.
+        raise TruncatedError("the log has no body", do=_DO, about=log)
     stored, padded = _stored(header, body, log=log, keys=keys)
     head = next(iter(stored()), b"")[:_HEAD]
     # Uncompressed text that was encrypted ends in padding; without it, it is cut or damaged.
@@ -104,11 +143,15 @@ def decode(content: bytes | BinaryIO, *, log: str, keys: KeyRing, policy: Decode
         policy = strict
     elif compression(head) is not None:
         spare = 0 if padded else BLOCK - 1
+        verify = partial(_verify, header=header, compressed=True, log=log)
         try:
-            return _verify(
-                lambda: inflate(stored(), log=log, spare=spare), header=header, compressed=True, log=log, policy=policy
-            )
-        except (CorruptError, TruncatedError):
+            return verify(lambda: inflate(stored(), log=log, spare=spare), policy=policy)
+        except (CorruptError, TruncatedError) as error:
+            if header is not None and header.checksum is not None:
+                with suppress(ContainerError):
+                    plain = verify(lambda: inflate(stored(), log=log, spare=spare, tolerant=True), policy=strict)
+                    logger.warning("%s: %s; the checksum verifies, so the log is whole", log, error.found)
+                    return plain
             if not text:
                 raise
             policy = strict
@@ -119,6 +162,67 @@ def decode(content: bytes | BinaryIO, *, log: str, keys: KeyRing, policy: Decode
             about=log,
         )
     return _verify(stored, header=header, compressed=False, log=log, policy=policy)
+
+
+def _without_gzip(file: BinaryIO, *, log: str, policy: DecodePolicy) -> BinaryIO:
+    """Undo gzip around a log as a whole, header included, as some proxies and buckets add it."""
+    file.seek(0)
+    if not file.read(2).startswith(GZIP_MAGIC):
+        return file
+    whole = Body(file, 0, file.seek(0, io.SEEK_END))
+    try:
+        if not begins_like_header(next(inflate(whole.pieces(), log=log), b"")):
+            return file
+        unwrapped = io.BytesIO()
+        bound = min(_UNWRAPPED_BYTES, policy.max_plain_bytes + HEADER_LIMIT)
+        for piece in _bounded(inflate(whole.pieces(), log=log), most=bound, log=log):
+            unwrapped.write(piece)
+    except (CorruptError, TruncatedError):
+        return file
+    logger.warning("%s: the log is gzipped as a whole, header included", log)
+    return unwrapped
+
+
+def _decode_several(file: BinaryIO, *, log: str, keys: KeyRing, policy: DecodePolicy) -> PlainLog | None:
+    """Decode logs that were joined into one object; None unless each of several verifies by its own checksum."""
+    size = file.seek(0, io.SEEK_END)
+    if size > _KEPT_BYTES:
+        return None
+    file.seek(0)
+    content = file.read()
+    starts = header_starts(content)
+    if len(starts) < 2:
+        return None
+    strict = replace(policy, encrypted_checksum="quarantine", clear_checksum="quarantine")
+    parts: list[PlainLog] = []
+    for start, end in pairwise([*starts, size]):
+        try:
+            part = _decode_one(io.BytesIO(content[start:end]), log=log, keys=keys, policy=strict)
+        except (CorruptError, TruncatedError, ChecksumError, HeaderError):
+            return None
+        if not part.checksum_ok:
+            return None
+        parts.append(part)
+    logger.warning("%s: %d logs in one object, each with the checksum that its header names", log, len(parts))
+    pieces = [piece for part in parts for piece in _ended(part.chunks())]
+    first, last = parts[0].header, parts[-1].header
+    return PlainLog(
+        header=replace(first, end_time=last.end_time) if first and last else first,
+        encrypted=any(part.encrypted for part in parts),
+        compressed=any(part.compressed for part in parts),
+        checksum_ok=True,
+        size=sum(map(len, pieces)),
+        _pieces=lambda: pieces,
+    )
+
+
+def _ended(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Give pieces of text, with a line end behind the last if it lacks one."""
+    last = b"\n"
+    for last in pieces:
+        yield last
+    if not last.endswith(b"\n"):
+        yield b"\n"
 
 
 def _stored(header: LogHeader | None, body: Body, *, log: str, keys: KeyRing) -> tuple[_Source, bool]:
@@ -132,19 +236,30 @@ def _stored(header: LogHeader | None, body: Body, *, log: str, keys: KeyRing) ->
     return partial(decrypt, body, key, padding=padding), not body.size or padding > 0
 
 
+def _bounded(pieces: Iterable[bytes], *, most: int, log: str) -> Iterator[bytes]:
+    """Give plain bytes up to a bound.
+
+    :raises TooLargeError: there are more.
+    """
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > most:
+            raise TooLargeError(
+                f"the plain body is larger than {most} bytes",
+                do="Raise max_plain_bytes if logs this large are to be expected",
+                about=log,
+            )
+        yield piece
+
+
 def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log: str, policy: DecodePolicy) -> PlainLog:
     """Read a plain body to its end, and keep it if it is small."""
     size = 0
     kept: list[bytes] = []
     digest = hashlib.md5(usedforsecurity=False)
-    for piece in pieces():
+    for piece in _bounded(pieces(), most=policy.max_plain_bytes, log=log):
         size += len(piece)
-        if size > policy.max_plain_bytes:
-            raise TooLargeError(
-                f"the plain body is larger than {policy.max_plain_bytes} bytes",
-                do="Raise max_plain_bytes if logs this large are to be expected",
-                about=log,
-            )
         digest.update(piece)
         if size <= _KEPT_BYTES:
             kept.append(piece)
@@ -152,17 +267,11 @@ def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log:
             kept.clear()
     encrypted = header is not None and header.encrypted
     expected = header.checksum if header else None
-    checksum_ok = None if expected is None else digest.hexdigest() == expected
-    if checksum_ok is False:
-        found = f"the {size} bytes of the plain body do not have the checksum that the header names"
-    elif checksum_ok is None and encrypted and not compressed and size:
-        found = "an encrypted body, not compressed, of which no checksum tells whether it is whole"
-    else:
-        found = ""
-    if found:
-        if (policy.encrypted_checksum if encrypted else policy.clear_checksum) == "quarantine":
-            raise ChecksumError(found, do=_DO, about=log)
-        logger.warning("%s: %s; kept all the same", log, found)
+    # As a number: whoever writes it as one drops its leading zeros.
+    checksum_ok = None if expected is None else digest.hexdigest().lstrip("0") == expected.lstrip("0")
+    problem = _problem(header, checksum_ok, compressed, size)
+    if problem and (policy.encrypted_checksum if encrypted else policy.clear_checksum) == "quarantine":
+        raise ChecksumError(problem, do=_DO, about=log)
     return PlainLog(
         header=header,
         encrypted=encrypted,
@@ -171,6 +280,15 @@ def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log:
         size=size,
         _pieces=pieces if size > _KEPT_BYTES else lambda: kept,
     )
+
+
+def _problem(header: LogHeader | None, checksum_ok: bool | None, compressed: bool, size: int) -> str:
+    """Say why a plain body is not proven whole; nothing if it is, or if it is clear and has no checksum."""
+    if checksum_ok is False:
+        return f"the {size} bytes of the plain body do not have the checksum that the header names"
+    if checksum_ok is None and header is not None and header.encrypted and not compressed:
+        return "an encrypted body, not compressed, of which no checksum tells whether it is whole"
+    return ""
 
 
 def _is_text(head: bytes) -> bool:

@@ -23,8 +23,8 @@ _DIRECTIVE = "#"
 _EVENT_STARTS = (b"CEF:", b"LEEF:", b"0|Incapsula|", b"0|Imperva Inc|", _DIRECTIVE.encode(), b"{", b"[", b'"')
 _BOM = "\ufeff"
 _SEPARATOR = re.compile(rb"^\|==\|", re.MULTILINE)
-_LINE_END = re.compile(rb"\r?\n")
-_LINE_END_BYTES = 2
+_LINE_END = re.compile(rb"[ \t]{0,8}\r?\n")
+_LINE_END_BYTES = 10
 
 _NUMBERS = {
     "accountid": "account_id",
@@ -41,6 +41,11 @@ _TEXTS = {
     "#fields": "fields",
 }
 _KNOWN = _NUMBERS.keys() | _TEXTS.keys()
+_HEADER = re.compile(
+    rb"(?:" + "|".join(sorted(map(re.escape, _KNOWN))).encode() + rb"):[^\n]{0,4096}\n"
+    rb"(?:[^\n:|]{1,64}:[^\n]{0,4096}\n){0,20}\|==\|",
+    re.IGNORECASE,
+)
 _INT64_MAX = 2**63 - 1
 _LATEST = 253_402_300_799_999
 """The end of the year 9999 in epoch milliseconds: no program that reads the lake has a name for a later moment."""
@@ -113,6 +118,17 @@ def split_container(file: BinaryIO, *, log: str) -> tuple[LogHeader | None, Body
     line_end = _LINE_END.match(top, separator.end())
     start = line_end.end() if line_end else separator.end()
     return _parse(lines), Body(file, start, size - start)
+
+
+def begins_like_header(content: bytes) -> bool:
+    """Whether content begins with a line of a header."""
+    line, line_end, _ = content[:HEADER_LIMIT].removeprefix(_BOM.encode()).lstrip().partition(b"\n")
+    return bool(line_end) and _is_known(line.decode("utf-8", "replace"))
+
+
+def header_starts(content: bytes) -> list[int]:
+    """Where headers that end in a separator begin, ascending; a log that is one object has one of them at most."""
+    return [header.start() for header in _HEADER.finditer(content)]
 
 
 def begins_like_events(content: bytes) -> bool:

@@ -1,7 +1,9 @@
 """Decompression of a body: zlib, as Imperva writes it, or gzip.
 
 Strict where ``zlib.decompressobj`` is lenient: the stream has to reach its own end, and nothing may follow but another
-such stream. Raw deflate is never guessed, since any text might be taken for it.
+such stream. Raw deflate is never guessed, since any text might be taken for it. What a sloppy transport does to a whole
+stream (a line end behind it, an end marker that was never flushed) can be tolerated where a checksum over the plain
+body tells that nothing is missing.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from airflow_provider_imperva.errors import CorruptError, TruncatedError
 
 # Millions of empty streams in a row would take hours; nobody has seen as many as two.
 _MAX_STREAMS = 1000
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
+_FILL = b"\0\t\n\r \x1a"
+"""Bytes that transports add at the end: line ends, blanks, NUL and Ctrl-Z."""
 _DO = "Fetch the log again while the repository has it"
 
 
 def compression(head: bytes) -> int | None:
     """Tell by its first two bytes how a body is compressed; isal's flag for it, None for neither zlib nor gzip."""
-    if head.startswith(_GZIP_MAGIC):
+    if head.startswith(GZIP_MAGIC):
         return int(igzip_lib.DECOMP_GZIP)
     if len(head) < 2:
         return None
@@ -31,12 +35,14 @@ def compression(head: bytes) -> int | None:
     return int(igzip_lib.DECOMP_ZLIB) if zlib else None
 
 
-def inflate(pieces: Iterable[bytes], *, log: str, spare: int = 0) -> Iterator[bytes]:
+def inflate(pieces: Iterable[bytes], *, log: str, spare: int = 0, tolerant: bool = False) -> Iterator[bytes]:
     """Inflate one or more zlib or gzip streams in a row.
 
     :param pieces: the compressed bytes, cut anywhere.
     :param log: the log's name, for messages.
-    :param spare: so many bytes after the end are let pass.
+    :param spare: how many bytes may follow the end, whatever they are.
+    :param tolerant: accept line ends, blanks and NUL after the end, and a stream that lacks its end marker. The caller
+        has to compare a checksum, since a cut stream is accepted too.
     :raises TruncatedError: the pieces end before the stream does.
     :raises CorruptError: the stream is damaged, or something else follows it.
     """
@@ -45,8 +51,11 @@ def inflate(pieces: Iterable[bytes], *, log: str, spare: int = 0) -> Iterator[by
     for _ in range(_MAX_STREAMS):
         if (flag := compression(rest)) is None:
             break
-        rest = yield from _inflate_one(rest, source, flag=flag, log=log)
+        rest = yield from _inflate_one(rest, source, flag=flag, log=log, tolerant=tolerant)
         rest = _at_least(2, rest, source)
+    if tolerant:
+        while rest and not rest.strip(_FILL):
+            rest = next(source, b"")
     if len(_at_least(spare + 1, rest, source)) > spare:
         raise CorruptError("bytes follow the end of the compressed body", do=_DO, about=log)
 
@@ -57,12 +66,16 @@ def _at_least(size: int, piece: bytes, source: Iterator[bytes]) -> bytes:
     return piece
 
 
-def _inflate_one(piece: bytes, source: Iterator[bytes], *, flag: int, log: str) -> Generator[bytes, None, bytes]:
+def _inflate_one(
+    piece: bytes, source: Iterator[bytes], *, flag: int, log: str, tolerant: bool
+) -> Generator[bytes, None, bytes]:
     """Inflate one stream that begins with ``piece``; return what came after it."""
     inflator = igzip_lib.IgzipDecompressor(flag=flag)
     try:
         while not inflator.eof:
             if inflator.needs_input and not piece and not (piece := next(source, b"")):
+                if tolerant:
+                    return b""
                 raise TruncatedError("the compressed body ends before its end", do=_DO, about=log)
             plain = inflator.decompress(piece, PIECE)
             piece = b""
