@@ -21,12 +21,15 @@ from airflow_provider_imperva.lake.records import (
     VERSION,
     Commit,
     Home,
+    LeftOpen,
     LogRecord,
     Plan,
     Replaying,
     Report,
     Run,
     Totals,
+    Why,
+    opened,
 )
 from airflow_provider_imperva.lake.watermark import Prefix, State, decide
 
@@ -64,7 +67,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 failed_batches=tuple(failures),
                 parts=tuple(part for report in reports for part in report.parts),
                 totals=_totals(plan, reports),
-                open=_left_open(plan, reports, failures),
+                **opened(_left_open(plan, reports, failures)),
                 prefixes=_advance(plan.prefixes, reports),
                 replaced=replaced,
                 replaying=_replaying(ledger, plan, replaced.values(), failures),
@@ -103,24 +106,24 @@ def _repair_logs(ledger: Ledger, commit: Commit) -> None:
         ledger.store.write(path, _logs_parquet(ledger.plan(commit.commit), reports))
 
 
-def _gather(ledger: Ledger, plan: Plan) -> tuple[list[Report], dict[int, str]]:
+def _gather(ledger: Ledger, plan: Plan) -> tuple[list[Report], dict[int, LeftOpen]]:
     """Return the sound reports, and by batch why there is none."""
     reports: list[Report] = []
-    failures: dict[int, str] = {}
+    failures: dict[int, LeftOpen] = {}
     for batch in range(len(plan.batches)):
         report = ledger.report(plan.commit, batch)
         if report is None:
-            failures[batch] = "its batch did not finish"
+            failures[batch] = LeftOpen(Why.BATCH_UNFINISHED, "its batch did not finish")
         elif imbalance := report.imbalance():
-            failures[batch] = f"its batch does not add up: {imbalance}"
+            failures[batch] = LeftOpen(Why.BATCH_UNBALANCED, f"its batch does not add up: {imbalance}")
         else:
             reports.append(report)
     return reports, failures
 
 
-def _left_open(plan: Plan, reports: Iterable[Report], failures: dict[int, str]) -> dict[str, str]:
-    unfinished = {log.name: reason for batch, reason in failures.items() for log in plan.batches[batch]}
-    return unfinished | {name: reason for report in reports for name, reason in report.open.items()}
+def _left_open(plan: Plan, reports: Iterable[Report], failures: dict[int, LeftOpen]) -> dict[str, LeftOpen]:
+    unfinished = {log.name: left for batch, left in failures.items() for log in plan.batches[batch]}
+    return unfinished | {name: left for report in reports for name, left in report.left_open.items()}
 
 
 def _records(plan: Plan, reports: Iterable[Report]) -> list[LogRecord]:

@@ -20,11 +20,8 @@ import msgspec
 from airflow_provider_imperva.errors import LakeError, ObjectExistsError
 from airflow_provider_imperva.lake.layout import content
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import VERSION
+from airflow_provider_imperva.lake.records import VERSION, Why
 from airflow_provider_imperva.lake.watermark import State
-
-BEING_LOADED = "which is being loaded"
-"""In the reason why a log waits that nobody has to hear of."""
 
 PATIENCE = timedelta(hours=1)
 """How long a log waits for the one with its content to be committed, before people hear of it."""
@@ -55,7 +52,13 @@ _FIRST_COPIES = msgspec.json.Decoder(FirstCopy)
 class CopyPendingError(LakeError):
     """Another log has the same content, and is not in a commit yet."""
 
-    reason = "copy_pending"
+    reason = Why.COPY_BEING_LOADED.value
+
+
+class CopyAbandonedError(CopyPendingError):
+    """Another log has the same content, and it is long ago that it was about to be loaded."""
+
+    reason = Why.COPY_ABANDONED.value
 
 
 class Contents:
@@ -69,7 +72,8 @@ class Contents:
     def copied_from(self, sha256: str, log: str) -> FirstCopy | None:
         """Claim a content for a log; return the log that has it, and is loaded, if that is another.
 
-        :raises CopyPendingError: if another log has it that is not loaded yet; then this one has to wait.
+        :raises CopyPendingError: if another log has it that is not loaded yet; then this one has to wait. It is a
+            :class:`CopyAbandonedError` if that log has not been loaded within an hour.
         """
         me = FirstCopy(VERSION, self._ledger.layout.repository, log, datetime.now(UTC))
         path = content(self._group, sha256)
@@ -84,8 +88,10 @@ class Contents:
         if self._is_loaded(first):
             return first
         late = me.claimed_at - first.claimed_at > PATIENCE
-        raise CopyPendingError(
-            f"its content is that of {first}, {'which began to be loaded, and never was' if late else BEING_LOADED}",
+        pending = CopyAbandonedError if late else CopyPendingError
+        became = "began to be loaded, and never was" if late else "is being loaded"
+        raise pending(
+            f"its content is that of {first}, which {became}",
             do="Let that repository's DAG run once more; if it is given up, delete the claim"
             f" {self._ledger.store.uri(path)}, and this log is loaded instead",
             about=log,

@@ -13,8 +13,7 @@ from itertools import islice, pairwise
 
 import msgspec
 
-from airflow_provider_imperva.lake.contents import BEING_LOADED
-from airflow_provider_imperva.lake.records import FETCHED_ONLY, Commit
+from airflow_provider_imperva.lake.records import IN_RAW, Commit
 from airflow_provider_imperva.lake.watermark import ABSENT, Prefix, Range, State
 from airflow_provider_imperva.repository.names import LogName
 
@@ -97,13 +96,8 @@ def _unfetched(commit: Commit) -> Iterator[Range]:
     """Yield for each log that is listed, and whose bytes are not in ``raw/``, the range it is in."""
     for name, prefix in commit.prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
-            if not is_fetched(commit.open.get(str(LogName(name, number)), "")):
+            if commit.open_codes.get(str(LogName(name, number))) not in IN_RAW:
                 yield item
-
-
-def is_fetched(reason: str) -> bool:
-    """Tell whether a log that stays open for a reason is in ``raw/``, and waits for nothing but its turn."""
-    return reason == FETCHED_ONLY or BEING_LOADED in reason
 
 
 def _listed(prefixes: Iterable[Prefix]) -> list[Range]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, TypedDict
 
 import msgspec
 import pyarrow as pa
@@ -11,6 +14,63 @@ from airflow_provider_imperva.lake.watermark import Prefix, State
 
 VERSION = 1
 """Version of the ledger's format, in every JSON object of it."""
+
+
+class Why(StrEnum):
+    """Why a log stays open for the next plan, as a code. The sentence beside it is for people only."""
+
+    FETCHED_ONLY = "fetched_only"
+    """It is in ``raw/``; an urgent plan loads nothing."""
+    COPY_BEING_LOADED = "copy_being_loaded"
+    """It is in ``raw/``; another repository is loading a log with the same content."""
+    COPY_ABANDONED = "copy_abandoned"
+    """It is in ``raw/``; another repository began to load the same content and did not finish within an hour."""
+    NOT_YET = "not_yet"
+    """Not found (404), although the index still lists it."""
+    UNAVAILABLE = "unavailable"
+    """The repository gave no whole answer."""
+    NOT_IN_RAW = "not_in_raw"
+    """Its fetch task does not say why it did not come."""
+    NOT_FETCHED_AGAIN = "not_fetched_again"
+    """It does not decode, and the repository did not answer when it was fetched once more."""
+    BATCH_UNFINISHED = "batch_unfinished"
+    """Its batch has no report."""
+    BATCH_UNBALANCED = "batch_unbalanced"
+    """The report of its batch does not add up."""
+    REPLAY_WORSE = "replay_worse"
+    """A replay would have taken it out of the lake."""
+
+
+EXPECTED = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED})
+"""Reasons to stay open that resolve by themselves: they do not make a run red."""
+
+IN_RAW = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED})
+"""Reasons that say that the log is in ``raw/`` and waits for its turn only."""
+
+
+class LeftOpen(NamedTuple):
+    """Why a log stays open: a code for programs and a sentence for people.
+
+    :ivar code: one of :class:`Why`; None in ledgers written before there were codes.
+    """
+
+    code: str | None
+    reason: str
+
+
+class Opened(TypedDict):
+    """The two fields in which reports and commits keep why logs stay open."""
+
+    open: dict[str, str]
+    open_codes: dict[str, str]
+
+
+def opened(left_open: Mapping[str, LeftOpen]) -> Opened:
+    """Return the fields of a report or a commit that say which logs stay open, and why."""
+    return {
+        "open": {name: left.reason for name, left in left_open.items()},
+        "open_codes": {name: str(left.code) for name, left in left_open.items() if left.code},
+    }
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -113,7 +173,8 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar replaced_sha256: of the bytes received first, where they did not decode and others took their place.
     :ivar start_time, end_time: the header's, epoch milliseconds.
     :ivar lines: records in the plain body; ``rows + quarantined_lines`` always.
-    :ivar reason: why it is in its state, where that is not plain.
+    :ivar reason: why it is in its state, where that is not plain; ``reason_code`` the same as a code, such as
+        ``truncated``. None in ledgers written before there were codes.
     :ivar delivered_as: what it is called where it was delivered, below the folder that Imperva delivers to.
     :ivar content_sha256: of the plain body, where logs that come twice are looked for.
     """
@@ -146,6 +207,7 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     delivered_as: str | None = None
     content_sha256: str | None = None
+    reason_code: str | None = None
 
 
 _TIME = pa.timestamp("ms", tz="UTC")
@@ -179,6 +241,7 @@ LOGS_SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("delivered_as", pa.string()),
         ("content_sha256", pa.string()),
+        ("reason_code", pa.string()),
     ],
     metadata={"imperva.ledger_version": str(VERSION)},
 )
@@ -204,6 +267,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar logs: the logs it decided, and those that wait for a key.
     :ivar open: logs that stay open for the next plan, with the reason. In a replay: those that keep the batch from
         being replaced, which then has neither parts nor logs and stays as it is.
+    :ivar open_codes: the reason of each as a code of :class:`Why`; empty in ledgers written before there were codes.
     """
 
     v: int
@@ -212,6 +276,12 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: tuple[Part, ...]
     logs: tuple[LogRecord, ...]
     open: dict[str, str] = {}
+    open_codes: dict[str, str] = {}
+
+    @property
+    def left_open(self) -> dict[str, LeftOpen]:
+        """Why each log stays open."""
+        return {name: LeftOpen(self.open_codes.get(name), reason) for name, reason in self.open.items()}
 
     def imbalance(self) -> str | None:
         """Say where lines and rows do not add up; None if they do."""
@@ -228,10 +298,6 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         if written != quarantined:
             return f"the parts have {written} rows of quarantine, the logs {quarantined}"
         return None
-
-
-FETCHED_ONLY = "fetched; a later plan loads it, since the headroom is critical"
-"""Why a log stays open that an urgent plan has fetched."""
 
 
 class Totals(msgspec.Struct, frozen=True):
@@ -271,6 +337,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar batches: those whose reports this commit is made of.
     :ivar failed_batches: those without one; their logs stay open.
     :ivar open: logs that were planned and stay open, with the reason.
+    :ivar open_codes: the reason of each as a code of :class:`Why`; empty in ledgers written before there were codes.
     :ivar prefixes: the watermark.
     :ivar replaced: for each batch that was a replay, the one whose parts it replaced: all that earlier commits say of
         the parts and logs of that one counts no more.
@@ -295,6 +362,12 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     prefixes: dict[str, Prefix]
     replaced: dict[int, Home] = {}
     replaying: tuple[Replaying, ...] = ()
+    open_codes: dict[str, str] = {}
+
+    @property
+    def stuck(self) -> list[str]:
+        """The logs that stay open for a reason that people must hear of; a reason without a code is one."""
+        return [name for name in self.open if self.open_codes.get(name) not in EXPECTED]
 
     @property
     def lost(self) -> int:

@@ -33,7 +33,17 @@ from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
-from airflow_provider_imperva.lake.records import FETCHED_ONLY, VERSION, Home, LogRecord, Plan, PlannedLog, Report
+from airflow_provider_imperva.lake.records import (
+    VERSION,
+    Home,
+    LeftOpen,
+    LogRecord,
+    Plan,
+    PlannedLog,
+    Report,
+    Why,
+    opened,
+)
 from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
@@ -115,7 +125,7 @@ def _read(
     *,
     options: NormalizeOptions,
     on_log: Callable[[], None],
-) -> tuple[list[LogRecord], dict[str, str]]:
+) -> tuple[list[LogRecord], dict[str, LeftOpen]]:
     """Bring the rows of a batch together; return what became of its logs, and which stay open and why.
 
     :param unforeseen: logs that cannot be parsed, and why.
@@ -125,14 +135,14 @@ def _read(
     raw = _raw_objects(ledger, plan, batch)
     contents = Contents(ledger, plan.account_group) if plan.account_group else None
     records: list[LogRecord] = []
-    left_open: dict[str, str] = {}
+    left_open: dict[str, LeftOpen] = {}
     # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
     present = [raw[path] for _, name in batch_logs(plan, batch) if (path := ledger.layout.raw(name)) in raw]
     with closing(_open_ahead(ledger.store, [] if plan.urgent else present)) as opened:
         for log, name in batch_logs(plan, batch):
             raw_key = ledger.layout.raw(name)
             if plan.urgent and raw_key in raw:
-                left_open[log.name] = FETCHED_ONLY
+                left_open[log.name] = _FETCHED_ONLY
             elif item := raw.get(raw_key):
                 one = _Normalization(
                     ledger, client, keys, parts, options, contents, unforeseen, log, name, raw_key, item.modified
@@ -141,14 +151,24 @@ def _read(
                     records.append(one.run(*next(opened)))
                 except CopyPendingError as error:
                     logger.info("%s", error)
-                    left_open[log.name] = str(error)
+                    left_open[log.name] = LeftOpen(error.reason, str(error))
                 except RepositoryError as error:
                     logger.warning("%s", error)
-                    left_open[log.name] = "it does not decode, and could not be fetched once more"
+                    left_open[log.name] = LeftOpen(
+                        Why.NOT_FETCHED_AGAIN, "it does not decode, and could not be fetched once more"
+                    )
             elif log.name in fetched.expired:
-                records.append(_record(log, name, State.EXPIRED, reason="not found (404), and no longer in the index"))
+                records.append(
+                    _record(
+                        log,
+                        name,
+                        State.EXPIRED,
+                        reason="not found (404), and no longer in the index",
+                        reason_code="expired",
+                    )
+                )
             else:
-                left_open[log.name] = absent.get(log.name, "its bytes are not in raw/")
+                left_open[log.name] = absent.get(log.name, _NOT_IN_RAW)
             on_log()
     return records, left_open
 
@@ -176,9 +196,14 @@ def _open_ahead(store: Store, items: Sequence[StoredObject]) -> Generator[tuple[
                     yield file, received
 
 
-def _absent(fetched: Fetched) -> dict[str, str]:
-    not_yet = dict.fromkeys(fetched.not_yet, "not found (404), but still in the index")
-    return not_yet | dict.fromkeys(fetched.unavailable, "the repository gave no whole answer")
+_FETCHED_ONLY = LeftOpen(Why.FETCHED_ONLY, "fetched; a later plan loads it, since the headroom is critical")
+_NOT_IN_RAW = LeftOpen(Why.NOT_IN_RAW, "its bytes are not in raw/")
+
+
+def _absent(fetched: Fetched) -> dict[str, LeftOpen]:
+    not_yet = dict.fromkeys(fetched.not_yet, LeftOpen(Why.NOT_YET, "not found (404), but still in the index"))
+    no_answer = LeftOpen(Why.UNAVAILABLE, "the repository gave no whole answer")
+    return not_yet | dict.fromkeys(fetched.unavailable, no_answer)
 
 
 def _raw_objects(ledger: Ledger, plan: Plan, batch: int) -> dict[str, StoredObject]:
@@ -192,7 +217,7 @@ def _write(
     batch: int,
     parts: BatchParts,
     records: list[LogRecord],
-    left_open: dict[str, str],
+    left_open: dict[str, LeftOpen],
     *,
     outcome: str,
 ) -> Report:
@@ -213,7 +238,7 @@ def _write(
             do="nothing is lost: unless that attempt ends well, the logs of this batch are in the next plan",
             about=ledger.store.uri(ledger.layout.intent(plan.commit, batch)),
         )
-    report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), left_open)
+    report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), **opened(left_open))
     try:
         # Once more, since it may have hung in between for longer than commits look back for orphans.
         _stop_if_overtaken(ledger, plan, batch)
@@ -224,7 +249,7 @@ def _write(
     return report
 
 
-def _outcome(records: list[LogRecord], left_open: dict[str, str], options: NormalizeOptions) -> str:
+def _outcome(records: list[LogRecord], left_open: dict[str, LeftOpen], options: NormalizeOptions) -> str:
     """Return the SHA-256 of all that the rows of a batch follow from, besides the bytes of its logs."""
     # Which bytes were there before those that are loaded is in no row.
     logs = [msgspec.structs.replace(record, replaced_sha256=None) for record in records]
@@ -288,7 +313,13 @@ class _Normalization:
             plain = self._decode(file)
         except MissingKeyError as error:
             logger.warning("%s", error)
-            return self._kept(received, State.AWAITING_KEY, reason=str(error), public_key_id=error.public_key_id)
+            return self._kept(
+                received,
+                State.AWAITING_KEY,
+                reason=str(error),
+                reason_code=error.reason,
+                public_key_id=error.public_key_id,
+            )
         except ContainerError as error:
             logger.warning("%s", error)
             damage = error
@@ -347,7 +378,9 @@ class _Normalization:
         if reason := self.unforeseen.get(self.log.name):
             logger.error("%s: %s. Its bytes stay in raw/.", self.name, reason)
             self._note_in_quarantine(reason)
-            return self._kept(received, State.QUARANTINED, reason=reason, replaced_sha256=replaced)
+            return self._kept(
+                received, State.QUARANTINED, reason=reason, reason_code="unforeseen_error", replaced_sha256=replaced
+            )
         header = plain.header
         sha256 = None
         if self.contents and plain.size:
@@ -358,6 +391,7 @@ class _Normalization:
                     received,
                     State.DUPLICATE,
                     reason=f"its content is that of {first}",
+                    reason_code="copy",
                     content_sha256=sha256,
                     start_time=header.start_time if header else None,
                     end_time=header.end_time if header else None,
@@ -395,6 +429,7 @@ class _Normalization:
             received,
             State.QUARANTINED if unknown else State.COMMITTED,
             reason=unknown,
+            reason_code="unknown_format" if unknown else None,
             replaced_sha256=replaced,
             account_id=source.account_id,
             config_id=source.config_id,
@@ -430,7 +465,7 @@ class _Normalization:
         logger.error("%s Its bytes stay in raw/.", error)
         reason = f"{error.reason}: {error}"
         self._note_in_quarantine(reason)
-        return self._kept(received, State.QUARANTINED, reason=reason)
+        return self._kept(received, State.QUARANTINED, reason=reason, reason_code=error.reason)
 
     def _note_in_quarantine(self, reason: str) -> None:
         self.parts.add_quarantined(quarantined_log(file=self._file, sequence=self.name.sequence, reason=reason))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts
-from airflow_provider_imperva.lake.records import VERSION, LogRecord, Plan, PlannedLog, Report
+from airflow_provider_imperva.lake.records import VERSION, LeftOpen, LogRecord, Plan, PlannedLog, Report, Why, opened
 from airflow_provider_imperva.lake.replacement import replace_parts
 from airflow_provider_imperva.lake.watermark import State
 
@@ -21,7 +21,7 @@ def rewrite(
     batch: int,
     parts: BatchParts,
     records: Iterable[LogRecord],
-    left_open: dict[str, str],
+    left_open: dict[str, LeftOpen],
 ) -> Report:
     """Write the parts of a replayed batch over those of its home, and report.
 
@@ -47,9 +47,9 @@ def rewrite(
 
     kept = left_open | _worse(plan.batches[batch], records)
     if kept:
-        for name, reason in kept.items():
-            logger.error("%s: not replayed, with the other logs of commit %d: %s", name, home.commit, reason)
-        report = Report(VERSION, plan.commit, batch, (), (), kept)
+        for name, left in kept.items():
+            logger.error("%s: not replayed, with the other logs of commit %d: %s", name, home.commit, left.reason)
+        report = Report(VERSION, plan.commit, batch, (), (), **opened(kept))
     else:
         look()
         before = ledger.intent(home.commit, home.batch)
@@ -61,11 +61,11 @@ def rewrite(
     return report
 
 
-def _worse(logs: Iterable[PlannedLog], records: Iterable[LogRecord]) -> dict[str, str]:
+def _worse(logs: Iterable[PlannedLog], records: Iterable[LogRecord]) -> dict[str, LeftOpen]:
     """Return the logs that would be worse off than they are, and why."""
     loaded = {log.name for log in logs if log.loaded}
     return {
-        str(record.name): f"would be {record.state}: {record.reason}"
+        str(record.name): LeftOpen(Why.REPLAY_WORSE, f"would be {record.state}: {record.reason}")
         for record in records
         if record.state is not State.COMMITTED
         and (record.state not in (State.QUARANTINED, State.DUPLICATE) or record.name in loaded)

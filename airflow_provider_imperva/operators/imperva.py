@@ -384,14 +384,12 @@ def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
 
 def _left_behind(commit: Commit) -> list[str]:
     """Say what a commit left behind; nothing if nothing was."""
-    from airflow_provider_imperva.lake.headroom import is_fetched
-
     found = []
     if commit.lost:
         found.append(f"{commit.lost} logs are lost (expired or unobserved; logs.parquet names them)")
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))
         found.append(f"batches {batches} did not finish; their logs are in the next plan")
-    elif stuck := [reason for reason in commit.open.values() if not is_fetched(reason)]:
-        found.append(f"{len(stuck)} logs could not be loaded; they are in the next plan")
+    elif commit.stuck:
+        found.append(f"{len(commit.stuck)} logs could not be loaded; they are in the next plan")
     return found

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_imperva.lake import commit as commit_module
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, finish_commit
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Closed, Commit, LogRecord
+from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Closed, Commit, LogRecord, Why
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 from tests.lake.ledger_records import (
     OTHER_RUN,
@@ -136,6 +136,7 @@ class TestLeftOpen:
         commit = commit_of(ledger, plan)
         assert (commit.batches, commit.failed_batches) == ((0,), (1,))
         assert commit.open == dict.fromkeys(("8416_3.log", "8416_4.log"), "its batch did not finish")
+        assert commit.open_codes == dict.fromkeys(commit.open, Why.BATCH_UNFINISHED)
         assert commit.prefixes["8416"] == Prefix(2, 4, (Range(3, 4, State.LISTED, T0),))
         assert event_parts(ledger) == ["part-000000000001-0000.parquet"]
         assert (commit.totals.rows, commit.totals.logs) == (4, {State.COMMITTED: 2})
@@ -169,6 +170,20 @@ class TestLeftOpen:
         assert commit.open == {"8416_2.log": "still listed"}
         assert commit.failed_batches == ()
         assert commit.prefixes["8416"].open == (listed(2),)
+
+    def test_what_people_hear_of_follows_from_the_codes_and_never_from_the_sentences(self, ledger: Ledger):
+        """Sentences are for people: rewording one must not turn a red run green, nor the other way round."""
+        plan = ledger.create_plan(plan_of([1, 2, 3, 4]))
+        sentence = "fetched; a later plan loads it, since the headroom is critical"
+        report = msgspec.structs.replace(
+            report_of(),
+            open={f"8416_{number}.log": sentence for number in (1, 2, 3, 4)},
+            open_codes={"8416_1.log": Why.UNAVAILABLE, "8416_2.log": Why.FETCHED_ONLY, "8416_3.log": "of_a_later_one"},
+        )
+        ledger.write_report(report)
+        commit = commit_of(ledger, plan)
+        assert commit.stuck == ["8416_1.log", "8416_3.log", "8416_4.log"]
+        assert ledger.commit(1).open_codes == report.open_codes
 
     def test_a_log_that_waits_for_a_key_is_on_record_and_open(self, ledger: Ledger):
         plan = ledger.create_plan(plan_of([1, 2]))
