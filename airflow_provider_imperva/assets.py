@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
 
-from airflow_provider_imperva.uri import public_uri
+from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -42,9 +42,9 @@ def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Ass
     :param lake_uri: root of the lake, as the DAG that loads has it.
     :param repository: for an asset of the events of one repository, by its id; without it, the events of every
         repository in the lake are one asset.
-    :raises ConfigurationError: if the URI names no bucket.
+    :raises ConfigurationError: if the URI cannot be that of a lake, or is a template, of which no asset can be named.
     """
-    uri = f"{public_uri(lake_uri)}/events"
+    uri = f"{LakeUri.parse(lake_uri)}/events"
     return Asset(f"{uri}/repository={repository}" if repository else uri)
 
 

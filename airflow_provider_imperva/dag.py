@@ -18,6 +18,7 @@ from airflow_provider_imperva.operators.imperva import (
     ImpervaNormalizeLogsOperator,
     ImpervaPlanLogsOperator,
 )
+from airflow_provider_imperva.options import check_positive
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
 
 if TYPE_CHECKING:
@@ -71,12 +72,10 @@ Skipped if nothing was planned.
 }
 
 
-_COMMON: dict[str, Any] = {
-    "start_date": datetime(2025, 1, 1),
-    "catchup": False,
-    "max_active_runs": 1,
-    "tags": ["imperva"],
-}
+_TAG = "imperva"
+"""By it Airflow's pages list all of these DAGs, and the navigation finds them."""
+
+_COMMON: dict[str, Any] = {"start_date": datetime(2025, 1, 1), "catchup": False, "max_active_runs": 1}
 _RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True}
 
 
@@ -98,7 +97,9 @@ def imperva_logs_dag(
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
     events_asset: Asset | None = None,
-    default_args: dict[str, Any] | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    tags: Iterable[str] = (),
     **dag_args: Any,
 ) -> DAG:
     """Build the DAG that loads one repository.
@@ -108,14 +109,14 @@ def imperva_logs_dag(
     :param lake_conn_id: connection with the lake's credentials; ambient ones without.
     :param sensor_timeout: how long a run waits for work before it ends as skipped.
     :param poke_interval: time between two looks at the index while waiting.
-    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    :param plan_options: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default.
         ``logs_per_batch`` is how many logs one worker takes at a time.
     :param pool: an Airflow pool, which has to exist, with as many slots as the repository may be asked for at once by
         all workers together. Whatever may ask it is in the pool. Without one, each fetch task is bounded for itself.
     :param fetch_slots: how many of the pool's slots a fetch task takes, and so the most requests it has under way; no
         more than the pool has.
     :param keep_raw: whether each row carries its line in the column ``raw``.
-    :param decode_policy: fields of :class:`~airflow_provider_imperva.container.decode.DecodePolicy` that are not the
+    :param decode_policy: fields of :class:`~airflow_provider_imperva.options.DecodePolicy` that are not the
         default.
     :param headroom_warning: the headroom below which the commit warns, and calls ``on_low_headroom``.
     :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
@@ -123,9 +124,13 @@ def imperva_logs_dag(
         ``critical_headroom``.
     :param events_asset: the asset of which each commit emits an event; by default
         :func:`~airflow_provider_imperva.assets.imperva_events_asset` of the lake.
-    :param default_args: for all tasks; by default two retries, a minute apart and growing.
+    :param default_args: for all tasks, besides ours: two retries, a minute apart and growing.
+    :param params: for all runs, besides ours: ``start_anew``.
+    :param tags: besides ours: ``imperva``.
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
+    :raises ConfigurationError: if the lake's URI, an option or a threshold cannot be meant.
     """
+    check_positive(sensor_timeout=sensor_timeout, poke_interval=poke_interval, fetch_slots=fetch_slots)
     lake: dict[str, Any] = {
         "imperva_conn_id": imperva_conn_id,
         "lake_uri": lake_uri,
@@ -141,14 +146,16 @@ def imperva_logs_dag(
             "description": "Every log of Imperva Cloud WAF, into the lake",
             "doc_md": _DOC,
             "schedule": schedule,
-            "default_args": _RETRIES | (default_args or {}),
+            "default_args": _RETRIES | dict(default_args or {}),
             "params": {
                 "start_anew": Param(
                     False,
                     type="boolean",
                     description="Load into an empty lake, though an earlier run had another",
                 )
-            },
+            }
+            | dict(params or {}),
+            "tags": {_TAG, *tags},
         }
         | dag_args,
     )
@@ -229,11 +236,17 @@ def imperva_coverage_dag(
     imperva_conn_id: str = ImpervaLogHook.default_conn_name,
     lake_conn_id: str | None = None,
     schedule: str | timedelta | None = timedelta(hours=1),
+    plan_options: dict[str, Any] | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    tags: Iterable[str] = (),
     **dag_args: Any,
 ) -> DAG:
     """Build the DAG that writes the coverage page of one repository into its lake.
 
     :param lake_uri: root of the lake, as the DAG that loads it has it; so are the connections.
+    :param plan_options: as the DAG that loads it has them, for the window.
+    :param default_args: for its task, besides ours: two retries, a minute apart and growing.
+    :param tags: besides ours: ``imperva``.
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     """
     dag = DAG(
@@ -243,12 +256,17 @@ def imperva_coverage_dag(
             "description": "How completely the logs are in the lake, as a page",
             "doc_md": _COVERAGE_DOC,
             "schedule": schedule,
-            "default_args": _RETRIES,
+            "default_args": _RETRIES | dict(default_args or {}),
+            "tags": {_TAG, *tags},
         }
         | dag_args,
     )
     with dag:
         ImpervaCoverageOperator(
-            task_id="coverage", imperva_conn_id=imperva_conn_id, lake_uri=lake_uri, lake_conn_id=lake_conn_id
+            task_id="coverage",
+            imperva_conn_id=imperva_conn_id,
+            lake_uri=lake_uri,
+            lake_conn_id=lake_conn_id,
+            plan_options=plan_options,
         )
     return dag

@@ -31,7 +31,14 @@ secret, a key or text out of a log.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+_PEM = re.compile(r"[\r\n]|-----(BEGIN|END)")
+"""What a key as PEM text has, and no name, path or address needs."""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/=]{100}")
+"""The middle of a key, which stays when its first and last lines are left out."""
 
 
 class ImpervaError(Exception):
@@ -46,6 +53,8 @@ class ImpervaError(Exception):
     """Short code of the class, as written to the ledger and to ``quarantine/``."""
 
     def __init__(self, found: str, *, do: str, about: str | None = None) -> None:
+        # Here, since a person may paste a key into any field, and each message that names the field would show it.
+        found, about = _without_key(found), about and _without_key(about)
         super().__init__(found, do, about)
         self.found = found
         self.do = do
@@ -58,6 +67,19 @@ class ImpervaError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default pickling of exceptions.
         return _restore, (type(self), self.found, self.do, self.about)
+
+
+def quoted(value: object) -> str:
+    """Quote a setting's value for a message; not if it may be a key that was pasted into the wrong field."""
+    text = str(value)
+    return _NOT_SHOWN.format(len(text)) if _PEM.search(text) or _BASE64.search(text) else repr(text)
+
+
+_NOT_SHOWN = "a text of {} characters that may be a key, and is not shown"
+
+
+def _without_key(text: str) -> str:
+    return _NOT_SHOWN.format(len(text)) if _PEM.search(text) else text
 
 
 def _restore(kind: type[ImpervaError], found: str, do: str, about: str | None) -> ImpervaError:

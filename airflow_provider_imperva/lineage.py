@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow_provider_imperva.uri import public_uri
+from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import (
@@ -70,7 +70,7 @@ class Lineage:
         parts = list(parts)
         events = [part for part in parts if part.event_class is not None]
         quarantined = [part for part in parts if part.event_class is None]
-        root = public_uri(lake_uri)
+        root = LakeUri.parse(lake_uri)
         outputs = [_written(replace(Dataset.at(f"{root}/events"), has_events=True), events)]
         if quarantined:
             outputs.append(_written(Dataset.at(f"{root}/quarantine"), quarantined))
@@ -99,12 +99,12 @@ def _origin(url: str) -> Dataset:
     """Return the dataset that a repository is, or the folder that logs are delivered to."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):
-        return Dataset.at(public_uri(url))
+        return Dataset.at(url.rstrip("/"))
     return Dataset(f"imperva://{parts.netloc}", parts.path.strip("/"))
 
 
 def _raw(lake_uri: str, repository: str) -> Dataset:
-    return Dataset.at(f"{public_uri(lake_uri)}/raw/repository={repository}")
+    return Dataset.at(f"{LakeUri.parse(lake_uri)}/raw/repository={repository}")
 
 
 def _written(to: Dataset, parts: list[Part]) -> Dataset:

@@ -28,7 +28,8 @@ from airflow_provider_imperva.lake.records import Plan, Run
 from airflow_provider_imperva.lake.store import Store, open_store
 from airflow_provider_imperva.load.fetch import fetch
 from airflow_provider_imperva.load.normalize import normalize
-from airflow_provider_imperva.load.plan import PlanOptions, make_plan
+from airflow_provider_imperva.load.plan import make_plan
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from tests.crash.object_server import BUCKET, object_filesystem, object_server

@@ -8,7 +8,7 @@ The table is ``<lake>/reports/daily_summary/repository=<r>/event_date=<d>/summar
 
 Settings, from the environment:
 
-- ``IMPERVA_LAKE_URI``: root of the lake (default: ``lake/`` beside the folder of this file)
+- ``IMPERVA_LAKE_URI``: root of the lake, such as ``s3://bucket/imperva`` or ``file:///srv/imperva``; it has no default
 - ``IMPERVA_LAKE_CONN_ID``: connection with the lake's credentials (default: ambient credentials)
 """
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, task
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_imperva.lake.ledger import Ledger
 
-LAKE_URI = os.environ.get("IMPERVA_LAKE_URI", (Path(__file__).resolve().parents[1] / "lake").as_uri())
+LAKE_URI = os.environ.get("IMPERVA_LAKE_URI", "")
 LAKE_CONN_ID = os.environ.get("IMPERVA_LAKE_CONN_ID")
 
 KEYS = ["event_class", "site_name", "outcome"]

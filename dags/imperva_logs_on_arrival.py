@@ -6,7 +6,7 @@ come, a gap that can be closed. It takes the place of ``imperva_logs_to_parquet`
 Settings, from the environment:
 
 - ``IMPERVA_CONN_ID``: connection of type ``imperva`` (default ``imperva_default``)
-- ``IMPERVA_LAKE_URI``: root of the lake (default: ``lake/`` beside the folder of this file)
+- ``IMPERVA_LAKE_URI``: root of the lake, such as ``s3://bucket/imperva`` or ``file:///srv/imperva``; it has no default
 - ``IMPERVA_LAKE_CONN_ID``: connection with the lake's credentials (default: ambient credentials)
 - ``IMPERVA_POKE_SECONDS``: time between two looks at the index (default 60)
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Asset, AssetWatcher
@@ -27,7 +26,7 @@ conn_id = os.environ.get("IMPERVA_CONN_ID", "imperva_default")
 poke_seconds = float(os.environ.get("IMPERVA_POKE_SECONDS", "60"))
 lake: dict[str, Any] = {
     "imperva_conn_id": conn_id,
-    "lake_uri": os.environ.get("IMPERVA_LAKE_URI", (Path(__file__).resolve().parents[1] / "lake").as_uri()),
+    "lake_uri": os.environ.get("IMPERVA_LAKE_URI", ""),
     "lake_conn_id": os.environ.get("IMPERVA_LAKE_CONN_ID"),
 }
 

@@ -7,7 +7,7 @@ credentials. All else is as with logs that are fetched.
 Settings, from the environment:
 
 - ``IMPERVA_PUSH_CONN_ID``: that connection (default ``imperva_push``)
-- ``IMPERVA_LAKE_URI``: root of the lake (default: ``lake/`` beside the folder of this file)
+- ``IMPERVA_LAKE_URI``: root of the lake, such as ``s3://bucket/imperva`` or ``file:///srv/imperva``; it has no default
 - ``IMPERVA_LAKE_CONN_ID``: connection with the lake's credentials (default: ambient credentials)
 - ``IMPERVA_ACCOUNT_GROUP``: a name that the DAGs of this account share while its logs are fetched and delivered both,
   so that what comes twice is loaded once; as ``plan_options={"account_group": ...}`` there
@@ -16,7 +16,6 @@ Settings, from the environment:
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from airflow_provider_imperva.dag import imperva_logs_dag
 
@@ -25,7 +24,7 @@ group = os.environ.get("IMPERVA_ACCOUNT_GROUP")
 dag = imperva_logs_dag(
     "imperva_pushed_logs",
     imperva_conn_id=os.environ.get("IMPERVA_PUSH_CONN_ID", "imperva_push"),
-    lake_uri=os.environ.get("IMPERVA_LAKE_URI", (Path(__file__).resolve().parents[1] / "lake").as_uri()),
+    lake_uri=os.environ.get("IMPERVA_LAKE_URI", ""),
     lake_conn_id=os.environ.get("IMPERVA_LAKE_CONN_ID"),
     plan_options={"account_group": group} if group else None,
 )

@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.coverage import cover
     from airflow_provider_imperva.audit.history import History, repositories
     from airflow_provider_imperva.audit.strip import make_strip
-    from airflow_provider_imperva.load.plan import WINDOW
+    from airflow_provider_imperva.options import WINDOW
 
     console = Console(highlight=False, markup=False)
     store = open_lake(options)

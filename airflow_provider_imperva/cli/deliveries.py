@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_imperva.cli.terminal import Commands, open_lake
+from airflow_provider_imperva.cli.terminal import Commands, add_root, open_lake
 from airflow_provider_imperva.errors import ConfigurationError
 
 
@@ -13,7 +13,7 @@ def add_to(commands: Commands) -> None:
     command = commands.add_parser(
         "deliveries", help="say which logs came only one way", description=_deliveries.__doc__
     )
-    command.add_argument("lake", metavar="LAKE", help="root of the lake: a folder, s3://bucket/prefix, ...")
+    add_root(command)
     command.add_argument("repositories", nargs="+", metavar="REPOSITORY", help="a way of the account; two or more")
     command.set_defaults(run=_deliveries)
 

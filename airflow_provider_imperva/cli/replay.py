@@ -62,11 +62,11 @@ def _replay(options: argparse.Namespace) -> int:
     The logs that meet every condition are replayed. A batch stays as it is if a log of it that is loaded would not
     decode now.
     """
-    from airflow_provider_imperva.container import DecodePolicy
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Run
     from airflow_provider_imperva.load.normalize import NormalizeOptions
     from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
+    from airflow_provider_imperva.options import DecodePolicy
 
     selection = Selection.of(
         names=options.logs,

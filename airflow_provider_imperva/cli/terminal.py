@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError
+from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.container.keys import KeyRing
@@ -41,9 +42,14 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
     return read
 
 
+def add_root(command: argparse.ArgumentParser) -> None:
+    """Let a command ask for a lake."""
+    command.add_argument("lake", metavar="LAKE", help="root of the lake: a folder, s3://bucket/prefix, ...")
+
+
 def add_lake(command: argparse.ArgumentParser) -> None:
     """Let a command ask for a lake, and a repository in it."""
-    command.add_argument("lake", metavar="LAKE", help="root of the lake: a folder, s3://bucket/prefix, ...")
+    add_root(command)
     command.add_argument("--repository", metavar="ID", help="repository in it; needless if there is only one")
 
 
@@ -51,7 +57,7 @@ def open_lake(options: argparse.Namespace) -> Store:
     """Open the lake that was asked for."""
     from airflow_provider_imperva.lake.store import open_store
 
-    return open_store(options.lake)
+    return open_store(str(LakeUri.of_shell(options.lake)))
 
 
 def one_repository(store: Store, repository: str | None) -> str:

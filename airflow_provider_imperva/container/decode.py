@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from airflow_provider_imperva.container.body import PIECE, Body
 from airflow_provider_imperva.container.crypto import BLOCK, decrypt, padding_of, unwrap_key
@@ -34,6 +34,7 @@ from airflow_provider_imperva.errors import (
     TooLargeError,
     TruncatedError,
 )
+from airflow_provider_imperva.options import DecodePolicy
 
 logger = logging.getLogger(__name__)
 
@@ -48,23 +49,6 @@ _DO = "Fetch the log again while the repository has it"
 
 # Gives the bytes of a body from the start, every time it is called.
 _Source: TypeAlias = Callable[[], Iterable[bytes]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodePolicy:
-    """How much is let through.
-
-    :param max_plain_bytes: largest plain body; more is :class:`TooLargeError`.
-    :param encrypted_checksum: what a wrong checksum of an encrypted log does, or the lack of one where the body is not
-        compressed either. ``quarantine`` raises :class:`ChecksumError`: nothing else would tell tampering or a wrong
-        key. ``warn`` only says so.
-    :param clear_checksum: the same for a clear log. It only warns by default: nobody has shown that Imperva's
-        checksums of clear logs are always right, and zlib brings a checksum of its own.
-    """
-
-    max_plain_bytes: int = 4 << 30
-    encrypted_checksum: Literal["quarantine", "warn"] = "quarantine"
-    clear_checksum: Literal["quarantine", "warn"] = "warn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

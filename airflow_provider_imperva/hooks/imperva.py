@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.delivery.folder import DeliveryFolder
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.load.origin import LogOrigin
-    from airflow_provider_imperva.load.plan import PlanOptions
+    from airflow_provider_imperva.options import PlanOptions
     from airflow_provider_imperva.repository.client import RepositoryClient
 
 _OPTIONS = {"repository": str, "proxy": str, "connect_timeout": float, "read_timeout": float, "max_concurrency": int}
@@ -200,9 +200,9 @@ class ImpervaLogHook(BaseHook):
 
         What a customer's own bucket keeps is not bounded by Imperva, and the same log may be delivered to it twice.
 
-        :param given: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+        :param given: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default.
         """
-        from airflow_provider_imperva.load.plan import PlanOptions
+        from airflow_provider_imperva.options import PlanOptions
 
         usual: dict[str, Any] = {}
         if self.delivers:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.lake.store import Store
 
-_S3 = frozenset({"s3", "s3a", "s3n"})
 _OPTIONS = "s3_additional_kwargs"
 
 
@@ -50,7 +50,7 @@ def lake_filesystem(lake_uri: str, lake_conn_id: str) -> Any:
     connection = BaseHook.get_connection(lake_conn_id)
     # The connection's content is part of the key, so that new credentials are used from the next look on, and a
     # process that looks often, such as the triggerer, does not open a filesystem each time.
-    return _open(lake_uri.partition("://")[0], lake_conn_id, connection.get_uri())
+    return _open(LakeUri.parse(lake_uri).scheme, lake_conn_id, connection.get_uri())
 
 
 @lru_cache(maxsize=32)
@@ -66,7 +66,7 @@ def _open(protocol: str, lake_conn_id: str, connection_uri: str) -> Any:
             " check that the lake's URI begins with its protocol",
             about=lake_conn_id,
         ) from error
-    if protocol in _S3:
+    if protocol == "s3":
         _apply_extra(fs, lake_conn_id)
     return fs
 

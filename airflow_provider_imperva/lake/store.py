@@ -13,7 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_imperva.errors import ConfigurationError
-from airflow_provider_imperva.uri import public_uri
+from airflow_provider_imperva.uri import LakeUri
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +76,18 @@ class Store(Protocol):
 def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None) -> Store:
     """Open the lake at a URI.
 
-    :param uri: ``file:///…``, a local path, ``s3://bucket/prefix``, or anything else fsspec speaks.
+    :param uri: as :meth:`~airflow_provider_imperva.uri.LakeUri.parse` reads it.
     :param fs: a filesystem that already has its credentials; by default fsspec makes one from the environment.
-    :raises ConfigurationError: if no installed filesystem speaks the URI's protocol.
+    :raises ConfigurationError: if the URI is not that of a lake, or no installed filesystem speaks its protocol.
     """
+    lake = LakeUri.parse(uri)
     try:
-        found, root = fsspec.core.url_to_fs(uri) if fs is None else (fs, fs._strip_protocol(uri))
+        found, root = fsspec.core.url_to_fs(lake.address) if fs is None else (fs, fs._strip_protocol(lake.address))
     except (ImportError, ValueError) as error:
         raise ConfigurationError(
             f"no filesystem for the lake ({type(error).__name__})",
             do="check the lake's URI, or install the fsspec implementation of its protocol",
-            about=public_uri(uri),
+            about=str(lake),
         ) from None
     from airflow_provider_imperva.lake.bucket import ObjectStore, S3Store
     from airflow_provider_imperva.lake.disk import LocalStore

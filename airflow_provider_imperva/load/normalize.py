@@ -17,7 +17,7 @@ from typing import BinaryIO
 import msgspec
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.container.decode import DecodePolicy, PlainLog, decode
+from airflow_provider_imperva.container.decode import PlainLog, decode
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import (
     ContainerError,
@@ -50,6 +50,7 @@ from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.rewrite import rewrite
+from airflow_provider_imperva.options import DecodePolicy
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 
 import msgspec
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
@@ -30,15 +28,12 @@ from airflow_provider_imperva.lake.watermark import (
     reopen,
 )
 from airflow_provider_imperva.load.origin import LogOrigin
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
 
-WINDOW = timedelta(hours=48)
-"""How long Imperva keeps a log."""
-
-_GROUP = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 _BATCH_BYTES = 16 * 2**20
 _LARGEST_BATCH = 1000
 _MOST_BATCHES = 1000
@@ -46,46 +41,6 @@ _MOST_BATCHES = 1000
 
 _MOST_REPLAYS = 20
 """How many unfinished replays a plan takes along; they must not hold up new logs for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
-    """How a run plans.
-
-    :ivar window: how long Imperva keeps a log.
-    :ivar start: where a new lake begins: ``oldest`` takes all the index has, ``now`` only what comes after it, a number
-        what comes from that sequence on.
-    :ivar window_bytes: how many bytes of logs Imperva keeps, whatever their age; None for no bound.
-    :ivar critical_headroom: with less than this left before the oldest log not yet fetched leaves the window, a plan
-        only fetches, and leaves normalizing to later ones.
-    :ivar max_logs: the most logs one plan loads; the rest waits for the next.
-    :ivar logs_per_batch: how many logs one mapped task loads; by default as many as make about 16 MiB as received,
-        judged by the last commit that has any.
-    :ivar account_group: a name that repositories share to which the same logs may come, pulled by one and delivered to
-        another: of logs with the same content one is loaded. None means that nobody looks, which spares one object a
-        log.
-    """
-
-    window: timedelta = WINDOW
-    window_bytes: int | None = 500_000_000
-    critical_headroom: timedelta = timedelta(hours=6)
-    start: str | int = "oldest"
-    max_logs: int = 2000
-    logs_per_batch: int | None = None
-    account_group: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.start not in {"oldest", "now"} and not str(self.start).isdecimal():
-            raise ConfigurationError(
-                "the start policy is none of them", do="Set start to oldest, to now, or to a sequence number"
-            )
-        if self.max_logs < 1 or (self.logs_per_batch is not None and self.logs_per_batch < 1):
-            raise ConfigurationError("a plan or a batch of no logs", do="Set max_logs and logs_per_batch above 0")
-        if self.account_group is not None and not _GROUP.fullmatch(self.account_group):
-            raise ConfigurationError(
-                "the account group's name holds other than letters, digits, '.', '_' and '-'",
-                do="Set account_group to a name of these characters; it names a folder of the lake",
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
+from airflow_provider_imperva.options import PlanOptions, checked_options
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +34,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
     def __init__(self, *, days: int | str = 30, plan_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.days = days
-        self.plan_options = plan_options or {}
+        self.plan_options = checked_options(PlanOptions, plan_options)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the page."""

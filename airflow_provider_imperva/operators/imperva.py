@@ -24,6 +24,8 @@ from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
+from airflow_provider_imperva.options import DecodePolicy, PlanOptions, check_type, checked_options
+from airflow_provider_imperva.uri import check_lake_uri
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -60,6 +62,7 @@ class ImpervaOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_lake_uri(lake_uri)
         self.lake_uri = lake_uri
         self.imperva_conn_id = imperva_conn_id
         self.lake_conn_id = lake_conn_id
@@ -86,7 +89,7 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
     Returns a list with one item a batch, to map the next tasks over; its XCom ``plan`` is the plan's number. Skipped
     if there is nothing to do.
 
-    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    :param plan_options: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default.
     :param commit_task_id: the task whose XCom of an earlier run says how far that run got. Where it names a ledger
         and the lake has none, planning stops, unless the run's Param ``start_anew`` is true.
     """
@@ -95,7 +98,7 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
         self, *, plan_options: dict[str, Any] | None = None, commit_task_id: str = "commit", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.plan_options = plan_options or {}
+        self.plan_options = checked_options(PlanOptions, plan_options)
         self.commit_task_id = commit_task_id
 
     def execute(self, context: Context) -> list[dict[str, int]]:
@@ -163,7 +166,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
     def __init__(self, *, batch: Any, plan_options: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batch = batch
-        self.plan_options = plan_options or {}
+        self.plan_options = checked_options(PlanOptions, plan_options)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, and say what did not come."""
@@ -202,7 +205,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
 
     :param fetched: what the batch's fetch task returned.
     :param keep_raw: whether each row carries its line in the column ``raw``.
-    :param decode_policy: fields of :class:`~airflow_provider_imperva.container.decode.DecodePolicy` that are not the
+    :param decode_policy: fields of :class:`~airflow_provider_imperva.options.DecodePolicy` that are not the
         default.
     """
 
@@ -214,13 +217,12 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         super().__init__(**kwargs)
         self.fetched = fetched
         self.keep_raw = keep_raw
-        self.decode_policy = decode_policy or {}
+        self.decode_policy = checked_options(DecodePolicy, decode_policy)
 
     def execute(self, context: Context) -> dict[str, int]:
         """Normalize, and return how much."""
         import msgspec
 
-        from airflow_provider_imperva.container.decode import DecodePolicy
         from airflow_provider_imperva.load.fetch import Fetched
         from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 
@@ -283,7 +285,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.plan_task_id = plan_task_id
-        self.plan_options = plan_options or {}
+        self.plan_options = checked_options(PlanOptions, plan_options)
+        check_type("headroom_warning", headroom_warning, timedelta)
         self.headroom_warning = headroom_warning
         self.on_low_headroom = on_low_headroom
         self.fail_when_critical = fail_when_critical

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
+from airflow_provider_imperva.options import DecodePolicy, checked_options
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -65,11 +66,10 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         self.until = until
         self.state = state
         self.keep_raw = keep_raw
-        self.decode_policy = decode_policy or {}
+        self.decode_policy = checked_options(DecodePolicy, decode_policy)
 
     def execute(self, context: Context) -> dict[str, int]:
         """Replay, and return how much."""
-        from airflow_provider_imperva.container.decode import DecodePolicy
         from airflow_provider_imperva.load.normalize import NormalizeOptions
         from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 

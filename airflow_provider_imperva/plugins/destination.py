@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.hooks.lake import open_lake
-from airflow_provider_imperva.uri import public_uri
+from airflow_provider_imperva.uri import LakeUri, is_template
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,8 @@ class Destination:
 
     @property
     def public_uri(self) -> str:
-        """The lake's URI, without what may be secret in it."""
-        return public_uri(self.lake_uri)
+        """The lake's URI as it is shown everywhere; a template as it stands."""
+        return self.lake_uri if is_template(self.lake_uri) else str(LakeUri.parse(self.lake_uri))
 
     def read_page(self) -> bytes | None:
         """Read the coverage page; None if none has been written yet.
@@ -49,7 +49,7 @@ class Destination:
         from airflow_provider_imperva.lake.layout import Layout
 
         for given in (self.imperva_conn_id, self.lake_uri, self.lake_conn_id):
-            if given and "{{" in given:
+            if given and is_template(given):
                 raise ConfigurationError(
                     "it is a template, which only a run of the DAG fills in",
                     do="Give the tasks their lake and connections in plain text to see the page here",

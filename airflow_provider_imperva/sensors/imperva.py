@@ -11,7 +11,9 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorT
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.options import PlanOptions, checked_options
 from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
+from airflow_provider_imperva.uri import check_lake_uri
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +39,7 @@ class ImpervaLogSensor(BaseSensorOperator):
     :param lake_uri: root of the lake.
     :param imperva_conn_id: connection of type ``imperva``.
     :param lake_conn_id: connection with the lake's credentials; ambient ones without.
-    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    :param plan_options: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default.
     :param deferrable: whether to wait in the triggerer rather than on a worker.
     """
 
@@ -55,10 +57,11 @@ class ImpervaLogSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_lake_uri(lake_uri)
         self.lake_uri = lake_uri
         self.imperva_conn_id = imperva_conn_id
         self.lake_conn_id = lake_conn_id
-        self.plan_options = plan_options or {}
+        self.plan_options = checked_options(PlanOptions, plan_options)
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:

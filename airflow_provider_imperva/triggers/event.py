@@ -12,7 +12,9 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_imperva.errors import ImpervaError
+from airflow_provider_imperva.options import PlanOptions, check_positive, checked_options
 from airflow_provider_imperva.triggers.imperva import find_work
+from airflow_provider_imperva.uri import check_lake_uri
 
 
 class ImpervaLogEventTrigger(BaseEventTrigger):
@@ -28,7 +30,7 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
     :param min_interval: seconds that pass at least between two events.
     :param remind_interval: seconds after which it fires again though nothing has changed: the run before may have
         failed. For as long, a plan without a commit is taken for a run under way.
-    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default; as
+    :param plan_options: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default; as
         the DAG that loads has them.
     """
 
@@ -44,13 +46,15 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
         plan_options: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        check_positive(poke_interval=poke_interval, min_interval=min_interval, remind_interval=remind_interval)
         self.imperva_conn_id = imperva_conn_id
+        check_lake_uri(lake_uri)
         self.lake_uri = lake_uri
         self.lake_conn_id = lake_conn_id
         self.poke_interval = poke_interval
         self.min_interval = min_interval
         self.remind_interval = remind_interval
-        self.plan_options = plan_options or {}
+        self.plan_options = checked_options(PlanOptions, plan_options)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class's path and its arguments; no secret is among them."""

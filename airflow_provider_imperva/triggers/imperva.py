@@ -21,7 +21,7 @@ class ImpervaLogTrigger(BaseTrigger):
 
     :param poke_interval: seconds between two looks.
     :param deadline: when to give up, seconds since 1970.
-    :param plan_options: fields of :class:`~airflow_provider_imperva.load.plan.PlanOptions` that are not the default.
+    :param plan_options: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default.
     """
 
     def __init__(

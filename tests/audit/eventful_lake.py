@@ -18,8 +18,8 @@ from airflow_provider_imperva.load import plan as plan_module
 from airflow_provider_imperva.load import replay as replay_module
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair, VirtualClock
 from airflow_provider_imperva.testing.forge import forge_events, forge_log
 from tests.load.load_runs import Account

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_imperva.cli import main
-from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository
 from tests.audit.eventful_lake import replay_all
 from tests.load.load_runs import Account, Clock

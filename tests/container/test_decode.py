@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from airflow_provider_imperva.container import DecodePolicy, KeyRing, decode
+from airflow_provider_imperva.container import KeyRing, decode
 from airflow_provider_imperva.errors import (
     ChecksumError,
     ContainerError,
@@ -28,6 +28,7 @@ from airflow_provider_imperva.errors import (
     TruncatedError,
     WrongKeyError,
 )
+from airflow_provider_imperva.options import DecodePolicy
 from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
 
 LOG = "8416_179.log"

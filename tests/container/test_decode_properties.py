@@ -6,9 +6,10 @@ import zlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_imperva.container import DecodePolicy, KeyRing, decode
+from airflow_provider_imperva.container import KeyRing, decode
 from airflow_provider_imperva.container.inflate import inflate
 from airflow_provider_imperva.errors import ContainerError
+from airflow_provider_imperva.options import DecodePolicy
 from airflow_provider_imperva.testing.forge import KeyPair, forge_log
 
 PAIR = KeyPair.generate("1", bits=1024)

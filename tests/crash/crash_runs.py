@@ -24,8 +24,8 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Part, Run
 from airflow_provider_imperva.lake.store import Store, open_store
 from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
 from tests.crash.object_server import BUCKET, object_filesystem
 from tests.crash.stopping_store import Hook, StoppingStore, nothing_happens

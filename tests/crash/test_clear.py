@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_imperva.lake.records import Plan, Run
 from airflow_provider_imperva.load.fetch import Fetched
-from airflow_provider_imperva.load.plan import PlanOptions
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository
 from tests.load.load_runs import Account
 

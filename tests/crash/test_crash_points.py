@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import LakeError
-from airflow_provider_imperva.load.plan import PlanOptions
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair
 from tests.crash.crash_runs import (
     LOG,

@@ -16,6 +16,7 @@ from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
+LAKE = "s3://bucket/lake"
 
 PARSE = """
 import json, runpy, socket, sys
@@ -49,17 +50,22 @@ def test_the_dag_reads_its_settings_from_the_environment(tmp_path: Path) -> None
     assert {(connection, lake) for _, connection, lake in tasks} == {("shop", "file:///srv/lake")}
 
 
-def test_without_settings_it_has_defaults(tmp_path: Path) -> None:
-    _, tasks, _ = parse(DAGS / "imperva_logs_to_parquet.py", tmp_path)
-    assert {(connection, lake) for _, connection, lake in tasks} == {
-        ("imperva_default", (DAGS.parent / "lake").as_uri())
-    }
+@pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.stem)
+def test_without_a_lake_it_says_which_setting_is_missing(file: Path, tmp_path: Path) -> None:
+    """A default beside the DAG file would be lost with the version of a bundle that it is in."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPERVA_")}
+    environment |= {"AIRFLOW_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", PARSE, str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "ConfigurationError: the lake's URI cannot be used: it is empty" in done.stderr
+    assert "IMPERVA_LAKE_URI" in done.stderr
 
 
 @pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.stem)
 def test_parsing_loads_nothing_heavy(file: Path, tmp_path: Path) -> None:
     """A scheduler parses DAG files all day: readers, clients and Arrow wait until a task runs."""
-    _, _, modules = parse(file, tmp_path)
+    _, _, modules = parse(file, tmp_path, IMPERVA_LAKE_URI=LAKE)
     heavy = ("repository", "container", "events", "lake", "load")
     assert [name for name in modules if name.split(".")[1] in heavy] == []
 
@@ -99,12 +105,12 @@ def test_the_examples_can_lie_in_one_folder(tmp_path: Path) -> None:
     files = sorted(map(str, DAGS.glob("*.py")))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPERVA_")}
     command = [sys.executable, "-c", ALL_TOGETHER, *files]
-    environment |= {"AIRFLOW_HOME": str(tmp_path)}
+    environment |= {"AIRFLOW_HOME": str(tmp_path), "IMPERVA_LAKE_URI": LAKE}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     dag_ids, assets = json.loads(done.stdout.partition("RESULT")[2])
     assert sorted(dag_ids) == [Path(file).stem for file in files]
-    events = (DAGS.parent / "lake" / "events").as_uri()
+    events = f"{LAKE}/events"
     pairs = {(name, uri) for name, uri in assets}
     assert pairs == {(events, events), ("imperva_default_logs_to_load", "imperva_default_logs_to_load")}
 

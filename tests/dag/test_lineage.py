@@ -37,7 +37,7 @@ def test_datasets_are_named_as_openlineage_names_them(uri: str, namespace: str, 
     ],
 )
 def test_logs_come_from_the_repository_or_from_where_it_delivers_to(url: str, namespace: str, name: str) -> None:
-    lineage = Lineage.of_fetch(url, "s3://key:hidden@bucket/lake/", repository="8416_1745073", received=5)
+    lineage = Lineage.of_fetch(url, "s3a://bucket/lake/", repository="8416_1745073", received=5)
     assert lineage.inputs == (Dataset(namespace, name),)
     assert lineage.outputs == (Dataset("s3://bucket", "lake/raw/repository=8416_1745073", size=5),)
 

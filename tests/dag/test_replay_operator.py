@@ -20,8 +20,9 @@ from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load import replay as load_replay
 from airflow_provider_imperva.load.fetch import fetch
 from airflow_provider_imperva.load.normalize import normalize
-from airflow_provider_imperva.load.plan import WINDOW, PlanOptions, make_plan
+from airflow_provider_imperva.load.plan import make_plan
 from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
+from airflow_provider_imperva.options import WINDOW, PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
 

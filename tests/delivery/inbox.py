@@ -14,7 +14,7 @@ from airflow_provider_imperva.lake.arrivals import Catalog
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.delivered import DeliveredLogs
-from airflow_provider_imperva.load.plan import PlanOptions
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing.forge import forge_repository
 from tests.load.load_runs import Account, request_id
 

@@ -16,8 +16,8 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Why
 from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.plan import PlanOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_log
 from airflow_provider_imperva.testing.forge import FORGED_START, LOG_SPAN_MS
 from tests.delivery.inbox import NO_REPOSITORY, Deliveries, Inbox

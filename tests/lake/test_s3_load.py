@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_imperva.errors import LakeError, LedgerCorruptError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import open_store
-from airflow_provider_imperva.load.plan import PlanOptions
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import FakeRepository
 from tests.crash.object_server import BUCKET
 from tests.lake.s3_front import Front, Refusal

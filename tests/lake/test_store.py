@@ -323,10 +323,13 @@ class TestObjectStore:
         assert store.uri("a/b") == f"memory:///{root}/lake/a/b"
 
     def test_a_protocol_nobody_speaks_is_an_error_that_names_the_lake(self):
-        lake_uri = "nosuch://key:hidden@bucket/lake"
         with pytest.raises(ConfigurationError) as caught:
-            open_store(lake_uri)
+            open_store("nosuch://bucket/lake")
         assert caught.value.about == "nosuch://bucket/lake"
+
+    def test_an_address_with_credentials_is_refused_without_quoting_them(self):
+        with pytest.raises(ConfigurationError) as caught:
+            open_store("s3://key:hidden@bucket/lake")
         assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
     @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from airflow_provider_imperva.lake.records import Commit, Part, Plan, Report, Ru
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched, fetch
 from airflow_provider_imperva.load.normalize import normalize
-from airflow_provider_imperva.load.plan import PlanOptions, Work, find_work, make_plan
+from airflow_provider_imperva.load.plan import Work, find_work, make_plan
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository

@@ -35,8 +35,9 @@ from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load import normalize as normalize_module
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.plan import PlanOptions, Work
+from airflow_provider_imperva.load.plan import Work
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing import Fault

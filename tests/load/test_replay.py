@@ -22,7 +22,6 @@ import pyarrow.compute as pc
 import pytest
 
 from airflow_provider_imperva.cli import main
-from airflow_provider_imperva.container.decode import DecodePolicy
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
 from airflow_provider_imperva.events.parse import Parsed, parse
@@ -30,8 +29,9 @@ from airflow_provider_imperva.lake.records import Commit, Home, Plan, Run
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load import normalize as normalize_module
 from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.plan import PlanOptions, Work
+from airflow_provider_imperva.load.plan import Work
 from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
+from airflow_provider_imperva.options import DecodePolicy, PlanOptions
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair, forge_log
 from tests.load.load_runs import Account, Clock

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_imperva.container.decode import DecodePolicy
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Plan, Run
 from airflow_provider_imperva.load.fetch import fetch
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
-from airflow_provider_imperva.load.plan import PlanOptions, make_plan
+from airflow_provider_imperva.load.plan import make_plan
+from airflow_provider_imperva.options import DecodePolicy, PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing.faults import CALM

@@ -12,7 +12,8 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import fetch
-from airflow_provider_imperva.load.plan import PlanOptions, make_plan
+from airflow_provider_imperva.load.plan import make_plan
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, Fault, VirtualClock, forge_log
 from tests.simulation.simulated_workers import Disk, Fate, Killed, WorkerStore, run_until_it_hangs

@@ -1,0 +1,147 @@
+"""The factories and operators: wrong settings are refused while the DAG is parsed, and ours stay beside the user's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset, Param
+
+from airflow_provider_imperva.assets import imperva_events_asset
+from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag, imperva_logs_dags
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
+from airflow_provider_imperva.operators.imperva import (
+    ImpervaCommitLogsOperator,
+    ImpervaFetchLogsOperator,
+    ImpervaNormalizeLogsOperator,
+    ImpervaPlanLogsOperator,
+)
+from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
+from airflow_provider_imperva.operators.verify import ImpervaVerifyLakeOperator
+from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
+from airflow_provider_imperva.triggers.event import ImpervaLogEventTrigger
+
+LAKE = "s3://lake/imperva"
+OPERATORS: list[tuple[type, dict[str, Any]]] = [
+    (ImpervaLogSensor, {}),
+    (ImpervaPlanLogsOperator, {}),
+    (ImpervaFetchLogsOperator, {"batch": {}}),
+    (ImpervaNormalizeLogsOperator, {"fetched": {}}),
+    (ImpervaCommitLogsOperator, {}),
+    (ImpervaReplayLogsOperator, {}),
+    (ImpervaVerifyLakeOperator, {}),
+    (ImpervaCoverageOperator, {}),
+]
+FACTORIES = [imperva_logs_dag, imperva_coverage_dag]
+
+
+@pytest.mark.parametrize("lake_uri", ["", None, "lake", "file://host/lake", "$HOME/lake", " s3://lake/x"])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_lake_that_cannot_be_meant_is_refused_by_the_factories(factory: Any, lake_uri: Any) -> None:
+    with pytest.raises(ConfigurationError, match="the lake's URI cannot be used"):
+        factory("any", lake_uri=lake_uri)
+
+
+@pytest.mark.parametrize(("operator", "needs"), OPERATORS, ids=lambda item: getattr(item, "__name__", ""))
+def test_and_by_each_operator(operator: Any, needs: dict[str, Any]) -> None:
+    for lake_uri in ("", None, "lake"):
+        with pytest.raises(ConfigurationError, match="the lake's URI cannot be used"):
+            operator(task_id="any", lake_uri=lake_uri, **needs)
+    assert operator(task_id="any", lake_uri="{{ var.value.lake }}", **needs).lake_uri == "{{ var.value.lake }}"
+
+
+def test_and_by_asset_and_event_trigger() -> None:
+    with pytest.raises(ConfigurationError, match="is relative"):
+        imperva_events_asset("lake")
+    with pytest.raises(ConfigurationError, match="is relative"):
+        ImpervaLogEventTrigger(imperva_conn_id="any", lake_uri="lake")
+
+
+def test_a_template_needs_an_asset_of_its_own() -> None:
+    """All lakes of one template would have one asset, and none that the DAGs waiting for it could name."""
+    with pytest.raises(ConfigurationError, match="is a template"):
+        imperva_logs_dag("any", lake_uri="{{ var.value.lake }}")
+    dag = imperva_logs_dag("any", lake_uri="{{ var.value.lake }}", events_asset=Asset("ours"))
+    assert dag.get_task("commit").outlets == [Asset("ours")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"plan_options": {"windows": timedelta(hours=1)}}, "the nearest name is 'window'"),
+        ({"plan_options": {"max_logs": "many"}}, "max_logs is 'many'"),
+        ({"decode_policy": {"clear_checksum": "maybe"}}, "clear_checksum is 'maybe'"),
+        ({"decode_policy": {"clear": "warn"}}, "the nearest name is 'clear_checksum'"),
+        ({"headroom_warning": 24}, "headroom_warning is '24', of type int. Give a timedelta"),
+        ({"fetch_slots": 0}, "Set fetch_slots above 0"),
+        ({"fetch_slots": "8"}, "fetch_slots is '8', of type str"),
+        ({"sensor_timeout": timedelta(0)}, "Set sensor_timeout above 0"),
+        ({"poke_interval": timedelta(seconds=-1)}, "Set poke_interval above 0"),
+    ],
+)
+def test_wrong_options_are_refused_by_the_factory(settings: dict[str, Any], found: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        imperva_logs_dag("any", lake_uri=LAKE, **settings)
+    assert found in str(caught.value)
+
+
+DECODING = (ImpervaNormalizeLogsOperator, ImpervaReplayLogsOperator)
+PLANNING = [found for found in OPERATORS if found[0] not in (*DECODING, ImpervaVerifyLakeOperator)]
+
+
+@pytest.mark.parametrize(("operator", "needs"), PLANNING, ids=lambda item: getattr(item, "__name__", ""))
+def test_wrong_plan_options_are_refused_by_each_operator(operator: Any, needs: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="the nearest name is 'window'"):
+        operator(task_id="any", lake_uri=LAKE, plan_options={"windov": 1}, **needs)
+
+
+@pytest.mark.parametrize("operator", DECODING)
+def test_a_wrong_decode_policy_is_refused_by_each_operator(operator: Any) -> None:
+    needs = dict(OPERATORS)[operator]
+    with pytest.raises(ConfigurationError, match="the nearest name is 'clear_checksum'"):
+        operator(task_id="any", lake_uri=LAKE, decode_policy={"clear": 1}, **needs)
+
+
+def test_what_a_user_gives_stands_beside_ours() -> None:
+    dag = imperva_logs_dag(
+        "any",
+        lake_uri=LAKE,
+        params={"ticket": Param("", type="string")},
+        tags=["waf"],
+        default_args={"owner": "security"},
+    )
+    assert set(dag.params) == {"start_anew", "ticket"}
+    assert dag.tags == {"imperva", "waf"}
+    assert (dag.default_args["owner"], dag.default_args["retries"]) == ("security", 2)
+    assert all(task.owner == "security" and task.retries == 2 for task in dag.tasks)
+
+
+def test_and_may_replace_ours() -> None:
+    dag = imperva_logs_dag("any", lake_uri=LAKE, default_args={"retries": 5}, params={"start_anew": True})
+    assert dag.default_args["retries"] == 5
+    assert dag.params["start_anew"] is True
+
+
+def test_the_same_of_the_coverage_factory() -> None:
+    options = {"window": timedelta(hours=12)}
+    dag = imperva_coverage_dag(
+        "any",
+        lake_uri=LAKE,
+        plan_options=options,
+        default_args={"owner": "security"},
+        tags=["waf"],
+        params={"ticket": Param("", type="string")},
+    )
+    (task,) = dag.tasks
+    assert isinstance(task, ImpervaCoverageOperator)
+    assert (task.plan_options, task.owner, task.retries) == (options, "security", 2)
+    assert dag.tags == {"imperva", "waf"}
+    with pytest.raises(ConfigurationError, match="the nearest name is 'window'"):
+        imperva_coverage_dag("any", lake_uri=LAKE, plan_options={"windos": 1})
+
+
+def test_one_account_with_a_wrong_option_is_named_by_what_is_wrong() -> None:
+    with pytest.raises(ConfigurationError, match="max_logs"):
+        imperva_logs_dags(["one", {"imperva_conn_id": "two", "plan_options": {"max_logs": 0}}], lake_uri=LAKE)
