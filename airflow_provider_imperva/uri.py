@@ -66,6 +66,8 @@ class LakeUri:
         if "?" in text or "#" in text:
             raise _refused("it holds '?' or '#'", do="Leave out queries and fragments, and rename such a folder")
         found = _SCHEME.fullmatch(text)
+        if not found and "://" in text:
+            raise _refused("it does not begin with a single protocol", do=_DO)
         if not found:
             return cls("file", "", _folder(text, shown=text))
         given, rest = found[1].lower(), found[2]
@@ -134,16 +136,20 @@ def _folder(path: str, *, shown: str) -> str:
     _refuse_variables(path)
     if not path.startswith("/"):
         raise _refused(
-            f"{quoted(shown)} is relative, so that each process would take another folder for the lake", do=_DO
+            f"{_shown(shown)} is relative, so that each process would take another folder for the lake", do=_DO
         )
     # What a path begins with two slashes for is up to the system; nobody means it here.
     return re.sub("/+", "/", path).rstrip("/") or "/"
 
 
+def _shown(text: str) -> str:
+    return "it" if "@" in text else quoted(text)
+
+
 def _refuse_variables(text: str) -> None:
     if _VARIABLE.search(text):
         raise _refused(
-            f"{quoted(text)} holds a variable or '~', which only a shell puts something in the place of",
+            f"{_shown(text)} holds a variable or '~', which only a shell puts something in the place of",
             do="Write the path in full",
         )
 

@@ -78,6 +78,8 @@ REFUSED = [
     ("abfss://logs:SECRET@account.dfs.core.windows.net/x", "holds a user, a key or a password"),
     ("sftp://root@HIDDEN/lake", "holds a user, a key or a password"),
     ("file://HIDDEN@host/lake", "holds a user, a key or a password"),
+    ("simplecache::s3://key:SECRET@bucket/lake", "does not begin with a single protocol"),
+    ("key:SECRET@bucket/lake", "it is relative"),
     ("{{ var.value.lake }}", "it is a template"),
 ]
 

@@ -37,8 +37,13 @@ class Destination:
 
     @property
     def public_uri(self) -> str:
-        """The lake's URI as it is shown everywhere; a template as it stands."""
-        return self.lake_uri if is_template(self.lake_uri) else str(LakeUri.parse(self.lake_uri))
+        """The lake's URI as it is shown everywhere; a template as it stands, and nothing of what cannot be a lake's."""
+        if is_template(self.lake_uri):
+            return self.lake_uri
+        try:
+            return str(LakeUri.parse(self.lake_uri))
+        except ConfigurationError:  # of a DAG that an older version has let pass
+            return "a URI that cannot be used"
 
     def read_page(self) -> bytes | None:
         """Read the coverage page; None if none has been written yet.

@@ -328,8 +328,9 @@ class TestObjectStore:
         assert caught.value.about == "nosuch://bucket/lake"
 
     def test_an_address_with_credentials_is_refused_without_quoting_them(self):
+        lake_uri = "s3://key:hidden@bucket/lake"
         with pytest.raises(ConfigurationError) as caught:
-            open_store("s3://key:hidden@bucket/lake")
+            open_store(lake_uri)
         assert "hidden" not in "".join(traceback.format_exception(caught.value))
 
     @pytest.mark.parametrize(

@@ -88,9 +88,9 @@ def test_of_a_lake_no_credential_is_shown(client: TestClient, may_see: Any, monk
     monkeypatch.setattr(Destination, "read_page", lambda _: None)
     may_see("shop", "bank")
     listed, missing = client.get("/").text, client.get("/dags/shop").text
-    assert "<td>s3://lake/a</td>" in listed
+    assert "<td>a URI that cannot be used</td>" in listed
     assert "params" in listed
-    assert "Not in s3://lake/a." in missing
+    assert "Not in a URI that cannot be used." in missing
     assert "hidden" not in listed + missing
 
 
