@@ -127,7 +127,7 @@ def check(code: int, command: tuple[str, ...]) -> None:
 def show(commits: list[Commit], *, fetched: list[str], loaded_before: set[str]) -> int:
     """Show what is in the lake, and hold it against what was forged; the exit code."""
     last = commits[-1]
-    [(rows, files)] = duckdb.sql(f"SELECT count(*), count(DISTINCT src_file) FROM {EVENTS}").fetchall()
+    [(rows, files)] = duckdb.execute(f"SELECT count(*), count(DISTINCT src_file) FROM {EVENTS}").fetchall()
 
     table = Table(title="This run and the lake", title_justify="left")
     table.add_column("")
@@ -180,8 +180,8 @@ def show_watermark(name: str, prefix: Prefix) -> None:
 
 def print_query(title: str, query: str) -> None:
     """Show the result of a query as a table."""
-    result = duckdb.sql(query)
-    table = Table(*result.columns, title=title, title_justify="left")
+    result = duckdb.execute(query)
+    table = Table(*(name for name, *_ in result.description or ()), title=title, title_justify="left")
     for row in result.fetchall():
         table.add_row(*map(str, row))
     console.print(table)

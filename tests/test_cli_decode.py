@@ -38,7 +38,7 @@ def run(*arguments: str | Path, stdin: bytes = b"", **env: str) -> subprocess.Co
     )
 
 
-def test_logs_of_every_kind_come_out_byte_for_byte(pair: KeyPair, tmp_path: Path):
+def test_logs_of_every_kind_come_out_byte_for_byte(pair: KeyPair, tmp_path: Path) -> None:
     pair.write(tmp_path / "keys", passphrase="pw")
     (tmp_path / "a.log").write_bytes(forge_log(BODY, key=pair))
     (tmp_path / "b.log").write_bytes(forge_log(b"\xff\x00\r\n" + BODY))
@@ -52,11 +52,11 @@ def test_logs_of_every_kind_come_out_byte_for_byte(pair: KeyPair, tmp_path: Path
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_end_of_a_single_log_is_left_alone(tmp_path: Path):
+def test_the_end_of_a_single_log_is_left_alone(tmp_path: Path) -> None:
     assert run("-", stdin=forge_log(b"CEF:0|x")).stdout == b"CEF:0|x"
 
 
-def test_a_bad_log_is_reported_and_the_others_go_on(pair: KeyPair, tmp_path: Path):
+def test_a_bad_log_is_reported_and_the_others_go_on(pair: KeyPair, tmp_path: Path) -> None:
     (tmp_path / "cut.log").write_bytes(forge_log(BODY)[:-9])
     (tmp_path / "locked.log").write_bytes(forge_log(BODY, key=pair))
     (tmp_path / "good.log").write_bytes(forge_log(BODY))
@@ -78,14 +78,14 @@ def test_a_bad_log_is_reported_and_the_others_go_on(pair: KeyPair, tmp_path: Pat
         (("--keys", ".", "--passphrase-env", "NOT_SET_ANYWHERE"), "NOT_SET_ANYWHERE: is not set"),
     ],
 )
-def test_what_cannot_start_says_why(arguments: tuple[str, ...], found: str):
+def test_what_cannot_start_says_why(arguments: tuple[str, ...], found: str) -> None:
     done = run("-", *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
     assert found in done.stderr.decode()
     assert "Traceback" not in done.stderr.decode()
 
 
-def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path):
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "large.log").write_bytes(forge_log(BODY * 200))
     command = [sys.executable, "-c", BLOCKED, "decode", str(tmp_path / "large.log")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -98,7 +98,7 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path):
     assert process.returncode == 141
 
 
-def test_help_is_quick_to_load():
+def test_help_is_quick_to_load() -> None:
     probe = (
         "import sys, airflow_provider_imperva.cli; print([m for m in ('cryptography', 'pyarrow') if m in sys.modules])"
     )

@@ -36,18 +36,18 @@ def _defined(item: ast.stmt) -> set[str]:
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
-def test_every_test_it_names_exists():
+def test_every_test_it_names_exists() -> None:
     named = _NAMED.findall(PAGE)
     assert named
     assert [file + names for file, names in named if not is_there(file, names.split("::")[1:])] == []
 
 
-def test_every_situation_names_a_test():
+def test_every_situation_names_a_test() -> None:
     rows = rows_below("Situations")
     assert len(rows) >= _SITUATIONS
     rows += rows_below("Beside the vendor's script")
     assert [row for row in rows if not _NAMED.search(row)] == []
 
 
-def test_every_promise_is_there():
+def test_every_promise_is_there() -> None:
     assert [row.split("|")[1].strip() for row in rows_below("The promises")] == [f"P{number}" for number in range(1, 8)]

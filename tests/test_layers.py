@@ -52,7 +52,7 @@ def airflow_modules_after_importing(module: str) -> list[str]:
         env={**os.environ, "PYTHONPATH": path},
     )
     assert done.returncode == 0, f"{module} cannot be imported:\n{done.stderr}"
-    return json.loads(done.stdout.splitlines()[-1])
+    return [str(name) for name in json.loads(done.stdout.splitlines()[-1])]
 
 
 def test_the_probe_sees_airflow_where_it_is() -> None:

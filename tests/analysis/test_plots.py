@@ -59,7 +59,7 @@ def test_what_clients_send_is_neither_markup_nor_formula(plots: dict[str, Any], 
         ("ledger", "SELECT 1 AS sequence", "1.logs.parquet"),
     ):
         (lake / folder).mkdir(parents=True)
-        duckdb.sql(query).write_parquet(str(lake / folder / name))
+        duckdb.execute(f"COPY ({query}) TO '{lake / folder / name}' (FORMAT parquet)")
     page = plots["page"](str(lake))
     opened: list[str] = []
     parser = HTMLParser()

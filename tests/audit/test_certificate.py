@@ -36,7 +36,7 @@ def check(lake: Path, certificate: Path) -> int:
     return main(["certificate", str(lake), "--check", str(certificate)])
 
 
-def test_a_month_has_every_number_once(eventful_lake: Path, issue: Issue, capsys: pytest.CaptureFixture[str]):
+def test_a_month_has_every_number_once(eventful_lake: Path, issue: Issue, capsys: pytest.CaptureFixture[str]) -> None:
     certificate = json.loads(issue(eventful_lake, "--month", "2026-03").read_text())
     [(prefix, found)] = certificate["prefixes"].items()
     assert (prefix, found["from"], found["to"]) == ("8416", 101, 265)
@@ -50,7 +50,7 @@ def test_a_month_has_every_number_once(eventful_lake: Path, issue: Issue, capsys
     assert "It holds" in capsys.readouterr().out
 
 
-def test_the_days_of_a_month_come_to_the_month(eventful_lake: Path, issue: Issue):
+def test_the_days_of_a_month_come_to_the_month(eventful_lake: Path, issue: Issue) -> None:
     month = json.loads(issue(eventful_lake, "--month", "2026-03").read_text())
     days = [json.loads(issue(eventful_lake, "--day", f"2026-03-{day:02}").read_text()) for day in range(1, 10)]
     for figure in ("logs", "lines", "rows", "quarantined_lines", "raw_bytes"):
@@ -75,7 +75,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_day_is_complete_once_the_repository_was_seen_after_it(
     account: Account, clock: Clock, issue: Issue, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     """Nothing of it is missing then: what is no copy of another log is loaded, or was skipped."""
     (log,) = account.serve(1)
     account.run()
@@ -93,14 +93,18 @@ def test_a_day_is_complete_once_the_repository_was_seen_after_it(
     assert certificate["complete"] is True
 
 
-def test_a_day_without_a_log_is_no_complete_one(account: Account, issue: Issue, capsys: pytest.CaptureFixture[str]):
+def test_a_day_without_a_log_is_no_complete_one(
+    account: Account, issue: Issue, capsys: pytest.CaptureFixture[str]
+) -> None:
     account.serve(1)
     account.run()
     assert json.loads(issue(account.lake, "--day", "2020-02-02").read_text())["complete"] is False
     assert "Not complete: no log was first listed then." in capsys.readouterr().out
 
 
-def test_a_wrong_line_of_the_index_does_not_draw_later_logs_into_its_day(account: Account, clock: Clock, issue: Issue):
+def test_a_wrong_line_of_the_index_does_not_draw_later_logs_into_its_day(
+    account: Account, clock: Clock, issue: Issue
+) -> None:
     account.serve(1)
     account.repository.index = b"8416_1.log\n8416_1000000000.log\n"
     account.run()
@@ -113,7 +117,7 @@ def test_a_wrong_line_of_the_index_does_not_draw_later_logs_into_its_day(account
     assert (found["from"], found["to"]) == (2, 3)
 
 
-def test_it_still_holds_when_the_lake_has_gone_on(tmp_path: Path, issue: Issue):
+def test_it_still_holds_when_the_lake_has_gone_on(tmp_path: Path, issue: Issue) -> None:
     """Later commits and replays change nothing of how it stood."""
     with FakeRepository() as repository:
         account = Account(repository, tmp_path / "lake")
@@ -137,7 +141,7 @@ def test_it_still_holds_when_the_lake_has_gone_on(tmp_path: Path, issue: Issue):
         (r'"commit": \d+', '"commit": 4'),
     ],
 )
-def test_an_edited_certificate_does_not_hold(lake: Path, issue: Issue, old: str, new: str):
+def test_an_edited_certificate_does_not_hold(lake: Path, issue: Issue, old: str, new: str) -> None:
     path = issue(lake, "--day", today(lake))
     assert check(lake, path) == 0
     text = path.read_text()
@@ -146,7 +150,7 @@ def test_an_edited_certificate_does_not_hold(lake: Path, issue: Issue, old: str,
     assert check(lake, path) == 1
 
 
-def test_a_certificate_with_more_events_does_not_hold(eventful_lake: Path, issue: Issue):
+def test_a_certificate_with_more_events_does_not_hold(eventful_lake: Path, issue: Issue) -> None:
     path = issue(eventful_lake, "--day", "2026-03-03")
     path.write_text(re.sub(r'"access": ', '"access": 1', path.read_text(), count=1))
     assert check(eventful_lake, path) == 1
@@ -161,7 +165,7 @@ def today(lake: Path) -> str:
 @pytest.mark.parametrize("spoil", ["raw", "commit", "logs"])
 def test_a_lake_that_was_changed_since_does_not_bear_it_out(
     lake: Path, issue: Issue, spoil: str, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     certificate = issue(lake, "--day", today(lake))
     patterns = {"raw": "raw/**/8416_2.log", "commit": "ledger/**/*5.commit.json", "logs": "ledger/**/*2.logs.parquet"}
     [path] = lake.glob(patterns[spoil])
@@ -172,7 +176,7 @@ def test_a_lake_that_was_changed_since_does_not_bear_it_out(
     assert path.name in capsys.readouterr().out
 
 
-def test_a_chain_that_was_cut_off_does_not_bear_it_out(lake: Path, issue: Issue):
+def test_a_chain_that_was_cut_off_does_not_bear_it_out(lake: Path, issue: Issue) -> None:
     """Which verify alone cannot see."""
     certificate = issue(lake, "--day", today(lake))
     for path in lake.glob("ledger/**/000000000005.*"):
@@ -180,7 +184,7 @@ def test_a_chain_that_was_cut_off_does_not_bear_it_out(lake: Path, issue: Issue)
     assert check(lake, certificate) == 1
 
 
-def test_of_a_damaged_ledger_nothing_is_certified(lake: Path, capsys: pytest.CaptureFixture[str]):
+def test_of_a_damaged_ledger_nothing_is_certified(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (lake / f"ledger/repository={REPOSITORY}/000000000/000000000002.commit.json").unlink()
     assert main(["certificate", str(lake), "--day", today(lake)]) == 2
     assert "nothing can be certified" in capsys.readouterr().err
@@ -188,7 +192,9 @@ def test_of_a_damaged_ledger_nothing_is_certified(lake: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("option", ["--month", "--day"])
 @pytest.mark.parametrize("period", ["2026", "2026-13", "november", "9999-12", "9999-12-31"])
-def test_a_period_that_is_none_is_refused(lake: Path, option: str, period: str, capsys: pytest.CaptureFixture[str]):
+def test_a_period_that_is_none_is_refused(
+    lake: Path, option: str, period: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["certificate", str(lake), option, period]) == 2
     assert "no month and no day" in capsys.readouterr().err
 
@@ -196,7 +202,7 @@ def test_a_period_that_is_none_is_refused(lake: Path, option: str, period: str, 
 @pytest.mark.parametrize("options", [["--repository", "other"], ["--output", "again.json"], ["--json"]])
 def test_what_a_check_would_not_heed_is_refused(
     lake: Path, issue: Issue, options: list[str], capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     """Who gives an option counts on what it does."""
     certificate = issue(lake, "--day", today(lake))
     assert main(["certificate", str(lake), "--check", str(certificate), *options]) == 2
@@ -206,7 +212,7 @@ def test_what_a_check_would_not_heed_is_refused(
 @pytest.mark.parametrize("content", ["", "{}", '{"v": 2}'])
 def test_a_file_that_is_no_certificate_is_refused(
     lake: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     path = tmp_path / "other.json"
     path.write_text(content)
     assert check(lake, path) == 2

@@ -31,20 +31,20 @@ def eventful(eventful_lake: Path) -> Coverage:
 
 
 class TestFigures:
-    def test_totals_add_up(self, eventful: Coverage):
+    def test_totals_add_up(self, eventful: Coverage) -> None:
         assert [item for item in eventful.sums if not item.holds] == []
         assert len(eventful.sums) == 3
         assert sum(eventful.states.values()) == 265 - 101 + 1
 
-    def test_every_number_is_loaded_or_skipped_or_named(self, eventful: Coverage):
+    def test_every_number_is_loaded_or_skipped_or_named(self, eventful: Coverage) -> None:
         named = sum(item.count for item in eventful.absences if item.state != "lines in quarantine")
         assert named == sum(eventful.states.values()) - eventful.states["committed"] - eventful.states["skipped"]
         assert all(item.reason for item in eventful.absences)
         states = {"expired", "unobserved", "quarantined", "awaiting_key", "listed", "gap", "lines in quarantine"}
         assert {item.state for item in eventful.absences} == states
 
-    def test_volume_is_what_an_independent_reader_counts(self, eventful_lake: Path, eventful: Coverage):
-        counted = duckdb.sql(
+    def test_volume_is_what_an_independent_reader_counts(self, eventful_lake: Path, eventful: Coverage) -> None:
+        counted = duckdb.execute(
             f"""SELECT epoch(date_trunc('hour', event_time AT TIME ZONE 'UTC')) AS hour, event_class, count(*)
             FROM read_parquet('{eventful_lake}/events/repository={REPOSITORY}/**/*.parquet', hive_partitioning=true)
             GROUP BY ALL ORDER BY ALL"""
@@ -52,11 +52,11 @@ class TestFigures:
         told = [(item.hour.timestamp(), item.event_class, item.events) for item in eventful.volume]
         assert told == [(hour, event_class, events) for hour, event_class, events in counted]
 
-    def test_lag_is_what_an_independent_reader_measures(self, eventful_lake: Path, eventful: Coverage):
+    def test_lag_is_what_an_independent_reader_measures(self, eventful_lake: Path, eventful: Coverage) -> None:
         """To four hundredths, since lags are counted in bins."""
         store, ledger = open_store(str(eventful_lake)), f"{eventful_lake}/ledger/repository={REPOSITORY}"
         assert store.exists(f"ledger/repository={REPOSITORY}/000000000/000000000001.commit.json")
-        [(half, most)] = duckdb.sql(
+        [(half, most)] = duckdb.execute(
             f"""WITH listed AS (
               SELECT name, min(first_listed_at) AS seen FROM read_parquet('{ledger}/**/*.logs.parquet')
               WHERE rows > 0 GROUP BY name)
@@ -69,18 +69,18 @@ class TestFigures:
         assert eventful.lag.listed_p50 == pytest.approx(half, rel=0.05)
         assert eventful.lag.listed_p99 == pytest.approx(most, rel=0.05)
 
-    def test_log_to_lake_counts_from_the_listing_to_the_first_commit(self, eventful: Coverage):
+    def test_log_to_lake_counts_from_the_listing_to_the_first_commit(self, eventful: Coverage) -> None:
         """The urgent plan only fetched, and its logs were loaded four hours later."""
         assert eventful.lag is not None
         assert eventful.lag.loaded_p50 < 1
         assert eventful.lag.loaded_p99 == pytest.approx(4 * 3600, rel=0.05)
 
-    def test_events_of_days_before_are_left_out(self, eventful_lake: Path):
+    def test_events_of_days_before_are_left_out(self, eventful_lake: Path) -> None:
         found = covered(eventful_lake, days=2)
         assert {item.hour.date().day for item in found.volume} == {7, 8}
         assert sum(found.states.values()) == 265 - 101 + 1
 
-    def test_headroom_is_that_after_each_commit(self, eventful: Coverage):
+    def test_headroom_is_that_after_each_commit(self, eventful: Coverage) -> None:
         assert [item.at for item in eventful.headroom] == sorted(item.at for item in eventful.headroom)
         assert eventful.headroom[0].hours == 48
         assert min(item.hours for item in eventful.headroom) < 6
@@ -90,7 +90,7 @@ class TestFigures:
 class TestTerminal:
     def test_it_reads_without_colour(
         self, eventful_lake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         monkeypatch.setenv("COLUMNS", "140")
         assert main(["coverage", str(eventful_lake)]) == 0
         told = capsys.readouterr().out
@@ -103,14 +103,14 @@ class TestTerminal:
 
     def test_a_row_fits_the_terminal(
         self, eventful_lake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         monkeypatch.setenv("COLUMNS", "60")
         assert main(["coverage", str(eventful_lake)]) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 60
 
     def test_the_page_is_as_wide_as_a_page(
         self, eventful_lake: Path, eventful: Coverage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         """Whatever terminal it is written from."""
         monkeypatch.setenv("COLUMNS", "60")
         page = tmp_path / "page.html"
@@ -123,13 +123,15 @@ class TestTerminal:
     )
     def test_a_number_that_cannot_be_meant_is_refused(
         self, lake: Path, option: str, number: str, capsys: pytest.CaptureFixture[str]
-    ):
+    ) -> None:
         with pytest.raises(SystemExit) as refused:
             main(["coverage", str(lake), option, number])
         assert refused.value.code == 2
         assert f"argument {option}: " in capsys.readouterr().err
 
-    def test_what_cannot_be_written_is_said(self, lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def test_what_cannot_be_written_is_said(
+        self, lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         assert main(["coverage", str(lake), "--html", str(tmp_path / "nowhere" / "page.html")]) == 2
         assert "Name a file that can be written" in capsys.readouterr().err
 
@@ -150,7 +152,7 @@ class TestWreck:
     @pytest.mark.parametrize("damage", ["cut", "gone"])
     def test_one_object(
         self, lake: Path, tmp_path: Path, pattern: str, damage: str, capsys: pytest.CaptureFixture[str]
-    ):
+    ) -> None:
         path = sorted(lake.glob(pattern))[0]
         path.write_bytes(path.read_bytes()[:30]) if damage == "cut" else path.unlink()
         page = tmp_path / "page.html"
@@ -165,7 +167,7 @@ class TestWreck:
             assert path.name in page.read_text()
         assert PICTURE.search(page.read_text())
 
-    def test_a_ledger_cut_in_half(self, lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def test_a_ledger_cut_in_half(self, lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         for number in (1, 2, 3):
             for path in lake.glob(f"ledger/**/{number:012d}.*"):
                 path.unlink()
@@ -174,21 +176,21 @@ class TestWreck:
         assert "3 objects could not be read" in page.read_text()
         assert "8416_10" not in capsys.readouterr().err
 
-    def test_a_ledger_of_which_nothing_can_be_read(self, lake: Path, tmp_path: Path):
+    def test_a_ledger_of_which_nothing_can_be_read(self, lake: Path, tmp_path: Path) -> None:
         for path in lake.glob("ledger/**/*.*"):
             path.write_bytes(b"x")
         page = tmp_path / "page.html"
         assert main(["coverage", str(lake), "--html", str(page)]) == 1
         assert "No commit could be read" in page.read_text()
 
-    def test_an_empty_ledger(self, tmp_path: Path):
+    def test_an_empty_ledger(self, tmp_path: Path) -> None:
         """A repository of which only the plan is there yet."""
         (tmp_path / "lake" / f"ledger/repository={REPOSITORY}").mkdir(parents=True)
         assert main(["coverage", str(tmp_path / "lake")]) == 0
 
 
 class TestPage:
-    def test_what_is_in_a_lake_cannot_write_into_the_page(self, lake: Path):
+    def test_what_is_in_a_lake_cannot_write_into_the_page(self, lake: Path) -> None:
         """Names and reasons come from elsewhere."""
         found = covered(lake)
         evil = [
@@ -202,7 +204,7 @@ class TestPage:
         assert "<b onclick" not in page
         assert "&lt;b onclick" in page
 
-    def test_it_stays_small_for_a_long_history(self, eventful: Coverage):
+    def test_it_stays_small_for_a_long_history(self, eventful: Coverage) -> None:
         """Three years of commits every ten minutes, and a page that a phone can load."""
         import msgspec
 

@@ -21,7 +21,7 @@ WINDOW = timedelta(hours=48)
 @pytest.mark.parametrize("entries_at_once", [1, 2, 3])
 def test_rows_are_those_of_the_commits_in_their_order(
     small_lake: Path, monkeypatch: pytest.MonkeyPatch, entries_at_once: int
-):
+) -> None:
     """They are gathered some at a time, and the last ones when they are asked for."""
     monkeypatch.setattr(history_module, "_ENTRIES_AT_ONCE", entries_at_once)
     logs = History.read(open_store(str(small_lake)), REPOSITORY).logs
@@ -35,7 +35,7 @@ def test_rows_are_those_of_the_commits_in_their_order(
     ]
 
 
-def test_coverage_on_s3_asks_once_for_each_object(small_lake: Path):
+def test_coverage_on_s3_asks_once_for_each_object(small_lake: Path) -> None:
     """Commits, their logs and small parts; requests are what it takes its time for."""
     with moto_server() as front:
         fs = front.filesystem()
@@ -50,7 +50,7 @@ def test_coverage_on_s3_asks_once_for_each_object(small_lake: Path):
     assert sum("/events/" in path for path in asked) == len(list(small_lake.glob("events/**/*.parquet")))
 
 
-def test_progress_is_told_to_its_end(small_lake: Path):
+def test_progress_is_told_to_its_end(small_lake: Path) -> None:
     told: dict[str, tuple[int, int]] = {}
 
     def progress(what: str, done: int, total: int) -> None:

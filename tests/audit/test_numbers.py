@@ -32,14 +32,14 @@ def as_dict(stretches: list[Stretch]) -> dict[int, str]:
 
 
 @given(layers(), layers())
-def test_what_lies_above_is_seen(below: list[Stretch], above: list[Stretch]):
+def test_what_lies_above_is_seen(below: list[Stretch], above: list[Stretch]) -> None:
     seen = overlay(below, above)
     assert as_dict(seen) == as_dict(below) | as_dict(above)
     assert sum(item.count for item in seen) == len(as_dict(seen))
     assert seen == sorted(seen, key=lambda item: item.first)
 
 
-def test_a_hole_of_any_length_costs_nothing_and_is_drawn_short(lake: Path):
+def test_a_hole_of_any_length_costs_nothing_and_is_drawn_short(lake: Path) -> None:
     """One line of an index with a huge number opens a gap that cannot be counted through."""
     history = History.read(open_store(str(lake)), REPOSITORY)
     commit = history.commits[5]
@@ -58,7 +58,7 @@ def test_a_hole_of_any_length_costs_nothing_and_is_drawn_short(lake: Path):
     assert time.monotonic() - begun < 2
 
 
-def test_the_rows_of_a_strip_cover_every_number_once(eventful_lake: Path):
+def test_the_rows_of_a_strip_cover_every_number_once(eventful_lake: Path) -> None:
     history = History.read(open_store(str(eventful_lake)), REPOSITORY)
     [numbers] = all_numbers(history)
     for width in (1, 3, 20, 200):
@@ -70,7 +70,7 @@ def test_the_rows_of_a_strip_cover_every_number_once(eventful_lake: Path):
         assert all(len(row.cells) <= width for row in strip.rows)
 
 
-def test_of_several_numbers_in_a_cell_the_worst_is_shown(eventful_lake: Path):
+def test_of_several_numbers_in_a_cell_the_worst_is_shown(eventful_lake: Path) -> None:
     """However coarse the strip, a lost log is seen."""
     history = History.read(open_store(str(eventful_lake)), REPOSITORY)
     [numbers] = all_numbers(history)
@@ -80,7 +80,7 @@ def test_of_several_numbers_in_a_cell_the_worst_is_shown(eventful_lake: Path):
     assert all(len(row.cells) == 1 for row in strip.rows)
 
 
-def test_days_of_a_strip_are_those_on_which_logs_were_listed(eventful_lake: Path):
+def test_days_of_a_strip_are_those_on_which_logs_were_listed(eventful_lake: Path) -> None:
     history = History.read(open_store(str(eventful_lake)), REPOSITORY)
     [numbers] = all_numbers(history)
     strip = make_strip(history, numbers, width=48)

@@ -19,12 +19,12 @@ def explain(lake: Path, asked: str, capsys: pytest.CaptureFixture[str], *options
     return code, capsys.readouterr().out
 
 
-def test_a_log_that_was_replayed(lake: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_log_that_was_replayed(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = explain(lake, "8416_6.log", capsys)
     assert code == 0
     lines = told.splitlines()
     assert lines[0] == f"8416_6.log in repository {REPOSITORY}: committed"
-    order = ("the index lists it", "loads it, in batch 0 of plan 2", "fetched:", "commit 2: committed, 5 lines")
+    order = ["the index lists it", "loads it, in batch 0 of plan 2", "fetched:", "commit 2: committed, 5 lines"]
     order += ("replays it, in batch 0 of plan 5", "commit 5: committed, 5 lines = 5 rows + 0 in quarantine")
     assert [next(at for at, line in enumerate(lines) if text in line) for text in order] == list(range(1, 7))
     assert "  bytes as received: raw/repository=8416_1745073/8416/000000000/8416_6.log" in lines
@@ -32,14 +32,14 @@ def test_a_log_that_was_replayed(lake: Path, capsys: pytest.CaptureFixture[str])
     assert "part-000000000002-0000.parquet" in told
 
 
-def test_its_record_is_all_that_the_commit_says_of_it(lake: Path, capsys: pytest.CaptureFixture[str]):
+def test_its_record_is_all_that_the_commit_says_of_it(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [story] = json.loads(explain(lake, "8416_6.log", capsys, "--json")[1])
     assert list(story["record"]) == LOGS_SCHEMA.names
     assert (story["record"]["format"], story["record"]["checksum_ok"]) == ("CEF", True)
 
 
 @pytest.mark.parametrize("asked", ["8416_6.log", "8416_6", "8416:6", "6"])
-def test_it_may_be_asked_for_by_number(lake: Path, capsys: pytest.CaptureFixture[str], asked: str):
+def test_it_may_be_asked_for_by_number(lake: Path, capsys: pytest.CaptureFixture[str], asked: str) -> None:
     assert explain(lake, asked, capsys)[1].startswith("8416_6.log in repository")
 
 
@@ -55,13 +55,13 @@ def test_it_may_be_asked_for_by_number(lake: Path, capsys: pytest.CaptureFixture
 )
 def test_whatever_the_number_there_is_an_answer(
     lake: Path, capsys: pytest.CaptureFixture[str], asked: str, code: int, told: str
-):
+) -> None:
     found = explain(lake, asked, capsys)
     assert found[0] == code
     assert told in found[1]
 
 
-def test_every_state_has_its_story(eventful_lake: Path, capsys: pytest.CaptureFixture[str]):
+def test_every_state_has_its_story(eventful_lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expired, waiting for a key, in quarantine until replayed, never written, not come yet: with the reason."""
     told = {
         "8416_143": ["the index lists it", "expired: not found (404), and no longer in the index"],
@@ -79,12 +79,12 @@ def test_every_state_has_its_story(eventful_lake: Path, capsys: pytest.CaptureFi
 
 def test_a_number_in_several_repositories_is_told_of_each_that_knows_it(
     eventful_lake: Path, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     _, found = explain(eventful_lake, "20", capsys, "--json")
     assert [(story["prefix"], story["state"]) for story in json.loads(found)] == [("9001", "committed")]
 
 
-def test_of_a_damaged_ledger_it_tells_the_rest(lake: Path, capsys: pytest.CaptureFixture[str]):
+def test_of_a_damaged_ledger_it_tells_the_rest(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (lake / f"ledger/repository={REPOSITORY}/000000000/000000000005.commit.json").write_text("{")
     code, told = explain(lake, "8416_6", capsys)
     assert code == 0
@@ -92,6 +92,6 @@ def test_of_a_damaged_ledger_it_tells_the_rest(lake: Path, capsys: pytest.Captur
     assert "could not be read whole" in told
 
 
-def test_what_is_no_log_is_refused(lake: Path, capsys: pytest.CaptureFixture[str]):
+def test_what_is_no_log_is_refused(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", str(lake), "logs.index"]) == 2
     assert "no name and no number" in capsys.readouterr().err

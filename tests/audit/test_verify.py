@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from airflow_provider_imperva.audit.history import _ENTRY, _PART
+from airflow_provider_imperva.audit.objects import check_bytes
 from airflow_provider_imperva.audit.verify import Verification, verify, verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
-from airflow_provider_imperva.testing import FakeRepository, Fault
+from airflow_provider_imperva.testing import FakeRepository
 from tests.load.load_runs import Account, without_notice
 
 REPOSITORY = "8416_1745073"
@@ -69,14 +71,16 @@ def verified(lake: Path) -> Verification:
 
 
 class TestSound:
-    def test_a_sound_lake_has_no_findings(self, run: Run):
+    def test_a_sound_lake_has_no_findings(self, run: Run) -> None:
         done = run()
         assert (done.code, done.findings) == (0, [])
         repository = done.report["repositories"][0]  # type: ignore[index]
         assert repository["numbers"] == {"8416": {"committed": 9, "quarantined": 1, "gap": 1}}
         assert repository["lines"] == repository["rows"] + repository["quarantined_lines"] == 41
 
-    def test_a_lake_in_which_all_has_happened_is_sound(self, eventful_lake: Path, capsys: pytest.CaptureFixture[str]):
+    def test_a_lake_in_which_all_has_happened_is_sound(
+        self, eventful_lake: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         """Gaps, losses, keys that are not there, lines and logs in quarantine, a replay, two repositories."""
         assert main(["verify", str(eventful_lake)]) == 0
         told = capsys.readouterr().out
@@ -84,14 +88,14 @@ class TestSound:
         assert all(state in told for state in states)
         assert told.endswith(f"Nothing is wrong with {eventful_lake}.\n")
 
-    def test_what_is_hashed_is_the_whole_lake(self, lake: Path):
+    def test_what_is_hashed_is_the_whole_lake(self, lake: Path) -> None:
         """Not a byte of raw/, events/ or quarantine/ goes unread."""
         files = [path for tree in ("raw", "events", "quarantine") for path in lake.glob(f"{tree}/**/*.*")]
         found = verified(lake)
         assert (found.hashed, found.not_hashed) == (len(files), 0)
         assert found.hashed_bytes == sum(path.stat().st_size for path in files)
 
-    def test_a_page_about_the_lake_is_no_finding(self, run: Run, lake: Path):
+    def test_a_page_about_the_lake_is_no_finding(self, run: Run, lake: Path) -> None:
         page = lake / f"reports/repository={REPOSITORY}/coverage.html"
         page.parent.mkdir(parents=True)
         page.write_text("<html>")
@@ -100,21 +104,21 @@ class TestSound:
 
 class TestObjects:
     @pytest.mark.parametrize("tree", ["raw", "events", "quarantine"])
-    def test_one_flipped_byte_is_found(self, run: Run, lake: Path, one: One, tree: str):
+    def test_one_flipped_byte_is_found(self, run: Run, lake: Path, one: One, tree: str) -> None:
         path = one(f"{tree}/**/*.*")
         flip(path)
         done = run()
         assert (done.code, done.findings) == (1, [("altered", relative(lake, path))])
 
     @pytest.mark.parametrize("tree", ["raw", "events", "quarantine"])
-    def test_a_removed_object_is_found(self, run: Run, lake: Path, one: One, tree: str):
+    def test_a_removed_object_is_found(self, run: Run, lake: Path, one: One, tree: str) -> None:
         path = one(f"{tree}/**/*.*")
         path.unlink()
         done = run()
         assert (done.code, done.findings) == (1, [("missing", relative(lake, path))])
 
     @pytest.mark.parametrize("tree", ["raw", "events", "quarantine"])
-    def test_a_shortened_object_is_found_even_if_nothing_is_hashed(self, run: Run, one: One, tree: str):
+    def test_a_shortened_object_is_found_even_if_nothing_is_hashed(self, run: Run, one: One, tree: str) -> None:
         path = one(f"{tree}/**/*.*")
         path.write_bytes(path.read_bytes()[:-1])
         assert run("--sample", "0").kinds == {"altered"}
@@ -139,14 +143,14 @@ class TestObjects:
             "elsewhere/notes.txt",
         ],
     )
-    def test_an_added_object_is_found(self, run: Run, lake: Path, path: str):
+    def test_an_added_object_is_found(self, run: Run, lake: Path, path: str) -> None:
         (lake / path).parent.mkdir(parents=True, exist_ok=True)
         (lake / path).write_bytes(b"more")
         done = run()
         assert (done.code, done.kinds) == (1, {"unnamed"})
         assert all(path.startswith(about) for _, about in done.findings)
 
-    def test_a_part_that_was_made_again_with_other_rows_is_found(self, run: Run, lake: Path):
+    def test_a_part_that_was_made_again_with_other_rows_is_found(self, run: Run, lake: Path) -> None:
         """Whoever changes part, size and hash in the commit has still to make the rows of each log fit."""
         parts = sorted(lake.glob("events/**/event_class=access/**/*.parquet"))
         first, other = parts[0], parts[-1]
@@ -162,11 +166,11 @@ class TestBytesBesideOthers:
         with FakeRepository() as repository:
             account = Account(repository, tmp_path / "lake")
             [log] = account.serve(1)
-            repository.fail(log.name, Fault(**without_notice(log.content, 300)))  # type: ignore[arg-type]
+            repository.fail(log.name, without_notice(log.content, 300))
             account.run_some()
         return account.lake
 
-    def test_both_are_hashed(self, beside: Path):
+    def test_both_are_hashed(self, beside: Path) -> None:
         found = verified(beside)
         files = [path for tree in ("raw", "events") for path in beside.glob(f"{tree}/**/*.*")]
         assert (found.findings, found.hashed) == ((), len(files))
@@ -177,7 +181,7 @@ class TestBytesBesideOthers:
             assert [finding.about for finding in verified(beside).findings] == [relative(beside, path)]
             path.write_bytes(content)
 
-    def test_what_no_commit_names_is_proved_by_its_name(self, beside: Path):
+    def test_what_no_commit_names_is_proved_by_its_name(self, beside: Path) -> None:
         """A task that was overtaken may leave such bytes, and nothing reads them but a replay."""
         first = min(beside.glob("raw/**/8416_1.log*"))
         content = b"other bytes of it"
@@ -192,7 +196,7 @@ class TestBytesBesideOthers:
 
 
 class TestObjectStore:
-    def test_a_lake_in_an_object_store_is_proved_alike(self, lake: Path, tmp_path: Path):
+    def test_a_lake_in_an_object_store_is_proved_alike(self, lake: Path, tmp_path: Path) -> None:
         fs = fsspec.filesystem("memory")
         root = f"/{tmp_path.name}"
         fs.put(str(lake), root, recursive=True)
@@ -233,7 +237,7 @@ class TestLedger:
         return lake / LEDGER / f"{number:012d}.commit.json"
 
     @pytest.mark.parametrize("number", [1, 3, 4])
-    def test_an_edited_commit_breaks_the_chain(self, run: Run, lake: Path, number: int):
+    def test_an_edited_commit_breaks_the_chain(self, run: Run, lake: Path, number: int) -> None:
         """Even where it still reads and says something harmless."""
         path = self.commit(lake, number)
         path.write_text(re.sub(r'"provider_version": "[^"]*"', '"provider_version": "9.9.9"', path.read_text()))
@@ -252,7 +256,9 @@ class TestLedger:
             ('"logs_sha256": "', '"logs_sha256": "0'),
         ],
     )
-    def test_an_edited_last_commit_contradicts_its_plan_and_batches(self, run: Run, lake: Path, old: str, new: str):
+    def test_an_edited_last_commit_contradicts_its_plan_and_batches(
+        self, run: Run, lake: Path, old: str, new: str
+    ) -> None:
         """No commit after it has its hash; but little of it does not follow from plan and batches."""
         self.drop(lake, 5)
         path = self.commit(lake, 4)
@@ -267,14 +273,14 @@ class TestLedger:
             path.unlink()
 
     @pytest.mark.parametrize("number", [1, 2, 4])
-    def test_a_removed_commit_is_missing(self, run: Run, lake: Path, number: int):
+    def test_a_removed_commit_is_missing(self, run: Run, lake: Path, number: int) -> None:
         path = self.commit(lake, number)
         path.unlink()
         done = run()
         assert done.code == 1
         assert ("missing", relative(lake, path)) in done.findings
 
-    def test_two_commits_swapped_are_found(self, run: Run, lake: Path):
+    def test_two_commits_swapped_are_found(self, run: Run, lake: Path) -> None:
         one, other = self.commit(lake, 2), self.commit(lake, 3)
         first, second = one.read_bytes(), other.read_bytes()
         one.write_bytes(second)
@@ -284,7 +290,7 @@ class TestLedger:
         assert {("chain", relative(lake, path)) for path in (one, other, self.commit(lake, 4))} <= set(done.findings)
 
     @pytest.mark.parametrize("kind", ["plan.json", "batch-0000.json", "logs.parquet"])
-    def test_another_removed_object_of_it_is_missing(self, run: Run, lake: Path, kind: str):
+    def test_another_removed_object_of_it_is_missing(self, run: Run, lake: Path, kind: str) -> None:
         path = lake / LEDGER / f"000000000002.{kind}"
         path.unlink()
         done = run()
@@ -292,31 +298,31 @@ class TestLedger:
         assert ("missing", relative(lake, path)) in done.findings
 
     @pytest.mark.parametrize("kind", ["plan.json", "batch-0000.json", "commit.json", "logs.parquet"])
-    def test_a_damaged_object_of_it_is_named(self, run: Run, lake: Path, kind: str):
+    def test_a_damaged_object_of_it_is_named(self, run: Run, lake: Path, kind: str) -> None:
         path = lake / LEDGER / f"000000000002.{kind}"
         path.write_bytes(path.read_bytes()[:20])
         done = run()
         assert done.code == 1
         assert ("unreadable", relative(lake, path)) in done.findings
 
-    def test_an_edited_plan_is_found(self, run: Run, lake: Path):
+    def test_an_edited_plan_is_found(self, run: Run, lake: Path) -> None:
         """No commit has its hash, but the logs it names must be those that were decided."""
         path = lake / LEDGER / "000000000002.plan.json"
         path.write_text(path.read_text().replace("8416_7.log", "8416_4.log"))
         assert ("unaccounted", "8416_4.log") in run().findings
 
-    def test_an_edited_report_is_found(self, run: Run, lake: Path):
+    def test_an_edited_report_is_found(self, run: Run, lake: Path) -> None:
         path = lake / LEDGER / "000000000001.batch-0000.json"
         path.write_text(path.read_text().replace('"state": "committed"', '"state": "expired"', 1))
         assert run().kinds == {"contradiction"}
 
-    def test_a_newer_ledger_is_named_and_not_guessed_at(self, run: Run, lake: Path):
+    def test_a_newer_ledger_is_named_and_not_guessed_at(self, run: Run, lake: Path) -> None:
         path = self.commit(lake, 5)
         path.write_text(path.read_text().replace('"v": 1', '"v": 2', 1))
         assert ("unreadable", relative(lake, path)) in run().findings
 
     @pytest.mark.parametrize("half", ["older", "newer"])
-    def test_a_ledger_cut_in_half_is_told_commit_by_commit(self, run: Run, lake: Path, half: str):
+    def test_a_ledger_cut_in_half_is_told_commit_by_commit(self, run: Run, lake: Path, half: str) -> None:
         numbers = (1, 2, 3) if half == "older" else (4, 5)
         for number in numbers:
             self.drop(lake, number)
@@ -329,7 +335,7 @@ class TestLedger:
             # What is cut off at the end leaves no trace in the chain, but in the lake.
             assert ("unnamed", f"raw/repository={REPOSITORY}/8416/000000000/8416_11.log") in done.findings
 
-    def test_a_number_that_nothing_accounts_for_is_found(self, run: Run, lake: Path):
+    def test_a_number_that_nothing_accounts_for_is_found(self, run: Run, lake: Path) -> None:
         """A forged chain that leaves a gap out of the watermark."""
         for path in lake.glob(f"{LEDGER}/*.json"):
             value = json.loads(path.read_text())
@@ -340,14 +346,14 @@ class TestLedger:
         chain_anew(lake)
         assert run().findings == [("unaccounted", "8416_4")]
 
-    def test_a_log_that_two_batches_load_is_found(self, run: Run, lake: Path):
+    def test_a_log_that_two_batches_load_is_found(self, run: Run, lake: Path) -> None:
         path = lake / LEDGER / "000000000004.batch-0000.json"
         path.write_text(path.read_text().replace("8416_10.log", "8416_1.log"))
         assert ("contradiction", "8416_1.log") in run().findings
 
 
 class TestAnchors:
-    def test_a_chain_that_was_forged_as_a_whole_does_not_have_the_anchor(self, run: Run, lake: Path):
+    def test_a_chain_that_was_forged_as_a_whole_does_not_have_the_anchor(self, run: Run, lake: Path) -> None:
         head = run().report["repositories"][0]["head"]  # type: ignore[index]
         anchor = f"{head['commit']}:{head['sha256']}"
         assert run("--anchor", anchor).code == 0
@@ -357,7 +363,7 @@ class TestAnchors:
         done = run("--anchor", anchor)
         assert (done.code, done.findings) == (1, [("chain", relative(lake, commit))])
 
-    def test_an_end_that_was_cut_off_cleanly_lacks_the_anchor(self, run: Run, lake: Path):
+    def test_an_end_that_was_cut_off_cleanly_lacks_the_anchor(self, run: Run, lake: Path) -> None:
         head = run().report["repositories"][0]["head"]  # type: ignore[index]
         for path in lake.glob(f"{LEDGER}/000000000005.*"):
             path.unlink()
@@ -365,13 +371,13 @@ class TestAnchors:
             "--anchor", f"{head['commit']}:{head['sha256']}"
         ).findings
 
-    def test_what_is_no_anchor_is_refused(self, lake: Path, capsys: pytest.CaptureFixture[str]):
+    def test_what_is_no_anchor_is_refused(self, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(lake), "--anchor", "5"]) == 2
         assert "no anchor" in capsys.readouterr().err
 
 
 class TestSample:
-    def test_it_says_what_it_did_not_look_at(self, lake: Path, capsys: pytest.CaptureFixture[str]):
+    def test_it_says_what_it_did_not_look_at(self, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(lake), "--sample", "3", "--seed", "7"]) == 0
         told = capsys.readouterr().out
         whole = verified(lake).objects
@@ -379,30 +385,34 @@ class TestSample:
         assert f"{whole - 3:,} objects were only looked for" in told
         assert "seed 7" in told
 
-    def test_each_seed_draws_its_own_sample(self, run: Run, one: One):
+    def test_each_seed_draws_its_own_sample(self, run: Run, one: One) -> None:
         flip(one("raw/**/*.log"))
         codes = [run("--sample", "4", "--seed", str(seed)).code for seed in range(20)]
         again = [run("--sample", "4", "--seed", str(seed)).code for seed in range(20)]
         assert codes == again
         assert set(codes) == {0, 1}
 
-    def test_the_whole_ledger_is_read_all_the_same(self, run: Run, lake: Path):
+    def test_the_whole_ledger_is_read_all_the_same(self, run: Run, lake: Path) -> None:
         flip(lake / LEDGER / "000000000002.logs.parquet")
         assert run("--sample", "0").code == 1
 
 
 class TestNoLake:
     @pytest.mark.parametrize("command", ["verify", "coverage", "explain"])
-    def test_a_lake_that_is_none_is_named(self, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]):
+    def test_a_lake_that_is_none_is_named(
+        self, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         more = ["8416_1.log"] if command == "explain" else []
         assert main([command, str(tmp_path), *more]) == 2
         assert "there is no ledger here" in capsys.readouterr().err
 
-    def test_another_repository_than_asked_for_is_named(self, lake: Path, capsys: pytest.CaptureFixture[str]):
+    def test_another_repository_than_asked_for_is_named(self, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(lake), "--repository", "9"]) == 2
         assert REPOSITORY in capsys.readouterr().err
 
-    def test_a_file_in_place_of_a_folder_is_no_traceback(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    def test_a_file_in_place_of_a_folder_is_no_traceback(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (tmp_path / "file").write_text("")
         assert main(["verify", str(tmp_path / "file")]) == 2
         assert "Traceback" not in capsys.readouterr().err
@@ -412,14 +422,14 @@ class TestRunsMeanwhile:
     """A lake is verified while it is loaded; what is under way is told apart from what is wrong."""
 
     @pytest.fixture
-    def account(self, tmp_path: Path):
+    def account(self, tmp_path: Path) -> Iterator[Account]:
         with FakeRepository() as repository:
             account = Account(repository, tmp_path / "loaded")
             account.serve(1, 2)
             account.run_some()
             yield account
 
-    def test_a_plan_without_a_commit_is_a_note(self, account: Account):
+    def test_a_plan_without_a_commit_is_a_note(self, account: Account) -> None:
         account.serve(3, 4)
         plan = account.plan()
         account.normalize(plan, account.fetch(plan))
@@ -427,7 +437,7 @@ class TestRunsMeanwhile:
         assert found.findings == ()
         assert [note for note in found.notes if "Plan 2" in note and "1 part " in note]
 
-    def test_what_was_fetched_and_waits_is_no_finding(self, account: Account):
+    def test_what_was_fetched_and_waits_is_no_finding(self, account: Account) -> None:
         """A batch that did not finish leaves its logs in raw/, to be loaded by the next plan."""
         account.serve(3)
         plan = account.plan()
@@ -435,7 +445,7 @@ class TestRunsMeanwhile:
         account.commit(plan)
         assert verified(account.lake).findings == ()
 
-    def test_parts_of_a_batch_that_did_not_finish_are_named(self, account: Account):
+    def test_parts_of_a_batch_that_did_not_finish_are_named(self, account: Account) -> None:
         account.serve(3)
         plan = account.plan()
         account.normalize(plan, account.fetch(plan))
@@ -448,15 +458,15 @@ class TestRunsMeanwhile:
         assert {finding.about for finding in found.findings} == {relative(account.lake, path) for path in parts}
         assert all("did not finish" in finding.found for finding in found.findings)
 
-    def test_what_a_run_has_just_replaced_is_no_finding(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+    def test_what_a_run_has_just_replaced_is_no_finding(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A replay that is planned, done and committed between our look at the ledger and our look at the parts."""
         from airflow_provider_imperva.audit import verify as module
 
-        real = module.check_bytes
-
-        def meanwhile(*arguments: object):  # type: ignore[no-untyped-def]
+        def meanwhile(*arguments: Any) -> Any:
             replay_shortened(account)
-            return real(*arguments)  # type: ignore[arg-type]
+            return check_bytes(*arguments)
 
         monkeypatch.setattr(module, "check_bytes", meanwhile)
         assert verified(account.lake).findings == ()
@@ -472,7 +482,7 @@ def replay_shortened(account: Account) -> None:
     replay_all(account, Selection(state="all"), options=NormalizeOptions(keep_raw=True))
 
 
-def test_an_object_of_the_ten_thousandth_batch_is_known_as_one():
+def test_an_object_of_the_ten_thousandth_batch_is_known_as_one() -> None:
     """A replay of all that a lake has may be as large."""
     layout = Layout("8416_1745073")
     for number in (7, 9_999, 10_000, 123_456):

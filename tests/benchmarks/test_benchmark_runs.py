@@ -32,7 +32,7 @@ pytest.importorskip("pycef", reason="make installs it")
 
 
 @pytest.mark.slow
-def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone():
+def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone() -> None:
     before = DOCUMENT.read_bytes()
     command = [sys.executable, "-m", "benchmarks.run", "--quick"]
     env = os.environ | {"COLUMNS": "200"}
@@ -55,7 +55,7 @@ def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone():
     assert DOCUMENT.read_bytes() == before
 
 
-def test_the_corpus_is_realistic_and_the_same_events_in_every_format(monkeypatch: pytest.MonkeyPatch):
+def test_the_corpus_is_realistic_and_the_same_events_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks.corpus import forge_corpus
 

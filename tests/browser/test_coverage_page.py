@@ -54,27 +54,27 @@ return [...document.querySelectorAll("p, h1, h2, h3, h4, li, dt, dd, dd span, td
         ("greyscale", {"width": WIDE, "vision": "achromatopsia"}),
     ],
 )
-def test_pictures_to_be_looked_at(browser: Chrome, page: Path, name: str, options: dict[str, object]):
+def test_pictures_to_be_looked_at(browser: Chrome, page: Path, name: str, options: dict[str, object]) -> None:
     show(browser, page, **options)  # type: ignore[arg-type]
     picture(browser, PICTURES / f"{name}.png")
     assert (PICTURES / f"{name}.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("width", [320, NARROW, 768, WIDE])
-def test_nothing_is_wider_than_the_window(browser: Chrome, page: Path, width: int):
+def test_nothing_is_wider_than_the_window(browser: Chrome, page: Path, width: int) -> None:
     """On a phone, one reads downwards; only tables scroll, each by itself."""
     show(browser, page, width=width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_all_text_has_contrast(browser: Chrome, page: Path, dark: bool):
+def test_all_text_has_contrast(browser: Chrome, page: Path, dark: bool) -> None:
     show(browser, page, width=WIDE, dark=dark)
     weak = [(ratio, where) for ratio, where in browser.execute_script(CONTRAST) if ratio < 4.5]
     assert weak == []
 
 
-def test_dark_mode_is_dark(browser: Chrome, page: Path):
+def test_dark_mode_is_dark(browser: Chrome, page: Path) -> None:
     colours = []
     for dark in (False, True):
         show(browser, page, width=WIDE, dark=dark)
@@ -83,10 +83,10 @@ def test_dark_mode_is_dark(browser: Chrome, page: Path):
     assert light > 700 > 100 > dark_colour
 
 
-def test_it_asks_for_nothing_and_complains_of_nothing(browser: Chrome, page: Path):
+def test_it_asks_for_nothing_and_complains_of_nothing(browser: Chrome, page: Path) -> None:
     """One file: no font, no script, no picture from anywhere, and nothing in it that a browser stumbles over."""
-    browser.get_log("performance")
-    browser.get_log("browser")
+    for kind in ("performance", "browser"):
+        browser.get_log(kind)
     show(browser, page, width=WIDE)
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
@@ -95,7 +95,7 @@ def test_it_asks_for_nothing_and_complains_of_nothing(browser: Chrome, page: Pat
     assert browser.find_elements(By.TAG_NAME, "script") == []
 
 
-def test_everything_can_be_reached_and_opened_by_keyboard(browser: Chrome, page: Path):
+def test_everything_can_be_reached_and_opened_by_keyboard(browser: Chrome, page: Path) -> None:
     """Links, folded tables and tables that scroll; each shows that it has the focus."""
     show(browser, page, width=NARROW)
     wanted = browser.execute_script("return document.querySelectorAll('a, summary, [tabindex]').length")
@@ -106,7 +106,7 @@ def test_everything_can_be_reached_and_opened_by_keyboard(browser: Chrome, page:
         element = browser.switch_to.active_element
         if element.tag_name == "body":
             break
-        assert element.value_of_css_property("outline-style") != "none", element.get_attribute("outerHTML")[:80]
+        assert element.value_of_css_property("outline-style") != "none", str(element.get_attribute("outerHTML"))[:80]
         reached.append(element)
         if element.tag_name == "summary":
             ActionChains(browser).send_keys(Keys.ENTER).perform()
@@ -115,7 +115,7 @@ def test_everything_can_be_reached_and_opened_by_keyboard(browser: Chrome, page:
     assert len(reached) == wanted
 
 
-def test_states_are_told_apart_without_colour(browser: Chrome, page: Path, covers: list[Coverage]):
+def test_states_are_told_apart_without_colour(browser: Chrome, page: Path, covers: list[Coverage]) -> None:
     """Each state but the good one has a letter of its own in every cell, which the legend explains."""
     show(browser, page, width=WIDE)
     legend = browser.find_element(By.CSS_SELECTOR, ".legend")
@@ -131,7 +131,7 @@ def test_states_are_told_apart_without_colour(browser: Chrome, page: Path, cover
     assert len({shown.letter for shown in SHOWN.values()}) == len(SHOWN)
 
 
-def test_greys_of_neighbours_differ(browser: Chrome, page: Path):
+def test_greys_of_neighbours_differ(browser: Chrome, page: Path) -> None:
     """Where two classes are stacked, one can tell them apart in greyscale: one is light, the other dark or hatched."""
     show(browser, page, width=WIDE)
     colours = browser.execute_script(
@@ -145,7 +145,9 @@ def test_greys_of_neighbours_differ(browser: Chrome, page: Path):
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_every_absence_is_named_with_its_reason(browser: Chrome, page: Path, covers: list[Coverage], width: int):
+def test_every_absence_is_named_with_its_reason(
+    browser: Chrome, page: Path, covers: list[Coverage], width: int
+) -> None:
     """Not on hover, not folded away."""
     show(browser, page, width=width)
     text = browser.find_element(By.TAG_NAME, "main").text
@@ -156,17 +158,17 @@ def test_every_absence_is_named_with_its_reason(browser: Chrome, page: Path, cov
     assert browser.find_elements(By.CSS_SELECTOR, "[title], svg title") == []
 
 
-def test_drawings_say_what_they_show(browser: Chrome, page: Path, covers: list[Coverage]):
+def test_drawings_say_what_they_show(browser: Chrome, page: Path, covers: list[Coverage]) -> None:
     """For those who listen to the page."""
     show(browser, page, width=WIDE)
     for drawn in browser.find_elements(By.CSS_SELECTOR, "svg:not(svg svg)"):
-        assert drawn.get_attribute("aria-hidden") == "true" or len(drawn.get_attribute("aria-label")) > 20
+        assert drawn.get_attribute("aria-hidden") == "true" or len(drawn.get_attribute("aria-label") or "") > 20
     rows = browser.find_elements(By.CSS_SELECTOR, ".strip svg")
     assert len(rows) == sum(len(strip.rows) for found in covers for strip in found.strips)
-    assert "expired from" in "".join(row.get_attribute("aria-label") for row in rows)
+    assert "expired from" in "".join(str(row.get_attribute("aria-label")) for row in rows)
 
 
-def test_the_tree_of_headings_has_no_gap(browser: Chrome, page: Path):
+def test_the_tree_of_headings_has_no_gap(browser: Chrome, page: Path) -> None:
     show(browser, page, width=WIDE)
     levels = [int(item.tag_name[1]) for item in browser.find_elements(By.CSS_SELECTOR, "h1, h2, h3, h4")]
     assert levels[0] == 1

@@ -117,7 +117,9 @@ def counted(folder: Path, figure: str) -> Counter[tuple[str, str]]:
     if not any(folder.rglob("*.parquet")):
         return Counter()
     table = f"read_parquet('{folder}/**/*.parquet', hive_partitioning = true)"
-    rows = duckdb.sql(f"SELECT event_date::text, event_class, {figure}::bigint FROM {table} GROUP BY ALL").fetchall()
+    rows = duckdb.execute(
+        f"SELECT event_date::text, event_class, {figure}::bigint FROM {table} GROUP BY ALL"
+    ).fetchall()
     return Counter({(date, event_class): number for date, event_class, number in rows})
 
 

@@ -44,7 +44,7 @@ def assert_ours(error: ContainerError) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(fragments, st.binary(max_size=40)), max_size=8).map(b"".join))
-def test_any_bytes_end_in_a_body_or_in_our_error(content: bytes):
+def test_any_bytes_end_in_a_body_or_in_our_error(content: bytes) -> None:
     try:
         plain = decode(content, log="8416_1.log", keys=RING, policy=SMALL)
     except ContainerError as error:
@@ -55,7 +55,7 @@ def test_any_bytes_end_in_a_body_or_in_our_error(content: bytes):
 
 @settings(deadline=None)
 @given(st.data(), containers)
-def test_a_damaged_container_ends_in_a_body_or_in_our_error(data: st.DataObject, content: bytes):
+def test_a_damaged_container_ends_in_a_body_or_in_our_error(data: st.DataObject, content: bytes) -> None:
     begin = data.draw(st.integers(0, len(content)))
     end = data.draw(st.integers(begin, len(content)))
     damaged = content[:begin] + data.draw(st.binary(max_size=20)) + content[end:]
@@ -67,7 +67,7 @@ def test_a_damaged_container_ends_in_a_body_or_in_our_error(data: st.DataObject,
 
 @settings(deadline=None)
 @given(bodies, st.booleans(), st.booleans())
-def test_what_was_forged_comes_back(body: bytes, compress: bool, encrypt: bool):
+def test_what_was_forged_comes_back(body: bytes, compress: bool, encrypt: bool) -> None:
     content = forge_log(body, compress=compress, key=PAIR if encrypt else None)
     plain = decode(content, log="8416_1.log", keys=RING)
     assert plain.body == body
@@ -76,7 +76,7 @@ def test_what_was_forged_comes_back(body: bytes, compress: bool, encrypt: bool):
 
 @settings(max_examples=300, deadline=None)
 @given(st.data(), bodies, st.booleans())
-def test_a_damaged_encrypted_body_never_decodes_to_another(data: st.DataObject, body: bytes, compress: bool):
+def test_a_damaged_encrypted_body_never_decodes_to_another(data: st.DataObject, body: bytes, compress: bool) -> None:
     content = forge_log(body, compress=compress, key=PAIR)
     start = content.index(b"\n|==|\n") + 6
     begin = data.draw(st.integers(start, len(content)))
@@ -88,7 +88,7 @@ def test_a_damaged_encrypted_body_never_decodes_to_another(data: st.DataObject, 
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=3), st.integers(1, 50))
-def test_where_the_compressed_bytes_are_cut_does_not_matter(members: list[bytes], size: int):
+def test_where_the_compressed_bytes_are_cut_does_not_matter(members: list[bytes], size: int) -> None:
     stored = b"".join(map(zlib.compress, members))
     pieces = [stored[start : start + size] for start in range(0, len(stored), size)]
     assert b"".join(inflate(pieces, log="8416_1.log")) == b"".join(members)

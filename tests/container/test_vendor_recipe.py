@@ -31,7 +31,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.needs("openssl")
 @pytest.mark.parametrize("compress", [True, False])
-def test_a_container_made_by_openssl_decodes(keys: Path, compress: bool):
+def test_a_container_made_by_openssl_decodes(keys: Path, compress: bool) -> None:
     aes_key = run("openssl", "rand", "16")
     wrapped = run(
         *("openssl", "pkeyutl", "-encrypt", "-pubin", "-inkey", keys / "1" / "Public.key"),
@@ -51,7 +51,7 @@ def test_a_container_made_by_openssl_decodes(keys: Path, compress: bool):
 
 
 @pytest.mark.needs("openssl")
-def test_openssl_opens_what_the_forge_wrote(key_pair: KeyPair, tmp_path: Path):
+def test_openssl_opens_what_the_forge_wrote(key_pair: KeyPair, tmp_path: Path) -> None:
     content = forge_log(BODY, key=key_pair)
     header, stored = content.split(b"\n|==|\n", 1)
     wrapped = base64.b64decode(header.rsplit(b"\nkey:", 1)[1])
@@ -63,7 +63,7 @@ def test_openssl_opens_what_the_forge_wrote(key_pair: KeyPair, tmp_path: Path):
 
 
 @pytest.mark.needs("qpdf")
-def test_the_plain_shell_way_gives_the_same_bytes(tmp_path: Path):
+def test_the_plain_shell_way_gives_the_same_bytes(tmp_path: Path) -> None:
     content = forge_log(BODY)
     log = tmp_path / "8416_1.log"
     log.write_bytes(content)

@@ -206,7 +206,7 @@ def quarantined_in(lake: Path) -> Counter[tuple[str, int | None]]:
 def _select(lake: Path, folder: str, columns: str) -> list[tuple]:  # type: ignore[type-arg]
     if not any(lake.glob(f"{folder}/**/*.parquet")):
         return []
-    return duckdb.sql(f"SELECT {columns} FROM read_parquet('{lake}/{folder}/**/*.parquet')").fetchall()
+    return duckdb.execute(f"SELECT {columns} FROM read_parquet('{lake}/{folder}/**/*.parquet')").fetchall()
 
 
 def raw_names(lake: Path) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ TASKS = ["plan", "fetch", "normalize", "commit"]
 
 
 @pytest.fixture
-def account(tmp_path: Path, repository: FakeRepository) -> Iterator[Account]:
+def account(tmp_path: Path, repository: FakeRepository) -> Account:
     account = Account(repository, tmp_path / "lake", options=PlanOptions(logs_per_batch=2))
     account.serve(1, 2, 3, 5)
     return account
@@ -42,7 +41,7 @@ def do_from(account: Account, task: str, run: Run, plan: Plan | None, fetched: l
 @pytest.mark.parametrize("committed", [False, True], ids=["before the commit", "after the commit"])
 @pytest.mark.parametrize("new_log", [False, True], ids=["nothing new", "a new log"])
 @pytest.mark.parametrize("task", TASKS)
-def test_a_cleared_task_loads_every_line_once(account: Account, task: str, new_log: bool, committed: bool):
+def test_a_cleared_task_loads_every_line_once(account: Account, task: str, new_log: bool, committed: bool) -> None:
     run = account.next_run()
     plan = account.plan(run)
     fetched = [account.fetch(plan, batch) for batch in range(len(plan.batches))]
@@ -61,7 +60,7 @@ def test_a_cleared_task_loads_every_line_once(account: Account, task: str, new_l
 
 
 @pytest.mark.parametrize("task", TASKS[1:])
-def test_a_task_cleared_after_later_runs_changes_nothing(account: Account, task: str):
+def test_a_task_cleared_after_later_runs_changes_nothing(account: Account, task: str) -> None:
     run = account.next_run()
     plan = account.plan(run)
     fetched = [account.fetch(plan, batch) for batch in range(len(plan.batches))]

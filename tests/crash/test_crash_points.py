@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.options import PlanOptions
-from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair
+from airflow_provider_imperva.testing import FakeRepository, KeyPair
 from tests.crash.crash_runs import (
     LOG,
     CrashAccount,
@@ -78,7 +78,7 @@ def serve_all_kinds(account: CrashAccount, scene: Scene) -> None:
     account.serve(1, events=6, security_share=0.5)
     account.serve_spoiled(2)
     (cut,) = account.serve(3, events=20)
-    account.repository.fail(DAMAGED, Fault(**without_notice(cut.content, len(cut.content) - 50)))
+    account.repository.fail(DAMAGED, without_notice(cut.content, len(cut.content) - 50))
     account.serve(4, keys=[scene.key_pair])
     account.serve(6)
 
@@ -182,7 +182,7 @@ def survive(scene: Scene, play: Play, repository: FakeRepository, *, at: StopAt)
 )
 def test_a_run_that_stops_at_any_operation_loses_nothing_and_doubles_nothing(
     scene: Scene, play: Play, moment: Moment, record_property: Callable[[str, object], None]
-):
+) -> None:
     points = operations(scene, play)
     for number, repository in numbered(points):
         try:

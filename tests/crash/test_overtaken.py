@@ -47,7 +47,7 @@ def scene(tmp_path: Path, key_pair: KeyPair, other_pair: KeyPair) -> Scene:
 @pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
 def test_a_run_that_is_overtaken_at_any_operation_doubles_nothing(
     scene: Scene, play: Play, others: Others, record_property: Callable[[str, object], None]
-):
+) -> None:
     points = operations(scene, play)
     for number, repository in numbered(points):
         try:

@@ -21,7 +21,7 @@ def open_account(repository: FakeRepository, folder: Path) -> CrashAccount:
 @pytest.mark.parametrize("number", range(1, 6))
 def test_the_slow_attempt_of_a_batch_takes_nothing_away(
     repository: FakeRepository, tmp_path: Path, key_pair: KeyPair, number: int, committed: bool
-):
+) -> None:
     """It began before a key was there, and hangs before one of its operations while another attempt has the key."""
     slow = open_account(repository, tmp_path / "lake")
     slow.serve(1, events=6, security_share=0.5)

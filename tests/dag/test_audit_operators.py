@@ -40,7 +40,7 @@ def load(repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyP
     Airflow's connection has neither API ID nor key: what is asked of a lake alone needs only the repository's id.
     """
     lake = tmp_path / "lake"
-    address = {"login": repository.login, "password": repository.password}
+    address: dict[str, Any] = {"login": repository.login, "password": repository.password}
     connection = {"conn_type": "imperva", "host": repository.url}
     monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(connection))
 

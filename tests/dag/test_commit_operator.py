@@ -6,10 +6,11 @@ import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, Stats
+from airflow.sdk import Context
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
@@ -56,6 +57,11 @@ def ti(repository: FakeRepository, connection: None, tmp_path: Path) -> TaskInst
     return TaskInstance(plan.commit)
 
 
+def running(ti: TaskInstance, **more: Any) -> Context:
+    """Return what Airflow hands to the task."""
+    return cast(Context, {"ti": ti} | more)
+
+
 def commit(lake: Path, **options: Any) -> ImpervaCommitLogsOperator:
     return ImpervaCommitLogsOperator(task_id="commit", lake_uri=lake.as_uri(), **options)
 
@@ -63,7 +69,7 @@ def commit(lake: Path, **options: Any) -> ImpervaCommitLogsOperator:
 def test_the_xcom_is_there_although_the_task_fails(ti: TaskInstance, tmp_path: Path) -> None:
     """The next run compares it with the ledger, and a failed task's return value is not kept."""
     with pytest.raises(AirflowFailException, match=r"Commit 1 is made, but batches 0 did not finish"):
-        commit(tmp_path).execute({"ti": ti})
+        commit(tmp_path).execute(running(ti))
     assert ti.pushed["return_value"]["commit"] == 1
     assert ti.pushed["return_value"]["headroom_seconds"] == pytest.approx(48 * 3600, abs=60)
 
@@ -72,7 +78,7 @@ def test_committing_again_says_the_same(ti: TaskInstance, tmp_path: Path) -> Non
     """A cleared commit task writes nothing and comes to the same end."""
     for _ in range(2):
         with pytest.raises(AirflowFailException, match="Commit 1 is made"):
-            commit(tmp_path).execute({"ti": ti})
+            commit(tmp_path).execute(running(ti))
     assert len(list(tmp_path.rglob("*.commit.json"))) == 1
 
 
@@ -85,7 +91,7 @@ def test_committing_again_counts_nothing_again(
         monkeypatch.setattr(Stats, kind, lambda name, *_, **__: sent.append(name))
     for _ in range(2):
         with pytest.raises(AirflowFailException, match="Commit 1 is made"):
-            commit(tmp_path).execute({"ti": ti})
+            commit(tmp_path).execute(running(ti))
     assert sent.count("imperva.commits") == 1
     assert sent.count("imperva.headroom_seconds") == 2
 
@@ -95,7 +101,7 @@ def test_low_headroom_calls_for_people(ti: TaskInstance, tmp_path: Path, warning
     calls: list[object] = []
     notify: Callable[[Any], object] = calls.append
     with pytest.raises(AirflowFailException):
-        commit(tmp_path, headroom_warning=warning, on_low_headroom=notify).execute({"ti": ti})
+        commit(tmp_path, headroom_warning=warning, on_low_headroom=notify).execute(running(ti))
     assert calls == [{"ti": ti}] * called
 
 
@@ -107,7 +113,7 @@ def test_a_call_for_people_that_fails_hides_nothing(ti: TaskInstance, tmp_path: 
 
     operator = commit(tmp_path, headroom_warning=timedelta(hours=60), on_low_headroom=notify)
     with pytest.raises(AirflowFailException) as raised:
-        operator.execute({"ti": ti})
+        operator.execute(running(ti))
     assert "batches 0 did not finish" in str(raised.value)
     assert "on_low_headroom failed (ConnectionError)" in str(raised.value)
     assert "secret-webhook" not in "".join(traceback.format_exception(raised.value))
@@ -129,7 +135,7 @@ def test_a_green_commit_whose_call_for_people_fails_is_red(
 
     operator = commit(tmp_path, headroom_warning=timedelta(hours=60), on_low_headroom=notify)
     with pytest.raises(AirflowFailException, match="Commit 2 is made, but the headroom is low"):
-        operator.execute({"ti": ti})
+        operator.execute(running(ti))
 
 
 def test_an_old_commit_that_is_cleared_measures_how_it_stands_now(
@@ -141,14 +147,14 @@ def test_an_old_commit_that_is_cleared_measures_how_it_stands_now(
     account.run_some()
     options = {"plan_options": {"critical_headroom": timedelta(hours=60)}, "fail_when_critical": True}
     with pytest.raises(AirflowFailException, match=r"Commit 1 is made.* the headroom is critical: 0 logs wait"):
-        commit(tmp_path, **options).execute({"ti": ti})
+        commit(tmp_path, **options).execute(running(ti))
 
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_critical_headroom_fails_the_run_if_asked_to(ti: TaskInstance, tmp_path: Path, fails: bool) -> None:
     options = {"plan_options": {"critical_headroom": timedelta(hours=60)}, "fail_when_critical": fails}
     with pytest.raises(AirflowFailException) as raised:
-        commit(tmp_path, **options).execute({"ti": ti})
+        commit(tmp_path, **options).execute(running(ti))
     assert ("the headroom is critical: 3 logs wait" in str(raised.value)) is fails
 
 
@@ -167,7 +173,7 @@ class TestAssetEvent:
             account.normalize(plan, account.fetch(plan, batch))
         ti.plan = plan.commit
         told = OutletEventAccessors()
-        commit(account.lake, outlets=[ASSET]).execute({"ti": ti, "outlet_events": told})
+        commit(account.lake, outlets=[ASSET]).execute(running(ti, outlet_events=told))
         ti.announced = ti.pushed[ANNOUNCED_KEY]
         return told[ASSET].extra
 
@@ -197,5 +203,5 @@ class TestAssetEvent:
 
     def test_a_task_that_fails_takes_nothing_as_told(self, ti: TaskInstance, tmp_path: Path) -> None:
         with pytest.raises(AirflowFailException):
-            commit(tmp_path, outlets=[ASSET]).execute({"ti": ti})
+            commit(tmp_path, outlets=[ASSET]).execute(running(ti))
         assert ANNOUNCED_KEY not in ti.pushed

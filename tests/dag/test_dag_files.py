@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG
@@ -80,11 +81,12 @@ def test_every_dag_and_task_says_what_it_does() -> None:
 
 
 def test_the_coverage_dag_takes_lake_and_connections_as_the_loading_one_does() -> None:
-    lake = {"lake_uri": "s3://lake/imperva", "imperva_conn_id": "shop", "lake_conn_id": "aws_lake"}
+    lake: dict[str, Any] = {"lake_uri": "s3://lake/imperva", "imperva_conn_id": "shop", "lake_conn_id": "aws_lake"}
     shows = imperva_coverage_dag("imperva_shop_coverage", **lake, schedule=timedelta(days=1), max_active_tasks=3)
     (task,) = shows.tasks
     assert {name: getattr(task, name) for name in lake} == lake
-    assert (shows.schedule, shows.max_active_tasks) == (timedelta(days=1), 3)
+    assert shows.schedule == timedelta(days=1)
+    assert shows.max_active_tasks == 3
     assert "imperva" in shows.tags, "or the navigation does not list it"
 
 

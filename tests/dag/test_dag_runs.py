@@ -38,7 +38,7 @@ def add(repository: FakeRepository, logs: Iterable[ForgedLog]) -> Counter[tuple[
 def rows(lake: Path) -> Counter[tuple[str, int]]:
     """Read with DuckDB which lines the lake has, as often as it has them."""
     events = f"read_parquet('{lake}/events/**/*.parquet', hive_partitioning = true)"
-    return Counter(duckdb.sql(f"SELECT src_file, src_line FROM {events}").fetchall())
+    return Counter(duckdb.execute(f"SELECT src_file, src_line FROM {events}").fetchall())
 
 
 def fetched(repository: FakeRepository) -> list[str]:
@@ -149,7 +149,7 @@ def test_bad_logs_do_not_hold_up_the_others(home: AirflowHome, repository: FakeR
     output = home.run_dag(repository)
     assert home.last_run()[0] == "success", output
     assert rows(home.lake) == expected
-    ledger = duckdb.sql(f"SELECT name, state FROM '{home.lake}/ledger/**/*.logs.parquet'").fetchall()
+    ledger = duckdb.execute(f"SELECT name, state FROM '{home.lake}/ledger/**/*.logs.parquet'").fetchall()
     assert dict(ledger) == {
         "8416_1.log": "committed",
         "8416_2.log": "quarantined",
@@ -159,7 +159,7 @@ def test_bad_logs_do_not_hold_up_the_others(home: AirflowHome, repository: FakeR
         "8416_6.log": "committed",
     }
     quarantine = f"SELECT src_file, src_line, raw FROM '{home.lake}/quarantine/**/*.parquet' ORDER BY ALL"
-    assert duckdb.sql(quarantine).fetchall() == [
+    assert duckdb.execute(quarantine).fetchall() == [
         ("8416_2.log", None, None),
         ("8416_3.log", None, None),
         ("8416_5.log", 1, b"no record at all"),

@@ -52,13 +52,13 @@ def summarize(account: Account, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 def summary(account: Account) -> list[tuple[Any, ...]]:
     glob = f"{account.lake}/reports/daily_summary/**/*.parquet"
     table = f"read_parquet('{glob}', hive_partitioning = true)"
-    return duckdb.sql(f"SELECT {_COLUMNS}, events, response_bytes FROM {table} ORDER BY ALL").fetchall()
+    return duckdb.execute(f"SELECT {_COLUMNS}, events, response_bytes FROM {table} ORDER BY ALL").fetchall()
 
 
 def events(account: Account) -> list[tuple[Any, ...]]:
     table = f"read_parquet('{account.lake}/events/**/*.parquet', hive_partitioning = true)"
     figures = "count(*), sum(response_bytes)::bigint"
-    return duckdb.sql(f"SELECT {_COLUMNS}, {figures} FROM {table} GROUP BY ALL ORDER BY ALL").fetchall()
+    return duckdb.execute(f"SELECT {_COLUMNS}, {figures} FROM {table} GROUP BY ALL ORDER BY ALL").fetchall()
 
 
 def load_two_days(account: Account) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +135,7 @@ def test_it_survives_its_serialization(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def watch() -> Iterator[Watch]:
+def watch() -> Watch:
     return Watch(min_interval=300, remind_interval=3600)
 
 

@@ -15,6 +15,7 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, get_provider_info
 from airflow_provider_imperva.hooks import imperva
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
 from tests.dag.airflow_home import AirflowHome
 
@@ -40,6 +41,7 @@ def of(repository: FakeRepository, **fields: Any) -> ImpervaLogHook:
 )
 def test_a_log_server_url_is_put_right(fields: dict[str, Any]) -> None:
     with hook(**fields).get_conn() as client:
+        assert isinstance(client, RepositoryClient)
         assert client.url.removesuffix("/").replace(":443", "") == "https://logs1.example.com/8416_1745073"
         assert client.repository == "8416_1745073"
 
@@ -50,6 +52,7 @@ def test_extras_reach_the_client() -> None:
         extra={"repository": "shop", "max_concurrency": "3", "read_timeout": "7.5", "verify": "false", "proxy": ""}
     )
     with given.get_conn() as client:
+        assert isinstance(client, RepositoryClient)
         assert client.repository == "shop"
     assert given.max_concurrency == 3
 
@@ -117,6 +120,7 @@ def test_every_secret_is_masked(given: bool, shape: Any, monkeypatch: pytest.Mon
 def test_keys_that_are_no_pem_texts_keep_no_log_from_being_fetched() -> None:
     """As with a key that does not load: what is fetched can be decrypted later."""
     with hook(extra={"private_keys": "not JSON"}).get_conn() as client:
+        assert isinstance(client, RepositoryClient)
         assert client.repository == "8416_1745073"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -116,7 +117,7 @@ def test_one_accounts_trouble_never_holds_anothers(
         for number in range(ACCOUNTS)
     }
     events = f"read_parquet('{home.lake}/events/**/*.parquet', hive_partitioning = true)"
-    assert dict(duckdb.sql(f"SELECT repository, count(*) FROM {events} GROUP BY 1").fetchall()) == expected
+    assert dict(duckdb.execute(f"SELECT repository, count(*) FROM {events} GROUP BY 1").fetchall()) == expected
     for number, repository in enumerate(repositories):
         commits = sorted(home.lake.glob(f"ledger/repository={repository.name}/*/*.commit.json"))
         # What the wrong key does not open is kept, in quarantine.
@@ -126,7 +127,7 @@ def test_one_accounts_trouble_never_holds_anothers(
             assert prefixes.keys() == {str(100 + number)}
             assert prefixes[str(100 + number)]["contiguous"] == 2
     quarantine = f"read_parquet('{home.lake}/quarantine/**/*.parquet', hive_partitioning = true)"
-    assert duckdb.sql(f"SELECT repository, count(*) FROM {quarantine} GROUP BY 1").fetchall() == [("123_9", 2)]
+    assert duckdb.execute(f"SELECT repository, count(*) FROM {quarantine} GROUP BY 1").fetchall() == [("123_9", 2)]
 
 
 def test_an_account_can_have_settings_of_its_own() -> None:
@@ -135,9 +136,10 @@ def test_an_account_can_have_settings_of_its_own() -> None:
         lake_uri="file:///srv/lake",
     )
     assert plain.dag_id == "imperva_logs_to_parquet__shop"
-    assert plain.get_task("plan").lake_uri == "file:///srv/lake"
+    plans: list[Any] = [dag.get_task("plan") for dag in (plain, special)]
+    assert plans[0].lake_uri == "file:///srv/lake"
     assert special.dag_id == "bank_logs"
-    assert (special.get_task("plan").imperva_conn_id, special.get_task("plan").lake_uri) == ("bank", "file:///srv/bank")
+    assert (plans[1].imperva_conn_id, plans[1].lake_uri) == ("bank", "file:///srv/bank")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,9 @@ def plan(lake: Path, conn_id: str) -> list[dict[str, int]]:
     return operator.execute({"ti": TaskInstance(conn_id), "params": {}})  # type: ignore[typeddict-item]
 
 
-def test_two_accounts_under_one_id_are_told_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_two_accounts_under_one_id_are_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with FakeRepository() as one, FakeRepository(name="9000_22") as other:
         for repository in (one, other):
             for log in forge_repository(1, events_per_log=1):
@@ -55,7 +57,9 @@ def test_two_accounts_under_one_id_are_told_before_anything_is_asked(tmp_path: P
         assert other.requests == []
 
 
-def test_a_repository_that_comes_under_another_host_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_repository_that_comes_under_another_host_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for conn_id in ("old", "new"):
         with FakeRepository() as repository:
             connect(monkeypatch, conn_id, repository)
@@ -63,7 +67,7 @@ def test_a_repository_that_comes_under_another_host_is_the_same(tmp_path: Path, 
                 plan(tmp_path, conn_id)
 
 
-def test_whatever_asks_the_repository_is_in_the_pool():
+def test_whatever_asks_the_repository_is_in_the_pool() -> None:
     dag = imperva_logs_dag("pooled", lake_uri="file:///lake", pool="imperva_shop", fetch_slots=3)
     held = {task.task_id: (task.pool, task.pool_slots) for task in dag.tasks}
     assert held == {
@@ -75,7 +79,7 @@ def test_whatever_asks_the_repository_is_in_the_pool():
     }
 
 
-def test_without_a_pool_all_is_as_airflow_has_it():
+def test_without_a_pool_all_is_as_airflow_has_it() -> None:
     dag = imperva_logs_dag("free", lake_uri="file:///lake", sensor_timeout=timedelta(minutes=1))
     assert {(task.pool, task.pool_slots) for task in dag.tasks} == {("default_pool", 1)}
 
@@ -85,7 +89,7 @@ def test_without_a_pool_all_is_as_airflow_has_it():
 )
 def test_a_fetch_has_no_more_requests_under_way_than_it_holds_slots(
     monkeypatch: pytest.MonkeyPatch, pool: str | None, slots: int, wanted: int
-):
+) -> None:
     with FakeRepository() as repository:
         connect(monkeypatch, "imperva_default", repository, max_concurrency=6)
         operator = ImpervaFetchLogsOperator(

@@ -68,7 +68,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pyte
     elif request.param == "S3":
         pytest.importorskip("airflow.providers.amazon", reason="the Amazon provider is not installed")
         url, root = request.getfixturevalue("s3_url"), f"{BUCKET}/{uuid.uuid4().hex}/inbox"
-        credentials = {"conn_type": "aws", "login": KEY, "password": KEY, "extra": {"endpoint_url": url}}
+        credentials: dict[str, Any] = {
+            "conn_type": "aws",
+            "login": KEY,
+            "password": KEY,
+            "extra": {"endpoint_url": url},
+        }
         yield Place(f"s3://{root}/", object_filesystem(url), root, credentials)
     else:
         pytest.importorskip("airflow.providers.sftp", reason="the SFTP provider is not installed")
@@ -96,7 +101,7 @@ def run(home: AirflowHome, place: Place, **extra: Any) -> str:
 
 def rows(lake: Path) -> Counter[tuple[str, int]]:
     events = f"read_parquet('{lake}/events/**/*.parquet', hive_partitioning = true)"
-    return Counter(duckdb.sql(f"SELECT src_file, src_line FROM {events}").fetchall())
+    return Counter(duckdb.execute(f"SELECT src_file, src_line FROM {events}").fetchall())
 
 
 @pytest.mark.slow

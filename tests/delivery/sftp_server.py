@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ class Server:
 
     port: int
 
-    def connect(self):  # type: ignore[no-untyped-def]
+    def connect(self) -> Any:
         """Log in; gives a paramiko client."""
         import paramiko
 

@@ -99,7 +99,7 @@ def test_a_run_that_stops_while_it_catalogs_changes_no_number(account: Deliverie
     account.run_some()
     account.deliver("b", 2)
     store = account.ledger.store
-    account.ledger.store = SteppedStore(store, **{way: break_off(0)})  # type: ignore[arg-type]
+    account.ledger.store = SteppedStore(store, **{way: break_off(0)})
     with pytest.raises(BrokenOffError):
         account.plan()
     account.ledger.store = store

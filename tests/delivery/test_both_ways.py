@@ -52,7 +52,7 @@ class BothWays:
     def events(self) -> Counter[str]:
         if not any(self.lake.glob("events/**/*.parquet")):
             return Counter()
-        found = duckdb.sql(f"SELECT request_id FROM read_parquet('{self.lake}/events/**/*.parquet')").fetchall()
+        found = duckdb.execute(f"SELECT request_id FROM read_parquet('{self.lake}/events/**/*.parquet')").fetchall()
         return Counter(request for (request,) in found)
 
     def assert_each_once(self) -> None:

@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import fsspec
@@ -256,8 +257,7 @@ def test_a_listing_that_breaks_off_is_an_error_and_no_short_listing(account: Del
             return getattr(self._fs, name)
 
     for error, expected in ((PermissionError, AuthenticationError), (OSError, RepositoryUnavailableError)):
-        refusing = Refusing(account.inbox.fs, error)
-        broken = replace(account.inbox, connect=lambda fs=refusing: fs)
+        broken = replace(account.inbox, connect=partial(Refusing, account.inbox.fs, error))
         with broken.open() as folder, pytest.raises(expected) as caught:
             folder.objects()
         assert "what the server said" not in str(caught.value)

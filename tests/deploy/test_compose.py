@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -215,14 +216,14 @@ def test_the_dags_take_the_pool_and_the_lake_that_are_made(monkeypatch: pytest.M
     monkeypatch.setenv("IMPERVA_LAKE_URI", environment["IMPERVA_LAKE_URI"])
     bag = DagBag(ROOT / "deploy/dags")
     assert not bag.import_errors
-    fetch = bag.dags["imperva_logs_to_parquet"].get_task("load.fetch")
+    fetch: Any = bag.dags["imperva_logs_to_parquet"].get_task("load.fetch")
     pool, slots = POOL
     assert fetch.pool == pool
     assert fetch.pool_slots <= slots
     assert f"AIRFLOW_CONN_{fetch.lake_conn_id.upper()}" in environment
     assert fetch.lake_uri.startswith("s3://lake/")
     assert "mkdirs('lake'" in demo.command("bucket")[-1]
-    coverage = bag.dags["imperva_coverage"].get_task("coverage")
+    coverage: Any = bag.dags["imperva_coverage"].get_task("coverage")
     assert (coverage.lake_uri, coverage.lake_conn_id) == (fetch.lake_uri, fetch.lake_conn_id), "the page tells of it"
 
 

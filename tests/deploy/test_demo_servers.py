@@ -15,6 +15,7 @@ import requests
 
 from airflow_provider_imperva.container.decode import decode
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.repository.client import RepositoryClient
 from tests.crash import object_server
 from tests.deploy.compose_file import ROOT, Compose
 
@@ -109,6 +110,7 @@ def test_the_fake_repository_gives_a_log_by_the_demos_connection(
         works, message = hook.test_connection()
         assert works, message
         with hook.get_conn() as client:
+            assert isinstance(client, RepositoryClient)
             names = client.read_index().names
             content = client.read_log(names[0])
         log = decode(content, log=str(names[0]), keys=hook.key_ring())

@@ -67,7 +67,7 @@ def test_another_reader_sees_the_same(tmp_path: Path) -> None:
     body = cef("start=1700000000001 act=REQ_PASSED fileType=1,,2, ccode=IL ccode=IL ccode=FR cn1=x").encode()
     (block,) = parse([body], SOURCE)
     pq.write_table(block.events.select(SCHEMA.names), tmp_path / "part.parquet")
-    (row,) = duckdb.sql(
+    (row,) = duckdb.execute(
         f"select action, outcome, attack_type_codes, extra['ccode#2'], parse_warnings, http_status "
         f"from read_parquet('{tmp_path}/part.parquet')"
     ).fetchall()

@@ -198,7 +198,7 @@ NEEDS = {
 @pytest.fixture(scope="module")
 def written() -> dict[str, dict[str, Any]]:
     """The event's row by the format it was written in; times are epoch milliseconds."""
-    found = {name: rows(body)[0] for name, body in BODIES.items()}
+    found: dict[str, dict[str, Any]] = {name: rows(body)[0] for name, body in BODIES.items()}
     for row in found.values():
         for name in ("event_time", "end_time"):
             row[name] = row[name] and round(row[name].timestamp() * 1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from airflow_provider_imperva.testing.forge import forge_events
 
 SOURCE = LogSource(file="8416_7.log", sequence=7, start_time=1_700_000_000_000, fetched_time=1_795_300_000_000)
 READERS = {"CEF": cef.read_record, "LEEF": leef.read_record}
+Format = Literal["CEF", "LEEF"]
 EXAMPLES = int(os.environ.get("IMPERVA_EXAMPLES", "60"))
 """How many bodies each property is tried on; many thousand in a long run."""
 
@@ -38,7 +40,7 @@ def split(body: bytes, format_name: str) -> tuple[Lines, Mask]:
     return lines.joined(lines.begin_with(format_name.encode()) | (lines.numbers % 5 > 0))
 
 
-def merged(lines: Lines, joined: Mask, format_name: str) -> tuple[Fields, list[Rejected], Mask]:
+def merged(lines: Lines, joined: Mask, format_name: Format) -> tuple[Fields, list[Rejected], Mask]:
     """Read in both ways; tells which lines the fast one took."""
     taken = np.zeros(len(lines), np.bool_)
 
@@ -51,7 +53,7 @@ def merged(lines: Lines, joined: Mask, format_name: str) -> tuple[Fields, list[R
     return *read_lines(lines, watched, reader, odd=joined, format_name=format_name, keep_raw=True), taken
 
 
-def assert_same(body: bytes, format_name: str = "CEF") -> Mask:
+def assert_same(body: bytes, format_name: Format = "CEF") -> Mask:
     """Both ways give the same rows and reject the same lines; tells which records the fast one took."""
     lines, joined = split(body, format_name)
     wanted, wanted_rejected = read_each(lines, READERS[format_name], format_name=format_name, keep_raw=True)
@@ -304,7 +306,7 @@ def test_what_only_the_careful_reader_can_tell_is_left_to_it(extension: str) -> 
         ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1 in=4\t\t"),
     ],
 )
-def test_header_that_is_read_by_itself_is_taken(format_name: str, line: str) -> None:
+def test_header_that_is_read_by_itself_is_taken(format_name: Format, line: str) -> None:
     assert assert_same(line.encode(), format_name).tolist() == [True]
 
 
@@ -318,7 +320,7 @@ ODD_HEADERS = [
 
 
 @pytest.mark.parametrize(("format_name", "line"), ODD_HEADERS)
-def test_what_is_odd_between_header_and_keys_is_left_to_the_careful_reader(format_name: str, line: str) -> None:
+def test_what_is_odd_between_header_and_keys_is_left_to_the_careful_reader(format_name: Format, line: str) -> None:
     assert assert_same(line.encode(), format_name).tolist() == [False]
 
 

@@ -50,7 +50,7 @@ def test_long_keys_are_told_apart_wherever_they_differ() -> None:
     """No two keys are alike to the kernel, though all but one byte of theirs are the same."""
     words = ["k" * place + "j" + "k" * (62 - place) for place in range(63)]
     names = Keys(
-        columns={}, known=keys.CEF.known | {word: word for word in words}, json=frozenset(), free_text=frozenset()
+        columns={}, known={**keys.CEF.known} | {word: word for word in words}, json=frozenset(), free_text=frozenset()
     )
     number = {key: number for number, key in names.numbered}
     assert numbers([word.encode() for word in words], names) == [number[word] for word in words]

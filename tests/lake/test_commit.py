@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_imperva.lake import commit as commit_module
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, finish_commit
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Closed, Commit, LogRecord, Why
+from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Closed, Commit, LogRecord, Plan, Why
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 from tests.lake.ledger_records import (
     OTHER_RUN,
@@ -39,19 +39,19 @@ def listed(number: int) -> Range:
 
 
 class TestChain:
-    def test_each_commit_names_the_bytes_of_the_one_before(self, ledger: Ledger):
+    def test_each_commit_names_the_bytes_of_the_one_before(self, ledger: Ledger) -> None:
         commits = [commit_empty(ledger, number) for number in (1, 2, 3)]
         assert commits[0].previous_sha256 is None
         for before, after in pairwise(commits):
             assert after.previous_sha256 == sha256(ledger.store.read(ledger.layout.commit(before.commit)))
 
-    def test_a_commit_names_the_bytes_of_its_logs(self, ledger: Ledger):
+    def test_a_commit_names_the_bytes_of_its_logs(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         finish_batch(ledger, plan)
         commit = commit_of(ledger, plan)
         assert commit.logs_sha256 == sha256(ledger.store.read(ledger.layout.logs(1)))
 
-    def test_a_commit_names_the_bytes_of_its_parts(self, ledger: Ledger):
+    def test_a_commit_names_the_bytes_of_its_parts(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2], [3]))
         finish_batch(ledger, plan, 0)
         finish_batch(ledger, plan, 1)
@@ -63,7 +63,7 @@ class TestChain:
 
 
 class TestOnce:
-    def test_committing_again_changes_no_byte(self, ledger: Ledger):
+    def test_committing_again_changes_no_byte(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         finish_batch(ledger, plan)
         first = commit_of(ledger, plan, by=RUN)
@@ -72,7 +72,7 @@ class TestOnce:
         after = {item.path: ledger.store.read(item.path) for item in ledger.store.objects(ledger.layout.thousand(1))}
         assert after == before
 
-    def test_a_report_that_comes_after_the_commit_changes_nothing(self, ledger: Ledger):
+    def test_a_report_that_comes_after_the_commit_changes_nothing(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1], [2]))
         finish_batch(ledger, plan, 0)
         first = commit_of(ledger, plan)
@@ -81,7 +81,7 @@ class TestOnce:
         assert ledger.logs(1)["sequence"].to_pylist() == [1]
         assert event_parts(ledger) == ["part-000000000001-0000.parquet"]
 
-    def test_the_logs_are_put_right_if_the_run_that_lost_wrote_them_last(self, ledger: Ledger):
+    def test_the_logs_are_put_right_if_the_run_that_lost_wrote_them_last(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         finish_batch(ledger, plan)
         commit = commit_of(ledger, plan)
@@ -93,7 +93,7 @@ class TestOnce:
 
     def test_of_two_that_commit_at_once_one_wins_and_keeps_its_parts(
         self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         """The slow one saw no report; before it goes on, the batch finishes and its own run commits."""
         plan = ledger.create_plan(plan_of([1, 2]))
         ledger.write_intent(1, 0, parts_of(ledger, plan, 0, [1, 2]).paths)
@@ -107,7 +107,7 @@ class TestOnce:
         assert sha256(ledger.store.read(ledger.layout.logs(1))) == slow.logs_sha256
 
 
-def commit_after_finishing(ledger: Ledger, plan: commit_module.Plan) -> Commit:
+def commit_after_finishing(ledger: Ledger, plan: Plan) -> Commit:
     finish_batch(ledger, plan)
     return commit_of(ledger, plan, by=RUN)
 
@@ -126,7 +126,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, name: str, what: Callable[[
 
 
 class TestLeftOpen:
-    def test_logs_of_a_batch_without_a_report_stay_open_and_its_parts_go(self, ledger: Ledger):
+    def test_logs_of_a_batch_without_a_report_stay_open_and_its_parts_go(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2], [3, 4]))
         finish_batch(ledger, plan, 0)
         parts = parts_of(ledger, plan, 1, [3, 4])
@@ -150,7 +150,9 @@ class TestLeftOpen:
         ],
         ids=["a line was lost", "a row that no part has", "a line that no quarantine has"],
     )
-    def test_what_does_not_add_up_is_not_committed(self, ledger: Ledger, spoil: Callable[[LogRecord], LogRecord]):
+    def test_what_does_not_add_up_is_not_committed(
+        self, ledger: Ledger, spoil: Callable[[LogRecord], LogRecord]
+    ) -> None:
         plan = ledger.create_plan(plan_of([1], [2]))
         finish_batch(ledger, plan, 0)
         report = finish_batch(ledger, plan, 1)
@@ -162,7 +164,7 @@ class TestLeftOpen:
         assert event_parts(ledger) == ["part-000000000001-0000.parquet"], "its rows come again with the next plan"
         assert ledger.logs(1)["name"].to_pylist() == ["8416_1.log"]
 
-    def test_what_a_report_leaves_open_stays_open_with_its_reason(self, ledger: Ledger):
+    def test_what_a_report_leaves_open_stays_open_with_its_reason(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         report = msgspec.structs.replace(report_of(record_of(1)), open={"8416_2.log": "still listed"})
         ledger.write_report(report)
@@ -171,7 +173,7 @@ class TestLeftOpen:
         assert commit.failed_batches == ()
         assert commit.prefixes["8416"].open == (listed(2),)
 
-    def test_what_people_hear_of_follows_from_the_codes_and_never_from_the_sentences(self, ledger: Ledger):
+    def test_what_people_hear_of_follows_from_the_codes_and_never_from_the_sentences(self, ledger: Ledger) -> None:
         """Sentences are for people: rewording one must not turn a red run green, nor the other way round."""
         plan = ledger.create_plan(plan_of([1, 2, 3, 4]))
         sentence = "fetched; a later plan loads it, since the headroom is critical"
@@ -185,7 +187,7 @@ class TestLeftOpen:
         assert commit.stuck == ["8416_1.log", "8416_3.log", "8416_4.log"]
         assert ledger.commit(1).open_codes == report.open_codes
 
-    def test_a_log_that_waits_for_a_key_is_on_record_and_open(self, ledger: Ledger):
+    def test_a_log_that_waits_for_a_key_is_on_record_and_open(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         ledger.write_report(report_of(record_of(1, State.AWAITING_KEY, public_key_id="3"), record_of(2)))
         commit = commit_of(ledger, plan)
@@ -195,13 +197,13 @@ class TestLeftOpen:
 
 
 class TestSweep:
-    def late_parts(self, ledger: Ledger, plan: commit_module.Plan) -> None:
+    def late_parts(self, ledger: Ledger, plan: Plan) -> None:
         """What a task does that looked just before its plan was committed without it, and writes just after."""
         parts = parts_of(ledger, plan, 0, [1, 2])
         ledger.write_intent(plan.commit, 0, parts.paths)
         parts.write()
 
-    def test_the_next_commit_sweeps_the_parts_of_a_task_that_wrote_too_late(self, ledger: Ledger):
+    def test_the_next_commit_sweeps_the_parts_of_a_task_that_wrote_too_late(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         commit_of(ledger, plan)
         self.late_parts(ledger, plan)
@@ -209,7 +211,7 @@ class TestSweep:
         commit_empty(ledger, 2)
         assert event_parts(ledger) == []
 
-    def test_so_do_the_few_commits_after_that(self, ledger: Ledger):
+    def test_so_do_the_few_commits_after_that(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         commit_of(ledger, plan)
         for number in range(2, SWEPT_COMMITS + 1):
@@ -218,7 +220,7 @@ class TestSweep:
         commit_empty(ledger, SWEPT_COMMITS + 1)
         assert event_parts(ledger) == []
 
-    def test_a_commit_that_was_cut_short_can_be_finished(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    def test_a_commit_that_was_cut_short_can_be_finished(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         plan = ledger.create_plan(plan_of([1, 2]))
         self.late_parts(ledger, plan)
         monkeypatch.setattr(commit_module, "finish_commit", lambda *_: 1 / 0)
@@ -229,7 +231,7 @@ class TestSweep:
         assert event_parts(ledger) == []
 
     @pytest.mark.parametrize("damage", ["other bytes", "none at all"])
-    def test_logs_parquet_of_the_last_commits_is_put_right(self, ledger: Ledger, damage: str):
+    def test_logs_parquet_of_the_last_commits_is_put_right(self, ledger: Ledger, damage: str) -> None:
         """A run that hung while it committed may write its own late, and one that died may have written none."""
         plan = ledger.create_plan(plan_of([1, 2]))
         finish_batch(ledger, plan, 0)
@@ -242,7 +244,7 @@ class TestSweep:
         commit_empty(ledger, SWEPT_COMMITS + 1)
         assert ledger.store.read(path) == right
 
-    def test_parts_of_finished_batches_are_never_swept(self, ledger: Ledger):
+    def test_parts_of_finished_batches_are_never_swept(self, ledger: Ledger) -> None:
         plan = ledger.create_plan(plan_of([1], [2]))
         finish_batch(ledger, plan, 0)
         commit_of(ledger, plan)
@@ -252,7 +254,7 @@ class TestSweep:
 
 
 class TestContent:
-    def test_the_commit_s_json_is_the_one_other_programs_read(self, ledger: Ledger):
+    def test_the_commit_s_json_is_the_one_other_programs_read(self, ledger: Ledger) -> None:
         closed = (Closed("8416", 4, 5, State.SKIPPED, T0), Closed("8416", 9, 9, State.UNOBSERVED, T0))
         plan = ledger.create_plan(plan_of([1, 2, 6], [7], closed=closed))
         finish_batch(ledger, plan, 0)
@@ -284,7 +286,7 @@ class TestContent:
         }
         assert commit.lost == 1
 
-    def test_logs_parquet_has_a_row_for_every_log_and_range_decided(self, ledger: Ledger):
+    def test_logs_parquet_has_a_row_for_every_log_and_range_decided(self, ledger: Ledger) -> None:
         closed = (Closed("8416", 3, 4, State.SKIPPED, T0),)
         plan = ledger.create_plan(plan_of([1, 2, 5], closed=closed))
         start = 1_767_225_600_123
@@ -311,7 +313,7 @@ class TestContent:
         assert (rows[0]["raw_sha256"], rows[0]["late"], rows[1]["late"]) == ("ab", True, False)
         assert (rows[2]["reason"], rows[3]["reason"]) == ("missing since 2026-11-22 10:00 UTC", "gone")
 
-    def test_a_plan_without_batches_is_committed_for_what_it_closes(self, ledger: Ledger):
+    def test_a_plan_without_batches_is_committed_for_what_it_closes(self, ledger: Ledger) -> None:
         closed = (Closed("8416", 3, 4, State.UNOBSERVED, T0),)
         commit = commit_of(ledger, ledger.create_plan(plan_of(closed=closed)))
         assert commit.totals.logs == {State.UNOBSERVED: 2}

@@ -49,7 +49,7 @@ def store(ledger: Ledger) -> Store:
     return ledger.store
 
 
-def test_a_part_for_each_class_and_date_under_the_name_that_the_plan_decides(store: Store):
+def test_a_part_for_each_class_and_date_under_the_name_that_the_plan_decides(store: Store) -> None:
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
     parts = batch_parts(store)
     parts.add(table([row(1, midnight - timedelta(milliseconds=1)), row(2, midnight)]), NOTHING)
@@ -70,20 +70,20 @@ def test_a_part_for_each_class_and_date_under_the_name_that_the_plan_decides(sto
         assert parquet(store, part.path).metadata.num_rows == part.rows
 
 
-def test_nothing_is_written_before_write(store: Store):
+def test_nothing_is_written_before_write(store: Store) -> None:
     parts = batch_parts(store)
     parts.add(table([row(1)]), NOTHING)
     assert store.folders("events/repository=8416_1745073") == []
 
 
-def test_a_batch_without_rows_writes_no_part(store: Store):
+def test_a_batch_without_rows_writes_no_part(store: Store) -> None:
     parts = batch_parts(store)
     parts.add(PARSED_SCHEMA.empty_table(), NOTHING)
     assert parts.paths == []
     assert parts.write() == ()
 
 
-def test_rows_are_sorted_by_time_and_otherwise_in_the_order_they_came(store: Store):
+def test_rows_are_sorted_by_time_and_otherwise_in_the_order_they_came(store: Store) -> None:
     parts = batch_parts(store)
     for chunk in range(20):
         lines = range(chunk * 50, chunk * 50 + 50)
@@ -95,7 +95,7 @@ def test_rows_are_sorted_by_time_and_otherwise_in_the_order_they_came(store: Sto
     assert [found["src_line"] for found in rows] == [*expected, 1000]
 
 
-def test_the_file_says_what_it_is(store: Store):
+def test_the_file_says_what_it_is(store: Store) -> None:
     parts = batch_parts(store)
     parts.add(table(row(line, action="REQ_PASSED") for line in range(100)), NOTHING)
     parts.add_quarantined(quarantined_log(file="8416_2.log", sequence=2, reason="truncated"))
@@ -114,7 +114,7 @@ def test_the_file_says_what_it_is(store: Store):
     assert column.statistics.min == column.statistics.max == NOON
 
 
-def test_columns_of_few_values_are_dictionaries_to_the_reader(store: Store):
+def test_columns_of_few_values_are_dictionaries_to_the_reader(store: Store) -> None:
     parts = batch_parts(store)
     for action in ("REQ_PASSED", "REQ_BLOCKED_SECURITY"):  # each block brings a dictionary of its own
         parts.add(table(row(line, action=action) for line in range(10)), NOTHING)
@@ -126,11 +126,20 @@ def test_columns_of_few_values_are_dictionaries_to_the_reader(store: Store):
     assert "RLE_DICTIONARY" in file.metadata.row_group(0).column(position).encodings
 
 
-def test_values_that_come_again_are_in_a_dictionary_and_those_that_do_not_are_not(store: Store):
+def test_values_that_come_again_are_in_a_dictionary_and_those_that_do_not_are_not(store: Store) -> None:
     parts = batch_parts(store)
     for line in range(10):
-        unique = {"request_id": str(line), "client_port": 1024 + line, "response_bytes": line, "end_time": NOON}
-        again = {"session_id": "438000490120534212", "x_forwarded_for": ["198.51.100.1"], "extra": [("key", "value")]}
+        unique: dict[str, Any] = {
+            "request_id": str(line),
+            "client_port": 1024 + line,
+            "response_bytes": line,
+            "end_time": NOON,
+        }
+        again: dict[str, Any] = {
+            "session_id": "438000490120534212",
+            "x_forwarded_for": ["198.51.100.1"],
+            "extra": [("key", "value")],
+        }
         parts.add(table([row(line, **unique, **again)]), NOTHING)
     (part,) = parts.write()
     written = parquet(store, part.path).metadata.row_group(0)
@@ -141,7 +150,7 @@ def test_values_that_come_again_are_in_a_dictionary_and_those_that_do_not_are_no
     assert plain == {"event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line"}
 
 
-def test_writing_the_same_rows_again_gives_the_same_bytes_under_the_same_names(store: Store):
+def test_writing_the_same_rows_again_gives_the_same_bytes_under_the_same_names(store: Store) -> None:
     written = []
     for _ in range(2):
         parts = batch_parts(store)
@@ -164,7 +173,7 @@ def test_writing_the_same_rows_again_gives_the_same_bytes_under_the_same_names(s
     assert written[0] == written[1]
 
 
-def test_a_log_in_quarantine_is_one_row_without_a_line(store: Store):
+def test_a_log_in_quarantine_is_one_row_without_a_line(store: Store) -> None:
     parts = batch_parts(store)
     parts.add_quarantined(quarantined_log(file="8416_2.log", sequence=2, reason="truncated: short"))
     (part,) = parts.write()
@@ -178,11 +187,11 @@ def test_a_log_in_quarantine_is_one_row_without_a_line(store: Store):
     }
 
 
-def test_an_independent_reader_sees_the_partitions_as_columns(tmp_path: Path):
+def test_an_independent_reader_sees_the_partitions_as_columns(tmp_path: Path) -> None:
     parts = batch_parts(open_store(str(tmp_path)))
     parts.add(table([row(1, action="REQ_PASSED"), row(2, event_class="security")]), NOTHING)
     parts.write()
-    found = duckdb.sql(
+    found = duckdb.execute(
         f"""
         SELECT repository, event_class, event_date, epoch_ms(event_time), action, src_line
         FROM read_parquet('{tmp_path}/events/**/*.parquet', hive_partitioning=true) ORDER BY src_line

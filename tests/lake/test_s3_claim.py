@@ -21,7 +21,7 @@ def ledger_behind(front: Front) -> Ledger:
 
 
 class TestCreateIfAbsent:
-    def test_a_store_that_passes_over_if_none_match_is_refused(self, front: Front):
+    def test_a_store_that_passes_over_if_none_match_is_refused(self, front: Front) -> None:
         """It would let two runs write the same plan, and load everything twice."""
         front.deaf = True
         ledger = ledger_behind(front)
@@ -32,14 +32,14 @@ class TestCreateIfAbsent:
         assert any(request.if_none_match == "*" for request in front.requests), "it was asked to"
         assert ledger.store.objects(ledger.layout.ledger) == []
 
-    def test_a_store_that_has_stopped_to_heed_it_is_refused_too(self, front: Front):
+    def test_a_store_that_has_stopped_to_heed_it_is_refused_too(self, front: Front) -> None:
         ledger = ledger_behind(front)
         claim(ledger, "8416_1")
         front.deaf = True
         with pytest.raises(LakeError, match="create only if absent"):
             claim(ledger, "8416_1")
 
-    def test_a_store_that_heeds_it_is_taken(self, s3_url: str, front: Front):
+    def test_a_store_that_heeds_it_is_taken(self, s3_url: str, front: Front) -> None:
         for store in (
             open_store(f"s3://{BUCKET}/claimed", fs=object_filesystem(s3_url)),
             open_store(f"s3://{BUCKET}/claimed", fs=front.filesystem()),
@@ -51,7 +51,7 @@ class TestCreateIfAbsent:
 
 
 class TestClaim:
-    def test_another_source_under_the_same_id_is_refused_by_both_names(self, ledger: Ledger):
+    def test_another_source_under_the_same_id_is_refused_by_both_names(self, ledger: Ledger) -> None:
         claim(ledger, "8416_1745073")
         with pytest.raises(LakeMismatchError) as caught:
             claim(ledger, "9000_22")
@@ -59,7 +59,7 @@ class TestClaim:
         assert "another id" in caught.value.do
         claim(ledger, "8416_1745073")
 
-    def test_of_two_sources_that_come_at_once_one_is_told(self, ledger: Ledger):
+    def test_of_two_sources_that_come_at_once_one_is_told(self, ledger: Ledger) -> None:
         def outcome(source: str) -> str | None:
             try:
                 claim(ledger, source)
@@ -72,11 +72,11 @@ class TestClaim:
         assert len(claimed) == 1
         assert json.loads(ledger.store.read(ledger.layout.claim))["source"] == claimed[0]
 
-    def test_a_claim_is_no_part_of_the_ledgers_head(self, ledger: Ledger):
+    def test_a_claim_is_no_part_of_the_ledgers_head(self, ledger: Ledger) -> None:
         claim(ledger, "8416_1745073")
         assert ledger.head().next_commit == 1
 
-    def test_what_is_no_claim_is_told(self, ledger: Ledger):
+    def test_what_is_no_claim_is_told(self, ledger: Ledger) -> None:
         ledger.store.write(ledger.layout.claim, b"<html>")
         with pytest.raises(LakeMismatchError, match="whose ledger"):
             claim(ledger, "8416_1745073")
@@ -85,17 +85,17 @@ class TestClaim:
 class TestNothingCanBeWritten:
     """The first write of a run is the claim, so none of these lets anything be fetched."""
 
-    def test_a_bucket_that_is_not_there(self, front: Front):
+    def test_a_bucket_that_is_not_there(self, front: Front) -> None:
         ledger = Ledger(open_store("s3://no-such-bucket/lake", fs=front.filesystem()), "shop")
         with pytest.raises(LakeError, match="no such bucket"):
             claim(ledger, "8416_1")
 
-    def test_credentials_that_only_read(self, front: Front):
+    def test_credentials_that_only_read(self, front: Front) -> None:
         front.refusals.append(Refusal("AccessDenied"))
         with pytest.raises(LakeError, match="do not allow this"):
             claim(ledger_behind(front), "8416_1")
 
-    def test_a_full_disk(self, tiny_disk: Path):
+    def test_a_full_disk(self, tiny_disk: Path) -> None:
         store = open_store(str(tiny_disk))
         with pytest.raises(LakeError, match="no space is left"):
             store.write("raw/log", b"x" * 300_000)
@@ -105,7 +105,7 @@ class TestNothingCanBeWritten:
         assert store.objects("raw") == store.objects("events") == []
         assert [path for path in tiny_disk.rglob("*") if path.is_file()] == []
 
-    def test_a_disk_that_may_not_be_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_a_disk_that_may_not_be_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who runs tests as root may write anywhere, so the disk's answer is made up."""
 
         def refuse(*_: object, **__: object) -> None:

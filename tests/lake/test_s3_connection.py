@@ -28,7 +28,7 @@ def ledger() -> Ledger:
     return ImpervaLogHook().open_ledger("shop", LAKE, "lake")
 
 
-def test_a_lake_is_written_with_the_connections_credentials(front: Front, monkeypatch: pytest.MonkeyPatch):
+def test_a_lake_is_written_with_the_connections_credentials(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, front.url)
     store = ledger().store
     store.create("ledger/plan.json", b"plan")
@@ -36,7 +36,7 @@ def test_a_lake_is_written_with_the_connections_credentials(front: Front, monkey
     assert front.filesystem().cat_file(f"{BUCKET}/lake/ledger/plan.json") == b"plan"
 
 
-def test_encryption_acl_tags_and_path_style_come_from_its_extra(front: Front, monkeypatch: pytest.MonkeyPatch):
+def test_encryption_acl_tags_and_path_style_come_from_its_extra(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(
         monkeypatch,
         front.url,
@@ -53,13 +53,13 @@ def test_encryption_acl_tags_and_path_style_come_from_its_extra(front: Front, mo
     assert all(request.path.startswith(f"/{BUCKET}") for request in front.requests)
 
 
-def test_whether_certificates_are_verified_comes_from_its_extra(front: Front, monkeypatch: pytest.MonkeyPatch):
+def test_whether_certificates_are_verified_comes_from_its_extra(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     """The Amazon provider itself does not hand this on to the filesystem."""
     connect(monkeypatch, front.url, verify=False)
     assert lake_filesystem(LAKE, "lake").client_kwargs["verify"] is False
 
 
-def test_new_credentials_in_the_connection_are_used_at_once(front: Front, monkeypatch: pytest.MonkeyPatch):
+def test_new_credentials_in_the_connection_are_used_at_once(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by a process that goes on for days, such as the triggerer; with the same ones it stays connected."""
     connect(monkeypatch, front.url, login="old")
     front.refusals.append(Refusal("ExpiredToken", methods=("GET",), times=1))
@@ -72,13 +72,13 @@ def test_new_credentials_in_the_connection_are_used_at_once(front: Front, monkey
     assert ledger().head().next_commit == 1
 
 
-def test_options_that_are_no_object_are_refused(front: Front, monkeypatch: pytest.MonkeyPatch):
+def test_options_that_are_no_object_are_refused(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, front.url, s3_additional_kwargs="aws:kms")
     with pytest.raises(ConfigurationError, match="is no JSON object"):
         ledger()
 
 
-def test_a_protocol_without_a_provider_says_what_to_install(front: Front, monkeypatch: pytest.MonkeyPatch):
+def test_a_protocol_without_a_provider_says_what_to_install(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, front.url)
     with pytest.raises(ConfigurationError, match=r"airflow-provider-imperva\[aws\]"):
         lake_filesystem("abfs://container/lake", "lake")

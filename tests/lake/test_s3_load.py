@@ -43,7 +43,7 @@ def account(front: Front, tmp_path: Path) -> Iterator[S3Account]:
 @pytest.mark.parametrize(
     ("code", "writes"), [("ExpiredToken", 1), ("XMinioStorageFull", 4), ("AccessDenied", 7), ("ExpiredToken", 11)]
 )
-def test_a_store_that_refuses_in_mid_load_costs_nothing_but_time(account: S3Account, code: str, writes: int):
+def test_a_store_that_refuses_in_mid_load_costs_nothing_but_time(account: S3Account, code: str, writes: int) -> None:
     refusal = Refusal(code, after=writes)
     account.front.refusals.append(refusal)
     with pytest.raises(LakeError) as caught:
@@ -57,7 +57,7 @@ def test_a_store_that_refuses_in_mid_load_costs_nothing_but_time(account: S3Acco
     account.assert_balanced()
 
 
-def test_a_store_that_asks_to_slow_down_now_and_then_is_no_failure(account: S3Account):
+def test_a_store_that_asks_to_slow_down_now_and_then_is_no_failure(account: S3Account) -> None:
     for after in (2, 9, 20, 31):
         account.front.refusals.append(Refusal("SlowDown", methods=("PUT", "GET"), after=after, times=1))
     account.run_some()
@@ -67,7 +67,7 @@ def test_a_store_that_asks_to_slow_down_now_and_then_is_no_failure(account: S3Ac
     account.assert_balanced()
 
 
-def test_a_lake_of_a_newer_ledger_version_is_refused_before_anything_is_fetched(account: S3Account):
+def test_a_lake_of_a_newer_ledger_version_is_refused_before_anything_is_fetched(account: S3Account) -> None:
     account.run_some()
     ledger = account.ledger
     newer = ledger.store.read(ledger.layout.commit(1)).replace(b'"v": 1', b'"v": 2', 1)

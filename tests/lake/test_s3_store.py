@@ -52,16 +52,18 @@ class TestAnyS3(test_store.TestAnyStore):
     """All that holds for any store, and what is S3's own."""
 
     @pytest.mark.parametrize("content", test_store.CONTENTS, ids=["small", "5 MB"])
-    def test_of_eight_threads_that_create_exactly_one_wins(self, store: Store, content: bytes):
+    def test_of_eight_threads_that_create_exactly_one_wins(self, store: Store, content: bytes) -> None:
         test_store.create_at_once(store, content)
 
-    def test_a_listing_goes_on_beyond_a_thousand_names(self, store: Store):
+    def test_a_listing_goes_on_beyond_a_thousand_names(self, store: Store) -> None:
         names = [f"raw/{number:05d}" for number in range(1105)]
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(lambda name: store.write(name, b""), names))
         assert [item.path for item in store.objects("raw")] == names
 
-    def test_what_another_process_writes_is_seen_at_once(self, store: Store, fs: fsspec.AbstractFileSystem, root: str):
+    def test_what_another_process_writes_is_seen_at_once(
+        self, store: Store, fs: fsspec.AbstractFileSystem, root: str
+    ) -> None:
         """It has a filesystem of its own, so nothing it does reaches the listings that this one may remember."""
         of_another = type(fs)(**fs.storage_options, skip_instance_cache=True)
         other = open_store(f"s3://{root}", fs=of_another)
@@ -72,7 +74,7 @@ class TestAnyS3(test_store.TestAnyStore):
         other.delete(["a/1"])
         assert not store.exists("a/1")
 
-    def test_thirty_read_side_by_side(self, front: Front):
+    def test_thirty_read_side_by_side(self, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
         """By itself botocore opens ten connections, and an audit of a year would wait for them."""
         store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
         store.write("a/1", b"1")
@@ -83,12 +85,12 @@ class TestAnyS3(test_store.TestAnyStore):
                 all_here.wait(timeout=20)
             return app(environ, start_response)
 
-        front._app = wait_for_all
+        monkeypatch.setattr(front, "_app", wait_for_all)
         with ThreadPoolExecutor(30) as pool:
             assert list(pool.map(store.read, ["a/1"] * 30)) == [b"1"] * 30
         assert not all_here.broken
 
-    def test_a_large_object_is_seen_when_its_last_piece_is_there(self, store: Store):
+    def test_a_large_object_is_seen_when_its_last_piece_is_there(self, store: Store) -> None:
         piece = bytes(range(256)) * 4096
         with store.writer("a/part") as file:
             for _ in range(50):
@@ -99,7 +101,7 @@ class TestAnyS3(test_store.TestAnyStore):
 
 def test_pieces_of_the_dead_are_given_up_after_a_day_and_those_of_the_living_are_not(
     s3_url: str, root: str, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     fs = seaweedfs_filesystem(s3_url)
     store = open_store(f"s3://{root}", fs=fs)
     ours = {"Bucket": BUCKET, "Key": f"{root.partition('/')[2]}/events/part"}
@@ -119,7 +121,7 @@ def test_pieces_of_the_dead_are_given_up_after_a_day_and_those_of_the_living_are
     assert (uploads(ours), uploads(foreign)) == (0, 1)
 
 
-def test_a_part_on_its_way_takes_no_more_memory_than_a_few_pieces(s3_url: str, root: str):
+def test_a_part_on_its_way_takes_no_more_memory_than_a_few_pieces(s3_url: str, root: str) -> None:
     """However large it is: it goes from a scratch file to the server, four pieces of 8 MiB at once."""
     store = open_store(f"s3://{root}", fs=seaweedfs_filesystem(s3_url))
     piece = b"x" * MB
@@ -134,7 +136,7 @@ def test_a_part_on_its_way_takes_no_more_memory_than_a_few_pieces(s3_url: str, r
     assert store.objects("")[0].size == 200 * MB
 
 
-def test_a_large_part_goes_up_in_pieces(front: Front):
+def test_a_large_part_goes_up_in_pieces(front: Front) -> None:
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     with store.writer("part") as file:
         file.write(b"x" * (50 * MB))
@@ -143,7 +145,7 @@ def test_a_large_part_goes_up_in_pieces(front: Front):
     assert max(pieces) < 9 * MB
 
 
-def test_a_part_that_fails_to_go_up_leaves_nothing(front: Front):
+def test_a_part_that_fails_to_go_up_leaves_nothing(front: Front) -> None:
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     front.refusals.append(Refusal("AccessDenied", methods=("PUT",), after=1))
     with pytest.raises(LakeError), store.writer("part") as file:
@@ -162,7 +164,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("how", ["create", "write", "small part", "large part"])
-def test_encryption_acl_and_tags_go_with_every_write(front: Front, how: str):
+def test_encryption_acl_and_tags_go_with_every_write(front: Front, how: str) -> None:
     fs = front.filesystem(s3_additional_kwargs=OPTIONS)
     store = open_store(f"s3://{BUCKET}/lake", fs=fs)
     if how in ("create", "write"):
@@ -177,7 +179,7 @@ def test_encryption_acl_and_tags_go_with_every_write(front: Front, how: str):
     assert tags == {"team": "security", "lake": "imperva"}
 
 
-def test_a_store_that_is_busy_is_asked_again(front: Front):
+def test_a_store_that_is_busy_is_asked_again(front: Front) -> None:
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     busy = Refusal("SlowDown", methods=("PUT", "GET"), times=3)
     front.refusals.append(busy)
@@ -189,7 +191,7 @@ def test_a_store_that_is_busy_is_asked_again(front: Front):
     assert busy.times == 0
 
 
-def test_a_creation_whose_answer_was_lost_is_told_as_a_conflict(front: Front):
+def test_a_creation_whose_answer_was_lost_is_told_as_a_conflict(front: Front) -> None:
     """The ledger reads what is there, and sees that it is its own."""
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     front.filesystem().pipe_file(f"{BUCKET}/lake/plan.json", b"plan")
@@ -197,14 +199,14 @@ def test_a_creation_whose_answer_was_lost_is_told_as_a_conflict(front: Front):
         store.create("plan.json", b"plan")
 
 
-def test_a_creation_that_meets_another_under_way_is_tried_again(front: Front):
+def test_a_creation_that_meets_another_under_way_is_tried_again(front: Front) -> None:
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     front.refusals.append(Refusal("ConditionalRequestConflict", times=2))
     store.create("plan.json", b"plan")
     assert store.read("plan.json") == b"plan"
 
 
-def test_one_request_reads_an_object_and_one_tells_that_there_is_none(front: Front):
+def test_one_request_reads_an_object_and_one_tells_that_there_is_none(front: Front) -> None:
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     store.write("plan.json", b"plan")
     before = len(front.requests)
@@ -215,7 +217,7 @@ def test_one_request_reads_an_object_and_one_tells_that_there_is_none(front: Fro
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_one_request_lists_a_folder_even_an_empty_one(front: Front, others: int):
+def test_one_request_lists_a_folder_even_an_empty_one(front: Front, others: int) -> None:
     """An empty one's parent may hold thousands of names, which nobody asked for."""
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     store.write("raw/000000001/8416_1.log", b"")
@@ -227,7 +229,7 @@ def test_one_request_lists_a_folder_even_an_empty_one(front: Front, others: int)
     assert len(front.requests) == before + 2
 
 
-def test_an_object_that_marks_a_folder_is_not_in_it(front: Front):
+def test_an_object_that_marks_a_folder_is_not_in_it(front: Front) -> None:
     """The web consoles of object stores make one where a person makes a folder."""
     store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
     for key in ("lake/raw/", "lake/raw/below/", "lake/raw/8416_1.log"):
@@ -270,31 +272,31 @@ class TestRefusals:
     """Each says what is wrong and what to do, and quotes nothing of the server."""
 
     @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-    def test_a_bucket_that_is_not_there(self, act: Act, front: Front):
+    def test_a_bucket_that_is_not_there(self, act: Act, front: Front) -> None:
         error = refused(act, front.filesystem(), "no-such-bucket/lake")
         assert "no such bucket" in str(error)
         assert "correct the lake's URI" in error.do
 
     @pytest.mark.parametrize("act", (ACTS | LOOKS).values(), ids=ACTS | LOOKS)
-    def test_a_key_that_nobody_knows(self, act: Act, s3_url: str, root: str):
+    def test_a_key_that_nobody_knows(self, act: Act, s3_url: str, root: str) -> None:
         error = refused(act, seaweedfs_filesystem(s3_url, key="nobody"), root)
         assert "does not accept the credentials" in str(error) or "do not allow" in str(error)
         assert "nobody" not in str(error)
 
     @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-    def test_a_wrong_secret(self, act: Act, s3_url: str, root: str):
+    def test_a_wrong_secret(self, act: Act, s3_url: str, root: str) -> None:
         error = refused(act, seaweedfs_filesystem(s3_url, secret="not-the-secret"), root)
         assert "does not accept the credentials" in str(error)
         assert "not-the-secret" not in str(error)
 
     @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-    def test_credentials_that_only_read(self, act: Act, s3_url: str, root: str):
+    def test_credentials_that_only_read(self, act: Act, s3_url: str, root: str) -> None:
         error = refused(act, seaweedfs_filesystem(s3_url, key=READER), root)
         assert "do not allow this (AccessDenied)" in str(error)
         assert "s3:PutObject" in error.do
 
     @pytest.mark.parametrize("act", (ACTS | LOOKS).values(), ids=ACTS | LOOKS)
-    def test_no_credentials_at_all(self, act: Act, front: Front, monkeypatch: pytest.MonkeyPatch):
+    def test_no_credentials_at_all(self, act: Act, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
@@ -313,27 +315,27 @@ class TestRefusals:
             ("SomethingNew", "the store fails (SomethingNew)"),
         ],
     )
-    def test_what_the_server_answers(self, front: Front, code: str, found: str):
+    def test_what_the_server_answers(self, front: Front, code: str, found: str) -> None:
         front.refusals.append(Refusal(code, methods=("PUT", "POST", "GET")))
         for act in (*ACTS.values(), LOOKS["read"], LOOKS["objects"], LOOKS["folders"]):
             assert found in str(refused(act, front.filesystem(), f"{BUCKET}/lake"))
 
-    def test_a_refusal_that_has_but_a_status_is_no_missing_object(self, front: Front):
+    def test_a_refusal_that_has_but_a_status_is_no_missing_object(self, front: Front) -> None:
         """The answer to HEAD has no body; taken for "not there", it would make a committed plan look uncommitted."""
         front.refusals.append(Refusal("AccessDenied", methods=("HEAD",)))
         assert "do not allow this" in str(refused(LOOKS["exists"], front.filesystem(), f"{BUCKET}/lake"))
 
-    def test_a_store_that_stays_busy(self, front: Front):
+    def test_a_store_that_stays_busy(self, front: Front) -> None:
         front.refusals.append(Refusal("SlowDown"))
         error = refused(ACTS["create"], front.filesystem(), f"{BUCKET}/lake")
         assert "asks to slow down, in every attempt" in str(error)
 
     @pytest.mark.parametrize("act", (ACTS | LOOKS).values(), ids=ACTS | LOOKS)
-    def test_a_server_that_is_not_there(self, act: Act, front: Front):
+    def test_a_server_that_is_not_there(self, act: Act, front: Front) -> None:
         fs = front.filesystem(endpoint_url="http://127.0.0.1:9")
         assert "cannot be reached" in str(refused(act, fs, f"{BUCKET}/lake"))
 
-    def test_credentials_that_expire_while_an_object_is_read(self, front: Front):
+    def test_credentials_that_expire_while_an_object_is_read(self, front: Front) -> None:
         store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
         store.write("a/x", b"x" * (40 * MB))
         with pytest.raises(LakeError, match="have expired"), store.reader("a/x") as file:  # noqa: PT012
@@ -341,7 +343,7 @@ class TestRefusals:
             front.refusals.append(Refusal("ExpiredToken", methods=("GET",)))
             file.read()
 
-    def test_an_error_of_the_block_that_reads_stays_what_it_is(self, front: Front):
+    def test_an_error_of_the_block_that_reads_stays_what_it_is(self, front: Front) -> None:
         store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
         store.write("a/x", b"")
         with pytest.raises(BrokenPipeError), store.reader("a/x"):

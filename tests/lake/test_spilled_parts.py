@@ -69,7 +69,8 @@ def write(store: Store, added: Iterable[tuple[pa.Table, pa.Table]]) -> tuple[Par
 
 
 def rows(store: Store, part: Part) -> list[dict[str, object]]:
-    return pq.ParquetFile(io.BytesIO(store.read(part.path))).read().to_pylist()
+    found: list[dict[str, object]] = pq.ParquetFile(io.BytesIO(store.read(part.path))).read().to_pylist()
+    return found
 
 
 # A temporary file that is left to the garbage collector.
@@ -77,7 +78,7 @@ def rows(store: Store, part: Part) -> list[dict[str, object]]:
 @pytest.mark.parametrize("memory_bytes", [1, 20_000, 60_000])
 def test_parts_are_the_same_bytes_whether_rows_went_over_the_disk_or_not(
     store: Store, monkeypatch: pytest.MonkeyPatch, memory_bytes: int
-):
+) -> None:
     in_memory = write(store, blocks(20))
     monkeypatch.setattr(spill, "MEMORY_BYTES", memory_bytes)
     on_disk = write(store, blocks(20))
@@ -89,7 +90,7 @@ def test_parts_are_the_same_bytes_whether_rows_went_over_the_disk_or_not(
 @pytest.mark.parametrize("group_bytes", [1, 5_000, 1 << 30])
 def test_rows_keep_their_order_and_values_however_they_are_cut(
     store: Store, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, group_bytes: int
-):
+) -> None:
     monkeypatch.setattr(spill, "MEMORY_BYTES", memory_bytes)
     monkeypatch.setattr(groups, "GROUP_BYTES", group_bytes)
     access, security, quarantined = write(store, blocks(6))
@@ -102,7 +103,7 @@ def test_rows_keep_their_order_and_values_however_they_are_cut(
     assert rows(store, quarantined) == [row for _, rejects in added for row in rejects.to_pylist()]
 
 
-def test_writing_again_over_the_disk_gives_the_same_bytes(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_writing_again_over_the_disk_gives_the_same_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spill, "MEMORY_BYTES", 20_000)
     monkeypatch.setattr(groups, "GROUP_BYTES", 10_000)
     first = write(store, blocks(10))
@@ -119,7 +120,9 @@ def test_writing_again_over_the_disk_gives_the_same_bytes(store: Store, monkeypa
     st.integers(1, 400),
     st.integers(1, 20),
 )
-def test_groups_put_one_after_the_other_are_a_stable_sort(times: list[list[int | None]], group_bytes: int, stride: int):
+def test_groups_put_one_after_the_other_are_a_stable_sort(
+    times: list[list[int | None]], group_bytes: int, stride: int
+) -> None:
     schema = pa.schema([("event_time", pa.timestamp("ms")), ("word", pa.dictionary(pa.int32(), pa.string()))])
     count = 0
     tables = []
@@ -140,12 +143,12 @@ def test_groups_put_one_after_the_other_are_a_stable_sort(times: list[list[int |
     assert all(group.num_rows for group in (*ordered, *kept))
 
 
-def test_a_small_batch_never_touches_the_scratch_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_small_batch_never_touches_the_scratch_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
     assert write(open_store(str(tmp_path)), blocks(5))
 
 
-def test_a_disk_without_room_is_named(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_without_room_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     class FullDisk(io.BytesIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
@@ -157,7 +160,7 @@ def test_a_disk_without_room_is_named(store: Store, monkeypatch: pytest.MonkeyPa
     assert caught.value.about == tempfile.gettempdir()
 
 
-def test_the_temporary_file_is_where_tmpdir_says_and_gone_with_the_process(tmp_path: Path):
+def test_the_temporary_file_is_where_tmpdir_says_and_gone_with_the_process(tmp_path: Path) -> None:
     """Even if the process is killed: the file never has a name that could stay behind."""
     program = """
 import os, signal
@@ -177,7 +180,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("kind", ["events", "quarantine"])
-def test_memory_does_not_grow_with_the_batch(tmp_path: Path, kind: str):
+def test_memory_does_not_grow_with_the_batch(tmp_path: Path, kind: str) -> None:
     """In a process of its own, ten times the rows take no more memory: neither Arrow's nor pages of the file."""
     program = f"""
 import re, sys

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,12 +65,12 @@ def create_at_once(store: Store, content: bytes) -> None:
 
 
 class TestAnyStore:
-    def test_what_is_written_is_read(self, store: Store):
+    def test_what_is_written_is_read(self, store: Store) -> None:
         store.write("a/b/c.json", b"one")
         assert store.exists("a/b/c.json")
         assert store.read("a/b/c.json") == b"one"
 
-    def test_a_reader_gives_any_stretch_in_any_order(self, store: Store):
+    def test_a_reader_gives_any_stretch_in_any_order(self, store: Store) -> None:
         content = bytes(range(256)) * 1000
         store.write("raw/log", content)
         with store.reader("raw/log") as file:
@@ -80,36 +80,36 @@ class TestAnyStore:
                 file.seek(start)
                 assert file.read(size) == content[start : start + size]
 
-    def test_a_reader_of_nothing_says_so(self, store: Store):
+    def test_a_reader_of_nothing_says_so(self, store: Store) -> None:
         with pytest.raises(FileNotFoundError), store.reader("raw/log"):
             pass
 
-    def test_writing_again_replaces(self, store: Store):
+    def test_writing_again_replaces(self, store: Store) -> None:
         store.write("a", b"a long first one")
         store.write("a", b"short")
         assert store.read("a") == b"short"
 
-    def test_what_is_not_there_is_told(self, store: Store):
+    def test_what_is_not_there_is_told(self, store: Store) -> None:
         store.write("a/b", b"")
         assert not store.exists("a/c")
         assert not store.exists("a"), "a folder is no object"
         with pytest.raises(FileNotFoundError):
             store.read("a/c")
 
-    def test_create_refuses_an_object_that_is_there_and_leaves_its_bytes(self, store: Store):
+    def test_create_refuses_an_object_that_is_there_and_leaves_its_bytes(self, store: Store) -> None:
         store.create("ledger/plan.json", b"first")
         with pytest.raises(ObjectExistsError) as caught:
             store.create("ledger/plan.json", b"second, and longer")
         assert store.read("ledger/plan.json") == b"first"
         assert caught.value.about == store.uri("ledger/plan.json")
 
-    def test_delete_removes_and_passes_over_what_is_not_there(self, store: Store):
+    def test_delete_removes_and_passes_over_what_is_not_there(self, store: Store) -> None:
         store.write("a/one", b"1")
         store.write("a/two", b"2")
         store.delete(["a/nothing", "a/one", "b/c/nothing"])
         assert [item.path for item in store.objects("a")] == ["a/two"]
 
-    def test_objects_lists_one_folder_by_path_with_size_and_time(self, store: Store):
+    def test_objects_lists_one_folder_by_path_with_size_and_time(self, store: Store) -> None:
         began = datetime.now(UTC) - timedelta(seconds=2)
         for name, content in (("2", b"22"), ("10", b""), ("1", b"1")):
             store.write(f"a/{name}", content)
@@ -119,7 +119,7 @@ class TestAnyStore:
         assert all(began < item.modified < datetime.now(UTC) + timedelta(seconds=2) for item in found)
         assert store.objects("nothing") == []
 
-    def test_a_change_is_seen_at_once(self, store: Store):
+    def test_a_change_is_seen_at_once(self, store: Store) -> None:
         store.write("a/1", b"")
         assert len(store.objects("a")) == 1
         store.write("a/2", b"")
@@ -127,47 +127,52 @@ class TestAnyStore:
         store.delete(["a/1"])
         assert [item.path for item in store.objects("a")] == ["a/2"]
 
-    def test_folders_lists_one_level_ascending(self, store: Store):
+    def test_folders_lists_one_level_ascending(self, store: Store) -> None:
         for name in ("000000002", "000000010", "000000001/deeper"):
             store.write(f"ledger/{name}/x", b"")
         store.write("ledger/file", b"")
         assert store.folders("ledger") == ["000000001", "000000002", "000000010"]
         assert store.folders("nothing") == []
 
-    def test_a_writer_shows_the_object_when_it_is_done_and_not_before(self, store: Store):
+    def test_a_writer_shows_the_object_when_it_is_done_and_not_before(self, store: Store) -> None:
         with store.writer("a/part") as file:
             file.write(b"one")
             assert not store.exists("a/part")
             file.write(b"two")
         assert store.read("a/part") == b"onetwo"
 
-    def test_a_writer_that_fails_leaves_nothing(self, store: Store):
+    def test_a_writer_that_fails_leaves_nothing(self, store: Store) -> None:
         with pytest.raises(ZeroDivisionError):
             fail_while_writing(store, "a/part")
         assert not store.exists("a/part")
         assert store.objects("a") == []
 
-    def test_a_writer_that_fails_leaves_what_was_there(self, store: Store):
+    def test_a_writer_that_fails_leaves_what_was_there(self, store: Store) -> None:
         store.write("a/part", b"before")
         with pytest.raises(ZeroDivisionError):
             fail_while_writing(store, "a/part")
         assert store.read("a/part") == b"before"
 
-    def test_the_root_itself_can_be_listed(self, store: Store):
+    def test_the_root_itself_can_be_listed(self, store: Store) -> None:
         store.write("raw/x", b"")
         store.write("events/x", b"")
         assert {"events", "raw"} <= set(store.folders(""))
 
 
+def write_all(store: Store, contents: Iterable[bytes]) -> None:
+    for content in contents:
+        store.write("x", content)
+
+
 class TestLocalStore:
-    def test_a_path_is_a_lake_too(self, tmp_path: Path):
+    def test_a_path_is_a_lake_too(self, tmp_path: Path) -> None:
         store = open_store(str(tmp_path / "lake"))
         assert isinstance(store, LocalStore)
         store.write("a/b", b"1")
         assert (tmp_path / "lake/a/b").read_bytes() == b"1"
         assert store.uri("a/b") == str(tmp_path / "lake/a/b")
 
-    def test_no_scratch_file_stays(self, tmp_path: Path):
+    def test_no_scratch_file_stays(self, tmp_path: Path) -> None:
         store = open_store(str(tmp_path))
         store.create("a", b"1")
         store.write("b", b"2")
@@ -178,29 +183,29 @@ class TestLocalStore:
         assert files_below(tmp_path) == ["a", "b"]
 
     @pytest.mark.parametrize("content", CONTENTS, ids=["small", "5 MB"])
-    def test_of_eight_threads_that_create_exactly_one_wins(self, tmp_path: Path, content: bytes):
+    def test_of_eight_threads_that_create_exactly_one_wins(self, tmp_path: Path, content: bytes) -> None:
         create_at_once(open_store(str(tmp_path)), content)
         assert files_below(tmp_path) == ["ledger/plan.json"]
 
-    def test_of_processes_that_create_exactly_one_wins(self, tmp_path: Path):
+    def test_of_processes_that_create_exactly_one_wins(self, tmp_path: Path) -> None:
         start = time.time() + 2
         racers = [python(RACER, tmp_path, str(number), str(start)) for number in range(4)]
         told = [racer.communicate(timeout=60)[0].strip() for racer in racers]
         assert sorted(told) == ["lost", "lost", "lost", "won"]
         assert (tmp_path / "plan.json").read_text() == str(told.index("won")) * 100_000
 
-    def test_a_reader_sees_the_old_or_the_new_bytes_while_they_are_replaced(self, tmp_path: Path):
+    def test_a_reader_sees_the_old_or_the_new_bytes_while_they_are_replaced(self, tmp_path: Path) -> None:
         store = open_store(str(tmp_path))
         versions = {bytes([letter]) * 1_000_000 for letter in b"ab"}
         store.write("x", min(versions))
         with ThreadPoolExecutor(1) as pool:
-            writing = pool.submit(lambda: [store.write("x", content) for _ in range(15) for content in versions])
+            writing = pool.submit(write_all, store, [*versions] * 15)
             while not writing.done():
                 assert store.read("x") in versions
             writing.result()
 
     @pytest.mark.parametrize("how", ["write", "create"])
-    def test_a_process_killed_while_it_writes_leaves_no_part_of_an_object(self, tmp_path: Path, how: str):
+    def test_a_process_killed_while_it_writes_leaves_no_part_of_an_object(self, tmp_path: Path, how: str) -> None:
         writer = python(ENDLESS_WRITER, tmp_path, how)
         assert writer.stdout is not None
         assert writer.stdout.readline() == "first half written\n"
@@ -212,7 +217,9 @@ class TestLocalStore:
         store.create("raw/x", b"the next try")
         assert store.read("raw/x") == b"the next try"
 
-    def test_content_is_on_the_disk_before_its_name_is_seen(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_content_is_on_the_disk_before_its_name_is_seen(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         synced: list[tuple[int, bool]] = []
         fsync = os.fsync
 
@@ -231,7 +238,7 @@ class TestLocalStore:
             synced.clear()
             store.delete(["x"])
 
-    def test_new_folders_are_on_the_disk_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_new_folders_are_on_the_disk_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Else a power cut takes the first object of a folder with it."""
         synced = set()
         fsync = os.fsync
@@ -245,7 +252,7 @@ class TestLocalStore:
         folders = ("", "lake", "lake/ledger", "lake/ledger/000000001")
         assert synced >= {str(tmp_path / folder).rstrip("/") for folder in folders}
 
-    def test_a_disk_without_hard_links_is_told_as_such(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def test_a_disk_without_hard_links_is_told_as_such(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:
             raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -254,7 +261,7 @@ class TestLocalStore:
             open_store(str(tmp_path)).create("x", b"1")
         assert files_below(tmp_path) == []
 
-    def test_scratch_of_the_dead_is_swept_after_a_day_and_that_of_the_living_is_not(self, tmp_path: Path):
+    def test_scratch_of_the_dead_is_swept_after_a_day_and_that_of_the_living_is_not(self, tmp_path: Path) -> None:
         scratch = tmp_path / ".tmp"
         scratch.mkdir()
         for name, hours in (("dead", 25), ("living", 23)):
@@ -264,10 +271,10 @@ class TestLocalStore:
         open_store(str(tmp_path)).sweep()
         assert files_below(tmp_path) == [".tmp/living"]
 
-    def test_a_sweep_passes_over_scratch_that_goes_away_while_it_is_listed(self, tmp_path: Path):
+    def test_a_sweep_passes_over_scratch_that_goes_away_while_it_is_listed(self, tmp_path: Path) -> None:
         store = open_store(str(tmp_path))
         with ThreadPoolExecutor(2) as pool:
-            writing = [pool.submit(lambda: [store.write("x", b"1") for _ in range(200)]) for _ in range(2)]
+            writing = [pool.submit(write_all, store, [b"1"] * 200) for _ in range(2)]
             while not all(writer.done() for writer in writing):
                 store.sweep()
         assert files_below(tmp_path) == ["x"]
@@ -290,14 +297,14 @@ class TestObjectStore:
         fs = _BareConflicts()
         return fs, open_store(f"memory://{uuid.uuid4().hex}", fs=fs)
 
-    def test_a_conflict_that_comes_as_a_bare_error_is_one(self):
+    def test_a_conflict_that_comes_as_a_bare_error_is_one(self) -> None:
         _, store = self.bare()
         store.create("plan.json", b"first")
         with pytest.raises(ObjectExistsError):
             store.create("plan.json", b"second")
         assert store.read("plan.json") == b"first"
 
-    def test_an_error_that_is_no_conflict_is_not_taken_for_one(self):
+    def test_an_error_that_is_no_conflict_is_not_taken_for_one(self) -> None:
         fs, store = self.bare()
         fs.broken = True
         with pytest.raises(LakeError) as caught:
@@ -306,7 +313,7 @@ class TestObjectStore:
         assert "plan.json" in str(caught.value)
 
     @pytest.mark.parametrize("write", ["create", "write"])
-    def test_what_the_server_says_is_not_passed_on(self, write: str):
+    def test_what_the_server_says_is_not_passed_on(self, write: str) -> None:
         """A signed URL may be in it, and a task's log has the whole traceback."""
         fs, store = self.bare()
         fs.broken = True
@@ -314,7 +321,7 @@ class TestObjectStore:
             getattr(store, write)("plan.json", b"first")
         assert "own words" not in "".join(traceback.format_exception(caught.value))
 
-    def test_the_address_is_complete(self):
+    def test_the_address_is_complete(self) -> None:
         root = uuid.uuid4().hex
         store = open_store(f"memory://{root}/lake/")
         assert isinstance(store, ObjectStore)
@@ -322,12 +329,12 @@ class TestObjectStore:
         assert fsspec.filesystem("memory").cat_file(f"/{root}/lake/a/b") == b"1"
         assert store.uri("a/b") == f"memory:///{root}/lake/a/b"
 
-    def test_a_protocol_nobody_speaks_is_an_error_that_names_the_lake(self):
+    def test_a_protocol_nobody_speaks_is_an_error_that_names_the_lake(self) -> None:
         with pytest.raises(ConfigurationError) as caught:
             open_store("nosuch://bucket/lake")
         assert caught.value.about == "nosuch://bucket/lake"
 
-    def test_an_address_with_credentials_is_refused_without_quoting_them(self):
+    def test_an_address_with_credentials_is_refused_without_quoting_them(self) -> None:
         lake_uri = "s3://key:hidden@bucket/lake"
         with pytest.raises(ConfigurationError) as caught:
             open_store(lake_uri)
@@ -343,7 +350,7 @@ class TestObjectStore:
         ],
         ids=["S3", "local", "text", "naive"],
     )
-    def test_the_time_is_found_under_any_name(self, entry: Callable[[datetime], dict[str, Any]], expected: int):
+    def test_the_time_is_found_under_any_name(self, entry: Callable[[datetime], dict[str, Any]], expected: int) -> None:
         at = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
         class Listing(MemoryFileSystem):  # type: ignore[misc]

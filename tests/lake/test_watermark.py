@@ -49,136 +49,136 @@ def ranges(items: Iterable[Range]) -> list[tuple[int, int, str]]:
 
 
 class TestBegin:
-    def test_oldest_takes_all_that_the_index_has_and_knows_nothing_of_what_was_before(self):
+    def test_oldest_takes_all_that_the_index_has_and_knows_nothing_of_what_was_before(self) -> None:
         seen = first_look(17, 18, 20)
         assert ranges(seen.prefix.open) == [(17, 18, "listed"), (19, 19, "gap"), (20, 20, "listed")]
         assert (seen.prefix.contiguous, seen.prefix.highest) == (16, 20)
         assert seen.closed == ()
 
-    def test_now_leaves_out_what_is_listed_and_takes_what_comes_after(self):
+    def test_now_leaves_out_what_is_listed_and_takes_what_comes_after(self) -> None:
         prefix = first_look(17, 18, 20, start="now").prefix
         assert (prefix.contiguous, prefix.highest, prefix.left_out, prefix.open) == (20, 20, 20, ())
         later = look(prefix, 17, 18, 20, 21, hours=1)
         assert ranges(later.prefix.open) == [(21, 21, "listed")]
         assert decided(prefix, [17, 18, 20, 21]) == [], "what was left out on purpose must not come back as late"
 
-    def test_a_number_begins_there(self):
+    def test_a_number_begins_there(self) -> None:
         seen = first_look(17, 18, 20, start=18)
         assert ranges(seen.prefix.open) == [(18, 18, "listed"), (19, 19, "gap"), (20, 20, "listed")]
         assert seen.prefix.left_out == 17
         assert decided(seen.prefix, [17, 18, 20]) == []
 
-    def test_a_number_below_the_first_listed_leaves_unobserved_what_may_have_come_and_gone(self):
+    def test_a_number_below_the_first_listed_leaves_unobserved_what_may_have_come_and_gone(self) -> None:
         seen = first_look(17, 18, start=10)
         assert ranges(seen.closed) == [(10, 16, "unobserved")]
         assert ranges(seen.prefix.open) == [(17, 18, "listed")]
 
-    def test_a_number_above_all_listed_waits_for_it(self):
+    def test_a_number_above_all_listed_waits_for_it(self) -> None:
         prefix = first_look(17, 18, start=30).prefix
         assert (prefix.contiguous, prefix.highest, prefix.open) == (29, 29, ())
         assert ranges(look(prefix, 28, 29, 30, hours=1).prefix.open) == [(30, 30, "listed")]
 
-    def test_number_zero_is_a_log_like_any_other(self):
+    def test_number_zero_is_a_log_like_any_other(self) -> None:
         assert ranges(first_look(0, 1).prefix.open) == [(0, 1, "listed")]
         assert decided(committed(first_look(5).prefix, 5), [0, 5]) == [0, 5], "0 came late, below the first ever listed"
 
 
 class TestKnowsAny:
-    def test_what_was_listed_before_is_known_loaded_or_not(self):
+    def test_what_was_listed_before_is_known_loaded_or_not(self) -> None:
         prefix = committed(first_look(1, 2, 3).prefix, 1, 2)
         assert knows_any(prefix, [2], late=())
         assert knows_any(prefix, [3, 4], late=())
 
-    def test_a_new_log_and_one_that_fills_a_gap_are_not(self):
+    def test_a_new_log_and_one_that_fills_a_gap_are_not(self) -> None:
         prefix = committed(first_look(1, 4).prefix, 1, 4)
         assert not knows_any(prefix, [5, 6], late=())
         assert not knows_any(prefix, [2, 3, 5], late=())
         assert knows_any(prefix, [2, 3, 4], late=())
         assert not knows_any(prefix, [], late=())
 
-    def test_what_was_left_out_on_purpose_is(self):
+    def test_what_was_left_out_on_purpose_is(self) -> None:
         assert knows_any(first_look(17, 18, start="now").prefix, [18, 19], late=())
 
-    def test_a_late_one_that_was_given_up_or_lies_below_all_that_was_listed_is_not(self):
+    def test_a_late_one_that_was_given_up_or_lies_below_all_that_was_listed_is_not(self) -> None:
         prefix = look(committed(first_look(4, 6).prefix, 4, 6), 6, hours=49).prefix
         assert not knows_any(prefix, [2, 5, 7], late={2, 5})
         assert knows_any(prefix, [2, 5, 6], late={2, 5})
 
 
 class TestObserve:
-    def test_a_new_number_is_listed_since_the_look(self):
+    def test_a_new_number_is_listed_since_the_look(self) -> None:
         prefix = look(committed(first_look(1).prefix, 1), 1, 2, hours=3).prefix
         assert prefix.open == (Range(2, 2, State.LISTED, T0 + 3 * HOUR),)
 
-    def test_a_log_keeps_the_time_it_was_first_listed(self):
+    def test_a_log_keeps_the_time_it_was_first_listed(self) -> None:
         prefix = look(first_look(1, 2).prefix, 1, 2, hours=3).prefix
         assert prefix.open == (Range(1, 2, State.LISTED, T0),)
 
-    def test_a_listed_log_that_leaves_the_index_stays_open_until_it_was_asked_for(self):
+    def test_a_listed_log_that_leaves_the_index_stays_open_until_it_was_asked_for(self) -> None:
         assert ranges(look(first_look(1, 2).prefix, 2, hours=100, unwatched=True).prefix.open) == [(1, 2, "listed")]
 
-    def test_a_hole_is_a_gap_while_it_may_still_be_listed(self):
+    def test_a_hole_is_a_gap_while_it_may_still_be_listed(self) -> None:
         seen = look(first_look(1, 4).prefix, 1, 4, hours=48)
         assert ranges(seen.prefix.open) == [(1, 1, "listed"), (2, 3, "gap"), (4, 4, "listed")]
         assert seen.closed == ()
 
-    def test_a_late_number_inside_the_window_splits_its_gap(self):
+    def test_a_late_number_inside_the_window_splits_its_gap(self) -> None:
         prefix = look(first_look(1, 6).prefix, 1, 4, 6, hours=5).prefix
         assert ranges(prefix.open)[1:4] == [(2, 3, "gap"), (4, 4, "listed"), (5, 5, "gap")]
         assert prefix.open[2].since == T0 + 5 * HOUR
         assert prefix.open[1].since == T0
 
-    def test_a_gap_older_than_the_window_was_skipped(self):
+    def test_a_gap_older_than_the_window_was_skipped(self) -> None:
         seen = look(first_look(1, 4).prefix, 1, 4, hours=48.1)
         assert ranges(seen.closed) == [(2, 3, "skipped")]
         assert seen.closed[0].since == T0
         assert ranges(seen.prefix.open) == [(1, 1, "listed"), (4, 4, "listed")]
 
-    def test_a_number_listed_in_the_last_moment_is_fetched_and_not_skipped(self):
+    def test_a_number_listed_in_the_last_moment_is_fetched_and_not_skipped(self) -> None:
         seen = look(first_look(1, 4).prefix, 2, 4, hours=50)
         assert ranges(seen.closed) == [(3, 3, "skipped")]
         assert (2, 2, "listed") in ranges(seen.prefix.open)
 
-    def test_after_a_long_absence_whatever_is_not_listed_may_have_come_and_gone(self):
+    def test_after_a_long_absence_whatever_is_not_listed_may_have_come_and_gone(self) -> None:
         """10 may have come late, and 12 been there and gone before it: so 10 does not vouch for 12."""
         prefix = committed(first_look(1, 2).prefix, 1, 2)
         seen = look(prefix, 10, 11, 14, hours=100, unwatched=True)
         assert ranges(seen.closed) == [(3, 9, "unobserved"), (12, 13, "unobserved")]
         assert ranges(seen.prefix.open) == [(10, 11, "listed"), (14, 14, "listed")]
 
-    def test_after_a_long_absence_without_a_hole_nothing_is_unobserved(self):
+    def test_after_a_long_absence_without_a_hole_nothing_is_unobserved(self) -> None:
         seen = look(committed(first_look(1, 2).prefix, 1, 2), 3, 4, hours=100, unwatched=True)
         assert seen.closed == ()
         assert ranges(seen.prefix.open) == [(3, 4, "listed")]
 
-    def test_a_gap_that_nobody_watched_is_unobserved_and_not_skipped(self):
+    def test_a_gap_that_nobody_watched_is_unobserved_and_not_skipped(self) -> None:
         seen = look(committed(first_look(1, 4).prefix, 1, 4), 4, hours=100, unwatched=True)
         assert ranges(seen.closed) == [(2, 3, "unobserved")]
         assert (seen.prefix.contiguous, seen.prefix.open) == (4, ())
 
-    def test_after_a_long_absence_the_holes_of_a_new_prefix_are_unobserved_too(self):
+    def test_after_a_long_absence_the_holes_of_a_new_prefix_are_unobserved_too(self) -> None:
         seen = begin((7, 9), at=T0 + 100 * HOUR, window=WINDOW, unwatched=True, last_look=T0)
         assert ranges(seen.closed) == [(8, 8, "unobserved")]
         assert ranges(seen.prefix.open) == [(7, 7, "listed"), (9, 9, "listed")]
         assert seen.prefix.open[0].after == T0
 
-    def test_what_waits_for_a_key_is_no_gap(self):
+    def test_what_waits_for_a_key_is_no_gap(self) -> None:
         prefix = decide(first_look(1, 2).prefix, {1: "7", 2: None})
         seen = look(prefix, 2, hours=1000, unwatched=True)
         assert ranges(seen.prefix.open) == [(1, 1, "awaiting_key")]
         assert seen.prefix.open[0].public_key_id == "7"
         assert seen.closed == ()
 
-    def test_an_index_without_this_prefix_changes_only_what_time_changes(self):
+    def test_an_index_without_this_prefix_changes_only_what_time_changes(self) -> None:
         prefix = first_look(1, 3).prefix
         assert look(prefix, hours=1).prefix == prefix
         assert ranges(look(prefix, hours=49).closed) == [(2, 2, "skipped")]
 
-    def test_decided_numbers_that_are_listed_are_named_once_and_open_ones_are_not(self):
+    def test_decided_numbers_that_are_listed_are_named_once_and_open_ones_are_not(self) -> None:
         prefix = committed(first_look(5, 6, 9).prefix, 5, 9)
         assert decided(prefix, [3, 5, 6, 9, 10]) == [3, 5, 9]
 
-    def test_a_huge_number_costs_nothing(self):
+    def test_a_huge_number_costs_nothing(self) -> None:
         huge = 2**63 - 1
         began = time.perf_counter()
         prefix = first_look(1, huge).prefix
@@ -192,7 +192,7 @@ class TestObserve:
             (huge, huge, "listed"),
         ]
 
-    def test_a_number_far_beyond_all_others_is_no_evidence_of_those_below_it(self):
+    def test_a_number_far_beyond_all_others_is_no_evidence_of_those_below_it(self) -> None:
         """Else one wrong line of an index would call every log that is yet to come skipped."""
         prefix = committed(look(committed(first_look(1).prefix, 1), 1, 10**9, hours=1).prefix, 10**9)
         assert look(prefix, 1, hours=60).closed == ()
@@ -201,20 +201,20 @@ class TestObserve:
         assert ranges(seen.prefix.open) == [(2, 2, "listed"), (3, 3, "gap"), (4, 4, "listed"), (5, 10**9 - 1, "gap")]
         assert ranges(look(seen.prefix, 2, 4, hours=109).closed) == [(3, 3, "skipped")]
 
-    def test_after_a_long_absence_not_even_such_a_gap_stays_open(self):
+    def test_after_a_long_absence_not_even_such_a_gap_stays_open(self) -> None:
         prefix = committed(look(committed(first_look(1).prefix, 1), 1, 10**9, hours=1).prefix, 10**9)
         seen = look(prefix, 1, 4, hours=100, unwatched=True)
         assert ranges(seen.closed) == [(2, 3, "unobserved"), (5, 10**9 - 1, "unobserved")]
 
 
 class TestDecide:
-    def test_contiguous_is_the_last_number_before_the_first_open_one(self):
+    def test_contiguous_is_the_last_number_before_the_first_open_one(self) -> None:
         prefix = first_look(1, 2, 3, 5).prefix
         assert committed(prefix, 1, 3).contiguous == 1
         assert committed(prefix, 1, 2, 3, 5).contiguous == 3
         assert ranges(committed(prefix, 1, 2, 3, 5).open) == [(4, 4, "gap")]
 
-    def test_a_log_that_waits_for_a_key_stays_open_with_the_id_and_its_own_time(self):
+    def test_a_log_that_waits_for_a_key_stays_open_with_the_id_and_its_own_time(self) -> None:
         prefix = decide(first_look(1, 2, 3).prefix, {1: None, 2: "2", 3: "3"})
         assert prefix.open == (
             Range(2, 2, State.AWAITING_KEY, T0, public_key_id="2"),
@@ -222,27 +222,27 @@ class TestDecide:
         )
         assert committed(prefix, 2, 3) == Prefix(3, 3)
 
-    def test_neighbours_that_wait_for_the_same_key_are_one_range(self):
+    def test_neighbours_that_wait_for_the_same_key_are_one_range(self) -> None:
         assert ranges(decide(first_look(1, 2).prefix, {1: "2", 2: "2"}).open) == [(1, 2, "awaiting_key")]
 
-    def test_what_is_decided_twice_is_decided_once(self):
+    def test_what_is_decided_twice_is_decided_once(self) -> None:
         prefix = committed(first_look(1, 2).prefix, 1)
         assert committed(prefix, 1) == prefix
 
 
 class TestReopen:
-    def test_contiguous_falls_back_below_it(self):
+    def test_contiguous_falls_back_below_it(self) -> None:
         prefix = reopen(committed(first_look(3, 4, 5).prefix, 3, 4, 5), [4], at=T0 + HOUR)
         assert prefix == Prefix(3, 5, (Range(4, 4, State.LISTED, T0 + HOUR),))
 
-    def test_below_the_first_ever_listed(self):
+    def test_below_the_first_ever_listed(self) -> None:
         prefix = reopen(committed(first_look(3).prefix, 3), [1], at=T0)
         assert (prefix.contiguous, prefix.highest) == (0, 3)
         assert committed(prefix, 1) == Prefix(3, 3)
 
 
 class TestRecord:
-    def test_the_json_is_the_one_other_programs_read(self):
+    def test_the_json_is_the_one_other_programs_read(self) -> None:
         since = "2026-11-22T10:00:00Z"
         prefix = Prefix(540, 560, (Range(545, 546, State.GAP, T0), Range(550, 550, State.AWAITING_KEY, T0, "2")))
         assert msgspec.to_builtins(prefix) == {
@@ -254,7 +254,7 @@ class TestRecord:
             ),
         }
 
-    def test_numbers_gives_each_open_number_of_a_state(self):
+    def test_numbers_gives_each_open_number_of_a_state(self) -> None:
         prefix = first_look(1, 2, 4).prefix
         assert [number for number, _ in prefix.numbers(State.LISTED)] == [1, 2, 4]
 

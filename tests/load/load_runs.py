@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -24,7 +25,7 @@ from airflow_provider_imperva.load.normalize import normalize
 from airflow_provider_imperva.load.plan import Work, find_work, make_plan
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
-from airflow_provider_imperva.testing import FakeRepository
+from airflow_provider_imperva.testing import FakeRepository, Fault
 from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository
 
 _REQUEST_ID = re.compile(r" deviceExternalId=(\d+) ")
@@ -59,13 +60,17 @@ class Account:
 
     @contextmanager
     def client(self) -> Iterator[RepositoryClient]:
-        address = {"url": self.repository.url, "login": self.repository.login, "password": self.repository.password}
+        address: dict[str, Any] = {
+            "url": self.repository.url,
+            "login": self.repository.login,
+            "password": self.repository.password,
+        }
         with RepositoryClient(**address, attempts=2, sleep=lambda _: None) as client:
             yield client
 
     def serve(self, *numbers: int, prefix: str = "8416", events: int = 5, **options: object) -> list[ForgedLog]:
         """Forge logs of these numbers and serve them."""
-        logs = []
+        logs: list[ForgedLog] = []
         for number in numbers:
             logs += forge_repository(1, prefix=prefix, first=number, events_per_log=events, **options)  # type: ignore[arg-type]
         for log in logs:
@@ -134,7 +139,7 @@ class Account:
         if not list(self.lake.glob(f"{folder}/**/*.parquet")):
             return []
         glob = f"{self.lake}/{folder}/**/*.parquet"
-        return duckdb.sql(f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning=true)").fetchall()
+        return duckdb.execute(f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning=true)").fetchall()
 
     def states(self) -> dict[str, str]:
         """The state of each log and range that any commit decided; the last one counts."""
@@ -193,6 +198,6 @@ def request_id(event: str) -> str:
     return found[1]
 
 
-def without_notice(content: bytes, size: int) -> dict[str, int]:
-    """Options of a fault that cuts a body without the client being able to see it."""
-    return {"cut": size, "wrong_length": size - len(content)}
+def without_notice(content: bytes, size: int) -> Fault:
+    """A fault that cuts a body without the client being able to see it."""
+    return Fault(cut=size, wrong_length=size - len(content))

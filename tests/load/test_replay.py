@@ -114,7 +114,7 @@ def use_parser(monkeypatch: pytest.MonkeyPatch, change: Callable[[Parsed], Parse
 
 def marks(account: Account) -> Counter[str]:
     glob = f"{account.lake}/events/**/*.parquet"
-    found = duckdb.sql(f"SELECT CASE account_ref WHEN 'new' THEN 'new' ELSE 'old' END FROM read_parquet('{glob}')")
+    found = duckdb.execute(f"SELECT CASE account_ref WHEN 'new' THEN 'new' ELSE 'old' END FROM read_parquet('{glob}')")
     return Counter(mark for (mark,) in found.fetchall())
 
 
@@ -124,7 +124,7 @@ def lines(lake: Path) -> Counter[tuple[str, int | None]]:
     for folder in ("events", "quarantine"):
         if list(lake.glob(f"{folder}/**/*.parquet")):
             glob = f"{lake}/{folder}/**/*.parquet"
-            found.update(duckdb.sql(f"SELECT src_file, src_line FROM read_parquet('{glob}')").fetchall())
+            found.update(duckdb.execute(f"SELECT src_file, src_line FROM read_parquet('{glob}')").fetchall())
     return found
 
 
@@ -157,7 +157,7 @@ def all_is_right_in_the_end(account: Account) -> Iterator[None]:
 class TestQuarantinedLogs:
     def test_logs_that_had_a_wrong_key_are_loaded_once_it_is_right(
         self, account: Account, key_pair: KeyPair, other_pair: KeyPair
-    ):
+    ) -> None:
         account.serve(1, 3)
         account.serve(2, 4, keys=[key_pair])
         account.keys = KeyRing({"1": other_pair.private_key})
@@ -177,7 +177,7 @@ class TestQuarantinedLogs:
 
     def test_no_log_is_in_quarantine_as_a_whole_and_in_events_at_once(
         self, account: Account, key_pair: KeyPair, other_pair: KeyPair
-    ):
+    ) -> None:
         """Either way: a log that decodes now leaves quarantine before its events come."""
         account.serve(1)
         account.serve(2, keys=[key_pair])
@@ -195,7 +195,7 @@ class TestQuarantinedLogs:
 
     def test_with_the_wrong_key_still_they_stay_where_they_are(
         self, account: Account, key_pair: KeyPair, other_pair: KeyPair
-    ):
+    ) -> None:
         account.serve(1)
         account.serve(2, keys=[key_pair])
         account.keys = KeyRing({"1": other_pair.private_key})
@@ -205,7 +205,7 @@ class TestQuarantinedLogs:
         assert lines(account.lake) == before
         assert account.states()[name(2)] == "quarantined"
 
-    def test_lines_in_quarantine_count_too(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+    def test_lines_in_quarantine_count_too(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
         [log] = account.serve(1)
         account.repository.add(log.name, forge_log("".join(f"{line}\n" for line in ("no event", *log.events))))
         account.serve(2)
@@ -221,7 +221,7 @@ class TestQuarantinedLogs:
 
 
 class TestAfterAParserChange:
-    def test_everything_is_parsed_anew_in_one_commit(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+    def test_everything_is_parsed_anew_in_one_commit(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
         account.serve(1, 2, 3)
         account.run()
         account.serve(4, 5)
@@ -238,7 +238,7 @@ class TestAfterAParserChange:
 
     def test_a_log_replaced_twice_is_there_once_and_the_last_counts(
         self, account: Account, monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         account.serve(1, 2)
         account.run()
         use_parser(monkeypatch, moved_back_half)
@@ -253,7 +253,7 @@ class TestAfterAParserChange:
         assert len(find_homes(account.ledger, ALL)) == 1
         assert find_homes(account.ledger, QUARANTINED) == {}, "what the last replay made of it counts"
 
-    def test_a_late_log_stays_known_as_late(self, account: Account, clock: Clock):
+    def test_a_late_log_stays_known_as_late(self, account: Account, clock: Clock) -> None:
         account.serve(1, 3)
         account.run()
         clock.ahead = timedelta(hours=30)
@@ -268,7 +268,7 @@ class TestAfterAParserChange:
 
     def test_a_log_that_waits_for_its_key_is_left_out_and_one_that_came_later_has_its_home_there(
         self, account: Account, key_pair: KeyPair
-    ):
+    ) -> None:
         other = KeyPair.generate("2", bits=1024)
         account.serve(1)
         account.serve(2, keys=[key_pair])
@@ -295,7 +295,7 @@ class TestNothingGetsWorse:
 
     def test_a_batch_whose_key_is_gone_stays_as_it_is_and_the_others_are_replayed(
         self, account: Account, key_pair: KeyPair, monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         account.keys = KeyRing({"1": key_pair.private_key})
         account.serve(1)
         account.serve(2, keys=[key_pair])
@@ -313,7 +313,7 @@ class TestNothingGetsWorse:
         assert account.states()[name(2)] == "committed"
 
     @pytest.mark.parametrize("damage", ["cut", "gone"])
-    def test_so_does_one_whose_raw_bytes_are_damaged_or_gone(self, account: Account, damage: str):
+    def test_so_does_one_whose_raw_bytes_are_damaged_or_gone(self, account: Account, damage: str) -> None:
         account.serve(1, 2)
         account.run()
         before = digests(account, batch="000000000001-0000")
@@ -328,7 +328,7 @@ class TestNothingGetsWorse:
 
     def test_a_batch_that_fails_holds_up_no_other_and_tells_nothing_of_the_log(
         self, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ):
+    ) -> None:
         account.serve(1)
         account.repository.add(name(3), bytes(range(256)))
         account.run()
@@ -391,7 +391,7 @@ class TestSelection:
     )
     def test_every_condition_holds(
         self, homes: Callable[..., list[int]], conditions: dict[str, Any], expected: list[int]
-    ):
+    ) -> None:
         assert homes(**conditions) == expected
 
     @pytest.mark.parametrize(
@@ -410,13 +410,13 @@ class TestSelection:
     )
     def test_what_cannot_be_meant_is_refused(
         self, homes: Callable[..., list[int]], conditions: dict[str, Any], found: str
-    ):
+    ) -> None:
         with pytest.raises(ConfigurationError, match=found):
             homes(**conditions)
 
     def test_other_batches_are_left_alone(
         self, account: Account, homes: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         before = {batch: digests(account, batch=f"000000000001-000{batch}") for batch in range(6)}
         use_parser(monkeypatch, marked)
         run_replay(account, Selection(names=frozenset([name(2)])))
@@ -425,7 +425,7 @@ class TestSelection:
 
 
 class TestOtherRuns:
-    def test_a_plan_of_another_run_is_not_overtaken_unless_told_to(self, account: Account):
+    def test_a_plan_of_another_run_is_not_overtaken_unless_told_to(self, account: Account) -> None:
         account.serve(1)
         account.run()
         account.serve(2)
@@ -436,7 +436,7 @@ class TestOtherRuns:
         run_replay(account, ALL, take_over=False)
         assert account.rows() == account.expected()
 
-    def test_the_same_run_planning_again_gets_its_plan(self, account: Account):
+    def test_the_same_run_planning_again_gets_its_plan(self, account: Account) -> None:
         account.serve(1)
         account.run()
         plan = plan_replay(account, ALL)
@@ -445,7 +445,7 @@ class TestOtherRuns:
 
     def test_a_replay_that_was_overtaken_stops_and_later_runs_do_the_rest(
         self, account: Account, monkeypatch: pytest.MonkeyPatch
-    ):
+    ) -> None:
         account.options = PlanOptions(logs_per_batch=1)
         account.serve(1, 2, 3)
         account.run()
@@ -476,7 +476,7 @@ class TestOtherRuns:
         assert account.rows() == account.expected()
         assert marks(account) == {"new": 20}
 
-    def test_an_urgent_plan_only_fetches_and_the_replay_waits(self, account: Account, clock: Clock):
+    def test_an_urgent_plan_only_fetches_and_the_replay_waits(self, account: Account, clock: Clock) -> None:
         account.serve(1)
         account.run()
         plan = plan_replay(account, ALL)
@@ -535,7 +535,7 @@ class TestBrokenOff:
             account.ledger.store = store._store
         return store
 
-    def test_at_no_step_is_a_line_there_twice(self, account: Account):
+    def test_at_no_step_is_a_line_there_twice(self, account: Account) -> None:
         """Though lines go from quarantine to events, and round in a circle between two days."""
         untouched = digests(account, batch="000000000001-0001")
         store = self.step_through(account, after=lambda *_: assert_nothing_twice(account.lake))
@@ -552,7 +552,7 @@ class TestBrokenOff:
     @pytest.mark.parametrize("by", ["a run", "a replay"])
     @pytest.mark.parametrize("moment", ["before", "after"])
     @pytest.mark.parametrize("step", range(STEPS))
-    def test_the_next_run_puts_it_right(self, account: Account, step: int, moment: str, by: str):
+    def test_the_next_run_puts_it_right(self, account: Account, step: int, moment: str, by: str) -> None:
         watermark = account.ledger.commit(1).prefixes
         untouched = digests(account, batch="000000000001-0001")
         self.step_through(account, **{moment: break_off(step)})
@@ -572,7 +572,7 @@ class TestBrokenOff:
         assert digests(account, batch="000000000001-0001") == untouched
 
     @pytest.mark.parametrize("step", range(1, STEPS, 2))
-    def test_it_may_break_off_again_and_again(self, account: Account, step: int):
+    def test_it_may_break_off_again_and_again(self, account: Account, step: int) -> None:
         """The runs that do it again die too, one step later each time."""
         for more in range(4):
             self.step_through(account, after=break_off(step + more))
@@ -581,7 +581,7 @@ class TestBrokenOff:
         account.run()
         assert marks(account) == {"new": 19, "old": 18}
 
-    def test_another_parser_may_finish_it(self, account: Account, monkeypatch: pytest.MonkeyPatch):
+    def test_another_parser_may_finish_it(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
         """What was written half by one version is replaced by the next, which has other parts."""
         for step in range(2, self.STEPS - 3):
             use_parser(monkeypatch, moved)
@@ -629,7 +629,7 @@ def figures(output: str) -> dict[str, list[int]]:
 class TestCommand:
     def test_quarantined_logs_with_the_right_key(
         self, account: Account, key_pair: KeyPair, other_pair: KeyPair, tmp_path: Path
-    ):
+    ) -> None:
         account.keys = KeyRing({"1": other_pair.private_key})
         account.serve(1)
         account.serve(2, keys=[key_pair])
@@ -649,7 +649,9 @@ class TestCommand:
         assert account.rows() == account.expected()
         assert cli(account.lake, "--state", "quarantined").stdout.startswith("Nothing to replay")
 
-    def test_without_the_key_the_batch_stays_and_the_exit_code_says_so(self, account: Account, key_pair: KeyPair):
+    def test_without_the_key_the_batch_stays_and_the_exit_code_says_so(
+        self, account: Account, key_pair: KeyPair
+    ) -> None:
         account.keys = KeyRing({"1": key_pair.private_key})
         account.serve(1, keys=[key_pair])
         account.run()
@@ -659,7 +661,7 @@ class TestCommand:
         assert "Add the private key as 1/Private.key" in done.stderr
         assert account.rows() == account.expected()
 
-    def test_an_open_plan_is_refused_unless_told_to_recover(self, account: Account):
+    def test_an_open_plan_is_refused_unless_told_to_recover(self, account: Account) -> None:
         account.serve(1)
         account.run()
         account.serve(2)
@@ -672,7 +674,7 @@ class TestCommand:
         account.run()
         assert account.rows() == account.expected()
 
-    def test_a_log_that_the_dags_decode_policy_refuses_stays_out_if_it_is_said_here_too(self, account: Account):
+    def test_a_log_that_the_dags_decode_policy_refuses_stays_out_if_it_is_said_here_too(self, account: Account) -> None:
         [log] = account.serve(1)
         account.repository.add(name(1), forge_log("\n".join(log.events), compress=False, checksum="0" * 32))
         plan = account.plan()
@@ -698,7 +700,7 @@ class TestCommand:
     )
     def test_what_cannot_start_says_why(
         self, account: Account, arguments: Iterable[str], found: str, capsys: pytest.CaptureFixture[str]
-    ):
+    ) -> None:
         account.serve(1)
         account.run()
         assert main(["replay", str(account.lake), *arguments]) == 2

@@ -82,7 +82,7 @@ def test_several_lakes_are_listed_each_once(client: TestClient, may_see: Any) ->
 
 def test_of_a_lake_no_credential_is_shown(client: TestClient, may_see: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in the list nor where the page is missing; a template of an author of DAGs is no address, and shown."""
-    shop = {"imperva_conn_id": "shop", "lake_conn_id": None}
+    shop: dict[str, Any] = {"imperva_conn_id": "shop", "lake_conn_id": None}
     monkeypatch.setitem(LAKES, "shop", Destination(lake_uri="s3://key:hidden@lake/a", **shop))
     monkeypatch.setitem(LAKES, "bank", Destination(lake_uri="s3://{{ params['lake'] }}", **shop))
     monkeypatch.setattr(Destination, "read_page", lambda _: None)

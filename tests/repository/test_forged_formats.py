@@ -24,7 +24,7 @@ def rows(format: Format) -> list[dict[str, Any]]:
     return found
 
 
-def test_all_formats_tell_the_same_as_far_as_they_go():
+def test_all_formats_tell_the_same_as_far_as_they_go() -> None:
     cef = rows("CEF")
     by_format = {
         "LEEF": {"rule_type_code", "signature_id", "device_version", "src_format"},
@@ -42,14 +42,14 @@ def test_all_formats_tell_the_same_as_far_as_they_go():
             assert one[column] == two[column], column
 
 
-def test_a_w3c_body_names_as_many_fields_as_its_rows_have():
+def test_a_w3c_body_names_as_many_fields_as_its_rows_have() -> None:
     head, row = write_body("W3C", forge_events(1, format="W3C")).splitlines()[2:]
     assert head.startswith("#Fields: date time ")
     assert len(head.split()[1:]) == row.count('" "') + 1
 
 
 @pytest.mark.parametrize("format", get_args(Format))
-def test_a_forged_log_says_which_format_it_is_in(format: Format):
+def test_a_forged_log_says_which_format_it_is_in(format: Format) -> None:
     (log,) = forge_repository(1, format=format, compress=False, events_per_log=2)
     if format == "JSON":
         assert [json.loads(line)["event"]["code"] for line in log.content.splitlines()]

@@ -57,7 +57,7 @@ class Oracle:
 
     def _read(self, folder: str, columns: str) -> list[tuple[Any, ...]]:
         glob = f"{self.lake}/{folder}/**/*.parquet"
-        return duckdb.sql(f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning=true)").fetchall()
+        return duckdb.execute(f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning=true)").fetchall()
 
     def check(self) -> None:
         """Hold everything against everything."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing.faults import CALM
 from tests.simulation.simulated_imperva import BYTE_CAP, HOUR, MINUTE, WINDOW, Imperva
 from tests.simulation.simulated_weather import cuts_the_index, draw_storm, nobody_answers
-from tests.simulation.simulated_workers import Disk, Fate, Hung, Killed, WorkerStore, run_until_it_hangs
+from tests.simulation.simulated_workers import Disk, Fate, FateKind, Hung, Killed, WorkerStore, run_until_it_hangs
 
 TRIES = (1, 2)
 """How often a task is tried; a task that has only one try leaves more behind."""
@@ -187,7 +187,7 @@ class Airflow:
         keys = self.imperva.key_ring
         yield from self._task(lambda ledger, client: normalize(ledger, client, keys, plan, fetched, options=OPTIONS))
 
-    def _task(self, task: Task, *, again: Callable[[Any], bool] = lambda _: False) -> Iterator[None]:
+    def _task(self, task: Task, *, again: Callable[[Any], bool] = lambda _: False) -> Generator[None, None, Any]:
         """Do a task in as many tries as it has; return what it returned."""
         tries = 2 if self.calm else self.rng.choice(TRIES)
         for attempt in range(1, tries + 1):
@@ -223,8 +223,8 @@ class Airflow:
     def _draw_fate(self) -> Fate | None:
         if self.calm or self.rng.random() > 0.2:
             return None
-        kind = self.rng.choice(["dies", "dies", "hangs", "hangs", "loses the answer"])
-        return Fate(kind, self.rng.choice([1, 1, 2, 2, 3, 4, 6, 9]), after=self.rng.random() < 0.5)
+        kinds: list[FateKind] = ["dies", "dies", "hangs", "hangs", "loses the answer"]
+        return Fate(self.rng.choice(kinds), self.rng.choice([1, 1, 2, 2, 3, 4, 6, 9]), after=self.rng.random() < 0.5)
 
     @contextmanager
     def _client(self) -> Iterator[RepositoryClient]:

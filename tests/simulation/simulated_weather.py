@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from email.utils import format_datetime
 from fnmatch import fnmatchcase
 
@@ -48,7 +49,7 @@ def _rule(rng: random.Random, kind: str) -> FaultRule:
     return FaultRule(path=path, probability=rng.choice([0.05, 0.2, 0.5, 1.0]), fault=fault)
 
 
-_FAULTS = {
+_FAULTS: dict[str, tuple[Callable[[random.Random], Fault], float]] = {
     "401": (lambda _: Fault(status=401), 1),
     "403": (lambda _: Fault(status=403), 1),
     "404": (lambda _: Fault(status=404), 4),

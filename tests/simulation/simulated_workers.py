@@ -18,11 +18,14 @@ class Killed(BaseException):
     """The process is gone: nothing catches this, and nothing is done any more."""
 
 
+FateKind = Literal["dies", "hangs", "loses the answer"]
+
+
 @dataclass(frozen=True, slots=True)
 class Fate:
     """What happens to a worker: at which durable operation, and whether that has been done by then."""
 
-    kind: Literal["dies", "hangs", "loses the answer"]
+    kind: FateKind
     operation: int
     after: bool
 

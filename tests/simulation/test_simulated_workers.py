@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,9 @@ def disk(tmp_path: Path) -> Disk:
 
 
 @pytest.mark.parametrize(("after", "written"), [(False, ["1"]), (True, ["1", "2"])])
-def test_a_worker_dies_before_or_after_an_operation_and_does_nothing_more(disk: Disk, after: bool, written: list[str]):
+def test_a_worker_dies_before_or_after_an_operation_and_does_nothing_more(
+    disk: Disk, after: bool, written: list[str]
+) -> None:
     worker = WorkerStore(disk, Fate("dies", 2, after=after))
     worker.write("1", b"")
     with pytest.raises(Killed):
@@ -36,7 +39,7 @@ def test_a_worker_dies_before_or_after_an_operation_and_does_nothing_more(disk: 
     assert [item.path.strip("/") for item in disk.store.objects("")] == written
 
 
-def test_a_worker_that_loses_an_answer_lives_on(disk: Disk):
+def test_a_worker_that_loses_an_answer_lives_on(disk: Disk) -> None:
     worker = WorkerStore(disk, Fate("loses the answer", 1, after=True))
     with pytest.raises(OSError, match="broke off"):
         worker.write("1", b"x")
@@ -50,12 +53,12 @@ def repository() -> Iterator[FakeRepository]:
         yield repository
 
 
-def test_a_fetch_that_was_overtaken_does_not_write_over_better_bytes(disk: Disk, repository: FakeRepository):
+def test_a_fetch_that_was_overtaken_does_not_write_over_better_bytes(disk: Disk, repository: FakeRepository) -> None:
     """It hangs with a body that came cut; another brings the whole one; then it wakes."""
     content = forge_log("CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| fileId=1\n")
     repository.add("8416_1.log", content)
     repository.fail("8416_1.log", Fault(shorten=0.5))
-    address = {"url": repository.url, "login": repository.login, "password": repository.password}
+    address: dict[str, Any] = {"url": repository.url, "login": repository.login, "password": repository.password}
     with RepositoryClient(**address) as client:
         ledger = Ledger(WorkerStore(disk), repository.name)
         run = Run("dag", "run")

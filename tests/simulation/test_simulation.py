@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.lake import disk as disk_module
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load import fetch as fetch_module
 from airflow_provider_imperva.load import plan as plan_module
@@ -54,12 +53,12 @@ def pairs() -> list[KeyPair]:
 @pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
 def test_thirty_days(
     seed: int, pairs: list[KeyPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+) -> None:
     clock = VirtualClock()
     for module in (plan_module, fetch_module):
         monkeypatch.setattr(module, "datetime", Now(clock))
     # No power is cut here, and to wait for the disk would take most of the time.
-    monkeypatch.setattr(disk_module.os, "fsync", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
     rng = random.Random(f"{seed}/airflow")
     with FakeRepository(window=WINDOW, byte_cap=BYTE_CAP, clock=clock) as repository:
         imperva = Imperva(str(seed), clock, repository, pairs, DAYS)
