@@ -4,16 +4,16 @@
 # runs in the containers is to be what the tests ran with. (Python 3.13, since its own pip knows --group.)
 FROM python:3.13.9-slim-bookworm AS build
 WORKDIR /source
-COPY requirements.txt pyproject.toml README.md LICENSE ./
+# What the kernel is compiled with, here only.
+RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
+COPY requirements.txt pyproject.toml setup.py README.md LICENSE ./
+COPY kernel kernel
 COPY airflow_provider_imperva airflow_provider_imperva
-RUN pip install --no-cache-dir --constraint requirements.txt hatchling \
+RUN pip install --no-cache-dir --constraint requirements.txt setuptools \
     && pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --constraint requirements.txt --group cluster "$(echo /wheel/*.whl)[aws,sftp]" \
     && /venv/bin/pip check
-# Compiled here once, for any processor of this architecture, so that no worker has to.
-ENV NUMBA_CPU_NAME=generic
-RUN /venv/bin/python -c 'import airflow_provider_imperva.events.bodies.reading'
 
 FROM python:3.13.9-slim-bookworm
 RUN useradd --uid 50000 --gid 0 --create-home airflow \
@@ -21,7 +21,7 @@ RUN useradd --uid 50000 --gid 0 --create-home airflow \
         /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/airflow/users /imperva
 COPY --from=build /venv /venv
 COPY deploy/fake_repository.py /opt/imperva/
-ENV NUMBA_CPU_NAME=generic PATH=/venv/bin:$PATH AIRFLOW_HOME=/opt/airflow PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH AIRFLOW_HOME=/opt/airflow PYTHONUNBUFFERED=1
 WORKDIR /opt/airflow
 USER airflow
 CMD ["airflow", "version"]

@@ -71,7 +71,7 @@ picture: $(STAMP) ## Take the README's picture of the coverage page anew (needs 
 	$(BIN)/python -m tests.browser.readme_picture
 
 build: $(STAMP) ## Build wheel and sdist into dist/, and check what is in them
-	@rm -rf dist
+	@rm -rf dist build
 	$(BIN)/python -m build --no-isolation
 	DIST=dist $(BIN)/python -m pytest -q tests/test_package.py
 
@@ -82,12 +82,13 @@ pins: ## Renew requirements.txt (needs Python 3.11, 3.12 and 3.13)
 	echo 'No Python 3.11 or later with venv found (tried: $(PYTHONS)).' >&2; exit 1
 
 clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
-	rm -rf .venv .matrix .site dist .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .matrix .site dist build *.egg-info .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f airflow_provider_imperva/events/scan/_kernel.*.so
 	find airflow_provider_imperva benchmarks dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # requirements.txt is complete, so nothing is resolved and nothing else is downloaded: an old pip will do. Python compiles
 # a module when it is first imported, and most never are.
-$(STAMP): pyproject.toml requirements.txt
+$(STAMP): pyproject.toml requirements.txt setup.py $(wildcard kernel/*)
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		found=; \
 		for python in $(PYTHONS); do \

@@ -6,11 +6,13 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Mapping
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
@@ -25,6 +27,7 @@ from airflow_provider_imperva.testing import KeyPair, forge_log
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "airflow_provider_imperva"
 NAME = "airflow-provider-imperva"
+KERNEL = "airflow_provider_imperva/events/scan/_kernel.abi3.so"
 VERSION = airflow_provider_imperva.__version__
 PINS = [ROOT / "requirements.txt", *sorted((ROOT / "requirements").glob("*.txt"))]
 
@@ -35,7 +38,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if named := os.environ.get("DIST"):
         return ROOT / named
     folder = tmp_path_factory.mktemp("dist")
-    run("-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    run("-m", "build", "--no-isolation", "--outdir", folder, copy_to(folder / "source"))
     return folder
 
 
@@ -57,11 +60,56 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     """Tests, demo and caches stay at home; no module is forgotten, nor the marker that says the types may be used."""
     ours = {path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*") if path.is_file()}
-    ours = {name for name in ours if "__pycache__" not in name}
+    ours = {name for name in ours if "__pycache__" not in name and not name.endswith(".so")}
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert held == ours
+    assert held - {KERNEL} == ours
     assert "airflow_provider_imperva/py.typed" in held
+
+
+@pytest.mark.slow
+def test_the_wheel_serves_every_python_from_the_lowest_on(wheel: Path) -> None:
+    """The kernel is compiled, against the limited API of the first Python that is supported."""
+    assert re.search(r"-cp311-abi3-[a-z0-9_.]+\.whl$", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        assert KERNEL in archive.namelist()
+
+
+PARSED = """
+import logging
+logging.basicConfig(format="%(levelname)s %(name)s")
+from airflow_provider_imperva.events import LogSource, parse
+line = b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| fileId=7 src=192.0.2.1 start=1767225600000\\n"
+for _ in range(2):
+    print([block.events["client_ip"].to_pylist() for block in parse([line], LogSource(file="8416_1.log"))])
+"""
+
+
+@pytest.mark.slow
+def test_without_a_compiler_it_installs_and_says_once_that_it_reads_slowly(tmp_path: Path) -> None:
+    """As `pip install` of the source does, where the compiler fails as one that is not there."""
+    source, site = copy_to(tmp_path / "source"), tmp_path / "site"
+    options: list[str | Path] = [
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--no-compile",
+        "--target",
+        site,
+    ]
+    run("-m", "pip", "install", *options, source, env={"CC": "/bin/false", "LDSHARED": "/bin/false"})
+    assert not [*site.rglob("*.so")]
+    done = subprocess.run(
+        [sys.executable, "-c", PARSED],
+        env=os.environ | {"PYTHONPATH": str(site), "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[['192.0.2.1']]\n" * 2
+    assert done.stderr.count("airflow_provider_imperva.events.scan.kernel") == 1
 
 
 @pytest.mark.slow
@@ -83,6 +131,7 @@ def test_the_sdist_can_be_worked_with(dist: Path) -> None:
     with tarfile.open(sdist) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
     assert held >= {"Makefile", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "tests/test_package.py"}
+    assert held >= {"setup.py", "MANIFEST.in", "kernel/kernel.h", "kernel/module.c", "docs/index.md", ".ci/run"}
     assert not [name for name in held if name.startswith((".venv", ".git/", "dist", "lake", "logs"))]
 
 
@@ -176,9 +225,23 @@ def pins(file: Path) -> list[str]:
     return [line for line in lines if not line.startswith("#")]
 
 
-def run(*arguments: str | Path, site: Path | None = None, cwd: Path | None = None) -> str:
+def copy_to(folder: Path) -> Path:
+    """Copy the sources, without what git ignores: setuptools writes beside them, and tests run side by side."""
+    lines = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line[:1] not in ("", "#")]
+    anywhere = shutil.ignore_patterns(".git", *(line for line in lines if line[0] != "/"))
+    at_the_top = shutil.ignore_patterns(*(line[1:] for line in lines if line[0] == "/"))
+
+    def ignored(parent: str, names: list[str]) -> set[str]:
+        return anywhere(parent, names) | (at_the_top(parent, names) if Path(parent) == ROOT else set())
+
+    return Path(shutil.copytree(ROOT, folder, ignore=ignored))
+
+
+def run(
+    *arguments: str | Path, site: Path | None = None, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> str:
     """Run Python, with the wheel in `site` before whatever else is installed, in an Airflow home of its own."""
-    env = dict(os.environ)
+    env = os.environ | (env or {})
     if site and cwd:
         env |= {"PYTHONPATH": str(site), "AIRFLOW_HOME": str(cwd), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     command = [sys.executable, *map(str, arguments)]

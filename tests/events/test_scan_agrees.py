@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_imperva.events.bodies.reading import Rejected, read_each, read_lines
 from airflow_provider_imperva.events.grammar import cef, leef
 from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.scan.kernel import Mask
+from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.scan import scan
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS

@@ -9,7 +9,7 @@ import numpy as np
 from airflow_provider_imperva.events.grammar import keys
 from airflow_provider_imperva.events.grammar.keys import Keys
 from airflow_provider_imperva.events.scan import kernel
-from airflow_provider_imperva.events.scan.kernel import KIND, NUMBER
+from airflow_provider_imperva.events.scan.buffers import KIND, NUMBER
 from airflow_provider_imperva.events.scan.vocabulary import Vocabulary
 
 KNOWN = {key: number for number, key in keys.CEF.numbered}

@@ -16,7 +16,7 @@ import numpy as np
 from airflow_provider_imperva.events.bodies.reading import Reading, read_lines
 from airflow_provider_imperva.events.grammar import cef, leef
 from airflow_provider_imperva.events.grammar.record import Record, Rejection
-from airflow_provider_imperva.events.scan.kernel import Mask
+from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.scan.scan import scan
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from airflow_provider_imperva.events.grammar.fields import Fields
 from airflow_provider_imperva.events.grammar.record import Record, Rejection
-from airflow_provider_imperva.events.scan.kernel import Mask
+from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import SCANNED_BYTES, Lines
 from airflow_provider_imperva.events.schema.columns import Format
 

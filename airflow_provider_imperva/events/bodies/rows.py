@@ -18,7 +18,7 @@ from airflow_provider_imperva.events.bodies.reading import Reading, Rejected, re
 from airflow_provider_imperva.events.grammar.fields import Fields
 from airflow_provider_imperva.events.grammar.record import Record, Rejection
 from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, read_row
-from airflow_provider_imperva.events.scan.kernel import Mask
+from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.scan.w3c_scan import scan
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_imperva.events.scan import kernel
-from airflow_provider_imperva.events.scan.kernel import Bytes, Mask, Positions
+from airflow_provider_imperva.events.scan.buffers import Bytes, Mask, Positions
 from airflow_provider_imperva.events.schema.columns import TEXT
 
 BLOCK_BYTES = 12 << 20

@@ -60,7 +60,7 @@ FACTOR = np.uint64(secrets.randbits(64) | 1)
 
 
 @compiled(BYTES, POSITIONS)
-def find_line_ends(text: Bytes, places: Positions) -> int:
+def _find_line_ends(text: Bytes, places: Positions) -> int:
     """Tell where each LF stands, as far as there is room; tells how many there are."""
     count = 0
     place = 0
@@ -78,7 +78,7 @@ def find_line_ends(text: Bytes, places: Positions) -> int:
 
 
 @compiled(BYTES, BYTES)
-def tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
+def _tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
     line_ends = lines = begun = begin = 0
     while begin < len(text):
         place = begin
@@ -369,7 +369,7 @@ def _first_key(text: Bytes, words: Bytes, known: Positions, slots: Positions, be
     POSITIONS,
     POSITIONS,
 )
-def find_pairs(
+def _find_pairs(
     text: Bytes,
     begins: Positions,
     ends: Positions,
@@ -414,7 +414,7 @@ def find_pairs(
 
 
 @compiled(PLACES, POSITIONS, POSITIONS)
-def measure(found: Places, column_of: Positions, sizes: Positions) -> None:
+def _measure(found: Places, column_of: Positions, sizes: Positions) -> None:
     """Add up the bytes of each column's texts, those of lines that are not wanted among them."""
     for text in range(len(found)):
         number = found[text, NUMBER]
@@ -513,7 +513,7 @@ def _code_of(
     types.uint64,
     POSITIONS,
 )
-def copy(
+def _copy(
     text: Bytes,
     found: Places,
     firsts: Positions,
@@ -559,7 +559,7 @@ def copy(
 
 
 @compiled(PLACES)
-def sum_lengths(lengths: Places) -> None:
+def _sum_lengths(lengths: Places) -> None:
     """Put the sum of each column's lengths so far in their place."""
     for column in range(len(lengths)):
         end = 0
@@ -712,7 +712,7 @@ def _agree(text: Bytes, found: Places, date: int, time: int, start: int, today: 
 @compiled(
     BYTES, POSITIONS, POSITIONS, POSITIONS, MASK, MASK, PLACES, POSITIONS, POSITIONS, POSITIONS, types.uint64[::1]
 )
-def cut_rows(
+def _cut_rows(
     text: Bytes,
     begins: Positions,
     ends: Positions,
@@ -750,7 +750,7 @@ def cut_rows(
 
 
 @compiled(BYTES, OFFSETS, types.int64, types.int64, types.int64, POSITIONS, MASK)
-def read_digits(
+def _read_digits(
     characters: Bytes,
     offsets: Offsets,
     fewest: int,
@@ -822,7 +822,7 @@ def _is_plain_ipv6(characters: Bytes, begin: int, end: int) -> bool:
 
 
 @compiled(BYTES, OFFSETS, POSITIONS)
-def find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int:
+def _find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int:
     """Find texts that are not plainly an address; tells how many there are."""
     count = 0
     for row in range(len(doubtful)):
@@ -839,7 +839,7 @@ def _is_blank(byte: int) -> bool:
 
 
 @compiled(BYTES, OFFSETS, types.boolean, types.int32[::1], types.uint8[::1], types.int32[::1])
-def cut_lists(
+def _cut_lists(
     characters: Bytes, offsets: Offsets, trimmed: bool, ends: Offsets, copied: Bytes, firsts: Offsets
 ) -> None:
     """Copy the elements of lists, trimmed or in slots: ``ends`` of them in ``copied``, ``firsts`` of each list."""
@@ -886,7 +886,7 @@ def _behind_scheme(characters: Bytes, begin: int, end: int) -> int:
 
 
 @compiled(BYTES, OFFSETS, PLACES, POSITIONS)
-def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None:
+def _cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None:
     count = 0
     for row in range(len(offsets) - 1):
         end = offsets[row + 1]
@@ -917,7 +917,7 @@ def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positio
 
 
 @compiled(BYTES, types.int64, types.int64)
-def count_values(text: Bytes, depth: int, level: int) -> int:
+def _count_values(text: Bytes, depth: int, level: int) -> int:
     """Count the values at the top, but for arrays, and those in lists that are so many brackets deep.
 
     :param depth: how many brackets, all of them lists, are open at the begin.
@@ -944,3 +944,131 @@ def count_values(text: Bytes, depth: int, level: int) -> int:
                 in_list = byte == _OPENING
         place += 1
     return count
+
+
+def find_line_ends(text: Bytes, places: Positions) -> int:
+    """Do it."""
+    return _find_line_ends(text, places)
+
+
+def tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
+    """Do it."""
+    return _tally(text, prefix)
+
+
+def find_pairs(
+    text: Bytes,
+    begins: Positions,
+    ends: Positions,
+    words: Bytes,
+    known: Positions,
+    tabs: bool,
+    odd: Mask,
+    found: Places,
+    firsts: Positions,
+    headers: Positions,
+) -> None:
+    """Do it."""
+    slots = slots_of(words, known)
+    _find_pairs(text, begins, ends, words, known, slots, tabs, odd, found, firsts, headers, np.full(len(known), -1))
+
+
+def cut_rows(
+    text: Bytes,
+    begins: Positions,
+    ends: Positions,
+    names: int,
+    moments: Positions,
+    odd: Mask,
+    escaped: Mask,
+    found: Places,
+    firsts: Positions,
+) -> None:
+    """Do it."""
+    _cut_rows(
+        text,
+        begins,
+        ends,
+        moments,
+        odd,
+        escaped,
+        found,
+        firsts,
+        np.zeros(2 * names, np.int64),
+        np.full(names + 1, -1, np.int64),
+        np.full(3, -1).astype(np.uint64),
+    )
+
+
+def measure(found: Places, column_of: Positions, sizes: Positions) -> None:
+    """Do it."""
+    _measure(found, column_of, sizes)
+
+
+def copy(
+    text: Bytes,
+    found: Places,
+    firsts: Positions,
+    rows: Positions,
+    column_of: Positions,
+    escape: int,
+    escaped: Mask,
+    copied: Bytes,
+    places: Positions,
+    ends: Places,
+    codes: Places,
+    counts: Positions,
+) -> None:
+    """Do it."""
+    width = 1 << (2 * len(rows)).bit_length()
+    slots = np.full((len(codes), width), -1, np.int32)
+    _copy(
+        text,
+        found,
+        firsts,
+        rows,
+        column_of,
+        escape,
+        escaped,
+        copied,
+        places,
+        ends,
+        codes,
+        slots,
+        FACTOR,
+        counts,
+    )
+
+
+def sum_lengths(lengths: Places) -> None:
+    """Do it."""
+    _sum_lengths(lengths)
+
+
+def read_digits(
+    characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, odd: Mask
+) -> int:
+    """Do it."""
+    return _read_digits(characters, offsets, fewest, most, largest, values, odd)
+
+
+def find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int:
+    """Do it."""
+    return _find_doubtful(characters, offsets, doubtful)
+
+
+def cut_lists(
+    characters: Bytes, offsets: Offsets, trimmed: bool, ends: Offsets, copied: Bytes, firsts: Offsets
+) -> None:
+    """Do it."""
+    _cut_lists(characters, offsets, trimmed, ends, copied, firsts)
+
+
+def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None:
+    """Do it."""
+    _cut_urls(characters, offsets, found, firsts)
+
+
+def count_values(text: Bytes, depth: int, level: int) -> int:
+    """Do it."""
+    return _count_values(text, depth, level)

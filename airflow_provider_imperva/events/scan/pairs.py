@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from airflow_provider_imperva.events.scan import kernel
-from airflow_provider_imperva.events.scan.kernel import Mask, Places, Positions
+from airflow_provider_imperva.events.scan.buffers import Mask, Places, Positions
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.vocabulary import Vocabulary
 

@@ -20,7 +20,7 @@ from airflow_provider_imperva.events.grammar.extension import LABEL_KEY, LONGEST
 from airflow_provider_imperva.events.grammar.fields import Fields, Notes
 from airflow_provider_imperva.events.grammar.keys import CEF, LEEF, Keys
 from airflow_provider_imperva.events.grammar.record import Record, Rejection
-from airflow_provider_imperva.events.scan.kernel import BACKSLASH, BEGIN, END, NUMBER, Mask, Positions
+from airflow_provider_imperva.events.scan.buffers import BACKSLASH, BEGIN, END, NUMBER, Mask, Positions
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.pairs import Pairs
 from airflow_provider_imperva.events.scan.texts import copy_lines, copy_texts

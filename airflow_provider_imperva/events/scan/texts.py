@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from airflow_provider_imperva.events.scan import kernel
-from airflow_provider_imperva.events.scan.kernel import PLAIN, SLACK, Bytes, Mask, Places, Positions
+from airflow_provider_imperva.events.scan.buffers import PLAIN, SLACK, Bytes, Mask, Places, Positions
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.schema.columns import TEXT
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from airflow_provider_imperva.events.grammar.keys import Keys
-from airflow_provider_imperva.events.scan.kernel import (
+from airflow_provider_imperva.events.scan.buffers import (
     FREE_TEXT,
     JSON,
     KEY_BEGIN,

@@ -17,7 +17,7 @@ from airflow_provider_imperva.events.grammar.fields import Fields, Notes
 from airflow_provider_imperva.events.grammar.record import NORMAL
 from airflow_provider_imperva.events.grammar.w3c import COLUMN_BY_FIELD, Layout
 from airflow_provider_imperva.events.scan import kernel
-from airflow_provider_imperva.events.scan.kernel import QUOTE, Mask, Places, Positions
+from airflow_provider_imperva.events.scan.buffers import QUOTE, Mask, Places, Positions
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.texts import copy_lines, copy_texts
 from airflow_provider_imperva.events.schema.columns import CATEGORY, COLUMNS, TEXT

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva.events.scan import kernel
-from airflow_provider_imperva.events.scan.kernel import Bytes, Offsets
+from airflow_provider_imperva.events.scan.buffers import Bytes, Offsets
 from airflow_provider_imperva.events.scan.texts import copy_texts
 from airflow_provider_imperva.events.schema.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
 

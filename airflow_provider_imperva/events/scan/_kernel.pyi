@@ -1,0 +1,54 @@
+"""What ``kernel/`` in the repository is compiled to; ``Kernel`` says what each function does."""
+
+from airflow_provider_imperva.events.scan.buffers import Bytes, Mask, Offsets, Places, Positions
+
+def find_line_ends(text: Bytes, places: Positions) -> int: ...
+def tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]: ...
+def find_pairs(
+    text: Bytes,
+    begins: Positions,
+    ends: Positions,
+    words: Bytes,
+    known: Positions,
+    tabs: bool,
+    odd: Mask,
+    found: Places,
+    firsts: Positions,
+    headers: Positions,
+) -> None: ...
+def cut_rows(
+    text: Bytes,
+    begins: Positions,
+    ends: Positions,
+    names: int,
+    moments: Positions,
+    odd: Mask,
+    escaped: Mask,
+    found: Places,
+    firsts: Positions,
+) -> None: ...
+def measure(found: Places, column_of: Positions, sizes: Positions) -> None: ...
+def copy(
+    text: Bytes,
+    found: Places,
+    firsts: Positions,
+    rows: Positions,
+    column_of: Positions,
+    escape: int,
+    escaped: Mask,
+    copied: Bytes,
+    places: Positions,
+    ends: Places,
+    codes: Places,
+    counts: Positions,
+) -> None: ...
+def sum_lengths(lengths: Places) -> None: ...
+def read_digits(
+    characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, odd: Mask
+) -> int: ...
+def find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int: ...
+def cut_lists(
+    characters: Bytes, offsets: Offsets, trimmed: bool, ends: Offsets, copied: Bytes, firsts: Offsets
+) -> None: ...
+def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None: ...
+def count_values(text: Bytes, depth: int, level: int) -> int: ...

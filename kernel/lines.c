@@ -1,0 +1,42 @@
+/* Where lines are, and how many there are by another count. */
+#include "kernel.h"
+
+/* (text, places) -> how many */
+const char *find_line_ends(const Argument *arguments, int64_t *results) {
+    Text text = text_of(&arguments[0]);
+    Positions places = positions_of(&arguments[1]);
+    int64_t count = 0;
+    for (int64_t place = 0; place < text.size; place++) {
+        const uint8_t *found = memchr(text.at + place, '\n', (size_t)(text.size - place));
+        if (found == NULL)
+            break;
+        place = found - text.at;
+        if (count < places.length)
+            places.at[count] = place;
+        count++;
+    }
+    results[0] = count;
+    return NULL;
+}
+
+/* (text, prefix) -> line ends, lines, begun */
+const char *tally(const Argument *arguments, int64_t *results) {
+    Text text = text_of(&arguments[0]), prefix = text_of(&arguments[1]);
+    int64_t line_ends = 0, lines = 0, begun = 0;
+    for (int64_t begin = 0; begin < text.size;) {
+        int64_t place = begin;
+        while (place < text.size && text.at[place] != '\n' &&
+               (text.at[place] == ' ' || ('\t' <= text.at[place] && text.at[place] <= '\r')))
+            place++;
+        const uint8_t *found = memchr(text.at + place, '\n', (size_t)(text.size - place));
+        int64_t end = found == NULL ? text.size : found - text.at;
+        begun += end - begin >= prefix.size && memcmp(text.at + begin, prefix.at, (size_t)prefix.size) == 0;
+        lines += place < end;
+        line_ends += end < text.size;
+        begin = end + 1;
+    }
+    results[0] = line_ends;
+    results[1] = lines;
+    results[2] = begun;
+    return NULL;
+}

@@ -1,0 +1,313 @@
+/* CEF and LEEF records, cut into keys and values. The rules are those of events/grammar/extension.py; a record that
+ * they ask for more than is done here is left to the careful reader.
+ */
+#include "kernel.h"
+
+enum { KEY_WORDS = (LONGEST_KEY + 8) / 8 };
+
+/* A key as it is compared: in lower case, with zeros behind it. */
+typedef struct {
+    uint64_t words[KEY_WORDS];
+    int64_t length;
+} Key;
+
+typedef struct {
+    Text text, words;
+    const int64_t *known; /* rows of TOLD_OF_KEY */
+    int64_t keys;
+    Key *by_number;
+    int32_t *slots;
+    uint64_t mask;
+    int64_t *seen; /* the record in which a key was seen last */
+    Places found;
+} Cutter;
+
+/* A word in lower case: letters of ASCII only. */
+static inline uint64_t lower(uint64_t word) {
+    uint64_t low = word & ~HIGH_BITS;
+    uint64_t from_a = low + EACH_BYTE(0x80 - 'A'), behind_z = low + EACH_BYTE(0x7F - 'Z');
+    return word | (((from_a ^ behind_z) & ~word & HIGH_BITS) >> 2);
+}
+
+/* Read what stands between two places as a key; its hash, or 0 if it is too long or empty. */
+static inline uint64_t read_key(Text text, int64_t begin, int64_t end, Key *key) {
+    int64_t length = end - begin;
+    if (length <= 0 || length > LONGEST_KEY)
+        return 0;
+    uint64_t hash = (uint64_t)length;
+    key->length = length;
+    for (int part = 0; 8 * part < length; part++) {
+        key->words[part] = lower(word_at(text, begin + 8 * part, length - 8 * part));
+        hash = mixed(hash, key->words[part]);
+    }
+    return hash | UINT64_C(1) << 63;
+}
+
+static inline bool is_same(const Key *one, const Key *other) {
+    bool same = one->length == other->length;
+    for (int part = 0; same && 8 * part < one->length; part++)
+        same = one->words[part] == other->words[part];
+    return same;
+}
+
+/* Number of the key that stands between two places, 0 if it is none. */
+static inline int64_t number_of(const Cutter *cutter, int64_t begin, int64_t end) {
+    Key key;
+    uint64_t hash = read_key(cutter->text, begin, end, &key);
+    if (!hash)
+        return 0;
+    for (uint64_t slot = hash & cutter->mask;; slot = (slot + 1) & cutter->mask) {
+        int32_t number = cutter->slots[slot];
+        if (!number || is_same(&cutter->by_number[number], &key))
+            return number;
+    }
+}
+
+static inline int64_t told(const Cutter *cutter, int64_t key, int what) {
+    return cutter->known[TOLD_OF_KEY * key + what];
+}
+
+/* Whether what stands between two places could be a key. */
+static inline bool is_word(Text text, int64_t begin, int64_t end) {
+    if (begin >= end || end - begin > LONGEST_KEY || !is_letter(byte_at(text, begin)))
+        return false;
+    for (int64_t place = begin + 1; place < end; place++) {
+        uint8_t byte = byte_at(text, place);
+        if (!is_letter(byte) && !is_digit(byte) && byte != '_')
+            return false;
+    }
+    return true;
+}
+
+/* Where the word before a sign begins: behind the last blank, or where no key is so long any more; not before a place. */
+static inline int64_t begin_of_word(Text text, int64_t earliest, int64_t sign) {
+    if (earliest < sign - LONGEST_KEY - 1)
+        earliest = sign - LONGEST_KEY - 1;
+    int64_t place = sign;
+    for (; place - earliest >= 8; place -= 8) {
+        uint64_t word = word_at(text, place - 8, 8), blanks = marks(word, ' ') | marks(word, '\t');
+        if (blanks)
+            return place - 8 + last_mark(blanks) + 1;
+    }
+    while (place > earliest && !is_blank(byte_at(text, place - 1)))
+        place--;
+    return place;
+}
+
+/* Where the bracket is that JSON begins with, maybe after the commas of empty slots; -1 if there is none. */
+static inline int64_t json_begin(Text text, int64_t place, int64_t end) {
+    while (place < end && (byte_at(text, place) == ' ' || byte_at(text, place) == ','))
+        place++;
+    return place < end && (byte_at(text, place) == '[' || byte_at(text, place) == '{') ? place : -1;
+}
+
+/* Where the brackets close that open at a place; -1 if they never do. */
+static int64_t json_end(Text text, int64_t place, int64_t end) {
+    int64_t depth = 0;
+    bool in_string = false;
+    while (place < end) {
+        uint8_t byte = byte_at(text, place);
+        place++;
+        if (byte == '\\') {
+            while (place < end && byte_at(text, place) == '\\')
+                place++;
+            place++;
+        } else if (byte == '"') {
+            in_string = !in_string;
+        } else if (in_string) {
+            continue;
+        } else if (byte == '[' || byte == '{') {
+            depth++;
+        } else if (byte == ']' || byte == '}') {
+            depth--;
+            bool more = place < end && byte_at(text, place) == ',' && json_begin(text, place, end) >= 0;
+            if (depth == 0 && !more)
+                return place;
+        }
+    }
+    return -1;
+}
+
+/* Keep a pair, trimmed, as the row `count`; the next row, or -1 if the pair is odd. */
+static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, int64_t begin, int64_t end, int64_t count) {
+    Text text = cutter->text;
+    while (begin < end && is_blank(byte_at(text, begin)))
+        begin++;
+    while (begin < end && is_blank(byte_at(text, end - 1)))
+        end--;
+    if (begin == end)
+        return count;
+    if (byte_at(text, begin) == '"' || count >= cutter->found.rows)
+        return -1;
+    if (key) {
+        if (cutter->seen[key] == record || told(cutter, key, KIND) & STRANGE)
+            return -1;
+        cutter->seen[key] = record;
+        int64_t expected = told(cutter, key, TEXT_BEGIN), length = told(cutter, key, TEXT_END) - expected;
+        if (length) {
+            if (end - begin != length || !within(expected, expected + length, cutter->words.size) ||
+                memcmp(text.at + begin, cutter->words.at + expected, (size_t)length) != 0)
+                return -1;
+            return count;
+        }
+    }
+    tell(cutter->found, count, key, begin, end);
+    return count + 1;
+}
+
+/* Cut a record at its keys, the first of which was found; the next row, or -1 if the record is odd. */
+static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
+    Text text = cutter->text;
+    for (;;) {
+        int64_t begin = sign + 1, place = begin, word = begin, next = 0;
+        bool in_free_text = told(cutter, key, KIND) & FREE_TEXT;
+        if (told(cutter, key, KIND) & JSON) {
+            int64_t opening = json_begin(text, begin, end);
+            if (opening >= 0) {
+                place = json_end(text, opening, end);
+                if (place < 0)
+                    return -1;
+                in_free_text = false;
+            }
+        }
+        for (place = find_byte(text, place, end, '='); place < end; place = find_byte(text, place + 1, end, '=')) {
+            word = begin_of_word(text, begin, place);
+            /* What begins right behind the sign is the value's own. */
+            if (word == begin && !is_blank(byte_at(text, word - 1)))
+                continue;
+            next = number_of(cutter, word, place);
+            if (next || (!in_free_text && is_word(text, word, place)))
+                break;
+        }
+        count = keep(cutter, record, key, begin, place < end ? word : end, count);
+        if (count < 0 || place >= end)
+            return count;
+        key = next;
+        sign = place;
+    }
+}
+
+/* Cut a record at its tabs, behind each of which a key has to stand; the next row, or -1 if the record is odd. */
+static int64_t cut_at_tabs(const Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
+    Text text = cutter->text;
+    for (;;) {
+        int64_t begin = sign + 1, place = find_byte(text, begin, end, '\t');
+        count = keep(cutter, record, key, begin, place, count);
+        if (count < 0 || place >= end)
+            return count;
+        int64_t word = place + 1;
+        sign = find_byte(text, word, end, '=');
+        if (sign >= end)
+            return -1;
+        key = number_of(cutter, word, sign);
+        if (!key && !is_word(text, word, sign))
+            return -1;
+    }
+}
+
+/* Where the first key begins, which may follow the header's last bar, and the sign behind it; false if nowhere. */
+static bool first_key(const Cutter *cutter, int64_t begin, int64_t end, int64_t *word, int64_t *sign, int64_t *key) {
+    Text text = cutter->text;
+    for (int64_t place = find_byte(text, begin, end, '='); place < end; place = find_byte(text, place + 1, end, '=')) {
+        int64_t start = place, earliest = place - LONGEST_KEY - 1 > begin ? place - LONGEST_KEY - 1 : begin;
+        while (start > earliest && !is_blank(byte_at(text, start - 1)) && byte_at(text, start - 1) != '|')
+            start--;
+        if (start <= earliest)
+            continue;
+        *key = number_of(cutter, start, place);
+        if (*key || is_word(text, start, place)) {
+            *word = start;
+            *sign = place;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a label is missing among the pairs of a record. */
+static bool lacks_label(const Cutter *cutter, int64_t record, int64_t first, int64_t after) {
+    for (int64_t row = first; row < after; row++) {
+        int64_t label = told(cutter, cutter->found.at[TOLD_OF_TEXT * row + NUMBER], LABEL);
+        if (label > 0 && (label >= cutter->keys || cutter->seen[label] != record))
+            return true;
+    }
+    return false;
+}
+
+static const char *index_keys(Cutter *cutter) {
+    for (int64_t number = 1; number < cutter->keys; number++) {
+        int64_t begin = told(cutter, number, KEY_BEGIN), end = told(cutter, number, KEY_END);
+        if (!within(begin, end, cutter->words.size))
+            return BAD_PLACES;
+        uint64_t hash = read_key(cutter->words, begin, end, &cutter->by_number[number]);
+        if (!hash)
+            return "a key is empty or too long";
+        uint64_t slot = hash & cutter->mask;
+        while (cutter->slots[slot])
+            slot = (slot + 1) & cutter->mask;
+        cutter->slots[slot] = (int32_t)number;
+    }
+    return NULL;
+}
+
+/* (text, begins, ends, words, known, tabs, odd, found, firsts, headers) */
+const char *find_pairs(const Argument *arguments, int64_t *results) {
+    (void)results;
+    Text text = text_of(&arguments[0]);
+    Positions begins = positions_of(&arguments[1]), ends = positions_of(&arguments[2]);
+    bool tabs = arguments[5].number != 0;
+    Bytes odd = bytes_of(&arguments[6]);
+    Positions firsts = positions_of(&arguments[8]), headers = positions_of(&arguments[9]);
+    int64_t records = begins.length;
+    if (ends.length != records || odd.size != records || headers.length != records || firsts.length != records + 1 ||
+        arguments[4].columns != TOLD_OF_KEY || arguments[4].rows < 1 || arguments[4].rows > INT16_MAX ||
+        arguments[7].columns != TOLD_OF_TEXT || text.size > INT32_MAX)
+        return BAD_SIZES;
+    Cutter cutter = {
+        .text = text,
+        .words = text_of(&arguments[3]),
+        .known = arguments[4].at,
+        .keys = arguments[4].rows,
+        .found = places_of(&arguments[7]),
+        .mask = 1,
+    };
+    /* Three of four slots stay empty at least. */
+    while (cutter.mask < 4 * (uint64_t)cutter.keys)
+        cutter.mask = 2 * cutter.mask + 1;
+    cutter.by_number = calloc((size_t)cutter.keys, sizeof *cutter.by_number);
+    cutter.slots = calloc((size_t)cutter.mask + 1, sizeof *cutter.slots);
+    cutter.seen = malloc((size_t)cutter.keys * sizeof *cutter.seen);
+    const char *refused = cutter.by_number && cutter.slots && cutter.seen ? index_keys(&cutter) : NO_MEMORY;
+    int64_t count = 0;
+    for (int64_t key = 0; !refused && key < cutter.keys; key++)
+        cutter.seen[key] = -1;
+    for (int64_t record = 0; !refused && record < records; record++) {
+        firsts.at[record] = count;
+        if (odd.at[record])
+            continue;
+        odd.at[record] = true;
+        int64_t begin = begins.at[record], end = ends.at[record], word, sign, key;
+        if (!within(begin, end, text.size)) {
+            refused = BAD_PLACES;
+            break;
+        }
+        if (!first_key(&cutter, begin, end, &word, &sign, &key))
+            continue;
+        headers.at[record] = word;
+        while (end > sign + 1 && is_blank(byte_at(text, end - 1)))
+            end--;
+        int64_t after = tabs && find_byte(text, sign, end, '\t') < end
+                            ? cut_at_tabs(&cutter, record, key, sign, end, count)
+                            : cut_at_keys(&cutter, record, key, sign, end, count);
+        if (after < 0 || lacks_label(&cutter, record, count, after))
+            continue;
+        odd.at[record] = false;
+        count = after;
+    }
+    if (!refused)
+        firsts.at[records] = count;
+    free(cutter.by_number);
+    free(cutter.slots);
+    free(cutter.seen);
+    return refused;
+}

@@ -1,0 +1,198 @@
+/* Texts on their way from a block into columns. */
+#include "kernel.h"
+
+enum { PLAIN = 0, BACKSLASH = '\\', QUOTE = '"', STRETCH = 32 };
+
+/* (found, column_of, sizes) */
+const char *measure(const Argument *arguments, int64_t *results) {
+    (void)results;
+    Places found = places_of(&arguments[0]);
+    Positions column_of = positions_of(&arguments[1]), sizes = positions_of(&arguments[2]);
+    if (found.columns != TOLD_OF_TEXT)
+        return BAD_SIZES;
+    for (int64_t row = 0; row < found.rows; row++) {
+        const int32_t *told = found.at + TOLD_OF_TEXT * row;
+        int64_t number = told[NUMBER], length = (int64_t)told[END] - told[BEGIN];
+        int64_t column = 0 <= number && number < column_of.length ? column_of.at[number] : -1;
+        if (column < 0)
+            continue;
+        if (column >= sizes.length || length < 0)
+            return BAD_PLACES;
+        sizes.at[column] += length;
+    }
+    return NULL;
+}
+
+typedef struct {
+    Text text;
+    uint8_t *copied; /* has room for the text at hand and SLACK */
+    uint8_t escape;
+} Copier;
+
+/* Copy a text as it is; where the copy ends. */
+static inline int64_t copy_plain(const Copier *copier, int64_t begin, int64_t end, int64_t to) {
+    const uint8_t *from = copier->text.at;
+    if (UNLIKELY(copier->text.size - end < STRETCH)) {
+        memcpy(copier->copied + to, from + begin, (size_t)(end - begin));
+    } else {
+        /* Up to 31 bytes more than there are, which the next text goes over. */
+        for (int64_t place = begin; place < end; place += STRETCH)
+            memcpy(copier->copied + to + (place - begin), from + place, STRETCH);
+    }
+    return to + end - begin;
+}
+
+static inline bool has_byte(const uint8_t *stretch, uint8_t sought) {
+    uint8_t found = 0;
+    for (int place = 0; place < STRETCH; place++)
+        found |= stretch[place] == sought;
+    return found != 0;
+}
+
+/* Copy a text without its escapes; where the copy ends. */
+static inline int64_t copy_unescaped(const Copier *copier, int64_t begin, int64_t end, int64_t to) {
+    Text text = copier->text;
+    int64_t place = begin;
+    while (place < end) {
+        if (LIKELY(text.size - place >= STRETCH && !has_byte(text.at + place, copier->escape))) {
+            memcpy(copier->copied + to, text.at + place, STRETCH);
+            if (end - place <= STRETCH)
+                return to + end - place;
+            place += STRETCH;
+            to += STRETCH;
+            continue;
+        }
+        int64_t stop = find_byte(text, place, end - place < STRETCH ? end : place + STRETCH, copier->escape);
+        memcpy(copier->copied + to, text.at + place, (size_t)(stop - place));
+        to += stop - place;
+        place = stop;
+        if (place >= end || byte_at(text, place) != copier->escape)
+            continue;
+        uint8_t byte = copier->escape, following = place + 1 < end ? byte_at(text, place + 1) : 0;
+        place++;
+        if (copier->escape == BACKSLASH) {
+            if (following == '=' || following == BACKSLASH || following == 'n' || following == 'r') {
+                byte = following == 'n' ? '\n' : following == 'r' ? '\r' : following;
+                place++;
+            }
+        } else if (place - 1 > begin && byte_at(text, place - 2) == BACKSLASH) {
+            to--;
+        } else if (following == QUOTE) {
+            place++;
+        }
+        copier->copied[to] = byte;
+        to++;
+    }
+    return to;
+}
+
+/* Slots of a column's distinct texts: the code of each and one, 0 for none. */
+typedef struct {
+    uint32_t *codes;
+    uint64_t mask;
+} Slots;
+
+/* The code of a copied text, `count` if it is a new one; then it is kept for the next ones. */
+static inline int64_t code_of(Text copied, Slots slots, const int32_t *ends, int64_t count, int64_t to, int64_t end) {
+    uint64_t hash = (uint64_t)(end - to);
+    for (int64_t place = to; place < end; place += 8)
+        hash = mixed(hash, word_at(copied, place, end - place));
+    uint64_t slot = hash & slots.mask;
+    for (; slots.codes[slot]; slot = (slot + 1) & slots.mask) {
+        int64_t code = (int64_t)slots.codes[slot] - 1;
+        int64_t other = ends[code];
+        if (ends[code + 1] - other == end - to && within(other, other + end - to, copied.size) &&
+            memcmp(copied.at + to, copied.at + other, (size_t)(end - to)) == 0)
+            return code;
+    }
+    slots.codes[slot] = (uint32_t)count + 1;
+    return count;
+}
+
+/* (text, found, firsts, rows, column_of, escape, escaped, copied, places, ends, codes, counts) */
+const char *copy(const Argument *arguments, int64_t *results) {
+    (void)results;
+    Places found = places_of(&arguments[1]);
+    Positions firsts = positions_of(&arguments[2]), rows = positions_of(&arguments[3]);
+    Positions column_of = positions_of(&arguments[4]);
+    Bytes escaped = bytes_of(&arguments[6]), copied = bytes_of(&arguments[7]);
+    Positions places = positions_of(&arguments[8]);
+    Places ends = places_of(&arguments[9]), codes = places_of(&arguments[10]);
+    Positions counts = positions_of(&arguments[11]);
+    int64_t columns = ends.rows, coded = codes.rows;
+    Copier copier = {text_of(&arguments[0]), copied.at, (uint8_t)arguments[5].number};
+    if (found.columns != TOLD_OF_TEXT || firsts.length < 1 || escaped.size != firsts.length - 1 ||
+        places.length != columns || ends.columns != rows.length + 1 || coded > columns || counts.length != coded ||
+        (coded && codes.columns != rows.length) || copied.size > INT32_MAX)
+        return BAD_SIZES;
+    if (arguments[5].number != PLAIN && arguments[5].number != BACKSLASH && arguments[5].number != QUOTE)
+        return "escape is neither PLAIN nor BACKSLASH nor QUOTE";
+    /* Half of the slots stay empty at least, so that a text not found in its own is in one of the next. */
+    uint64_t mask = 1;
+    while (mask < 2 * (uint64_t)rows.length)
+        mask = 2 * mask + 1;
+    uint32_t *slots = calloc((size_t)coded * (mask + 1) + 1, sizeof *slots);
+    if (slots == NULL)
+        return NO_MEMORY;
+    const char *refused = NULL;
+    for (int64_t row = 0; !refused && row < rows.length; row++) {
+        int64_t line = rows.at[row];
+        if (line < 0 || line >= firsts.length - 1 || !within(firsts.at[line], firsts.at[line + 1], found.rows)) {
+            refused = BAD_PLACES;
+            break;
+        }
+        bool plain = !escaped.at[line] || copier.escape == PLAIN;
+        for (int64_t which = firsts.at[line], after = firsts.at[line + 1]; which < after && which < found.rows; which++) {
+            const int32_t *told = found.at + TOLD_OF_TEXT * which;
+            int64_t number = told[NUMBER], begin = told[BEGIN], behind = told[END];
+            int64_t column = 0 <= number && number < column_of.length ? column_of.at[number] : -1;
+            if (column < 0)
+                continue;
+            if (column >= columns || !within(begin, behind, copier.text.size)) {
+                refused = BAD_PLACES;
+                break;
+            }
+            int64_t to = places.at[column];
+            if (to < 0 || to > copied.size - SLACK || behind - begin > copied.size - SLACK - to) {
+                refused = "there is no room for the texts of a column";
+                break;
+            }
+            int64_t end = plain ? copy_plain(&copier, begin, behind, to) : copy_unescaped(&copier, begin, behind, to);
+            int32_t *ends_of_column = ends.at + column * ends.columns;
+            if (column >= coded) {
+                ends_of_column[row + 1] = (int32_t)(end - to);
+            } else {
+                int64_t count = counts.at[column];
+                if (count < 0 || count > row) {
+                    refused = BAD_PLACES;
+                    break;
+                }
+                Slots own = {slots + column * (int64_t)(mask + 1), mask};
+                int64_t code = code_of((Text){copied.at, copied.size}, own, ends_of_column, count, to, end);
+                codes.at[column * codes.columns + row] = (int32_t)code;
+                if (code < count)
+                    continue;
+                counts.at[column] = count + 1;
+                ends_of_column[count + 1] = (int32_t)end;
+            }
+            places.at[column] = end;
+        }
+    }
+    free(slots);
+    return refused;
+}
+
+/* (lengths) */
+const char *sum_lengths(const Argument *arguments, int64_t *results) {
+    (void)results;
+    Places lengths = places_of(&arguments[0]);
+    for (int64_t row = 0; row < lengths.rows; row++) {
+        int32_t *length = lengths.at + row * lengths.columns;
+        uint32_t end = 0;
+        for (int64_t column = 0; column < lengths.columns; column++) {
+            end += (uint32_t)length[column];
+            length[column] = (int32_t)end;
+        }
+    }
+    return NULL;
+}
