@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset
@@ -77,6 +78,8 @@ def event_extra(commit: Commit, changes: Changes) -> dict[str, Any]:
     has each partition of ``events/`` that changed, with the rows written to it: at most ``MOST_PARTITIONS``, the
     newest dates first. ``more_partitions`` says how many are not named, and ``dates`` the first and last date of all.
     """
+    from airflow_provider_imperva.lake.watermark import MOST_SUMMARIZED
+
     newest_first = sorted(changes.partitions.items(), key=lambda item: (item[0][1], item[0][0]), reverse=True)
     dates = [event_date for _, event_date in changes.partitions]
     return {
@@ -92,7 +95,7 @@ def event_extra(commit: Commit, changes: Changes) -> dict[str, Any]:
                 "highest": prefix.highest,
                 "open": sum(item.last - item.first + 1 for item in prefix.open),
             }
-            for name, prefix in commit.prefixes.items()
+            for name, prefix in islice(commit.prefixes.items(), MOST_SUMMARIZED)
         },
         "partitions": [
             {"event_class": event_class, "event_date": event_date, "rows": rows}

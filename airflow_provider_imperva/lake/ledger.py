@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_imperva.errors import LedgerConflictError, LedgerCorruptError, ObjectExistsError
 from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.packing import PACKED_VERSION, decode_packed, encode
 from airflow_provider_imperva.lake.records import VERSION, Commit, Intent, Plan, Replaying, Report
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Prefix
@@ -118,7 +119,7 @@ class Ledger:
         """
         path = self.layout.plan(plan.commit)
         try:
-            self.store.create(path, _encode(plan))
+            self.store.create(path, encode(plan))
         except ObjectExistsError as error:
             written = self.plan(plan.commit)
             if written.run != plan.run:
@@ -136,7 +137,7 @@ class Ledger:
 
     def write_report(self, report: Report) -> None:
         """Write what a batch did, which is the last thing it does."""
-        self.store.write(self.layout.report(report.commit, report.batch), _encode(report))
+        self.store.write(self.layout.report(report.commit, report.batch), encode(report))
 
     def intent(self, number: int, batch: int) -> tuple[str, ...]:
         """Return the parts a batch was about to write, if it came that far."""
@@ -150,19 +151,19 @@ class Ledger:
         """
         path = self.layout.intent(number, batch)
         try:
-            self.store.create(path, _encode(Intent(VERSION, tuple(sorted(paths)), outcome)))
+            self.store.create(path, encode(Intent(VERSION, tuple(sorted(paths)), outcome)))
         except ObjectExistsError:
             return self._read(path, Intent).outcome == outcome
         return True
 
     def write_intent(self, number: int, batch: int, paths: Iterable[str]) -> None:
         """Note which parts a replay of a batch is about to write, besides those it may have."""
-        self.store.write(self.layout.intent(number, batch), _encode(Intent(VERSION, tuple(sorted(paths)))))
+        self.store.write(self.layout.intent(number, batch), encode(Intent(VERSION, tuple(sorted(paths)))))
 
     def create_commit(self, commit: Commit) -> Commit:
         """Write a commit, or return the one that is there: whoever came first has settled the plan."""
         try:
-            self.store.create(self.layout.commit(commit.commit), _encode(commit))
+            self.store.create(self.layout.commit(commit.commit), encode(commit))
         except ObjectExistsError:
             return self.commit(commit.commit)
         return commit
@@ -197,8 +198,9 @@ def decode_record(content: bytes, kind: type[_Record], *, about: str) -> _Record
     """
     try:
         # First, since a newer version may hold what this one cannot read.
-        _check_version(_VERSIONED.decode(content).v, about)
-        record: _Record = _DECODERS[kind].decode(content)
+        version = _VERSIONED.decode(content).v
+        _check_version(version, about, highest=PACKED_VERSION if kind in (Plan, Commit) else VERSION)
+        record: _Record = decode_packed(content, kind) if version == PACKED_VERSION else _DECODERS[kind].decode(content)
         return record
     except msgspec.DecodeError as error:
         raise _unreadable(kind.__name__.lower(), about) from error
@@ -229,10 +231,10 @@ def _unreadable(kind: str, about: str) -> LedgerCorruptError:
     )
 
 
-def _check_version(version: int, about: str) -> None:
-    if version != VERSION:
+def _check_version(version: int, about: str, *, highest: int = VERSION) -> None:
+    if not VERSION <= version <= highest:
         raise LedgerCorruptError(
-            f"it is of ledger version {version}, and this provider knows version {VERSION}",
+            f"it is of ledger version {version}, and this provider knows versions up to {highest}",
             do="upgrade the provider to at least the version that last wrote to this lake",
             about=about,
         )
@@ -242,7 +244,3 @@ def _highest(paths: Iterable[str], ending: str) -> int:
     numbers = [path.rsplit("/", 1)[1].removesuffix(ending) for path in paths if path.endswith(ending)]
     # What else lies there (as ._000000000042.commit.json does, where a Mac has copied a lake) is none.
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
-
-
-def _encode(record: msgspec.Struct) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(record), indent=1)

@@ -10,10 +10,8 @@ from typing import NamedTuple, TypedDict
 import msgspec
 import pyarrow as pa
 
+from airflow_provider_imperva.lake.packing import VERSION as VERSION
 from airflow_provider_imperva.lake.watermark import Prefix, State
-
-VERSION = 1
-"""Version of the ledger's format, in every JSON object of it."""
 
 
 class Why(StrEnum):

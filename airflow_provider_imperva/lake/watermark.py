@@ -11,10 +11,12 @@ it may have come and gone. A gap too long to be one stays open: what comes next 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
 import msgspec
 
@@ -91,6 +93,28 @@ class Prefix(msgspec.Struct, frozen=True, omit_defaults=True):
             if item.state is state:
                 for number in range(item.first, item.last + 1):
                     yield number, item
+
+
+MOST_SUMMARIZED = 40
+"""How many prefixes a summary names, so that it stays below 10 kB whatever an index has in it."""
+
+
+def summarize(prefixes: Mapping[str, Prefix]) -> dict[str, dict[str, Any]]:
+    """Say how far a repository has been loaded in few words: XComs and asset events live in Airflow's database.
+
+    :returns: by prefix ``contiguous``, ``highest`` and, in ``open``, how many numbers are open in each state (left out
+        if none is). Of more than 40 prefixes, those with open numbers come first.
+    """
+    in_order = sorted(prefixes, key=lambda name: (not prefixes[name].open, len(name), name))
+    return {name: _summary(prefixes[name]) for name in in_order[:MOST_SUMMARIZED]}
+
+
+def _summary(prefix: Prefix) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    for item in prefix.open:
+        counts[item.state.value] += item.last - item.first + 1
+    opened = {"open": dict(counts)} if counts else {}
+    return {"contiguous": prefix.contiguous, "highest": prefix.highest, **opened}
 
 
 class Observation(msgspec.Struct, frozen=True):

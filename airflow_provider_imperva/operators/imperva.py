@@ -252,9 +252,10 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
 class ImpervaCommitLogsOperator(ImpervaOperator):
     """Commits the plan, whatever became of its batches; then tells XCom, and people if something was left behind.
 
-    Give it the trigger rule ``all_done``. Returns ``watermark``, ``logs``, ``rows`` and ``headroom_seconds``, with
-    ``repository`` and ``commit``. Fails without retry, after the commit and its XCom, if a batch failed, a log was
-    lost or ``on_low_headroom`` failed. Skipped if nothing was planned.
+    Give it the trigger rule ``all_done``. Returns ``watermark`` (at most 40 prefixes, with how many numbers are open in
+    each state), ``logs``, ``rows`` and ``headroom_seconds``, with ``repository``, ``commit`` and how many ``prefixes``
+    there are. Fails without retry, after the commit and its XCom, if a batch failed, a log was lost or
+    ``on_low_headroom`` failed. Skipped if nothing was planned.
 
     Each asset among its outlets gets an event, as
     :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the
@@ -372,13 +373,13 @@ def _run(context: Context) -> Run:
 
 
 def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
-    import msgspec
+    from airflow_provider_imperva.lake.watermark import summarize
 
     return {
         "repository": commit.repository,
         "commit": commit.commit,
-        # By way of JSON: Airflow would wrap a tuple in a type of its own, which no other reader of XComs expects.
-        "watermark": msgspec.json.decode(msgspec.json.encode(commit.prefixes)),
+        "watermark": summarize(commit.prefixes),
+        "prefixes": len(commit.prefixes),
         "logs": sum(commit.totals.logs.values()),
         "rows": commit.totals.rows,
         "headroom_seconds": int(headroom.seconds),

@@ -55,7 +55,7 @@ def test_runs_in_a_row_load_every_line_once(home: AirflowHome, repository: FakeR
     home.run_dag(repository)
     assert home.last_run()[0] == "success"
     assert rows(home.lake) == expected
-    assert home.last_commit_xcom()["watermark"] == home.last_commit()["prefixes"]
+    assert home.last_commit_xcom()["watermark"] == {"8416": {"contiguous": 3, "highest": 9, "open": {"gap": 4}}}
     open_ranges = home.last_commit()["prefixes"]["8416"]["open"]
     assert [(gap["from"], gap["to"], gap["state"]) for gap in open_ranges] == [(4, 5, "gap"), (7, 8, "gap")]
 
@@ -65,7 +65,7 @@ def test_runs_in_a_row_load_every_line_once(home: AirflowHome, repository: FakeR
     assert home.last_run()[0] == "success", output
     assert rows(home.lake) == expected
     assert sorted(fetched(repository)[before:]) == sorted(log.name for log in second)
-    assert home.last_commit_xcom()["watermark"] == home.last_commit()["prefixes"]
+    assert home.last_commit_xcom()["watermark"] == {"8416": {"contiguous": 3, "highest": 12, "open": {"gap": 3}}}
     assert home.last_commit()["commit"] == 2
 
     before = len(fetched(repository))
