@@ -20,7 +20,7 @@ LONG ?=
 LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_SIMULATION_SEEDS=5
 LONG_TIMEOUT := --timeout=1800
 
-.PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format mutants bench docs picture build pins clean
+.PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format sanitize mutants bench docs picture build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ lint: $(STAMP) ## Check style, format, types and layers
 format: $(STAMP) ## Format the code and put right what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+sanitize: $(STAMP) ## Fuzz the compiled kernel for a minute under AddressSanitizer and UBSan (needs gcc)
+	$(BIN)/python .ci/sanitize.py
 
 mutants: $(STAMP) ## Put known bugs into a copy of the code, one at a time, and see that tests notice each (minutes)
 	$(BIN)/python -m tests.mutation.check

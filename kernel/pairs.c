@@ -5,20 +5,26 @@
 
 enum { KEY_WORDS = (LONGEST_KEY + 8) / 8 };
 
-/* A key as it is compared: in lower case, with zeros behind it. */
+/* A word as keys are compared: in lower case, with zeros behind it. */
 typedef struct {
     uint64_t words[KEY_WORDS];
     int64_t length;
+} Word;
+
+/* What is told of a key, checked. */
+typedef struct {
+    Word word;
+    int64_t kind, label;
+    Text expected; /* what its value must be; nothing for anything */
+    int64_t seen;  /* the record in which it was seen last */
 } Key;
 
 typedef struct {
-    Text text, words;
-    const int64_t *known; /* rows of TOLD_OF_KEY */
-    int64_t keys;
-    Key *by_number;
+    Text text;
+    Key *keys; /* by number; 0 is one that is not known */
+    int64_t count;
     int32_t *slots;
     uint64_t mask;
-    int64_t *seen; /* the record in which a key was seen last */
     Places found;
 } Cutter;
 
@@ -29,21 +35,21 @@ static inline uint64_t lower(uint64_t word) {
     return word | (((from_a ^ behind_z) & ~word & HIGH_BITS) >> 2);
 }
 
-/* Read what stands between two places as a key; its hash, or 0 if it is too long or empty. */
-static inline uint64_t read_key(Text text, int64_t begin, int64_t end, Key *key) {
+/* Read what stands between two places; its hash, or 0 if it is too long for a key, or empty. */
+static inline uint64_t read_word(Text text, int64_t begin, int64_t end, Word *word) {
     int64_t length = end - begin;
     if (length <= 0 || length > LONGEST_KEY)
         return 0;
     uint64_t hash = (uint64_t)length;
-    key->length = length;
+    word->length = length;
     for (int part = 0; 8 * part < length; part++) {
-        key->words[part] = lower(word_at(text, begin + 8 * part, length - 8 * part));
-        hash = mixed(hash, key->words[part]);
+        word->words[part] = lower(word_at(text, begin + 8 * part, length - 8 * part));
+        hash = mixed(hash, word->words[part]);
     }
     return hash | UINT64_C(1) << 63;
 }
 
-static inline bool is_same(const Key *one, const Key *other) {
+static inline bool is_same(const Word *one, const Word *other) {
     bool same = one->length == other->length;
     for (int part = 0; same && 8 * part < one->length; part++)
         same = one->words[part] == other->words[part];
@@ -52,19 +58,15 @@ static inline bool is_same(const Key *one, const Key *other) {
 
 /* Number of the key that stands between two places, 0 if it is none. */
 static inline int64_t number_of(const Cutter *cutter, int64_t begin, int64_t end) {
-    Key key;
-    uint64_t hash = read_key(cutter->text, begin, end, &key);
+    Word word;
+    uint64_t hash = read_word(cutter->text, begin, end, &word);
     if (!hash)
         return 0;
     for (uint64_t slot = hash & cutter->mask;; slot = (slot + 1) & cutter->mask) {
         int32_t number = cutter->slots[slot];
-        if (!number || is_same(&cutter->by_number[number], &key))
+        if (!number || is_same(&cutter->keys[number].word, &word))
             return number;
     }
-}
-
-static inline int64_t told(const Cutter *cutter, int64_t key, int what) {
-    return cutter->known[TOLD_OF_KEY * key + what];
 }
 
 /* Whether what stands between two places could be a key. */
@@ -140,15 +142,14 @@ static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, in
     if (byte_at(text, begin) == '"' || count >= cutter->found.rows)
         return -1;
     if (key) {
-        if (cutter->seen[key] == record || told(cutter, key, KIND) & STRANGE)
+        Key *known = &cutter->keys[key];
+        if (known->seen == record || known->kind & STRANGE)
             return -1;
-        cutter->seen[key] = record;
-        int64_t expected = told(cutter, key, TEXT_BEGIN), length = told(cutter, key, TEXT_END) - expected;
-        if (length) {
-            if (end - begin != length || !within(expected, expected + length, cutter->words.size) ||
-                memcmp(text.at + begin, cutter->words.at + expected, (size_t)length) != 0)
-                return -1;
-            return count;
+        known->seen = record;
+        if (known->expected.size) {
+            bool is_expected = end - begin == known->expected.size &&
+                               memcmp(text.at + begin, known->expected.at, (size_t)known->expected.size) == 0;
+            return is_expected ? count : -1;
         }
     }
     tell(cutter->found, count, key, begin, end);
@@ -160,8 +161,8 @@ static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, in
     Text text = cutter->text;
     for (;;) {
         int64_t begin = sign + 1, place = begin, word = begin, next = 0;
-        bool in_free_text = told(cutter, key, KIND) & FREE_TEXT;
-        if (told(cutter, key, KIND) & JSON) {
+        bool in_free_text = cutter->keys[key].kind & FREE_TEXT;
+        if (cutter->keys[key].kind & JSON) {
             int64_t opening = json_begin(text, begin, end);
             if (opening >= 0) {
                 place = json_end(text, opening, end);
@@ -227,19 +228,29 @@ static bool first_key(const Cutter *cutter, int64_t begin, int64_t end, int64_t 
 /* Whether a label is missing among the pairs of a record. */
 static bool lacks_label(const Cutter *cutter, int64_t record, int64_t first, int64_t after) {
     for (int64_t row = first; row < after; row++) {
-        int64_t label = told(cutter, cutter->found.at[TOLD_OF_TEXT * row + NUMBER], LABEL);
-        if (label > 0 && (label >= cutter->keys || cutter->seen[label] != record))
+        int64_t number = cutter->found.at[TOLD_OF_TEXT * row + NUMBER];
+        int64_t label = 0 <= number && number < cutter->count ? cutter->keys[number].label : 0;
+        if (label && cutter->keys[label].seen != record)
             return true;
     }
     return false;
 }
 
-static const char *index_keys(Cutter *cutter) {
-    for (int64_t number = 1; number < cutter->keys; number++) {
-        int64_t begin = told(cutter, number, KEY_BEGIN), end = told(cutter, number, KEY_END);
-        if (!within(begin, end, cutter->words.size))
+/* Take in what is told of each key, so far as it is sound. */
+static const char *index_keys(Cutter *cutter, Text words, const int64_t *known) {
+    for (int64_t number = 0; number < cutter->count; number++, known += TOLD_OF_KEY) {
+        Key *key = &cutter->keys[number];
+        int64_t begin = known[KEY_BEGIN], end = known[KEY_END], from = known[TEXT_BEGIN], to = known[TEXT_END];
+        key->kind = known[KIND];
+        key->label = known[LABEL];
+        key->seen = -1;
+        if (!within(begin, end, words.size) || !within(from, to, words.size) || key->label < 0 ||
+            key->label >= cutter->count)
             return BAD_PLACES;
-        uint64_t hash = read_key(cutter->words, begin, end, &cutter->by_number[number]);
+        key->expected = (Text){words.at + from, to - from};
+        if (number == 0)
+            continue;
+        uint64_t hash = read_word(words, begin, end, &key->word);
         if (!hash)
             return "a key is empty or too long";
         uint64_t slot = hash & cutter->mask;
@@ -253,34 +264,24 @@ static const char *index_keys(Cutter *cutter) {
 /* (text, begins, ends, words, known, tabs, odd, found, firsts, headers) */
 const char *find_pairs(const Argument *arguments, int64_t *results) {
     (void)results;
-    Text text = text_of(&arguments[0]);
     Positions begins = positions_of(&arguments[1]), ends = positions_of(&arguments[2]);
     bool tabs = arguments[5].number != 0;
     Bytes odd = bytes_of(&arguments[6]);
     Positions firsts = positions_of(&arguments[8]), headers = positions_of(&arguments[9]);
-    int64_t records = begins.length;
+    Cutter cutter = {.text = text_of(&arguments[0]), .count = arguments[4].rows, .found = places_of(&arguments[7])};
+    Text text = cutter.text;
+    int64_t records = begins.length, count = 0;
     if (ends.length != records || odd.size != records || headers.length != records || firsts.length != records + 1 ||
-        arguments[4].columns != TOLD_OF_KEY || arguments[4].rows < 1 || arguments[4].rows > INT16_MAX ||
-        arguments[7].columns != TOLD_OF_TEXT || text.size > INT32_MAX)
+        arguments[4].columns != TOLD_OF_KEY || cutter.count < 1 || cutter.count > INT16_MAX ||
+        cutter.found.columns != TOLD_OF_TEXT || text.size > INT32_MAX)
         return BAD_SIZES;
-    Cutter cutter = {
-        .text = text,
-        .words = text_of(&arguments[3]),
-        .known = arguments[4].at,
-        .keys = arguments[4].rows,
-        .found = places_of(&arguments[7]),
-        .mask = 1,
-    };
     /* Three of four slots stay empty at least. */
-    while (cutter.mask < 4 * (uint64_t)cutter.keys)
+    for (cutter.mask = 1; cutter.mask < 4 * (uint64_t)cutter.count;)
         cutter.mask = 2 * cutter.mask + 1;
-    cutter.by_number = calloc((size_t)cutter.keys, sizeof *cutter.by_number);
+    cutter.keys = calloc((size_t)cutter.count, sizeof *cutter.keys);
     cutter.slots = calloc((size_t)cutter.mask + 1, sizeof *cutter.slots);
-    cutter.seen = malloc((size_t)cutter.keys * sizeof *cutter.seen);
-    const char *refused = cutter.by_number && cutter.slots && cutter.seen ? index_keys(&cutter) : NO_MEMORY;
-    int64_t count = 0;
-    for (int64_t key = 0; !refused && key < cutter.keys; key++)
-        cutter.seen[key] = -1;
+    const char *refused =
+        cutter.keys && cutter.slots ? index_keys(&cutter, text_of(&arguments[3]), arguments[4].at) : NO_MEMORY;
     for (int64_t record = 0; !refused && record < records; record++) {
         firsts.at[record] = count;
         if (odd.at[record])
@@ -306,8 +307,7 @@ const char *find_pairs(const Argument *arguments, int64_t *results) {
     }
     if (!refused)
         firsts.at[records] = count;
-    free(cutter.by_number);
+    free(cutter.keys);
     free(cutter.slots);
-    free(cutter.seen);
     return refused;
 }

@@ -128,7 +128,9 @@ static bool agree(Cutter *cutter, const int64_t *moments) {
     if (start == NULL)
         return true;
     int64_t moment = milliseconds(text, start[BEGIN], start[END]);
-    if (moment < 0 || date[END] - date[BEGIN] != DATE || time[END] - time[BEGIN] != TIME)
+    int64_t date_at = date[BEGIN], time_at = time[BEGIN];
+    if (moment < 0 || date[END] - date_at != DATE || time[END] - time_at != TIME ||
+        !within(date_at, date_at + DATE, text.size) || !within(time_at, time_at + TIME, text.size))
         return false;
     int64_t seconds = moment / 1000;
     if (seconds / 86400 != cutter->day) {
@@ -139,7 +141,7 @@ static bool agree(Cutter *cutter, const int64_t *moments) {
     write_two(written, seconds / 3600 % 24);
     write_two(written + 3, seconds / 60 % 60);
     write_two(written + 6, seconds % 60);
-    return memcmp(text.at + date[BEGIN], cutter->date, DATE) == 0 && memcmp(text.at + time[BEGIN], written, TIME) == 0;
+    return memcmp(text.at + date_at, cutter->date, DATE) == 0 && memcmp(text.at + time_at, written, TIME) == 0;
 }
 
 /* (text, begins, ends, names, moments, odd, escaped, found, firsts) */

@@ -18,7 +18,7 @@ const char *measure(const Argument *arguments, int64_t *results) {
             continue;
         if (column >= sizes.length || length < 0)
             return BAD_PLACES;
-        sizes.at[column] += length;
+        sizes.at[column] = (int64_t)((uint64_t)sizes.at[column] + (uint64_t)length);
     }
     return NULL;
 }
@@ -137,12 +137,17 @@ const char *copy(const Argument *arguments, int64_t *results) {
     const char *refused = NULL;
     for (int64_t row = 0; !refused && row < rows.length; row++) {
         int64_t line = rows.at[row];
-        if (line < 0 || line >= firsts.length - 1 || !within(firsts.at[line], firsts.at[line + 1], found.rows)) {
+        if (line < 0 || line >= firsts.length - 1) {
+            refused = BAD_PLACES;
+            break;
+        }
+        int64_t which = firsts.at[line], after = firsts.at[line + 1];
+        if (!within(which, after, found.rows)) {
             refused = BAD_PLACES;
             break;
         }
         bool plain = !escaped.at[line] || copier.escape == PLAIN;
-        for (int64_t which = firsts.at[line], after = firsts.at[line + 1]; which < after && which < found.rows; which++) {
+        for (; which < after; which++) {
             const int32_t *told = found.at + TOLD_OF_TEXT * which;
             int64_t number = told[NUMBER], begin = told[BEGIN], behind = told[END];
             int64_t column = 0 <= number && number < column_of.length ? column_of.at[number] : -1;

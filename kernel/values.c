@@ -190,6 +190,8 @@ const char *count_values(const Argument *arguments, int64_t *results) {
     Text text = text_of(&arguments[0]);
     int64_t depth = arguments[1].number, level = arguments[2].number, count = 0;
     bool in_list = depth == level, in_string = false, in_token = false;
+    if (!within(0, depth, INT32_MAX) || !within(0, level, INT32_MAX))
+        return BAD_PLACES;
     for (int64_t place = 0; place < text.size; place++) {
         uint8_t byte = text.at[place];
         if (in_string) {
