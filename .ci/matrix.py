@@ -1,33 +1,37 @@
-"""Runs the unit and DAG tests on the lowest Airflow and Python that are supported, and on the highest.
+"""Runs tests on each Airflow that is supported, beside the lowest Python, the one between and the highest.
 
-Run by ``make test-matrix``. Each has a virtual environment of its own in ``.matrix/``, with what its requirements file
-pins, and the project installed as its users have it. What ``.venv`` is already is left to ``make test``, which runs
-these tests and all others there; ``.venv/bin/python .ci/matrix.py --all`` runs it nevertheless.
+Run by ``make test-matrix``. Each combination has a virtual environment of its own in ``.matrix/``, with what its
+requirements files pin, and the project installed as its users have it. Tests that depend on Airflow run on each; those
+that depend only on Python and its libraries, on the lowest. The combination that ``.venv`` has is left to ``make
+test``, which runs all tests there; ``.venv/bin/python .ci/matrix.py --all`` runs it nevertheless.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pythons import interpreter
-
 ROOT = Path(__file__).resolve().parent.parent
-TESTS = ["repository", "container", "events", "lake", "load", "dag", "plugins", "analysis"]
+AIRFLOW_TESTS = ("dag", "plugins")
+ALL_TESTS = ("repository", "container", "events", "lake", "load", "analysis", *AIRFLOW_TESTS)
 
 
 @dataclass(frozen=True)
 class Combination:
-    """An Airflow on a Python, as a requirements file pins it."""
+    """An Airflow on a Python, as requirements files pin it, and the folders of tests that run there."""
 
     airflow: str
     python: str
-    requirements: str
+    requirements: tuple[str, ...]
+    tests: tuple[str, ...] = AIRFLOW_TESTS
 
     @property
     def environment(self) -> Path:
@@ -42,13 +46,14 @@ class Combination:
     def set_up(self) -> Path:
         """Make the environment, unless it is newer than its pins, and install the project; return its Python."""
         python, stamp = self.environment / "bin" / "python", self.environment / ".stamp"
-        pins = ROOT / self.requirements
+        pins = [ROOT / "requirements" / f"{name}.txt" for name in self.requirements]
         pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--no-compile"]
-        if not stamp.exists() or stamp.stat().st_mtime < pins.stat().st_mtime:
+        if not stamp.exists() or stamp.stat().st_mtime < max(file.stat().st_mtime for file in pins):
             subprocess.run([interpreter(self.python), "-m", "venv", "--clear", self.environment], check=True)
-            subprocess.run([*pip, "--requirement", pins], check=True)
+            subprocess.run([*pip, *(f"--requirement={file}" for file in pins)], check=True)
             stamp.touch()
         subprocess.run([*pip, "--no-build-isolation", "--force-reinstall", ROOT], check=True)
+        subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "check"], check=True)
         return python
 
     def test(self) -> bool:
@@ -59,15 +64,32 @@ class Combination:
             f"sys.exit(not airflow.__version__.startswith('{self.airflow}.'))"
         )
         subprocess.run([python, "-W", "ignore", "-c", see], check=True)
-        tests = [f"tests/{name}" for name in TESTS]
+        tests = [f"tests/{name}" for name in self.tests]
         command = [python, "-m", "pytest", "-q", "-n", "2", "--dist=worksteal", "-p", "no:cacheprovider", *tests]
         return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 MATRIX = [
-    Combination("3.1", "3.11", "requirements/airflow-3.1.txt"),
-    Combination("3.3", "3.13", "requirements.txt"),
+    Combination("3.1", "3.11", ("airflow-3.1",), ALL_TESTS),
+    Combination("3.2", "3.12", ("airflow-3.2",)),
+    Combination("3.3", "3.13", ("run", "test")),
 ]
+
+
+def interpreter(version: str) -> str:
+    """Find the Python of that version, one that really runs; end the program if there is none."""
+    for python in _candidates(version):
+        if subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0:
+            return python
+    sys.exit(f"No Python {version} with venv on the PATH or in pyenv: install it, then run make test-matrix again.")
+
+
+def _candidates(version: str) -> Iterator[str]:
+    if found := shutil.which(f"python{version}"):
+        yield found
+    # What pyenv has installed but not chosen is on the PATH as a stand-in that does not run.
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from map(str, sorted(root.glob(f"versions/{version}.*/bin/python{version}")))
 
 
 def main() -> int:
@@ -90,7 +112,7 @@ def main() -> int:
     for combination, passed, seconds in results:
         print(
             f"Airflow {combination.airflow} on Python {combination.python}: {'passed' if passed else 'FAILED'}"
-            f" ({seconds / 60:.0f} min)"
+            f" ({', '.join(combination.tests)}; {seconds / 60:.0f} min)"
         )
     for combination in left_out:
         print(f"Airflow {combination.airflow} on Python {combination.python}: this is .venv, see make test")

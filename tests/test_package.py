@@ -1,4 +1,4 @@
-"""What leaves the house: the wheel, the source distribution, and the pins they are tested with."""
+"""What is distributed: the wheel and the source distribution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from collections.abc import Mapping
 from email.message import Message
@@ -18,8 +17,6 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 import airflow_provider_imperva
 from airflow_provider_imperva.testing import KeyPair, forge_log
@@ -29,7 +26,6 @@ PACKAGE = ROOT / "airflow_provider_imperva"
 NAME = "airflow-provider-imperva"
 KERNEL = "airflow_provider_imperva/events/scan/_kernel.abi3.so"
 VERSION = airflow_provider_imperva.__version__
-PINS = [ROOT / "requirements.txt", *sorted((ROOT / "requirements").glob("*.txt"))]
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +126,9 @@ def test_the_sdist_can_be_worked_with(dist: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
-    assert held >= {"Makefile", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "tests/test_package.py"}
-    assert held >= {"setup.py", "MANIFEST.in", "kernel/kernel.h", "kernel/module.c", "docs/index.md", ".ci/run"}
+    assert held >= {"Makefile", "pyproject.toml", "requirements/run.txt", "README.md", "LICENSE"}
+    assert held >= {"setup.py", "MANIFEST.in", "kernel/kernel.h", "kernel/module.c", "docs/index.md"}
+    assert held >= {".ci/run", ".ci/install", "tests/test_package.py"}
     assert not [name for name in held if name.startswith((".venv", ".git/", "dist", "lake", "logs"))]
 
 
@@ -190,39 +187,6 @@ def test_decode_works_where_airflow_is_not_installed(site: Path, tmp_path: Path)
 def test_the_changelog_knows_this_version() -> None:
     """Either released under its number, or in the making."""
     assert re.search(rf"^## .*\b{re.escape(VERSION)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-
-
-@pytest.mark.parametrize("file", PINS, ids=lambda file: file.name)
-def test_pins_are_exact_and_name_no_index(file: Path) -> None:
-    """A pin is a name, one version and perhaps a marker: no range, option, URL or path."""
-    pin = re.compile(
-        r"[a-z0-9-]+==[A-Za-z0-9.!+]+"
-        r"( ; (sys_platform == \"linux\"|python_version (<|>=) \"3\.\d+\"( and python_version < \"3\.\d+\")?))?"
-    )
-    assert [line for line in pins(file) if not pin.fullmatch(line)] == []
-
-
-def test_pins_fit_what_the_project_asks_for() -> None:
-    """Each direct dependency of running, testing, linting and building is pinned, at a version that is allowed."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [
-        *project["project"]["dependencies"],
-        *project["build-system"]["requires"],
-        *(requirement for group in project["dependency-groups"].values() for requirement in group),
-    ]
-    pinned: dict[str, list[str]] = {}
-    for line in pins(ROOT / "requirements.txt"):
-        name, _, version = line.partition(" ;")[0].partition("==")
-        pinned.setdefault(name, []).append(version)
-    for requirement in map(Requirement, wanted):
-        versions = pinned.get(canonicalize_name(requirement.name), [])
-        assert versions, f"{requirement.name} is not pinned: run make pins"
-        assert all(map(requirement.specifier.contains, versions)), f"{requirement} but {versions}: run make pins"
-
-
-def pins(file: Path) -> list[str]:
-    lines = file.read_text().splitlines()
-    return [line for line in lines if not line.startswith("#")]
 
 
 def copy_to(folder: Path) -> Path:
