@@ -11,9 +11,14 @@ CONNECTION_TYPE = "imperva"
 HOOK_NAME = "Imperva Cloud WAF log repository"
 
 CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
-    "private_keys_dir": {
+    "keys_dir": {
         "label": "Private keys folder",
         "description": "Folder with <publicKeyId>/Private.key, readable by the workers and the triggerer",
+        "schema": {"type": ["string", "null"]},
+    },
+    "private_keys_dir": {
+        "label": "Private keys folder (masked)",
+        "description": "The same; Airflow masks the value of this one wherever it stands in a log",
         "schema": {"type": ["string", "null"]},
     },
     "private_keys": {

@@ -44,7 +44,7 @@ def strangers(store: Store, repositories: list[str]) -> Iterator[str]:
     """Yield what lies in a lake beside the folders of its repositories; folders end with a slash."""
     own = {f"repository={name}" for name in repositories}
     for folder in ("", *TREES):
-        yield from (item.path.lstrip("/") for item in store.objects(folder))
+        yield from (item.path for item in store.objects(folder))
     yield from (f"{name}/" for name in store.folders("") if name not in {*TREES, *_ASIDE, REPORTS, _SCRATCH})
     for tree in TREES:
         yield from (f"{tree}/{name}/" for name in store.folders(tree) if name not in own)

@@ -92,7 +92,10 @@ def load_keys(options: argparse.Namespace) -> KeyRing:
                 "--passphrase-env opens keys, and there are none", do="Name their folder with --keys"
             )
         return KeyRing()
-    return KeyRing.from_folder(options.keys, passphrase=_passphrase(options.passphrase_env))
+    ring = KeyRing.from_folder(options.keys, passphrase=_passphrase(options.passphrase_env))
+    for problem in (*ring.problems, *ring.cautions):
+        complain(problem, code=0)
+    return ring
 
 
 def _passphrase(variable: str | None) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import stat
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import unquote, unquote_plus
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.errors import ConfigurationError, quoted
 
 _SUFFIXES = {".key", ".pem"}
+_ESCAPED_LINE_END = re.compile(r"(\\+r)?\\+n|\\+r")
 _PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 # An encrypted PKCS#1 key names its cipher in lines before the Base64.
 _PEM_HEADERS = re.compile(r"\s*Proc-Type:\s*4,ENCRYPTED\s+DEK-Info:\s*([\w-]+,[0-9A-Fa-f]+)\s")
@@ -23,71 +26,93 @@ class KeyRing:
     """RSA private keys by ``publicKeyId``.
 
     Ids are the same when they are without blanks around them and leading zeros: ``01`` is ``1``.
+
+    A file or text that gives no key stops none of the others: whatever needs no key, or another one, can be loaded, and
+    only the logs encrypted for the missing key wait.
+
+    :ivar problems: what did not load, by name, and what to do about it.
+    :ivar cautions: keys that loaded, and that somebody else could replace.
     """
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_keys", "cautions", "problems")
 
-    def __init__(self, keys: Mapping[str, RSAPrivateKey] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, RSAPrivateKey] | None = None,
+        *,
+        problems: Iterable[str] = (),
+        cautions: Iterable[str] = (),
+    ) -> None:
         self._keys = {canonical_id(public_key_id): key for public_key_id, key in (keys or {}).items()}
+        self.problems = tuple(problems)
+        self.cautions = tuple(cautions)
 
     @classmethod
     def from_folder(cls, folder: Path | str, *, passphrase: str | None = None) -> KeyRing:
         """Read the layout of Imperva's connector: ``<publicKeyId>/Private.key``.
 
-        Any one file that ends in ``.key`` or ``.pem`` will do; among several, ``Private.key`` is taken. A folder that
-        holds nothing is an empty ring.
+        Any file that ends in ``.key`` or ``.pem`` will do; among several that hold different keys, ``Private.key`` is
+        taken. Public halves and certificates may lie beside it. A folder that holds nothing is an empty ring.
 
         :param passphrase: for the keys that are encrypted.
-        :raises ConfigurationError: the folder or a key in it cannot be used.
+        :raises ConfigurationError: the folder itself cannot be read, or is a key instead of a path.
         """
+        if "-----BEGIN" in str(folder):
+            raise ConfigurationError(
+                "the keys' folder is a key itself, where the path of a folder should be",
+                do='Put the key into the extra `private_keys` as {"<publicKeyId>": "<the key>"}, and take it for'
+                " known: what showed this field may have shown the key",
+            )
         try:
-            keys = [(path.parent.name, path.read_text("utf-8"), str(path)) for path in _key_files(Path(folder))]
-        except OSError as error:
+            entries = sorted(Path(folder).iterdir())
+        except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"cannot be read: {error.strerror}",
+                f"cannot be read: {getattr(error, 'strerror', None) or 'no path'}",
                 do="Name a folder that holds <publicKeyId>/Private.key and that this user may read",
-                about=str(error.filename or folder),
+                about=str(folder),
             ) from None
-        except UnicodeDecodeError:
-            raise ConfigurationError(
-                "a key in it is no text", do="Store every private key as PEM", about=str(folder)
-            ) from None
-        return cls._load(keys, passphrase=passphrase)
+        ring = cls(cautions=_writable(Path(folder)))
+        for entry in entries:
+            ring |= _read_entry(entry, passphrase=passphrase)
+        return ring
 
     @classmethod
     def from_pem(cls, keys: Mapping[str, str], *, passphrase: str | None = None) -> KeyRing:
         r"""Take the keys themselves, as PEM text by ``publicKeyId``.
 
-        Line ends that were lost, or became a literal ``\n`` on their way through JSON or a variable, are put back.
+        Line ends that were lost, or became blanks, a literal ``\n`` or ``%0A`` on their way through JSON, a URI or a
+        variable, are put back.
 
         :param passphrase: for the keys that are encrypted.
-        :raises ConfigurationError: a key cannot be used, or one id has two keys.
         """
-        return cls._load(
-            ((public_key_id, pem, f"private key {public_key_id!r}") for public_key_id, pem in keys.items()),
-            passphrase=passphrase,
-        )
-
-    @classmethod
-    def _load(cls, keys: Iterable[tuple[str, str, str]], *, passphrase: str | None) -> KeyRing:
         ring = cls()
-        for public_key_id, pem, about in keys:
-            ring |= cls({public_key_id: _load_pem(pem, passphrase=passphrase, about=about)})
+        for public_key_id, pem in keys.items():
+            try:
+                key = _load_pem(pem, passphrase=passphrase, about=f"private key {quoted(public_key_id)}")
+            except ConfigurationError as error:
+                ring |= cls(problems=[str(error)])
+            else:
+                ring |= cls({public_key_id: key})
         return ring
 
     def __or__(self, other: KeyRing) -> KeyRing:
-        """Return a ring with the keys of both.
-
-        :raises ConfigurationError: both have a key of the same id, and not the same key.
-        """
-        for public_key_id in self.ids & other.ids:
-            if self._keys[public_key_id].public_key() != other._keys[public_key_id].public_key():
-                raise ConfigurationError(
-                    f"two different private keys for publicKeyId {public_key_id}",
-                    do="Keep the one whose public half Imperva lists under that id",
-                    about="key ring",
-                )
-        return KeyRing(self._keys | other._keys)
+        """Return a ring with the keys of both; of an id for which they have different keys, none."""
+        different = sorted(
+            public_key_id
+            for public_key_id in self.ids & other.ids
+            if not _is_same(self._keys[public_key_id], other._keys[public_key_id])
+        )
+        refusals = [
+            f"key ring: two different private keys for publicKeyId {public_key_id}, of which none is used. Keep the one"
+            " whose public half Imperva lists under that id."
+            for public_key_id in different
+        ]
+        keys = {name: key for name, key in (self._keys | other._keys).items() if name not in different}
+        return KeyRing(
+            keys,
+            problems=dict.fromkeys((*self.problems, *other.problems, *refusals)),
+            cautions=dict.fromkeys((*self.cautions, *other.cautions)),
+        )
 
     @property
     def ids(self) -> frozenset[str]:
@@ -108,23 +133,70 @@ def canonical_id(public_key_id: str) -> str:
     return text.lstrip("0") or "0" if text.isdigit() else text
 
 
-def _key_files(folder: Path) -> Iterator[Path]:
-    """Find the one key file of each id."""
-    for entry in sorted(folder.iterdir()):
-        if entry.suffix.lower() in _SUFFIXES and entry.is_file():
-            raise ConfigurationError(
-                "belongs to no publicKeyId", do=f"Move it to {folder}/<publicKeyId>/Private.key", about=str(entry)
-            )
+def _read_entry(entry: Path, *, passphrase: str | None) -> KeyRing:
+    """Read what lies in the keys' folder: a folder with the key of one id, or something that does not belong there."""
+    try:
         if entry.is_dir():
-            files = [file for file in sorted(entry.iterdir()) if file.suffix.lower() in _SUFFIXES and file.is_file()]
-            usual = [file for file in files if file.name.lower() == "private.key"]
-            if len(files) > 1 and len(usual) != 1:
-                raise ConfigurationError(
-                    f"{len(files)} key files for one publicKeyId",
-                    do="Name the one that holds the private key Private.key",
-                    about=str(entry),
-                )
-            yield from usual or files
+            return _read_id(entry, passphrase=passphrase)
+    except OSError as error:
+        do = "Let this user read it, or move it out of the keys' folder"
+        return KeyRing(problems=[_problem(f"cannot be read: {error.strerror}", do=do, about=entry)])
+    if entry.suffix.lower() not in _SUFFIXES:
+        return KeyRing()
+    do = f"Move it to {entry.parent}/<publicKeyId>/Private.key"
+    return KeyRing(problems=[_problem("belongs to no publicKeyId", do=do, about=entry)])
+
+
+def _read_id(folder: Path, *, passphrase: str | None) -> KeyRing:
+    """Read the key of one id, whichever of the files in its folder holds it."""
+    found: dict[Path, RSAPrivateKey] = {}
+    problems, publics = [], []
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() not in _SUFFIXES or not file.is_file():
+            continue
+        try:
+            found[file] = _load_pem(file.read_text("utf-8"), passphrase=passphrase, about=str(file))
+        except _NotPrivateError as error:
+            publics.append(str(error))
+        except ConfigurationError as error:
+            problems.append(str(error))
+        except UnicodeDecodeError:
+            problems.append(_problem("is no text", do="Store the private key as PEM", about=file))
+        except OSError as error:
+            problems.append(_problem(f"cannot be read: {error.strerror}", do="Let this user read it", about=file))
+    if not found:
+        return KeyRing(problems=problems + publics)
+    usual = [file for file in found if file.name.lower() == "private.key"] or list(found)
+    if not all(_is_same(found[file], found[usual[0]]) for file in usual):
+        several = f"{len(usual)} key files for one publicKeyId hold different keys, and none is used"
+        do = "Name the one that holds the private key Private.key"
+        return KeyRing(problems=[*problems, _problem(several, do=do, about=folder)])
+    return KeyRing({folder.name: found[usual[0]]}, problems=problems, cautions=_writable(usual[0], folder))
+
+
+def _writable(*paths: Path) -> Iterator[str]:
+    """Yield a caution for each file or folder that any user of this machine may write to."""
+    for path in paths:
+        mode = path.stat().st_mode
+        # In a folder with the sticky bit, only the owner of a file may replace it.
+        if mode & stat.S_IWOTH and not (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
+            yield _problem(
+                "any user of this machine may replace the private key",
+                do="Take the right to write from others (chmod o-w)",
+                about=path,
+            )
+
+
+def _is_same(one: RSAPrivateKey, other: RSAPrivateKey) -> bool:
+    return one.public_key() == other.public_key()
+
+
+def _problem(found: str, *, do: str, about: Path) -> str:
+    return str(ConfigurationError(found, do=do, about=str(about)))
+
+
+class _NotPrivateError(ConfigurationError):
+    """A PEM text of another kind than a private key, such as its public half."""
 
 
 def _load_pem(pem: str, *, passphrase: str | None, about: str) -> RSAPrivateKey:
@@ -150,13 +222,20 @@ def _load_pem(pem: str, *, passphrase: str | None, about: str) -> RSAPrivateKey:
 
 def _repaired(pem: str, *, about: str) -> tuple[str, str]:
     """Find the private key in a PEM text; return its label, and the block with every line where it belongs."""
-    blocks: dict[str, str] = dict(_PEM_BLOCK.findall(pem.replace("\\r", "").replace("\\n", "\n")))
+    if "%" in pem:  # which PEM has not: it went through a URI
+        pem = unquote_plus(pem) if "BEGIN+" in pem else unquote(pem)
+    pem = _ESCAPED_LINE_END.sub("\n", pem)
+    blocks: dict[str, str] = dict(_PEM_BLOCK.findall(pem))
     label = next((label for label in blocks if label.endswith("PRIVATE KEY")), None)
+    if label is None and blocks:
+        raise _NotPrivateError(
+            f"holds a {next(iter(blocks)).lower()}, not the private key",
+            do="Give the private key whole, from its line BEGIN to its line END",
+            about=about,
+        )
     if label is None:
         raise ConfigurationError(
-            f"holds a {next(iter(blocks)).lower()}, not the private key" if blocks else "holds no PEM block",
-            do="Give the private key whole, from -----BEGIN to -----END",
-            about=about,
+            "holds no PEM block", do="Give the private key whole, from its line BEGIN to its line END", about=about
         )
     body = blocks[label]
     lines = [f"-----BEGIN {label}-----"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.hooks.connection import client_options, extra_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -32,7 +33,7 @@ def repository_of(connection: Connection) -> str:
     """
     from airflow_provider_imperva.repository.url import repository_id
 
-    return repository_id(_url(connection), given=connection.extra_dejson.get("repository"))
+    return repository_id(_url(connection), given=client_options(connection).get("repository"))
 
 
 def open_folder(connection: Connection) -> DeliveryFolder:
@@ -48,7 +49,7 @@ def open_folder(connection: Connection) -> DeliveryFolder:
     from airflow_provider_imperva.delivery.folder import DeliveryFolder
 
     url = _url(connection)
-    extra = connection.extra_dejson
+    extra = extra_of(connection)
     split = urlsplit(url)
     in_bucket = split.scheme not in _TREES
     path = unquote(split.path)

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, IndexNotFoundError
+from airflow_provider_imperva.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ContainerError,
+    ImpervaError,
+    IndexNotFoundError,
+    MissingKeyError,
+    RepositoryError,
+    RepositoryUnavailableError,
+    WrongKeyError,
+)
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, CONNECTION_TYPE, FIELD_BEHAVIOUR, HOOK_NAME
+from airflow_provider_imperva.hooks.connection import (
+    cautions,
+    client_options,
+    credentials,
+    extra_of,
+    key_folders,
+    log_server_url,
+    passphrase_of,
+    private_keys,
+    secrets_of,
+    verify_of,
+)
 from airflow_provider_imperva.hooks.delivery import is_delivery, open_folder, repository_of
 from airflow_provider_imperva.hooks.lake import open_lake
 
@@ -27,12 +47,10 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.load.origin import LogOrigin
     from airflow_provider_imperva.options import PlanOptions
     from airflow_provider_imperva.repository.client import RepositoryClient
+    from airflow_provider_imperva.repository.index import LogIndex
 
-_OPTIONS = {"repository": str, "proxy": str, "connect_timeout": float, "read_timeout": float, "max_concurrency": int}
 _DELIVERY_WINDOW = timedelta(days=7)
 """How long a customer's own bucket or folder keeps a log at least, unless plan options say otherwise."""
-
-_SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class ImpervaLogHook(BaseHook):
@@ -42,7 +60,8 @@ class ImpervaLogHook(BaseHook):
     host                         Log Server URL; https, or http on loopback. Or where Imperva delivers
                                  logs to: ``s3://bucket/folder/``, ``sftp:///folder/``
     login, password              API ID and API key of the log set-up; none for deliveries
-    extra ``private_keys_dir``   folder with ``<publicKeyId>/Private.key``
+    extra ``keys_dir``           folder with ``<publicKeyId>/Private.key``; ``private_keys_dir`` is the
+                                 same, but Airflow masks its value in all logs
     extra ``private_keys``       the PEM keys themselves, by publicKeyId
     extra, others                ``private_key_passphrase``, ``repository``, ``verify``, ``proxy``,
                                  ``connect_timeout``, ``read_timeout`` (seconds), ``max_concurrency``
@@ -87,7 +106,7 @@ class ImpervaLogHook(BaseHook):
     def connection(self) -> Connection:
         """The Airflow connection, with its secrets masked in every log."""
         connection = self._given or self.get_connection(self.imperva_conn_id)
-        mask_secret([secret for secret in _secrets(connection) if secret])
+        mask_secret(list(secrets_of(connection)))
         return connection
 
     @property
@@ -105,7 +124,9 @@ class ImpervaLogHook(BaseHook):
             return repository_of(self.connection)
         from airflow_provider_imperva.repository.url import normalize_url, repository_id
 
-        return repository_id(normalize_url(_url(self.connection)), given=self._options().get("repository"))
+        return repository_id(
+            normalize_url(log_server_url(self.connection)), given=client_options(self.connection).get("repository")
+        )
 
     def get_conn(self) -> RepositoryClient | DeliveryFolder:
         """Open the repository, or the folder that logs are delivered to; use it as a context manager.
@@ -114,52 +135,62 @@ class ImpervaLogHook(BaseHook):
         """
         return open_folder(self.connection) if self.delivers else self._client()
 
-    def _client(self) -> RepositoryClient:
+    def _client(self, *, attempts: int = 5) -> RepositoryClient:
         from airflow_provider_imperva.repository.client import RepositoryClient
 
         connection = self.connection
-        if not (connection.host and connection.login and connection.password):
-            raise ConfigurationError(
-                "the connection lacks a Log Server URL, an API ID or an API key",
-                do="copy all three from the log set-up of the Imperva console into host, login and password",
-                about=self.imperva_conn_id,
-            )
+        login, password = credentials(connection)
         return RepositoryClient(
-            url=_url(connection),
-            login=connection.login,
-            password=connection.password,
-            verify=_verify(connection.extra_dejson.get("verify")),
-            **self._options(),
+            url=log_server_url(connection),
+            login=login,
+            password=password,
+            verify=verify_of(extra_of(connection)),
+            attempts=attempts,
+            **client_options(connection),
         )
 
     @property
     def max_concurrency(self) -> int:
         """How many requests one task has under way at once."""
-        return int(self._options().get("max_concurrency", 8))
+        return int(client_options(self.connection).get("max_concurrency", 8))
 
-    def key_ring(self) -> KeyRing:
-        """Load every private key of the connection.
+    def log_cautions(self) -> None:
+        """Warn of what works and is not as it should be; a task does so once."""
+        for caution in cautions(self.connection):
+            self.log.warning("%s", caution)
 
-        :raises ConfigurationError: if one does not load.
+    def key_ring(self, *, tells: bool = True) -> KeyRing:
+        """Load every private key of the connection that loads; those that do not stop none of the others.
+
+        :param tells: whether to warn of the keys that do not load, and of those that anybody may replace.
+        :raises ConfigurationError: if the keys as a whole cannot be read, such as a folder that is not there.
         """
         from airflow_provider_imperva.container.keys import KeyRing
 
-        extra = self.connection.extra_dejson
-        passphrase = extra.get("private_key_passphrase") or None
-        ring = KeyRing.from_pem(_private_keys(extra), passphrase=passphrase)
-        if folder := extra.get("private_keys_dir"):
+        extra = extra_of(self.connection)
+        passphrase = passphrase_of(extra)
+        ring = KeyRing.from_pem(private_keys(extra), passphrase=passphrase)
+        for folder in key_folders(extra):
             ring |= KeyRing.from_folder(folder, passphrase=passphrase)
+        if tells:
+            for problem in ring.problems:
+                self.log.warning("%s Logs that need this key wait for it; all others are loaded.", problem)
+            for caution in ring.cautions:
+                self.log.warning("%s", caution)
         return ring
 
-    def key_ids(self) -> frozenset[str]:
+    def key_ids(self, *, tells: bool = True) -> frozenset[str]:
         """Return the ids of the private keys at hand.
 
-        None, and an error in the task's log, if a key does not load: a bad key must not keep logs from being fetched.
+        None, and an error in the task's log, if the keys cannot be read: that must not keep logs from being fetched.
+
+        :param tells: as of :meth:`key_ring`.
         """
         try:
-            return self.key_ring().ids
+            return self.key_ring(tells=tells).ids
         except ConfigurationError as error:
-            self.log.error("%s Logs are fetched, but none that waits for a key is loaded.", error)
+            if tells:
+                self.log.error("%s Logs are fetched, but none that waits for a key is loaded.", error)
             return frozenset()
 
     def open_ledger(self, repository: str, lake_uri: str, lake_conn_id: str | None = None) -> Ledger:
@@ -223,85 +254,55 @@ class ImpervaLogHook(BaseHook):
 
         with self.open(lake_uri, lake_conn_id, catalogs=False) as (origin, ledger):
             check_claim(ledger, origin.source)
-            work = find_work(ledger, origin, key_ids=self.key_ids(), options=self.plan_options(plan_options))
+            work = find_work(ledger, origin, key_ids=self.key_ids(tells=False), options=self.plan_options(plan_options))
         return msgspec.to_builtins(work) if work else None
 
     def test_connection(self) -> tuple[bool, str]:
-        """Fetch the index and load every key, and say in words what was found and what to do."""
+        """Look at everything once, and say in words what was found and what to do.
+
+        The index is read, every key loaded, and the newest log opened as far as its header, to see that the key it was
+        encrypted for is at hand. Nothing is asked for twice, since a person waits.
+        """
         try:
-            keys = self.key_ring()
-            found = self._look()
+            keys = self.key_ring(tells=False)
+            good, found = self._look(keys)
         except IndexNotFoundError as error:
             return False, f"{error} The private keys load."
         except ImpervaError as error:
             return False, str(error)
         held = ", ".join(sorted(keys.ids)) or "none; encrypted logs will wait for theirs"
-        return True, f"{found} Private keys: {held}."
+        said = [found, f"Private keys: {held}.", *keys.problems, *keys.cautions, *cautions(self.connection)]
+        return good and not keys.problems, " ".join(said)
 
-    def _look(self) -> str:
-        """Say what is there."""
+    def _look(self, keys: KeyRing) -> tuple[bool, str]:
+        """Say what is there, and whether it can be loaded."""
         if self.delivers:
             repository = self.repository
             with open_folder(self.connection) as folder:
                 delivered = len(folder.objects())
-            return f"{delivered} logs lie in {folder.url}, of repository {repository}."
-        with self._client() as client:
+            return True, f"{delivered} logs lie in {folder.url}, of repository {repository}."
+        with self._client(attempts=1) as client:
             index = client.read_index()
-        listed = f"{len(index.names)} logs" if index.names else "no log yet"
-        return f"Repository {client.repository} lists {listed}."
-
-    def _options(self) -> dict[str, Any]:
-        extra = self.connection.extra_dejson
-        options = {}
-        for name, kind in _OPTIONS.items():
-            if (value := extra.get(name)) not in (None, ""):
-                try:
-                    options[name] = kind(value)
-                except (TypeError, ValueError):
-                    raise ConfigurationError(
-                        f"extra {name!r} is no number", do=f"give {name} as a number", about=self.imperva_conn_id
-                    ) from None
-        return options
+            if not index.names:
+                return True, f"Repository {client.repository} lists no log yet."
+            good, newest = _open_newest(client, index, keys)
+        return good, f"Repository {client.repository} lists {len(index.names)} logs. {newest}"
 
 
-def _url(connection: Connection) -> str:
-    """Put the Log Server URL together, also of a connection given as a URI, which splits it up."""
-    host = str(connection.host)
-    if "://" in host or not connection.schema:
-        return host
-    port = f":{connection.port}" if connection.port else ""
-    return f"https://{host}{port}/{connection.schema}"
+def _open_newest(client: RepositoryClient, index: LogIndex, keys: KeyRing) -> tuple[bool, str]:
+    """Say of the newest log which key opens it, and whether that is at hand."""
+    from airflow_provider_imperva.container import decode
+
+    name = max(index.names, key=lambda log: log.sequence)
+    try:
+        plain = decode(client.read_log(name), log=str(name), keys=keys)
+    except (RepositoryError, ContainerError) as error:
+        # Of other troubles with this one log the connection is not to blame.
+        return not isinstance(error, _TO_BLAME), f"Its newest, {error}"
+    if not plain.encrypted or plain.header is None:
+        return True, f"Its newest, {name}, is not encrypted."
+    key_id = plain.header.public_key_id
+    return True, f"Its newest, {name}, is encrypted for publicKeyId {key_id}, whose private key opens it."
 
 
-def _secrets(connection: Connection) -> Iterator[str | None]:
-    """Yield what must be in no log."""
-    extra = connection.extra_dejson
-    yield connection.password
-    yield extra.get("private_key_passphrase")
-    user_and_password = str(extra.get("proxy") or "").rpartition("@")[0].rpartition("//")[2]
-    password = user_and_password.partition(":")[2]
-    yield password
-    yield unquote(password)
-    with suppress(ConfigurationError):  # which whoever needs the keys is told
-        yield from _private_keys(extra).values()
-
-
-def _verify(value: object) -> bool | str:
-    if value is None or value == "":
-        return True
-    return _SWITCHES.get(str(value).strip().lower(), str(value))
-
-
-def _private_keys(extra: dict[str, Any]) -> dict[str, str]:
-    keys = extra.get("private_keys") or {}
-    if isinstance(keys, str):
-        try:
-            keys = json.loads(keys)
-        except ValueError:
-            keys = None
-    if not isinstance(keys, dict) or not all(isinstance(pem, str) for pem in keys.values()):
-        raise ConfigurationError(
-            "extra 'private_keys' is no JSON object of PEM texts",
-            do='write it as {"1": "-----BEGIN …"}, the key being the publicKeyId, or use private_keys_dir',
-        )
-    return keys
+_TO_BLAME = (AuthenticationError, RepositoryUnavailableError, MissingKeyError, WrongKeyError)

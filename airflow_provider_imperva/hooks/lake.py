@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,10 @@ def _open(protocol: str, lake_conn_id: str, connection_uri: str) -> Any:
     try:
         fs = get_fs(protocol, lake_conn_id)
     except (ImportError, ValueError) as error:
+        if protocol == "s3" and importlib.util.find_spec("s3fs") is None:
+            from airflow_provider_imperva.lake.store import s3fs_missing
+
+            raise s3fs_missing(lake_conn_id) from None
         raise ConfigurationError(
             f"the connection gives no filesystem for {protocol}:// ({type(error).__name__})",
             do="install the Airflow provider of that store (for S3: pip install 'airflow-provider-imperva[aws]'), and"

@@ -6,6 +6,7 @@ On S3, ``If-None-Match`` is what makes a creation refuse an object that is there
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ _PIECES_AT_ONCE = 4
 _CONNECTIONS = 32
 _UPLOAD_AGE = timedelta(days=1)
 _CONFLICT = "ConditionalRequestConflict"
+_THERE_ALREADY = frozenset({"PreconditionFailed", "412"})
 _ATTEMPTS = 3
 
 
@@ -89,6 +91,9 @@ class ObjectStore:
             except Exception as error:
                 if server_code(error) == _CONFLICT and attempt < _ATTEMPTS - 1:
                     continue  # another creation was under way, and may have failed
+                # The answer to a condition that does not hold, which is the only one that was given.
+                if server_code(error) in _THERE_ALREADY:
+                    raise already_there(self.uri(path)) from None
                 # Some stores report the conflict as FileExistsError, others as a bare OSError.
                 if isinstance(error, FileExistsError) or self._is_there(path):
                     raise already_there(self.uri(path)) from None
@@ -124,7 +129,7 @@ class ObjectStore:
     def objects(self, folder: str) -> list[StoredObject]:
         """Return the objects right in a folder."""
         return [
-            StoredObject(f"{folder}/{entry['name'].rsplit('/', 1)[1]}", entry["size"], _modified(entry))
+            StoredObject(posixpath.join(folder, posixpath.basename(entry["name"])), entry["size"], _modified(entry))
             for entry in self._entries(folder)
             if entry["type"] == "file"
         ]
@@ -132,7 +137,7 @@ class ObjectStore:
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders right in a folder."""
         names = (entry["name"].rstrip("/") for entry in self._entries(folder) if entry["type"] == "directory")
-        return sorted(name.rsplit("/", 1)[1] for name in names)
+        return sorted(map(posixpath.basename, names))
 
     def _entries(self, folder: str) -> list[dict[str, Any]]:
         try:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import posixpath
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from airflow_provider_imperva.lake.failure import already_there, failing_disk, no_links
+from airflow_provider_imperva.lake.failure import already_there, failing_disk, no_folder, no_links
 from airflow_provider_imperva.lake.store import StoredObject
 
 _SCRATCH = ".tmp"
@@ -104,7 +105,7 @@ class LocalStore:
                     if entry.is_file():
                         stat = entry.stat()
                         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-                        found.append(StoredObject(f"{folder}/{entry.name}", stat.st_size, modified))
+                        found.append(StoredObject(posixpath.join(folder, entry.name), stat.st_size, modified))
         return sorted(found, key=lambda item: item.path)
 
     def folders(self, folder: str) -> list[str]:
@@ -133,7 +134,11 @@ def _make_folder(folder: Path) -> None:
     """Make a folder, and those above it, so that it is there after a power cut."""
     if not folder.is_dir():
         _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileExistsError:
+            # Whoever creates an object would take it for that object.
+            raise no_folder(str(folder)) from None
         _sync_folder(folder.parent)
 
 

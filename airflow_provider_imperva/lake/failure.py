@@ -20,6 +20,11 @@ _UNKNOWN = _Meaning(
     "the store does not accept the credentials",
     "correct login and password of the lake's connection, or the credentials of this machine",
 )
+_NO_CREDENTIALS = _Meaning(
+    "there are no credentials for the store",
+    "make an Airflow connection of type aws and give its id as lake_conn_id, or give this machine's workers and"
+    " triggerer a role or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+)
 _EXPIRED = _Meaning(
     "the credentials have expired",
     "renew them, or use a role that renews them by itself; the next try goes on from here",
@@ -53,6 +58,11 @@ _FULL = _Meaning(
 _READ_ONLY = _Meaning(
     "this user may not read and write there", "give the user of Airflow's workers access to the lake's folder"
 )
+_OTHER_DISK = _Meaning(
+    "this folder of the lake is a link to another disk than the lake's root, where an object cannot appear whole",
+    "mount the other disk at the lake's root, or move the whole lake to it, so that all its folders are on one disk",
+)
+_NO_FOLDER = _Meaning("there is a file where the lake needs a folder", "correct the lake's URI, or move that file away")
 _OTHER = _Meaning(
     "the store fails", "check that the lake can be written to, and that its store is up; the next try goes on from here"
 )
@@ -77,8 +87,8 @@ _BY_CODE = {
 """What the codes of S3's answers mean; a HEAD request has only the status."""
 
 _BY_TYPE = {
-    "NoCredentialsError": _UNKNOWN,
-    "PartialCredentialsError": _UNKNOWN,
+    "NoCredentialsError": _NO_CREDENTIALS,
+    "PartialCredentialsError": _NO_CREDENTIALS,
     "CredentialRetrievalError": _EXPIRED,
     "TokenRetrievalError": _EXPIRED,
     "UnauthorizedSSOTokenError": _EXPIRED,
@@ -97,6 +107,8 @@ _BY_ERRNO = {
     errno.EROFS: _READ_ONLY,
     errno.EACCES: _READ_ONLY,
     errno.EPERM: _READ_ONLY,
+    errno.EXDEV: _OTHER_DISK,
+    errno.ENOTDIR: _NO_FOLDER,
 }
 
 
@@ -122,6 +134,11 @@ def no_links(uri: str) -> LakeError:
         do="keep the lake on a disk that has them (not FAT, nor some network shares), or on S3",
         about=uri,
     )
+
+
+def no_folder(path: str) -> LakeError:
+    """Return the error that a file is in the place of a folder."""
+    return LakeError(_NO_FOLDER.found, do=_NO_FOLDER.do, about=path)
 
 
 def failure(error: BaseException, *, about: str) -> LakeError:

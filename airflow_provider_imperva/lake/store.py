@@ -73,6 +73,16 @@ class Store(Protocol):
         """Remove what writers that died have left beside the tree."""
 
 
+def s3fs_missing(about: str) -> ConfigurationError:
+    """Return the error that the library for lakes on S3 is not installed."""
+    return ConfigurationError(
+        "a lake on S3 needs the library s3fs, which is not installed",
+        do="Install the extra `s3` of this provider, or `aws` for the credentials of an Airflow connection:"
+        " pip install 'airflow-provider-imperva[s3]', in a checkout pip install '.[s3]'",
+        about=about,
+    )
+
+
 def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None) -> Store:
     """Open the lake at a URI.
 
@@ -84,6 +94,8 @@ def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None) -> Stor
     try:
         found, root = fsspec.core.url_to_fs(lake.address) if fs is None else (fs, fs._strip_protocol(lake.address))
     except (ImportError, ValueError) as error:
+        if lake.scheme == "s3" and isinstance(error, ImportError):
+            raise s3fs_missing(str(lake)) from None
         raise ConfigurationError(
             f"no filesystem for the lake ({type(error).__name__})",
             do="check the lake's URI, or install the fsspec implementation of its protocol",

@@ -42,7 +42,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
         from airflow_provider_imperva.audit.history import History
         from airflow_provider_imperva.audit.page import render
 
-        hook = self._hook
+        hook = self._make_hook()
         window = hook.plan_options(self.plan_options).window
         ledger = self._open_ledger(hook)
         store, path = ledger.store, ledger.layout.coverage_page

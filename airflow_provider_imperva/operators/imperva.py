@@ -78,9 +78,11 @@ class ImpervaOperator(BaseOperator):
         """Open the ledger alone, for what asks nothing of the repository: its credentials may be wrong or missing."""
         return hook.open_ledger(hook.repository, self.lake_uri, self.lake_conn_id)
 
-    @property
-    def _hook(self) -> ImpervaLogHook:
-        return ImpervaLogHook(self.imperva_conn_id)
+    def _make_hook(self) -> ImpervaLogHook:
+        """Open the connection, and warn once a task of what is not as it should be in it."""
+        hook = ImpervaLogHook(self.imperva_conn_id)
+        hook.log_cautions()
+        return hook
 
 
 class ImpervaPlanLogsOperator(ImpervaOperator):
@@ -106,7 +108,7 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.lake.claim import claim
         from airflow_provider_imperva.load.plan import make_plan
 
-        hook = self._hook
+        hook = self._make_hook()
         with self._open(hook) as (client, ledger):
             self._compare_with_xcom(context, ledger)
             claim(ledger, client.source)
@@ -174,7 +176,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
 
         from airflow_provider_imperva.load.fetch import fetch
 
-        hook = self._hook
+        hook = self._make_hook()
         began = time.monotonic()
         with self._open(hook) as (client, ledger):
             fetched = fetch(
@@ -228,7 +230,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
 
         fetched = msgspec.convert(self.fetched, Fetched)
         options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
-        hook = self._hook
+        hook = self._make_hook()
         with self._open(hook) as (client, ledger):
             plan = ledger.plan(fetched.commit)
             try:
@@ -302,7 +304,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         if number is None:
             self._end_without_plan(context)
         now = datetime.now(UTC)
-        hook = self._hook
+        hook = self._make_hook()
         options = hook.plan_options(self.plan_options)
         with self._open(hook) as (origin, ledger):
             plan = ledger.plan(number)

@@ -78,7 +78,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         )
         run = _run(context)
         options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
-        hook = self._hook
+        hook = self._make_hook()
         keys = hook.key_ring()
         ledger = self._open_ledger(hook)
         plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)

@@ -45,7 +45,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
 
         sample = None if self.sample in (None, "") else int(self.sample)
         seed = zlib.crc32(context["ti"].run_id.encode()) if self.seed in (None, "") else int(self.seed)
-        ledger = self._open_ledger(self._hook)
+        ledger = self._open_ledger(self._make_hook())
         repository = ledger.layout.repository
         anchors = self._anchors(context, repository)
         found = verify(ledger.store, repository, sample=sample, seed=seed, anchors=anchors)

@@ -178,7 +178,9 @@ class RepositoryClient:
             return retrying(self._fetch, name)
         except NoWholeAnswerError as last:
             raise RepositoryUnavailableError(
-                f"no whole answer in {self._attempts} attempts, the last one: {last}",
+                f"no whole answer in {self._attempts} attempts, the last one: {last}"
+                if self._attempts > 1
+                else f"no whole answer: {last}",
                 do="Wait and run again; if it lasts, see whether this machine reaches the Log Server URL, directly or"
                 " by the proxy, and whether Imperva reports an outage",
                 about=self.url + name,

@@ -70,6 +70,7 @@ class ImpervaLogSensor(BaseSensorOperator):
         :raises AirflowSkipException: if the time is up with nothing to do.
         :raises ImpervaError: if repository or ledger cannot be read, or the ledger is another account's.
         """
+        ImpervaLogHook(self.imperva_conn_id).log_cautions()
         if not self.deferrable:
             try:
                 return super().execute(context)
