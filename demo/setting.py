@@ -90,7 +90,7 @@ class Setting:
             "host": repository.url,
             "login": repository.login,
             "password": repository.password,
-            "extra": {"private_keys_dir": str(self.keys)},
+            "extra": {"keys_dir": str(self.keys)},
         }
         return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")} | {
             "AIRFLOW_HOME": str(self.home),

@@ -20,6 +20,7 @@ from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.testing import FakeRepository
+from tests.lake.s3_front import BUCKET, moto_server
 from tests.load.load_runs import Account, without_notice
 
 REPOSITORY = "8416_1745073"
@@ -196,6 +197,15 @@ class TestBytesBesideOthers:
 
 
 class TestObjectStore:
+    def test_a_lake_at_a_buckets_root_is_proved_alike(self, lake: Path) -> None:
+        with moto_server() as front:
+            fs = front.filesystem()
+            fs.put(f"{lake}/", f"{BUCKET}/", recursive=True)
+            store = open_store(f"s3://{BUCKET}", fs=fs)
+            assert verify_lake(store).ok
+            fs.pipe_file(f"{BUCKET}/notes.txt", b"")
+            assert [finding.about for finding in verify_lake(store).findings] == ["notes.txt"]
+
     def test_a_lake_in_an_object_store_is_proved_alike(self, lake: Path, tmp_path: Path) -> None:
         fs = fsspec.filesystem("memory")
         root = f"/{tmp_path.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -82,3 +83,10 @@ def test_a_protocol_without_a_provider_says_what_to_install(front: Front, monkey
     connect(monkeypatch, front.url)
     with pytest.raises(ConfigurationError, match=r"airflow-provider-imperva\[aws\]"):
         lake_filesystem("abfs://container/lake", "lake")
+
+
+def test_without_s3fs_it_says_what_to_install(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, front.url, login="without-s3fs")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(ConfigurationError, match="needs the library s3fs, which is not installed"):
+        ledger()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import traceback
 import tracemalloc
@@ -303,7 +305,7 @@ class TestRefusals:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
             monkeypatch.delenv(name, raising=False)
         error = refused(act, front.filesystem(key=None, secret=None), f"{BUCKET}/lake")
-        assert "does not accept the credentials (NoCredentialsError)" in str(error)
+        assert "there are no credentials for the store (NoCredentialsError)" in str(error)
 
     @pytest.mark.parametrize(
         ("code", "found"),
@@ -348,3 +350,45 @@ class TestRefusals:
         store.write("a/x", b"")
         with pytest.raises(BrokenPipeError), store.reader("a/x"):
             raise BrokenPipeError
+
+
+def test_412_alone_says_that_the_object_is_there(front: Front) -> None:
+    """Credentials may not allow to look, and an answer to a look may be lost."""
+    store = open_store(f"s3://{BUCKET}/lake", fs=front.filesystem())
+    store.create("plan.json", b"first")
+    front.refusals.append(Refusal("AccessDenied", methods=("HEAD", "GET")))
+    front.requests.clear()
+    with pytest.raises(ObjectExistsError):
+        store.create("plan.json", b"second")
+    assert [request.method for request in front.requests] == ["PUT"]
+
+
+def test_a_lake_at_a_buckets_root(front: Front) -> None:
+    store = open_store(f"s3://{BUCKET}", fs=front.filesystem())
+    store.write("notes.txt", b"1")
+    store.write("raw/x", b"2")
+    assert store.uri("raw/x") == f"s3://{BUCKET}/raw/x"
+    assert [item.path for item in store.objects("")] == ["notes.txt"]
+    assert store.folders("") == ["raw"]
+    assert [item.path for item in store.objects("raw")] == ["raw/x"]
+
+
+OPEN_LAKE = """
+import sys
+
+from airflow_provider_imperva.errors import ImpervaError
+from airflow_provider_imperva.lake.store import open_store
+
+sys.modules["s3fs"] = None
+try:
+    open_store("s3://lake/lake").create("x", b"1")
+except ImpervaError as error:
+    print(error)
+"""
+
+
+def test_without_s3fs_it_says_what_to_install() -> None:
+    command = [sys.executable, "-c", OPEN_LAKE]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "s3://lake/lake: a lake on S3 needs the library s3fs, which is not installed" in told
+    assert "pip install '.[s3]'" in told

@@ -65,6 +65,12 @@ def create_at_once(store: Store, content: bytes) -> None:
 
 
 class TestAnyStore:
+    def test_what_lies_right_below_the_root_is_named(self, store: Store) -> None:
+        store.write("x.json", b"one")
+        store.write("raw/y", b"two")
+        assert [item.path for item in store.objects("")] == ["x.json"]
+        assert [name for name in store.folders("") if name != ".tmp"] == ["raw"]
+
     def test_what_is_written_is_read(self, store: Store) -> None:
         store.write("a/b/c.json", b"one")
         assert store.exists("a/b/c.json")
@@ -260,6 +266,39 @@ class TestLocalStore:
         with pytest.raises(LakeError, match="no hard links"):
             open_store(str(tmp_path)).create("x", b"1")
         assert files_below(tmp_path) == []
+
+    def test_a_folder_that_is_a_link_to_another_disk_is_told_as_such(self, tmp_path: Path, tiny_disk: Path) -> None:
+        lake = tmp_path / "lake"
+        lake.mkdir()
+        (lake / "raw").symlink_to(tiny_disk)
+        store = open_store(str(lake))
+        for write in (store.write, store.create):
+            with pytest.raises(LakeError, match="a link to another disk than the lake's root") as caught:
+                write("raw/x", b"1")
+            assert str(lake / "raw/x") in str(caught.value)
+        assert files_below(lake) == []
+
+    @pytest.mark.parametrize("below", ["file", "file/lake"])
+    def test_a_lake_at_or_below_a_file_is_told_as_such(self, tmp_path: Path, below: str) -> None:
+        (tmp_path / "file").write_bytes(b"1")
+        store = open_store(str(tmp_path / below))
+        acts: list[Callable[[], object]] = [
+            lambda: store.write("raw/x", b"1"),
+            lambda: store.create("raw/x", b"1"),
+            lambda: store.objects("raw"),
+            lambda: store.folders("ledger"),
+            lambda: store.read("raw/x"),
+        ]
+        for act in acts:
+            with pytest.raises(LakeError, match="a file where the lake needs a folder") as caught:
+                act()
+            assert not isinstance(caught.value, ObjectExistsError)
+
+    def test_a_file_where_a_folder_of_the_lake_should_be_is_no_object_that_exists(self, tmp_path: Path) -> None:
+        (tmp_path / "raw").write_bytes(b"1")
+        with pytest.raises(LakeError, match="a file where the lake needs a folder") as caught:
+            open_store(str(tmp_path)).create("raw/x", b"1")
+        assert not isinstance(caught.value, ObjectExistsError)
 
     def test_scratch_of_the_dead_is_swept_after_a_day_and_that_of_the_living_is_not(self, tmp_path: Path) -> None:
         scratch = tmp_path / ".tmp"
