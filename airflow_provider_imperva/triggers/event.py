@@ -46,7 +46,7 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
         plan_options: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        check_positive(poke_interval=poke_interval, min_interval=min_interval, remind_interval=remind_interval)
+        check_positive(poke_interval=poke_interval, remind_interval=remind_interval)
         self.imperva_conn_id = imperva_conn_id
         check_lake_uri(lake_uri)
         self.lake_uri = lake_uri

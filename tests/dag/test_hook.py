@@ -193,7 +193,8 @@ class TestKeyInTheWrongField:
     @pytest.mark.parametrize("field", ["host", "login", "password"])
     def test_the_same_of_airflows_own_fields(self, field: str, key: KeyPair) -> None:
         for pem in (key.private_pem(), key.private_pem().replace("\n", " ")):
-            _, message = hook(**{"host": "http://127.0.0.1:9/8416_1", field: pem}).test_connection()
+            fields: dict[str, Any] = {"host": "http://127.0.0.1:9/8416_1", field: pem}
+            _, message = hook(**fields).test_connection()
             assert key.private_pem().splitlines()[3] not in message
 
     def test_airflow_masks_it(self, key: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,4 +68,11 @@ MUTATIONS = [
         "    if not public_key_id:\n",
         ("container/test_decode.py::TestKeyId",),
     ),
+    Mutation(
+        "one bad file among the keys stops all of them",
+        "container/keys.py",
+        "        except ConfigurationError as error:\n            problems.append(str(error))\n",
+        "        except ConfigurationError:\n            raise\n",
+        ("container/test_keys.py",),
+    ),
 ]
