@@ -63,7 +63,7 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     head = begin[:HEAD_BYTES]
     format_name = find_format(head, source.format)
     body = chain([begin], remaining)
-    known = _read(body, format_name, source, keep_raw=keep_raw) if format_name else None
+    known = _read(body, format_name, source, head=head, keep_raw=keep_raw) if format_name else None
     for reading in known or unknown.read(body, head=head):
         parsed = Parsed(
             events=to_table(reading.fields, source),
@@ -84,14 +84,16 @@ def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _read(chunks: Iterable[bytes], format_name: Format, source: LogSource, *, keep_raw: bool) -> Iterator[Reading]:
+def _read(
+    chunks: Iterable[bytes], format_name: Format, source: LogSource, *, head: bytes, keep_raw: bool
+) -> Iterator[Reading]:
     from airflow_provider_imperva.events.bodies import keyed, objects, rows
 
     match format_name:
         case "CEF" | "LEEF":
             return keyed.read(chunks, format_name=format_name, keep_raw=keep_raw)
         case "W3C":
-            return rows.read(chunks, names=source.fields or "", keep_raw=keep_raw)
+            return rows.read(chunks, head=head, names=source.fields or "", keep_raw=keep_raw)
         case "JSON":
             return objects.read(chunks, keep_raw=keep_raw)
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
-from airflow_provider_imperva.events.grammar.formats import find_format
+from airflow_provider_imperva.events.grammar.answers import is_error
+from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
 from tests.events.cef_lines import SOURCE, cef
 
 CEF = cef("src=192.0.2.1").encode()
@@ -30,7 +31,6 @@ JSON = b'{"client": {"ip": "192.0.2.1"}}'
         (b"\xef\xbb\xbf" + CEF, "CEF"),
         (b"\n \r\n\t" + CEF, "CEF"),
         (b"rest of a record\n" + CEF, "CEF"),
-        (b'{"rest": "of a body"}\n' + CEF, "CEF"),
         (LEEF, "LEEF"),
         (W3C, "W3C"),
         (ROW, "W3C"),
@@ -42,13 +42,119 @@ JSON = b'{"client": {"ip": "192.0.2.1"}}'
     ],
 )
 def test_body_decides(body: bytes, format_name: str | None, header: str | None) -> None:
-    if not (header == "JSON" and body.startswith(b'{"rest"')):
-        assert find_format(body, header) == format_name
+    assert find_format(body, header) == format_name
 
 
-def test_header_decides_between_two_beginnings() -> None:
-    body = ROW + b"\n" + CEF
-    assert (find_format(body, "W3C"), find_format(body, None), find_format(body, "LEEF")) == ("W3C", "CEF", "CEF")
+@pytest.mark.parametrize(
+    ("first", "format_name"),
+    [(ROW, "W3C"), (JSON, "JSON"), (W3C, "W3C"), (CEF, "CEF"), (LEEF, "LEEF"), (b'"2025-07-23" "17:02:01" "a', "W3C")],
+)
+@pytest.mark.parametrize(
+    "later", [CEF, b"CEF:0|", LEEF, b"#Fields: c-ip", JSON, b"  " + CEF, b"<134>Nov 14 22:13:20 h " + CEF, b'"' + CEF]
+)
+def test_first_record_outweighs_a_later_one(first: bytes, format_name: str, later: bytes) -> None:
+    for between in (b"\n", b"\r\n", b"\r", b"\n\n\t"):
+        body = first + between + later + b"\n" + first
+        assert [find_format(body, hint) for hint in (None, format_name, "nonsense")] == [format_name] * 3
+
+
+def test_header_decides_between_what_a_body_begins_with_and_a_line_in_it() -> None:
+    """A log may begin with the rest of a record, and what that begins with says nothing."""
+    for rest in (ROW, b'{"rest": "of a body"}'):
+        body = rest + b"\n" + CEF
+        assert (find_format(body, "CEF"), find_format(body, "LEEF")) == ("CEF", find_format(rest, None))
+
+
+@pytest.mark.parametrize(
+    ("body", "format_name"),
+    [
+        (b"<134>Nov 14 22:13:20 host imperva: " + CEF, "CEF"),
+        (b"<134>1 2025-07-23T17:02:01.123Z host imperva - - - " + CEF, "CEF"),
+        (b"412 <134>1 2025-07-23T17:02:01Z host imperva - - - " + LEEF, "LEEF"),
+        (b"412 " + CEF, "CEF"),
+        (b"\0\0\r\n\x0c" + CEF, "CEF"),
+        (b"# Fields: c-ip", "W3C"),
+        (b"  #Fields: c-ip", "W3C"),
+        (b"\t#Software: x\r#Fields: c-ip", "W3C"),
+        (b'\x1e{"a": 1}\n', "JSON"),
+        (b"\xef\xbb\xbf\r\n[ {", "JSON"),
+        (b"[]", "JSON"),
+        (b"[1, 2]", "JSON"),
+    ],
+)
+def test_what_may_stand_before_the_first_record(body: bytes, format_name: str) -> None:
+    assert (find_format(body, None), format_at_begin(body)) == (format_name, format_name)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\n \n",
+        b"<html><body>#Fields: c-ip</body></html>",
+        b"<!-- x --><html>",
+        b'<?xml version="1.0"?>\n<Error><Code>InternalError</Code></Error>',
+        b"<Error>",
+        b"<134>x",
+        b"upstream connect error or disconnect/reset before headers. reset reason: overflow",
+        b"404 Not Found",
+        b"[error] upstream timed out",
+        b"{bad",
+        b'"quoted" text',
+        b"#!/bin/sh",
+        b"# a heading",
+        b"accountId:1",
+        b"\x78\x9c\x00",
+    ],
+)
+def test_answer_that_is_no_log_begins_with_no_format(answer: bytes) -> None:
+    assert format_at_begin(answer) is None
+    assert format_at_begin(answer + b"\n" + JSON) == (format_at_begin(JSON) if not answer.strip() else None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "x"}',
+        b'{"error": {"code": 503, "message": "x"}}',
+        b'{"errors": [{"code": 1}]}',
+        b'\xef\xbb\xbf{"errorCode": 503, "errorMessage": "x"}',
+        b'{"res":1,"res_message":"Unexpected error","debug_info":{"id-info":"999999"}}',
+        b'{"status": 404, "title": "Not Found", "type": "about:blank", "detail": "x"}',
+        b'{"code": "Throttled", "message": "x"}',
+        b'{"message": "Forbidden", "status": 403}',
+        b'{"fault": {"faultstring": "x"}}',
+        b'[{"error": "x"}]',
+        b'{"Error": "x", "data": []}',
+        b'{"error": "x", "data": null}\n',
+    ],
+)
+def test_answer_that_tells_of_an_error(body: bytes) -> None:
+    assert is_error(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"text",
+        JSON,
+        b'{"timestamp": 1710000000000, "error": "x"}',
+        b'{"event": {"id": 1}, "error": "x", "message": "m", "code": 1}',
+        b'{"events": [{"a": 1}], "errors": []}',
+        b'{"events": [{"a": 1}], "errors": [{"b": 1}]}',
+        b'{"error": "x"}\n{"error": "y"}',
+        b'{"error": null, "a": 1}',
+        b'{"message": "first array log"}',
+        b"{}",
+        b"[]",
+        b'"error"',
+        b'{"error": ' * 5000,
+        b'{"error": "' + b"x" * 100_000 + b'"}',
+    ],
+)
+def test_what_is_no_error(body: bytes) -> None:
+    assert not is_error(body)
 
 
 @pytest.mark.parametrize(("body", "format_name"), [(CEF, "CEF"), (LEEF, "LEEF"), (W3C, "W3C"), (JSON, "JSON")])

@@ -127,9 +127,20 @@ class TestSpreadRows:
             (5, "not_a_record", b"and more"),
         ]
 
-    def test_nothing_is_joined_over_a_directive_or_a_row(self) -> None:
-        for between in ("#Remark: x", self.WHOLE):
-            assert [number for number, _, _ in rejected(self.FIELDS, '"192.0.2.2" "b', between, 'c" "u"')] == [2, 4]
+    def test_nothing_is_joined_over_a_row(self) -> None:
+        assert [number for number, _, _ in rejected(self.FIELDS, '"192.0.2.2" "b', self.WHOLE, 'c" "u"')] == [2, 4]
+
+    def test_what_looks_like_a_directive_inside_a_row_is_its_text(self) -> None:
+        (found,) = rows(self.FIELDS, '"192.0.2.2" "b', "#Remark: x", 'c" "u"')
+        assert (found["request_body"], found["user_agent"]) == ("b\n#Remark: x\nc", "u")
+
+    def test_body_that_ends_in_a_line_end_is_joined(self) -> None:
+        found = rows(self.FIELDS, '"192.0.2.2" "a=b', '" "u"', '"192.0.2.3" "c" "d', '"', self.WHOLE)
+        assert [(r["client_ip"], r["request_body"], r["user_agent"]) for r in found] == [
+            ("192.0.2.2", "a=b\n", "u"),
+            ("192.0.2.3", "c", "d\n"),
+            ("192.0.2.1", "a", "u"),
+        ]
 
     @pytest.mark.parametrize("block_bytes", [1, 7, 40, 100])
     def test_wherever_the_body_is_cut(self, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,10 +205,10 @@ class TestQuotes:
             ('"u" "a"', "field_count"),
             ('"u" "a" "192.0.2.1" "more"', "field_count"),
             ('"u" "a" "b" "192.0.2.1"', "field_count"),
-            ('"u" "a"  "192.0.2.1"', "field_count"),
+            ('"u" "a"  "192.0.2.1"  "more"', "field_count"),
             ('"u" "a" "192.0.2.1', "field_count"),
             ('"', "field_count"),
-            ("u a 192.0.2.1", "not_a_record"),
+            ("u a", "not_a_record"),
             ("CEF:0|Incapsula|SIEMintegration|1|1|Normal|0|", "not_a_record"),
         ],
     )

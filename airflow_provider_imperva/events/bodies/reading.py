@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -45,6 +45,60 @@ class Reading:
     lines: int
 
 
+@dataclass(slots=True)
+class OneByOne:
+    """Lines that were read one by one.
+
+    :param records: those that are events; ``numbers`` of their lines; ``raws``: their texts.
+    :param rejected: those that are none.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    raws: list[str] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def read(self, lines: Lines, read_record: Callable[[str], Record | Rejection]) -> None:
+        """Read lines, too; whatever is in them, each becomes a record or is rejected.
+
+        :param read_record: reads the text of one.
+        """
+        for index, number in enumerate(lines.numbers.tolist()):
+            content = lines.text(index)
+            text, replaced = decoded(content) if len(content) <= MAX_RECORD_BYTES else ("", False)
+            record = read_record(text) if len(content) <= MAX_RECORD_BYTES else Rejection.TOO_LONG
+            if isinstance(record, Rejection):
+                self.rejected.append(Rejected(number, record.value, content))
+                continue
+            if b"\n" in content:
+                record.warnings.append("joined_lines")
+            if replaced:
+                record.warnings.append("replaced_bytes")
+            self.records.append(record)
+            self.numbers.append(number)
+            self.raws.append(text)
+
+    def add(self, others: OneByOne) -> None:
+        """Put others of the same body to these."""
+        self.records += others.records
+        self.numbers += others.numbers
+        self.raws += others.raws
+        self.rejected += others.rejected
+
+    def fields(self, *, format_name: Format, keep_raw: bool) -> Fields:
+        """Give the records as columns, in the order of their lines.
+
+        :param keep_raw: whether to keep the texts.
+        """
+        order = sorted(range(len(self.numbers)), key=self.numbers.__getitem__)
+        return Fields.of(
+            [self.records[place] for place in order],
+            format_name=format_name,
+            lines=[self.numbers[place] for place in order],
+            raw=[self.raws[place] for place in order] if keep_raw else None,
+        )
+
+
 def read_lines(
     lines: Lines,
     scan: Callable[[Lines], tuple[Fields, Mask]],
@@ -60,48 +114,49 @@ def read_lines(
     :param read_record: reads the text of one line.
     :param odd: which lines no scan may see.
     """
+    one_by_one = OneByOne()
+    scanned = scan_lines(lines, scan, read_record, one_by_one, odd=odd)
+    if scanned is not None and not one_by_one.numbers:
+        return scanned, one_by_one.rejected
+    read = one_by_one.fields(format_name=format_name, keep_raw=keep_raw)
+    return read if scanned is None else Fields.merge(scanned, read), one_by_one.rejected
+
+
+def scan_lines(
+    lines: Lines,
+    scan: Callable[[Lines], tuple[Fields, Mask]],
+    read_record: Callable[[str], Record | Rejection],
+    one_by_one: OneByOne,
+    *,
+    odd: Mask | None = None,
+) -> Fields | None:
+    """Read lines in two ways, as :func:`read_lines` does, and keep what comes of each apart.
+
+    :param one_by_one: is given the lines that no scan takes.
+    :return: what the scan gives, if there was one.
+    """
     scannable = lines.ends - lines.begins <= MAX_RECORD_BYTES
     if odd is not None:
         scannable &= ~odd
     if len(lines.block) > SCANNED_BYTES or not scannable.any():
-        return read_each(lines, read_record, format_name=format_name, keep_raw=keep_raw)
+        one_by_one.read(lines, read_record)
+        return None
     usual = np.flatnonzero(scannable)
     scanned, taken = scan(lines if len(usual) == len(lines) else lines.take(usual))
     left = np.ones(len(lines), np.bool_)
     left[usual[taken]] = False
-    if not left.any():
-        return scanned, []
-    read, rejected = read_each(lines.take(left), read_record, format_name=format_name, keep_raw=keep_raw)
-    return Fields.merge(scanned, read), rejected
+    if left.any():
+        one_by_one.read(lines.take(left), read_record)
+    return scanned
 
 
 def read_each(
     lines: Lines, read_record: Callable[[str], Record | Rejection], *, format_name: Format, keep_raw: bool
 ) -> tuple[Fields, list[Rejected]]:
-    """Read lines one by one; whatever is in them, each becomes a row or is rejected.
-
-    :param read_record: reads the text of one.
-    :param keep_raw: whether to keep the texts.
-    """
-    records: list[Record] = []
-    numbers: list[int] = []
-    raws: list[str] = []
-    rejected: list[Rejected] = []
-    for index, number in enumerate(lines.numbers.tolist()):
-        content = lines.text(index)
-        text, replaced = decoded(content) if len(content) <= MAX_RECORD_BYTES else ("", False)
-        record = read_record(text) if len(content) <= MAX_RECORD_BYTES else Rejection.TOO_LONG
-        if isinstance(record, Rejection):
-            rejected.append(Rejected(number, record.value, content))
-            continue
-        if b"\n" in content:
-            record.warnings.append("joined_lines")
-        if replaced:
-            record.warnings.append("replaced_bytes")
-        records.append(record)
-        numbers.append(number)
-        raws.append(text)
-    return Fields.of(records, format_name=format_name, lines=numbers, raw=raws if keep_raw else None), rejected
+    """Read lines one by one, and none of them in another way."""
+    one_by_one = OneByOne()
+    one_by_one.read(lines, read_record)
+    return one_by_one.fields(format_name=format_name, keep_raw=keep_raw), one_by_one.rejected
 
 
 def decoded(content: bytes) -> tuple[str, bool]:

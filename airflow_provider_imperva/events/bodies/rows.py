@@ -1,143 +1,202 @@
 """Bodies of W3C rows: directives, the names they list, and the two ways to read the rows between them.
 
-A directive may stand anywhere, and its names hold until the next one that lists some. Directives are no events;
-``lines`` does not count them. A row that is none by itself, and is one together with the lines behind it that begin
-none, is read as one: a client's text had line ends in it.
+A directive may stand anywhere but behind an unfinished row, of which it is text, and its names hold until the next one
+that lists some. Directives are no events; ``lines`` does not count them, only a row that stands directly behind one.
+
+A row of too few values that is one together with the lines behind it, none of which begins a row, is read as one: a
+client's text had line ends in it. Whether it is, the separators between quoted values tell.
+
+What rows are marked with in ``parse_warnings``: ``joined_lines``; ``follows_incomplete`` if an unfinished row stands
+before it; ``fields_changed`` if other names than those of the first row hold for it; ``fields_ignored`` if other names
+were listed where no directive may stand, so that it was read by those before.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from airflow_provider_imperva.events.bodies.reading import Reading, Rejected, read_each, read_lines
+from airflow_provider_imperva.events.bodies.layouts import Layouts, Stretch
+from airflow_provider_imperva.events.bodies.reading import OneByOne, Reading, scan_lines
+from airflow_provider_imperva.events.bodies.row_lines import Numbers, count, hides_row, last_row, rows_inside, split
 from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.grammar.record import Record, Rejection
-from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, read_row
-from airflow_provider_imperva.events.scan.buffers import Mask
-from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
+from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, first_is_bare, read_row, separators
+from airflow_provider_imperva.events.scan.buffers import Positions
+from airflow_provider_imperva.events.scan.lines import Lines, blocks
 from airflow_provider_imperva.events.scan.w3c_scan import scan
 
-_DIRECTIVE = re.compile(rb"(?:\xef\xbb\xbf)?#[A-Za-z-]+:")
-_FIELDS = re.compile(rb"(?:\xef\xbb\xbf)?#fields:([^\n]*)", re.IGNORECASE)
+FOLLOWS = "follows_incomplete"
+
+FEW = 64
+"""Rows of one layout that are read one by one, since a scan of so few takes longer."""
 
 
-def read(chunks: Iterable[bytes], *, names: str = "", keep_raw: bool) -> Iterator[Reading]:
-    """Read a body in blocks of one layout each; a block of directives only gives nothing.
+def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: bool) -> Iterator[Reading]:
+    """Read a body in blocks; one of directives only gives nothing.
 
+    :param head: how the body begins.
     :param names: those of the values before any directive lists some; by default the ones that real logs have.
     """
-    number = 1
     layout = Layout.of(names) if names else FIRST_LAYOUT
-    for block in blocks(chunks, cut=_last_start):
-        for stretch in _stretches(Lines.split(block, first_number=number)):
-            layout = Layout.of(stretch.names) if stretch.names else layout
-            read_one = partial(read_row, layout=layout)
-            tally = Tally.of(stretch.text)
-            lines = tally.lines - stretch.directives
-            fields, rejected = read_lines(
-                stretch.rows,
-                partial(scan, layout=layout, keep_raw=keep_raw),
-                read_one,
-                format_name="W3C",
-                keep_raw=keep_raw,
-            )
-            if rejected:
-                joined, parts = _joined(stretch.rows, rejected, read_one, keep_raw=keep_raw)
-                fields = Fields.merge(fields, joined)
-                rejected = [line for line in rejected if line.number not in parts]
-                lines -= len(parts) - len(joined.lines)
-            number += tally.line_ends
-            if lines or len(fields.lines) or rejected:
-                yield Reading(fields, rejected, lines)
+    layout = replace(layout, bare=first_is_bare(head, layout))
+    layouts = Layouts(layout)
+    numbers = Numbers()
+    behind_incomplete = False
+    for block in blocks(chunks, cut=partial(last_row, bare=layout.bare)):
+        lines, line_feeds = split(block, bare=layout.bare)
+        stretches = layouts.stretches(lines)
+        places = np.concatenate([stretch.rows.numbers for stretch in stretches])
+        number_of = np.zeros(len(lines), np.int64)
+        number_of[places] = numbers.of(block, line_feeds[places])
+        groups = list(_groups(stretches))
+        ends = [*(group[0].begin for group in groups[1:]), len(block)]
+        begin = 0
+        for group, end in zip(groups, ends, strict=True):
+            text = block if end - begin == len(block) else block[begin:end]
+            rows = _Rows(behind_incomplete)
+            for stretch in group:
+                rows.read(stretch, keep_raw=keep_raw)
+            reading = rows.reading(count(text, bare=layout.bare), number_of, keep_raw=keep_raw)
+            behind_incomplete = rows.behind_incomplete
+            begin = end
+            # Before the next block is read, not after.
+            del text, rows
+            if reading.lines or len(reading.fields.lines) or reading.rejected:
+                yield reading
+            del reading
+        del block, lines, stretches, groups, group, stretch
 
 
-def _joined(
-    rows: Lines, rejected: Sequence[Rejected], read_one: Callable[[str], Record | Rejection], *, keep_raw: bool
-) -> tuple[Fields, set[int]]:
-    """Read those rows that are spread over several lines; tell the numbers of all those lines, too."""
-    spans = np.array(list(_spans(rows, rejected)), np.int64).reshape(-1, 2)
-    firsts, lasts = spans.T
-    spread = Lines(rows.block, rows.begins[firsts], rows.ends[lasts], rows.numbers[firsts])
-    joined, _ = read_each(spread, read_one, format_name="W3C", keep_raw=keep_raw)
-    read = np.isin(spread.numbers, joined.lines.to_numpy())
-    return joined, {number for first, last in spans[read] for number in rows.numbers[first : last + 1].tolist()}
+def _groups(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
+    """Put stretches of few rows together, so that each does not become a table of its own."""
+    few: list[Stretch] = []
+    for stretch in stretches:
+        if len(stretch.rows) <= FEW:
+            few.append(stretch)
+            continue
+        if few:
+            yield few
+            few = []
+        yield [stretch]
+    if few:
+        yield few
 
 
-def _spans(rows: Lines, rejected: Sequence[Rejected]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last of lines that may be one row: of too few values, and the next that ends in a quote.
+class _Rows:
+    """What the rows of some stretches become.
 
-    Nothing but rejected lines and blank ones stands between the two, and none that begins as a row does.
-    """
-    first, last = -1, -2
-    for place, line in zip(np.searchsorted(rows.numbers, [line.number for line in rejected]), rejected, strict=True):
-        goes_on = place == last + 1 and not rows.block[rows.ends[last] : rows.begins[place]].strip()
-        if line.reason == Rejection.FIELD_COUNT:
-            first = place
-        elif not goes_on:
-            first = -1
-        elif first >= 0 and line.content.rstrip().endswith(b'"'):
-            yield first, place
-            first = -1
-        last = place
-
-
-class _Stretch(NamedTuple):
-    """A part of a block whose rows have the same names.
-
-    :ivar text: its bytes.
-    :ivar rows: its lines that are no directives.
-    :ivar directives: how many are.
-    :ivar names: those that a directive in it lists; empty if none does.
+    :ivar behind_incomplete: whether the last row was an unfinished one.
     """
 
-    text: memoryview
-    rows: Lines
-    directives: int
-    names: str
+    def __init__(self, behind_incomplete: bool) -> None:
+        self.behind_incomplete = behind_incomplete
+        self._scanned: Fields | None = None
+        self._one_by_one = OneByOne()
+        self._not_counted = 0
 
-    @classmethod
-    def of(cls, lines: Lines, are_directives: Mask, first: int, after: int, names: str) -> _Stretch:
-        """Take the lines from one to another of a block."""
-        begin = lines.begins[first] if first else 0
-        end = lines.begins[after] if after < len(lines) else len(lines.block)
-        among = are_directives[first:after]
-        return cls(
-            memoryview(lines.block)[begin:end],
-            lines.take(first + np.flatnonzero(~among)),
-            int(np.count_nonzero(among)),
-            names,
+    def read(self, stretch: Stretch, *, keep_raw: bool) -> None:
+        """Read a stretch; only one of them all may have more than a few rows."""
+        layout, rows = stretch.layout, stretch.rows
+        read_one = partial(read_row, layout=layout)
+        found = OneByOne()
+        if len(rows) > FEW:
+            self._scanned = scan_lines(rows, partial(scan, layout=layout, keep_raw=keep_raw), read_one, found)
+        else:
+            found.read(rows, read_one)
+        unfinished: list[int] = []
+        if found.rejected and not layout.bare:
+            unfinished = self._join(stretch, found)
+        self._mark(stretch, found, unfinished)
+        self._one_by_one.add(found)
+        self._not_counted += sum(not shares_line for _, shares_line in stretch.directives)
+        self._not_counted -= sum(hides_row(text) for text, _ in stretch.directives)
+
+    def _join(self, stretch: Stretch, found: OneByOne) -> list[int]:
+        """Read those rows that are spread over several lines; tell the numbers of those that stay unfinished."""
+        rows, parts = stretch.rows, set[int]()
+        unfinished: list[int] = []
+        spread = OneByOne()
+        rejected = {line.number for line in found.rejected}
+        for line in found.rejected:
+            place = int(np.searchsorted(rows.numbers, line.number))
+            if line.reason != Rejection.FIELD_COUNT or not stretch.begun[place]:
+                continue
+            last = _last_line(stretch, place, rejected)
+            if last is None:
+                unfinished.append(line.number)
+            elif last > place:
+                whole = Lines(rows.block, rows.begins[[place]], rows.ends[[last]], rows.numbers[[place]])
+                spread.read(whole, partial(read_row, layout=stretch.layout))
+                if spread.numbers[-1:] == [line.number]:
+                    parts.update(rows.numbers[place : last + 1].tolist())
+                    self._not_counted += last - place - rows_inside(whole.text(0))
+        for record in spread.records:
+            if "joined_lines" not in record.warnings:
+                record.warnings.append("joined_lines")
+        found.rejected[:] = [line for line in found.rejected if line.number not in parts]
+        spread.rejected.clear()
+        found.add(spread)
+        return unfinished
+
+    def _mark(self, stretch: Stretch, found: OneByOne, unfinished: list[int]) -> None:
+        scanned = self._scanned if len(stretch.rows) > FEW else None
+        numbers = np.array(found.numbers, np.int64)
+        at_once = scanned.lines.to_numpy() if scanned is not None else numbers[:0]
+        in_order = np.sort(np.concatenate((at_once, numbers)))
+        if len(in_order):
+            following = np.searchsorted(in_order, [0, *unfinished] if self.behind_incomplete else unfinished)
+            self.behind_incomplete = bool(unfinished) and unfinished[-1] > in_order[-1]
+        else:
+            following = np.zeros(0, np.int64)
+            self.behind_incomplete |= bool(unfinished)
+        marks = [(int(number), FOLLOWS) for number in set(in_order[following[following < len(in_order)]].tolist())]
+        marks += [(number, mark) for mark in stretch.marks for number in in_order.tolist()]
+        place_of = {number: place for place, number in enumerate(found.numbers)} if marks else {}
+        for number, mark in marks:
+            if (place := place_of.get(number)) is not None:
+                found.records[place].warnings.append(mark)
+            elif scanned is not None:
+                scanned.notes.warnings.append((int(np.searchsorted(at_once, number)), mark))
+
+    def reading(self, counted: int, number_of: Positions, *, keep_raw: bool) -> Reading:
+        """Give all of it.
+
+        :param counted: how many lines there are in the bytes, directives among them.
+        :param number_of: what number each line of the block has in the body.
+        """
+        found, fields = self._one_by_one, self._scanned
+        if fields is None or found.numbers:
+            read = found.fields(format_name="W3C", keep_raw=keep_raw)
+            fields = read if fields is None else Fields.merge(fields, read)
+        rejected = sorted(found.rejected, key=lambda line: line.number)
+        return Reading(
+            replace(fields, lines=pa.array(number_of[fields.lines.to_numpy()])),
+            [replace(line, number=int(number_of[line.number])) for line in rejected],
+            counted - self._not_counted,
         )
 
 
-def _stretches(lines: Lines) -> Iterator[_Stretch]:
-    """Cut a block before each directive that lists other names, but for those before the first row."""
-    are_directives = _are_directives(lines)
-    first_row = int(are_directives.argmin()) if len(lines) else 0
-    first, names = 0, ""
-    for line in np.flatnonzero(are_directives).tolist():
-        directive = _FIELDS.match(lines.text(line))
-        listed = directive[1].decode(errors="replace") if directive else ""
-        if listed.strip():
-            if line > first_row and listed != names:
-                yield _Stretch.of(lines, are_directives, first, line, names)
-                first = line
-            names = listed
-    yield _Stretch.of(lines, are_directives, first, len(lines), names)
+def _last_line(stretch: Stretch, place: int, rejected: Set[int]) -> int | None:
+    """Find the line that ends a row of too few values, by its separators; none if the row is unfinished.
 
+    A row of too many values ends where it begins.
 
-def _last_start(piece: bytes) -> int:
-    """Find the last line of a piece that begins as a row or a directive does; 0 if that is the first, or none."""
-    return max(piece.rfind(b'\n"'), piece.rfind(b"\n#")) + 1
-
-
-def _are_directives(lines: Lines) -> Mask:
-    """Whether each line is a directive; only those that do not begin with a quote are looked at, one by one."""
-    found = np.zeros(len(lines), np.bool_)
-    for index in np.flatnonzero(~lines.begin_with(b'"')).tolist():
-        found[index] = _DIRECTIVE.match(lines.block, lines.begins[index], lines.ends[index]) is not None
-    return found
+    :param rejected: numbers of the lines that are no row by themselves. No other stands between the two.
+    """
+    rows, names = stretch.rows, len(stretch.layout.names)
+    values, last = 1, place
+    while True:
+        text = rows.text(last)
+        values += separators(text)
+        if values > names:
+            return place
+        if values == names and last > place and text.rstrip().endswith(b'"'):
+            return last
+        last += 1
+        if last == len(rows) or stretch.begun[last] or int(rows.numbers[last]) not in rejected:
+            return None

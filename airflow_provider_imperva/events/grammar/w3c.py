@@ -1,13 +1,17 @@
-r"""One W3C row: quoted values with a blank between them, in the order that a ``#Fields`` directive lists.
+r"""One W3C row: values with blanks or tabs between them, in the order that a ``#Fields`` directive lists.
 
-``""`` is no value. How a quote inside a value is written is not documented, so a row is cut in the first of these ways
-that gives as many values as there are names:
+Imperva puts every value into quotes; ``""`` is no value. How a quote inside a value is written is not documented, so a
+row is cut in the first of these ways that gives as many values as there are names:
 
 1.  at ``" "``, if there are two quotes for each name, hence none inside a value;
 2.  at closing quotes, where two quotes in a row, or a backslash and a quote, are a quote inside;
-3.  at ``" "``, whatever quotes there are.
+3.  at ``" "``, whatever quotes there are; then the same with several blanks or tabs between the quotes;
+4.  at blanks and tabs, where values may have quotes around them or not;
+5.  at single tabs, where values may hold blanks.
 
-Failing all, it is no event (``field_count``): a value in the wrong column is worse than none.
+Failing all, it is no event (``field_count``): a value in the wrong column is worse than none. A ``-`` without quotes is
+no value. A row that begins with a value without quotes is one only in a body that has such rows from its begin on: else
+the text of a client, with line ends in it, could be taken for an event.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from airflow_provider_imperva.events.grammar.directives import CONTROLS, DIRECTIVE, Directive, continued_names
 from airflow_provider_imperva.events.grammar.record import NORMAL, Record, Rejection
 from airflow_provider_imperva.events.schema.columns import COLUMNS
 
@@ -25,11 +30,18 @@ COLUMN_BY_FIELD: Mapping[str, str] = {column.w3c: column.name for column in COLU
 _KNOWN = {name.lower(): name for name in ("date", "time", *COLUMN_BY_FIELD)}
 # The standard's own spelling, as against Imperva's.
 _KNOWN["cs(referer)"] = "cs(Referrer)"
+KNOWN_NAMES = frozenset(_KNOWN)
+"""Names of fields, in lower case."""
 
-QUOTED = re.compile(r'"((?:[^"\\]++|\\"?|"")*+)"(?: |$)')
-"""A value and what has to follow it."""
-
-QUOTE_INSIDE = re.compile(r'""|\\"')
+_VALUE = r'"((?:[^"\\]++|\\"?|"")*+)"'
+_QUOTED = re.compile(rf"{_VALUE}(?:[ \t]+|$)")
+_QUOTED_OR_BARE = re.compile(rf'(?:{_VALUE}|([^ \t"]++))(?:[ \t]+|$)')
+_QUOTE_INSIDE = re.compile(r'""|\\"')
+_LINE = re.compile(rb"[^\n%b]+" % CONTROLS)
+_SEPARATOR = re.compile(rb'"[ \t]+"')
+_BETWEEN = re.compile(r'"[ \t]+"')
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAY_FIRST = re.compile(rf"([0-9]{{2}})/({'|'.join(_MONTHS)})/([0-9]{{4}})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +49,17 @@ class Layout:
     """The names of a row's values.
 
     :param names: known ones as real logs spell them, others as they are.
+    :param bare: whether a row may begin with a value that has no quotes around it.
     """
 
     names: tuple[str, ...]
+    bare: bool = False
 
     @classmethod
-    def of(cls, names: str) -> Layout:
-        """Take the names of a directive."""
-        return cls(tuple(_KNOWN.get(name.lower(), name) for name in names.split()))
+    def of(cls, names: str, *, bare: bool = False) -> Layout:
+        """Take the names of a directive; each may have quotes around it."""
+        plain = (name.strip('"') for name in names.split() if name != "\\")
+        return cls(tuple(_KNOWN.get(name.lower(), name) for name in plain), bare)
 
 
 FIRST_LAYOUT = Layout.of("""
@@ -56,10 +71,37 @@ FIRST_LAYOUT = Layout.of("""
 """Real logs of 2017 have these; it holds for rows before any directive."""
 
 
+def first_is_bare(head: bytes, layout: Layout) -> bool:
+    """Whether the first row of a body begins with a value that has no quotes around it.
+
+    :param head: how the body begins.
+    :param layout: names of the values, unless a directive lists others.
+    """
+    names = listed = " ".join(layout.names)
+    is_listed = False
+    for found in _LINE.finditer(head):
+        line = found[0].strip(b" \t")
+        if DIRECTIVE.match(line):
+            directive = Directive.read(line)
+            if directive.name == "fields" and directive.value:
+                # A second directive may go on with the names of the first.
+                listed = f"{listed} {directive.value}" if is_listed else directive.value
+                names, is_listed = directive.value, True
+            line = line[directive.end :]
+        elif is_listed and (more := continued_names(line, KNOWN_NAMES)):
+            names, listed, line = f"{names} {more}", f"{listed} {more}", b""
+        if line.strip():
+            text = line.decode(errors="replace")
+            layouts = (Layout.of(some, bare=True) for some in (names, listed))
+            reads = any(isinstance(read_row(text, some), Record) for some in layouts)
+            return reads and not text.lstrip("\ufeff").startswith('"')
+    return False
+
+
 def read_row(line: str, layout: Layout) -> Record | Rejection:
     """Read one row, without its line end."""
     line = line.strip(" \t\ufeff")
-    if not line.startswith('"'):
+    if not layout.bare and not line.startswith('"'):
         return Rejection.NOT_A_RECORD
     values = _cut(line, len(layout.names))
     if values is None:
@@ -88,24 +130,63 @@ def read_row(line: str, layout: Layout) -> Record | Rejection:
 
 
 def _cut(line: str, count: int) -> list[str] | None:
-    plain = line[1:-1].split('" "') if len(line) > 1 and line.endswith('"') else []
+    plain = line[1:-1].split('" "') if len(line) > 1 and line[0] == line[-1] == '"' else []
     if len(plain) == count and line.count('"') == 2 * count:
         return plain
-    quoted, end = [], 0
-    while match := QUOTED.match(line, end):
-        quoted.append(QUOTE_INSIDE.sub('"', match[1]))
-        end = match.end()
-    if end == len(line) and len(quoted) == count:
+    quoted = [_QUOTE_INSIDE.sub('"', match[1]) for match in _matches(_QUOTED, line)]
+    if len(quoted) == count:
         return quoted
-    return plain if len(plain) == count else None
+    if len(plain) == count > 1:
+        return plain
+    if len(spread := _BETWEEN.split(line[1:-1]) if plain else []) == count > 1:
+        return spread
+    mixed = [_mixed(match) for match in _matches(_QUOTED_OR_BARE, line)]
+    if len(mixed) == count:
+        return mixed
+    tabbed = line.split("\t")
+    return [_unquoted(text.strip(" ")) for text in tabbed] if len(tabbed) == count > 1 else None
+
+
+def _matches(value: re.Pattern[str], line: str) -> list[re.Match[str]]:
+    """Cut a line into values; none unless it is made of them from begin to end."""
+    found, end = [], 0
+    while match := value.match(line, end):
+        found.append(match)
+        end = match.end()
+    return found if end == len(line) else []
+
+
+def _mixed(match: re.Match[str]) -> str:
+    if match[2] is None:
+        return _QUOTE_INSIDE.sub('"', match[1])
+    return "" if match[2] == "-" else match[2]
+
+
+def _unquoted(text: str) -> str:
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return _QUOTE_INSIDE.sub('"', text[1:-1])
+    return "" if text == "-" else text
+
+
+def separators(line: bytes) -> int:
+    """Count the places of a line that look like the end of a quoted value and the begin of the next."""
+    return len(_SEPARATOR.findall(line))
+
+
+def iso_date(date: str) -> str:
+    """Write a date as in 31/Jan/2026 as 2026-01-31; any other text stays."""
+    found = _DAY_FIRST.fullmatch(date)
+    if found is None:
+        return date
+    return f"{found[3]}-{_MONTHS.index(found[2].title()) + 1:02}-{found[1]}"
 
 
 def _use_date_and_time(aside: dict[str, str], record: Record) -> None:
     """Take date and time for the event's, if it has no other; keep them if they say another thing than that one."""
-    start = record.texts.get("event_time")
+    start, date = record.texts.get("event_time"), iso_date(aside.get("date", ""))
     if start is None and len(aside) == 2:
-        record.texts["event_time"] = f"{aside['date']}T{aside['time']}"
-    elif aside and f"{aside.get('date')} {aside.get('time')}" != to_the_second(start or ""):
+        record.texts["event_time"] = f"{date}T{aside['time']}"
+    elif aside and f"{date} {aside.get('time')}" != to_the_second(start or ""):
         record.extra.extend(aside.items())
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva.events.grammar.fields import Fields, Notes
 from airflow_provider_imperva.events.grammar.record import NORMAL
-from airflow_provider_imperva.events.grammar.w3c import COLUMN_BY_FIELD, Layout
+from airflow_provider_imperva.events.grammar.w3c import COLUMN_BY_FIELD, Layout, iso_date
 from airflow_provider_imperva.events.scan import kernel
 from airflow_provider_imperva.events.scan.buffers import QUOTE, Mask, Places, Positions
 from airflow_provider_imperva.events.scan.lines import Lines
@@ -46,7 +46,10 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     if "cs-start" not in texts or texts["cs-start"].null_count:
         aside = values.copy(taken, ["date", "time"])
         missing = pa.nulls(len(taken), TEXT)
-        date_and_time = pc.binary_join_element_wise(aside.get("date", missing), aside.get("time", missing), "T")
+        date = aside.get("date", missing)
+        if pc.any(pc.match_substring(date, "/")).as_py():
+            date = pa.array([text and iso_date(text) for text in date.to_pylist()], TEXT)
+        date_and_time = pc.binary_join_element_wise(date, aside.get("time", missing), "T")
         texts["cs-start"] = pc.coalesce(texts.get("cs-start", missing), date_and_time)
     rules = texts["cs-rule"] if "cs-rule" in texts else pa.nulls(len(taken), TEXT).dictionary_encode()
     kinds = [*rules.dictionary.to_pylist(), NORMAL]

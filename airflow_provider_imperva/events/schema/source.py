@@ -36,3 +36,8 @@ class LogSource:
     encrypted: bool = False
     compressed: bool = False
     fetched_time: int | None = None
+
+
+LINES_AT_MOST = 10_000_000_000
+"""More lines than a body has. The second record that begins on a line gets that much more than the line's number, the
+third twice as much, and so on."""

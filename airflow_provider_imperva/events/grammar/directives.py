@@ -1,0 +1,83 @@
+r"""The lines of a W3C body: where one ends, which begin a row, which are directives, and where a directive ends.
+
+A line ends at LF, and at the other control characters that transfers leave behind (CR alone, NUL, form feed, ...) where
+a row or a directive begins behind them. Within a quoted value they are text, unless a quote stands on both sides.
+
+A directive is a line that begins with ``#``, one of the names of the standard and a colon. Other lines with ``#`` are
+not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+CONTROLS = rb"\0\r\x0b\x0c\x1c-\x1f"
+"""Control characters that end a line as LF does, for a regular expression's class; blanks beside them go with them."""
+
+_BOM_AND_BLANKS = rb"[ \t]*(?:\xef\xbb\xbf)?[ \t]*"
+
+ROW = re.compile(_BOM_AND_BLANKS + rb'"[^"\n%b]*"[ \t]+["0-9-]' % CONTROLS)
+"""What a row of quoted values begins with: its first value and the begin of another. Text of a client that goes on in
+the next line hardly begins so; what ends a quoted value there, or a line of JSON, does not.
+"""
+
+DIRECTIVE = re.compile(
+    _BOM_AND_BLANKS + rb"#[ \t]*(Version|Fields|Software|Start-Date|End-Date|Date|Remark)[ \t]*:", re.IGNORECASE
+)
+"""What a directive begins with: the names of the W3C's draft for extended log files, and no others."""
+
+BREAK = re.compile(rb"[%b][%b \t]*" % (CONTROLS, CONTROLS))
+"""Where a line may end, LF aside."""
+
+_NAME = re.compile(r'"?[A-Za-z][^\s"]*"?')
+# A row directly behind the names: a value that begins as no name does, or a quote behind names without quotes.
+_BEHIND_NAMES = re.compile(rb'[ \t:](?=[0-9]|"(?![A-Za-z]))|[^" \t:][ \t]+(?=")')
+_BEHIND_TEXT = re.compile(rb'[ \t:](?="[^"]*"[ \t]+")')
+_BEHIND_VERSION = re.compile(rb":[ \t]*[0-9.]+[ \t]+(?=\S)")
+_BEHIND_TIME = re.compile(rb":[ \t]*[0-9A-Za-z/-]+[ \t]+[0-9]{1,2}:[0-9:.]+[ \t]+(?=[0-9\"-])")
+
+
+class Directive(NamedTuple):
+    """A directive.
+
+    :ivar name: in lower case.
+    :ivar value: what it says.
+    :ivar end: where it ends in its line: a row may stand directly behind it.
+    """
+
+    name: str
+    value: str
+    end: int
+
+    @classmethod
+    def read(cls, line: bytes) -> Directive:
+        """Read a line that begins with a directive."""
+        begin = DIRECTIVE.match(line)
+        if begin is None:
+            raise ValueError("no directive")
+        name = begin[1].decode().lower()
+        behind = _BEHIND_NAMES if name == "fields" else _BEHIND_TEXT
+        ends = [match.end() for match in _found(line, begin.end() - 1, name, behind)]
+        end = min(ends, default=len(line))
+        return cls(name, line[begin.end() : end].decode(errors="replace").strip(), end)
+
+
+def _found(line: bytes, colon: int, name: str, behind: re.Pattern[bytes]) -> list[re.Match[bytes]]:
+    found = [behind.search(line, colon)]
+    if name == "version":
+        found.append(_BEHIND_VERSION.match(line, colon))
+    elif name.endswith("date"):
+        found.append(_BEHIND_TIME.match(line, colon))
+    return [match for match in found if match is not None]
+
+
+def continued_names(line: bytes, known: frozenset[str]) -> str | None:
+    """Read a line that goes on with the names of the ``#Fields`` before it; None if it is no such.
+
+    :param known: names of fields, in lower case. At least one of the line's has to be among them.
+    """
+    names = line.decode(errors="replace").strip(" \t\ufeff#\\").split()
+    if not names or not all(map(_NAME.fullmatch, names)):
+        return None
+    return " ".join(names) if any(name.strip('"').lower() in known for name in names) else None
