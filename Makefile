@@ -34,9 +34,9 @@ plots: $(call ready,plots) ## Draw what is in the demo's lake (after make demo),
 test: $(call ready,$(TESTED)) ## Run all tests, the slow ones too; LONG=1: those of test-long in their long form
 	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT))
 
-test-long: $(call ready,test) ## Five simulated months, 20,000 examples that both readers agree on, a minute of fuzzing
+test-long: $(call ready,test) ## Five simulated months, 20,000 examples that all readers agree on, a minute of fuzzing
 	$(LONG_FORM) $(PYTEST) $(LONG_TIMEOUT) \
-		tests/fuzz tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation
+		tests/fuzz tests/events/test_readers_agree.py tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation
 
 test-cluster: $(call ready,test cluster) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
 	@$(BIN)/python -m tests.cluster.run

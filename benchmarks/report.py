@@ -80,7 +80,7 @@ class Peak:
     """Memory that normalizing one log took.
 
     :param megabytes: MB of its plain text.
-    :param above_idle: MB above an idle process that has imported the package, but not yet numba.
+    :param above_idle: MB above an idle process that has imported the package.
     """
 
     megabytes: float

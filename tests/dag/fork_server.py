@@ -73,7 +73,6 @@ def load() -> None:
     import asyncio
 
     import httpx
-    import numba  # noqa: F401
     from airflow.cli import cli_parser
     from airflow.cli.commands import dag_command  # noqa: F401
     from airflow.sdk.execution_time import supervisor, task_runner  # noqa: F401

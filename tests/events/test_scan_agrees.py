@@ -258,7 +258,7 @@ TAKEN = [
     'cs10=[{"a":"max-age=86400; mode=block"}] cs10Label=Rule Info',
     'cs11=,,[{"a":"b"}] cs11Label=Rule Additional Info',
     'additionalReqHeaders=[{"A":"say \\"]\\""}]',
-    'additionalReqHeaders=[{"a":"b src=1"}] newThing=1',
+    'additionalReqHeaders=[{"a":"b cmd=1"}] newThing=1',
     "cicode='Amran\u2028\x85\x1c",
     "cicode=a newThing=1 other_thing=b\\=c src=192.0.2.1",
     "newThing=1",
@@ -271,6 +271,13 @@ TAKEN = [
 def test_what_normal_traffic_has_is_taken(extension: str) -> None:
     body = f"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| {extension}"
     assert assert_same(body.encode()).tolist() == [True]
+
+
+def test_known_key_within_json_is_taken_by_the_compiled_reader_only(reader: str) -> None:
+    """To the plain one, every known key ends the value before it."""
+    extension = 'additionalReqHeaders=[{"a":"b src=1"}] newThing=1'
+    body = f"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| {extension}"
+    assert assert_same(body.encode()).tolist() == [reader == "compiled"]
 
 
 LEFT = [

@@ -65,8 +65,7 @@ def main() -> int:
 
 
 def _verdict(mutation: Mutation, sound: Path) -> str:
-    # With what Python and numba have compiled there: to compile the loops anew takes longer than most tests. What they
-    # kept of the mutated file is older than it, and not used.
+    # With what Python has compiled there: what it kept of the mutated file is older than it, and not used.
     checkout = Path(tempfile.mkdtemp(dir=sound.parent))
     shutil.copytree(sound, checkout, dirs_exist_ok=True)
     mutation.apply(checkout)

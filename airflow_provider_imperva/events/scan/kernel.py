@@ -1,14 +1,17 @@
-"""The loops over the bytes of a log, and in this one place the choice of what runs them.
+"""What is done to all bytes of a log, and the one place where its implementation is chosen.
 
-The extension does, which is compiled when the package is built; where there is none, for want of a compiler, another
-implementation does the same work more slowly, and the log says so once.
+It is the extension, which is compiled when the package is built. Where there is none, for want of a compiler,
+:mod:`~airflow_provider_imperva.events.scan.plain` does the same work several times as slowly, and the log says so once.
+``IMPERVA_READER`` asks for one of the two: ``compiled`` or ``plain``.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from typing import Protocol
 
+from airflow_provider_imperva.errors import ConfigurationError, quoted
 from airflow_provider_imperva.events.scan.buffers import Bytes, Mask, Offsets, Places, Positions
 
 log = logging.getLogger(__name__)
@@ -17,8 +20,9 @@ log = logging.getLogger(__name__)
 class Kernel(Protocol):
     """What every implementation does, to buffers: bytes and positions in, arrays that are there already out.
 
-    A function writes nothing but what its description names, and refuses with ``ValueError`` arrays whose sizes do not
-    fit together, or positions outside of an array. Arrays are C-contiguous.
+    A function writes nothing but what its description names. Arrays are C-contiguous. If their sizes do not fit
+    together, or a position is outside of an array, the compiled functions raise ``ValueError``, and the others whatever
+    NumPy and Arrow raise.
     """
 
     def find_line_ends(self, text: Bytes, places: Positions) -> int:
@@ -176,18 +180,28 @@ class Kernel(Protocol):
         """
 
 
-def _chosen() -> Kernel:
-    try:
-        from airflow_provider_imperva.events.scan import _kernel
-    except ImportError as error:
-        from airflow_provider_imperva.events.scan import loops
+def _chosen(wanted: str) -> Kernel:
+    if wanted not in ("", "compiled", "plain"):
+        raise ConfigurationError(
+            f"there is no reader {quoted(wanted)}",
+            do="Set IMPERVA_READER to compiled or plain, or not at all",
+            about="IMPERVA_READER",
+        )
+    if wanted != "plain":
+        try:
+            from airflow_provider_imperva.events.scan import _kernel
+        except ImportError as error:
+            if wanted:
+                raise
+            log.warning("Logs are read without the compiled extension, and so several times as slowly: %s", error)
+        else:
+            return _kernel
+    from airflow_provider_imperva.events.scan import plain
 
-        log.warning("Logs are read without the compiled extension, and so several times as slowly: %s", error)
-        return loops
-    return _kernel
+    return plain
 
 
-_KERNEL = _chosen()
+_KERNEL = _chosen(os.environ.get("IMPERVA_READER", ""))
 find_line_ends = _KERNEL.find_line_ends
 tally = _KERNEL.tally
 find_pairs = _KERNEL.find_pairs

@@ -1,0 +1,34 @@
+"""The kernel without compiled code of our own: whole blocks at a time, with NumPy, Arrow and ``re``.
+
+It reads where there is no extension. Where there is one, it is what the extension is tested against: both were written
+from the descriptions in :class:`~airflow_provider_imperva.events.scan.kernel.Kernel`, neither from the other.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_imperva.events.scan.plain.lines import find_line_ends, tally
+from airflow_provider_imperva.events.scan.plain.pairs import find_pairs
+from airflow_provider_imperva.events.scan.plain.rows import cut_rows
+from airflow_provider_imperva.events.scan.plain.texts import copy, measure, sum_lengths
+from airflow_provider_imperva.events.scan.plain.values import (
+    count_values,
+    cut_lists,
+    cut_urls,
+    find_doubtful,
+    read_digits,
+)
+
+__all__ = [
+    "copy",
+    "count_values",
+    "cut_lists",
+    "cut_rows",
+    "cut_urls",
+    "find_doubtful",
+    "find_line_ends",
+    "find_pairs",
+    "measure",
+    "read_digits",
+    "sum_lengths",
+    "tally",
+]

@@ -1,0 +1,25 @@
+"""Lines of a block: where they end, and how many there are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from airflow_provider_imperva.events.scan.buffers import Bytes, Positions
+
+_LF = ord("\n")
+
+
+def find_line_ends(text: Bytes, places: Positions) -> int:
+    """Write where each LF stands, as far as there is room."""
+    found = np.flatnonzero(text == _LF)
+    room = min(len(found), len(places))
+    places[:room] = found[:room]
+    return len(found)
+
+
+def tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
+    """Count the LF, the lines with content, and the lines that begin with a prefix."""
+    *ended, rest = text.tobytes().split(b"\n")
+    lines = [*ended, rest] if rest else ended
+    sought = prefix.tobytes()
+    return len(ended), sum(bool(line.strip()) for line in lines), sum(line.startswith(sought) for line in lines)

@@ -1,0 +1,206 @@
+"""Keys and values of CEF and LEEF records.
+
+Each ``=`` of a block is looked at together with the word before it: whether that is a key, or stands in a value; where
+the value of a key ends; whether the record is as nearly all are. Each step is done for all records at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_imperva.events.grammar.extension import WORD
+from airflow_provider_imperva.events.scan.buffers import (
+    FREE_TEXT,
+    JSON,
+    KEY_BEGIN,
+    KEY_END,
+    KIND,
+    LABEL,
+    STRANGE,
+    TEXT_BEGIN,
+    TEXT_END,
+    Bytes,
+    Mask,
+    Places,
+    Positions,
+)
+from airflow_provider_imperva.events.scan.plain.spans import has_at, is_any, skip, span_of, strings, trim
+
+_TAB, _BLANK, _QUOTE, _COMMA, _EQUALS, _BACKSLASH, _BAR = b'\t ",=\\|'
+_WORD = f"^{WORD.pattern}$"
+
+
+def find_pairs(
+    text: Bytes,
+    begins: Positions,
+    ends: Positions,
+    words: Bytes,
+    known: Positions,
+    tabs: bool,
+    odd: Mask,
+    found: Places,
+    firsts: Positions,
+    headers: Positions,
+) -> None:
+    """Cut records into keys and values."""
+    ends = ends.copy()
+    trim(text, begins.copy(), ends)
+    keys = _Words.find(text, begins, ends, strings(words, known[1:, KEY_BEGIN], known[1:, KEY_END]))
+    headers[keys.line[keys.is_first]] = keys.start[keys.is_first]
+    at_tabs = _cut_at_tabs(text, begins, ends, keys, odd) if tabs else np.zeros(len(begins), np.bool_)
+    keys = keys.take(keys.is_first | np.where(at_tabs[keys.line], keys.before == _TAB, keys.before != _BAR))
+    in_value = ~at_tabs[keys.line]
+    in_value[in_value] = _in_values(text, ends, keys.take(in_value), known[:, KIND], odd)
+    keys = keys.take(~in_value)
+    odd |= np.bincount(keys.line, minlength=len(odd)) == 0
+
+    line, number, begin = keys.line, keys.number, keys.sign + 1
+    end = np.where(keys.is_last, ends[line], np.append(keys.start[1:] - 1, 0))
+    trim(text, begin, end)
+    line, number, begin, end = (values[begin < end] for values in (line, number, begin, end))
+    odd[line[(text[begin] == _QUOTE) | (known[number, KIND] & STRANGE > 0)]] = True
+    is_label = known[number, TEXT_END] > 0
+    says_so = _as_expected(strings(text, begin[is_label], end[is_label]), number[is_label], words, known)
+    odd[line[is_label][~says_so]] = True
+    odd |= _lack_or_repeat(line, number, known, len(odd))
+    kept = ~(is_label | odd[line])
+    odd |= np.cumsum(np.bincount(line[kept], minlength=len(odd))) > len(found)
+    kept &= ~odd[line]
+    np.cumsum(np.bincount(line[kept], minlength=len(odd)), out=firsts[1:])
+    found[: firsts[-1]] = np.column_stack((number[kept], begin[kept], end[kept]))
+
+
+class _Words(NamedTuple):
+    """Words that could be keys, each directly before an ``=``, in the order they stand.
+
+    :ivar line: the record each stands in.
+    :ivar number: its number, 0 if it is not known.
+    :ivar start: where it begins.
+    :ivar sign: where the ``=`` stands.
+    :ivar before: the byte before it: a blank, a tab or a bar.
+    """
+
+    line: Positions
+    number: Positions
+    start: Positions
+    sign: Positions
+    before: Bytes
+
+    @classmethod
+    def find(cls, text: Bytes, begins: Positions, ends: Positions, names: pa.StringArray) -> _Words:
+        """Find them in some records; ``names`` are those with the numbers from 1 up."""
+        marks = np.flatnonzero((text == _EQUALS) | (text == _BLANK) | (text == _TAB) | (text == _BAR))
+        which = np.flatnonzero(text[marks] == _EQUALS)
+        before, sign = marks[which - 1], marks[which]
+        line = span_of(before, begins, ends)
+        found = cls(line, np.zeros_like(line), before + 1, sign, text[before])
+        is_within = (line >= 0) & (sign < np.append(ends, 0)[line])
+        found = found.take(is_within & (found.before != _EQUALS) & (found.start < sign))
+        texts = strings(text, found.start, found.sign)
+        number = pc.fill_null(pc.index_in(pc.ascii_lower(texts), value_set=names), -1).to_numpy() + 1
+        is_word = number > 0
+        is_word[~is_word] = pc.match_substring_regex(texts.filter(pa.array(~is_word)), _WORD)
+        return found._replace(number=number).take(is_word)
+
+    def take(self, which: Mask) -> _Words:
+        """Keep those that a mask marks."""
+        line, number, start, sign = (values[which] for values in self[:4])
+        return _Words(line, number, start, sign, self.before[which])
+
+    @property
+    def is_first(self) -> Mask:
+        """Whether each is the first of its record."""
+        return np.diff(self.line, prepend=-1) > 0
+
+    @property
+    def is_last(self) -> Mask:
+        """Whether each is the last of its record."""
+        return np.diff(self.line, append=np.iinfo(np.int64).max) > 0
+
+
+def _cut_at_tabs(text: Bytes, begins: Positions, ends: Positions, words: _Words, odd: Mask) -> Mask:
+    """Tell which records have tabs behind their first key; one where no word follows a tab is odd."""
+    tabs = np.flatnonzero(text == _TAB)
+    line = span_of(tabs, begins, ends)
+    first_sign = np.append(ends, 0)
+    first_sign[words.line[words.is_first]] = words.sign[words.is_first]
+    count = np.bincount(line[(line >= 0) & (tabs > first_sign[line])], minlength=len(odd))
+    odd |= count != np.bincount(words.line[(words.before == _TAB) & ~words.is_first], minlength=len(odd))
+    return count > 0
+
+
+def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, odd: Mask) -> Mask:
+    """Tell which unknown words stand in the value of the known key before them.
+
+    In free text all do; in JSON, those before its end. If that does not come before the next known key, the record is
+    odd.
+    """
+    known = words.take(words.number > 0)
+    kind = kinds[known.number]
+    end = np.where(known.is_last, ends[known.line], np.append(known.start[1:], 0))
+    json = np.flatnonzero(kind & JSON > 0)
+    opening = known.sign[json] + 1
+    skip(text, opening, end[json], b" ,")
+    opens = has_at(text, opening, end[json], b"[{")
+    json = json[opens]
+    value_end = np.where(kind & FREE_TEXT > 0, end, 0)
+    value_end[json] = _json_ends(text, opening[opens], end[json])
+    odd[known.line[value_end < 0]] = True
+    # A word with no known key before it gets -1: the element that no record has.
+    before = np.cumsum(words.number > 0) - 1
+    has_key = np.append(known.line, -1)[before] == words.line
+    in_values: Mask = (words.number == 0) & has_key & (words.start < np.append(value_end, 0)[before])
+    return in_values
+
+
+def _json_ends(text: Bytes, openings: Positions, ends: Positions) -> Positions:
+    """Tell where the brackets that open at some places are closed; -1 where they are not.
+
+    A quote or bracket behind a backslash does not count. Behind a close, another one may open after commas and blanks.
+    """
+    marks = np.flatnonzero(is_any(text, b'"[]{}'))
+    marks = marks[text[marks - 1] != _BACKSLASH]
+    begin, behind = np.searchsorted(marks, openings), np.searchsorted(marks, ends)
+    which = np.repeat(np.arange(len(openings)), behind - begin)
+    first = np.cumsum(behind - begin) - (behind - begin)
+    marks = marks[np.arange(len(which)) + (begin - first)[which]]
+    byte = text[marks]
+    quotes = np.cumsum(byte == _QUOTE)
+    in_string = (quotes - quotes[first][which]) % 2 == 1
+    step = np.where(is_any(byte, b"[{"), 1, np.where(in_string | (byte == _QUOTE), 0, -1))
+    step[in_string] = 0
+    depth = np.cumsum(step)
+    closes = (step < 0) & (depth == depth[first][which] - 1)
+    close, which = marks[closes] + 1, which[closes]
+    following = close.copy()
+    skip(text, following, ends[which], b" ,")
+    goes_on = has_at(text, close, ends[which], b",") & has_at(text, following, ends[which], b"[{")
+    close, which = close[~goes_on], which[~goes_on]
+    found = np.full(len(openings), -1)
+    # Of several closes the first counts, which is written last.
+    found[which[::-1]] = close[::-1]
+    return found
+
+
+def _as_expected(texts: pa.StringArray, number: Positions, words: Bytes, known: Positions) -> Mask:
+    """Tell which values of labels are what is expected of the keys with these numbers."""
+    labels = np.flatnonzero(known[:, TEXT_END])
+    expected = strings(words, known[labels, TEXT_BEGIN], known[labels, TEXT_END])
+    wanted = expected.take(pa.array(np.searchsorted(labels, number)))
+    says_so: Mask = pc.equal(texts, wanted).to_numpy(zero_copy_only=False)
+    return says_so
+
+
+def _lack_or_repeat(line: Positions, number: Positions, known: Positions, lines: int) -> Mask:
+    """Tell which records lack the label of a key that they have, or have a known key twice."""
+    has = np.zeros((lines, len(known)), np.bool_)
+    has[line, number] = True
+    labelled = np.flatnonzero(known[:, LABEL])
+    lack = (has[:, labelled] & ~has[:, known[labelled, LABEL]]).any(axis=1)
+    repeat = np.bincount(line[number > 0], minlength=lines) > np.count_nonzero(has[:, 1:], axis=1)
+    found: Mask = lack | repeat
+    return found
