@@ -125,7 +125,7 @@ def imperva_logs_dag(
     :param events_asset: the asset of which each commit emits an event; by default
         :func:`~airflow_provider_imperva.assets.imperva_events_asset` of the lake.
     :param default_args: for all tasks, besides ours: two retries, a minute apart and growing.
-    :param params: for all runs, besides ours: ``start_anew``.
+    :param params: for all runs, besides ours: ``start_anew`` and ``go_by_ledger``.
     :param tags: besides ours: ``imperva``.
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     :raises ConfigurationError: if the lake's URI, an option or a threshold cannot be meant.
@@ -152,7 +152,12 @@ def imperva_logs_dag(
                     False,
                     type="boolean",
                     description="Load into an empty lake, though an earlier run had another",
-                )
+                ),
+                "go_by_ledger": Param(
+                    False,
+                    type="boolean",
+                    description="Go on with a ledger that ends before what the last run committed",
+                ),
             }
             | dict(params or {}),
             "tags": {_TAG, *tags},

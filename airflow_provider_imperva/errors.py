@@ -25,6 +25,8 @@ secret, a key or text out of a log.
         ├── ObjectExistsError         create-if-absent found the object there
         ├── LedgerConflictError       somebody else wrote this plan or commit
         ├── LedgerCorruptError        the ledger contradicts itself
+        │   └── UnreadableObjectError     an object of it does not read
+        │       └── TornPlanError             the plan that has no commit does not read
         ├── LakeMismatchError         the lake is not the one the last run wrote to
         └── LeftBehindError           committed, but a batch failed or a log was lost
 """
@@ -214,8 +216,20 @@ class LedgerCorruptError(LakeError):
     reason = "ledger_corrupt"
 
 
+class UnreadableObjectError(LedgerCorruptError):
+    """An object of the ledger does not read as what it must be."""
+
+    reason = "unreadable_object"
+
+
+class TornPlanError(UnreadableObjectError):
+    """The plan that has no commit does not read; nothing rests on it yet."""
+
+    reason = "torn_plan"
+
+
 class LakeMismatchError(LakeError):
-    """The lake has no ledger where the last run left one."""
+    """The lake is not the one that the last run wrote to: its ledger is missing, or older than its events."""
 
     reason = "lake_mismatch"
 

@@ -29,6 +29,7 @@ from airflow_provider_imperva.audit.history import (
 from airflow_provider_imperva.audit.inventory import QUARANTINE, Inventory, strangers, take_inventory
 from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.objects import Checked, LogKey, Named, check_bytes, check_presence, draw
+from airflow_provider_imperva.lake.claim import is_claim
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.store import Store
@@ -156,6 +157,7 @@ def verify(
     findings += _check_lines(rows, proof.homes, named, checked)
     numbers = all_numbers(history)
     findings += _check_numbers(numbers)
+    findings += _check_claim(store, layout, inventory)
     if findings:
         findings = list(_still_so(store, layout, history, findings))
     sums = {column: pc.sum(rows[column]).as_py() or 0 for column in ("lines", "rows", "quarantined_lines")}
@@ -344,6 +346,11 @@ def _check_lines(
             yield Finding(Kind.CONTRADICTION, name, f"{found}; the commits say {expected[0]} and {expected[1]}")
 
 
+def _check_claim(store: Store, layout: Layout, inventory: Inventory) -> Iterator[Finding]:
+    if layout.claim in inventory.ledger and not is_claim(store.read(layout.claim)):
+        yield Finding(Kind.UNREADABLE, layout.claim, "it does not say whose ledger this is")
+
+
 def _check_numbers(numbers: Iterable[Numbers]) -> Iterator[Finding]:
     for item in numbers:
         for stretch in item.stretches:
@@ -364,6 +371,9 @@ def _still_so(store: Store, layout: Layout, history: History, findings: Iterable
             homes |= set(entry.plan.homes.values())
     for finding in findings:
         if finding.kind is Kind.UNNAMED and not store.exists(finding.about):
+            continue
+        # Written between the listing and the reading of the ledger that names it.
+        if finding.kind is Kind.MISSING and store.exists(finding.about):
             continue
         if home_of(finding.about) in homes or finding.about.rsplit("/", 1)[-1] in logs:
             continue

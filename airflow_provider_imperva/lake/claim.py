@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
 from airflow_provider_imperva.errors import LakeError, LakeMismatchError, ObjectExistsError
@@ -20,6 +22,8 @@ class Claim(msgspec.Struct, frozen=True):
     source: str
 
 
+logger = logging.getLogger(__name__)
+
 # Before there are threads (see ledger.py).
 _CLAIMS = msgspec.json.Decoder(Claim)
 
@@ -34,6 +38,9 @@ def claim(ledger: Ledger, source: str) -> None:
     """
     path = ledger.layout.claim
     content = msgspec.json.encode(Claim(VERSION, ledger.layout.repository, source))
+    if _is_empty(ledger, path):
+        logger.warning("%s is empty; it is written anew", ledger.store.uri(path))
+        ledger.store.write(path, content)
     check_claim(ledger, source)
     for _ in range(2):
         try:
@@ -51,6 +58,23 @@ def claim(ledger: Ledger, source: str) -> None:
     )
 
 
+def is_claim(content: bytes) -> bool:
+    """Tell whether an object says whose ledger it is."""
+    try:
+        _CLAIMS.decode(content)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _is_empty(ledger: Ledger, path: str) -> bool:
+    """Tell whether the claim is there without a byte, which names no other source."""
+    try:
+        return not ledger.store.read(path)
+    except FileNotFoundError:
+        return False
+
+
 def check_claim(ledger: Ledger, source: str) -> None:
     """See that no other source has claimed a ledger; nothing is written.
 
@@ -62,6 +86,8 @@ def check_claim(ledger: Ledger, source: str) -> None:
     except FileNotFoundError:
         return
     except msgspec.DecodeError as error:
+        if _is_empty(ledger, path):
+            return
         raise LakeMismatchError(
             "it does not say whose ledger this is",
             do="delete it, if you know that this lake is the right one; it is written anew",

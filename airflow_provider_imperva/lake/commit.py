@@ -111,7 +111,7 @@ def _gather(ledger: Ledger, plan: Plan) -> tuple[list[Report], dict[int, LeftOpe
     reports: list[Report] = []
     failures: dict[int, LeftOpen] = {}
     for batch in range(len(plan.batches)):
-        report = ledger.report(plan.commit, batch)
+        report = None if plan.torn else ledger.finished(plan.commit, batch)
         if report is None:
             failures[batch] = LeftOpen(Why.BATCH_UNFINISHED, "its batch did not finish")
         elif imbalance := report.imbalance():
@@ -198,4 +198,4 @@ def _sweep(ledger: Ledger, commit: Commit) -> None:
     The parts that an unfinished replay wrote have the names of another commit's, and stay.
     """
     for batch in commit.failed_batches:
-        ledger.store.delete(ledger.intent(commit.commit, batch))
+        ledger.store.delete(ledger.parts_begun(commit.commit, batch))

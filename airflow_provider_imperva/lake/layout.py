@@ -64,14 +64,24 @@ class Layout:
         """Tell whether an object holds other bytes received for a log."""
         return path.startswith(f"{self.raw(log)}.")
 
+    @property
+    def events_folder(self) -> str:
+        """Folder of all partitions."""
+        return f"events/repository={self.repository}"
+
+    @property
+    def quarantine_folder(self) -> str:
+        """Folder of what could not be decoded."""
+        return f"quarantine/repository={self.repository}"
+
     def part(self, *, commit: int, batch: int, event_class: str, event_date: date) -> str:
         """Parquet part with a batch's events of one class and date."""
         partition = f"event_class={event_class}/event_date={event_date.isoformat()}"
-        return f"events/repository={self.repository}/{partition}/part-{commit:012d}-{batch:04d}.parquet"
+        return f"{self.events_folder}/{partition}/part-{commit:012d}-{batch:04d}.parquet"
 
     def quarantine(self, *, commit: int, batch: int) -> str:
         """Parquet part with what a batch could not decode."""
-        return f"quarantine/repository={self.repository}/part-{commit:012d}-{batch:04d}.parquet"
+        return f"{self.quarantine_folder}/part-{commit:012d}-{batch:04d}.parquet"
 
     def thousand(self, commit: int) -> str:
         """Folder of the ledger that holds a commit."""
@@ -119,6 +129,7 @@ class Layout:
         return f"{self.gathered_arrivals}/{last:012d}.parquet"
 
 
+_PART = re.compile(r"part-(\d{12})-\d{4,}\.parquet")
 _PARTITION = re.compile(r"events/repository=[^/]+/event_class=([^/]+)/event_date=([^/]+)/")
 
 
@@ -126,6 +137,12 @@ def partition_of(path: str) -> tuple[str, str] | None:
     """Return the event class and date of a part by its path; None for one in ``quarantine/``."""
     found = _PARTITION.match(path)
     return (found[1], found[2]) if found else None
+
+
+def commit_of_part(path: str) -> int | None:
+    """Tell by its name which commit a part is of; None if it does not have the name of a part."""
+    found = _PART.fullmatch(path.rsplit("/", 1)[-1])
+    return int(found[1]) if found else None
 
 
 def content(group: str, sha256: str) -> str:

@@ -7,6 +7,8 @@ commit *n* does. Plans and commits are created, never replaced: of two runs that
 from __future__ import annotations
 
 import hashlib
+import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -14,14 +16,27 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_imperva.errors import LedgerConflictError, LedgerCorruptError, ObjectExistsError
+from airflow_provider_imperva.errors import (
+    LedgerConflictError,
+    LedgerCorruptError,
+    ObjectExistsError,
+    TornPlanError,
+    UnreadableObjectError,
+)
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.packing import PACKED_VERSION, decode_packed, encode
+from airflow_provider_imperva.lake.partitions import parts_named
 from airflow_provider_imperva.lake.records import VERSION, Commit, Intent, Plan, Replaying, Report
-from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import Prefix
 
+logger = logging.getLogger(__name__)
+
 _Record = TypeVar("_Record", Plan, Intent, Report, Commit)
+
+
+_THOUSAND = re.compile(r"\d{9}")
+_OF_A_BATCH = re.compile(r"(\d{12})\.batch-(\d{4,})(?:\.parts)?\.json")
 
 
 class _Versioned(msgspec.Struct, frozen=True):
@@ -69,12 +84,16 @@ class Ledger:
         self.store = store
         self.layout = Layout(repository)
 
-    def head(self) -> Head:
+    def head(self, *, with_plan: bool = True) -> Head:
         """Find the end of the ledger.
 
-        :raises LedgerCorruptError: if plans and commits do not follow each other, or an object is unreadable.
+        :param with_plan: whether to read the plan without a commit, if there is one.
+
+        :raises LedgerCorruptError: if plans and commits do not follow each other, or an object is unreadable. It is a
+            :class:`TornPlanError` if that object is the plan without a commit.
         """
-        thousands = self.store.folders(self.layout.ledger)
+        # What others put beside these folders, such as a copy of the ledger, is not part of it.
+        thousands = [name for name in self.store.folders(self.layout.ledger) if _THOUSAND.fullmatch(name)]
         # The last folder may hold the plan of commit 1000 only, while commit 999 is in the one before.
         found = [
             item.path for thousand in thousands[-2:] for item in self.store.objects(f"{self.layout.ledger}/{thousand}")
@@ -87,7 +106,18 @@ class Ledger:
                 do="restore the objects that are missing from a backup of the lake, then run again",
                 about=self.store.uri(self.layout.ledger),
             )
-        return Head(self.commit(commit) if commit else None, self.plan(plan) if plan > commit else None)
+        last = self.commit(commit) if commit else None
+        return Head(last, self._open_plan(plan) if with_plan and plan > commit else None)
+
+    def _open_plan(self, number: int) -> Plan:
+        try:
+            return self.plan(number)
+        except UnreadableObjectError as error:
+            raise TornPlanError(
+                f"plan {number} does not read, and it has no commit",
+                do="the next run replaces it by a plan that loads nothing, and loads its logs itself; nothing is lost",
+                about=error.about,
+            ) from error
 
     def plan(self, number: int) -> Plan:
         """Read a plan."""
@@ -112,6 +142,18 @@ class Ledger:
         path = self.layout.logs(number)
         return decode_logs(self.store.read(path), about=self.store.uri(path))
 
+    def replace_torn_plan(self, plan: Plan) -> None:
+        """Put a plan in the place of one that does not read and has no commit, which loses nothing that counts."""
+        self.store.write(self.layout.plan(plan.commit), encode(plan))
+
+    def batches_begun(self, number: int) -> int:
+        """Tell how many batches a plan must have had, by the objects that its batches wrote to the ledger."""
+        named = (_OF_A_BATCH.fullmatch(item.path.rsplit("/", 1)[1]) for item in self._objects(number))
+        return max((int(found[2]) + 1 for found in named if found and int(found[1]) == number), default=0)
+
+    def _objects(self, number: int) -> list[StoredObject]:
+        return self.store.objects(self.layout.thousand(number))
+
     def create_plan(self, plan: Plan) -> Plan:
         """Write a plan, or return the one this very run wrote before.
 
@@ -131,6 +173,17 @@ class Ledger:
             return written
         return plan
 
+    def finished(self, number: int, batch: int) -> Report | None:
+        """Read what a batch of the open plan did; None if it has not finished, or its report does not read.
+
+        Nothing rests on that report yet, so the batch counts as one that did not finish, and its logs are loaded again.
+        """
+        try:
+            return self.report(number, batch)
+        except UnreadableObjectError as error:
+            logger.warning("%s: %s. Batch %d counts as not finished", error.about, error.found, batch)
+            return None
+
     def report(self, number: int, batch: int) -> Report | None:
         """Read what a batch did; None if it has not finished."""
         return self._find(self.layout.report(number, batch), Report)
@@ -143,6 +196,17 @@ class Ledger:
         """Return the parts a batch was about to write, if it came that far."""
         intent = self._find(self.layout.intent(number, batch), Intent)
         return intent.paths if intent else ()
+
+    def parts_begun(self, number: int, batch: int) -> tuple[str, ...]:
+        """Return the parts that an unfinished batch may have written: those of its intent.
+
+        If that does not read, the parts are found by their names.
+        """
+        try:
+            return self.intent(number, batch)
+        except UnreadableObjectError as error:
+            logger.warning("%s: %s. The parts of batch %d are looked for by name", error.about, error.found, batch)
+            return tuple(parts_named(self.store, self.layout, commit=number, batch=batch))
 
     def create_intent(self, number: int, batch: int, paths: Iterable[str], *, outcome: str) -> bool:
         """Note which parts a batch is about to write, so that they are found again if it never reports them.
@@ -199,10 +263,16 @@ def decode_record(content: bytes, kind: type[_Record], *, about: str) -> _Record
     try:
         # First, since a newer version may hold what this one cannot read.
         version = _VERSIONED.decode(content).v
-        _check_version(version, about, highest=PACKED_VERSION if kind in (Plan, Commit) else VERSION)
+    except msgspec.DecodeError as error:
+        raise _unreadable(kind.__name__.lower(), about) from error
+    _check_version(version, about, highest=PACKED_VERSION if kind in (Plan, Commit) else VERSION)
+    try:
         record: _Record = decode_packed(content, kind) if version == PACKED_VERSION else _DECODERS[kind].decode(content)
         return record
     except msgspec.DecodeError as error:
+        if version != VERSION:
+            # Not torn, as far as can be told: a newer provider may have written it.
+            raise _newer(version, about) from error
         raise _unreadable(kind.__name__.lower(), about) from error
 
 
@@ -224,7 +294,7 @@ def decode_logs(content: bytes, *, about: str, columns: Sequence[str] | None = N
 
 
 def _unreadable(kind: str, about: str) -> LedgerCorruptError:
-    return LedgerCorruptError(
+    return UnreadableObjectError(
         f"the object does not read as a ledger's {kind}",
         do="restore it from a backup of the lake, then run again",
         about=about,
@@ -233,11 +303,15 @@ def _unreadable(kind: str, about: str) -> LedgerCorruptError:
 
 def _check_version(version: int, about: str, *, highest: int = VERSION) -> None:
     if not VERSION <= version <= highest:
-        raise LedgerCorruptError(
-            f"it is of ledger version {version}, and this provider knows versions up to {highest}",
-            do="upgrade the provider to at least the version that last wrote to this lake",
-            about=about,
-        )
+        raise _newer(version, about)
+
+
+def _newer(version: int, about: str) -> LedgerCorruptError:
+    return LedgerCorruptError(
+        f"it is of ledger version {version}, in a form that this provider does not know",
+        do="upgrade the provider to at least the version that last wrote to this lake",
+        about=about,
+    )
 
 
 def _highest(paths: Iterable[str], ending: str) -> int:

@@ -29,11 +29,11 @@ _Record = TypeVar("_Record", bound=msgspec.Struct)
 
 
 def encode(record: msgspec.Struct, *, plain_ranges: int = PLAIN_RANGES) -> bytes:
-    """Write a record as JSON; packed if it has more ranges than can be named one by one."""
+    """Write a record as JSON, indented; on one line and packed if it has more ranges than can be named one by one."""
     prefixes = getattr(record, "prefixes", {})
     closed = getattr(record, "closed", ())
     if sum(len(prefix.open) for prefix in prefixes.values()) + len(closed) <= plain_ranges:
-        return msgspec.json.encode(record)
+        return msgspec.json.format(msgspec.json.encode(record), indent=1)
     packed = msgspec.to_builtins(record, str_keys=True) | {"v": PACKED_VERSION}
     for prefix in packed["prefixes"].values():
         if "open" in prefix:
@@ -49,6 +49,8 @@ def decode_packed(content: bytes, kind: type[_Record]) -> _Record:
     :raises msgspec.DecodeError: if it is none.
     """
     packed = msgspec.json.decode(content)
+    if b'"runs"' not in content:
+        raise msgspec.DecodeError("nothing in it is packed, so it is of another version 2")
     try:
         for prefix in packed["prefixes"].values():
             if "open" in prefix:

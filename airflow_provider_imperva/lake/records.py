@@ -25,6 +25,8 @@ class Why(StrEnum):
     """It is in ``raw/``; another repository began to load the same content and did not finish within an hour."""
     NOT_YET = "not_yet"
     """Not found (404), although the index still lists it."""
+    LAGGING = "lagging"
+    """Not found (404), although it was listed minutes ago: of several servers behind one name, one lags."""
     UNAVAILABLE = "unavailable"
     """The repository gave no whole answer."""
     NOT_IN_RAW = "not_in_raw"
@@ -39,7 +41,7 @@ class Why(StrEnum):
     """A replay would have taken it out of the lake."""
 
 
-EXPECTED = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED})
+EXPECTED = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED, Why.LAGGING})
 """Reasons to stay open that resolve by themselves: they do not make a run red."""
 
 IN_RAW = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED})
@@ -123,6 +125,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar homes: for each batch that is a replay, the one whose parts it writes again.
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
     :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
+    :ivar torn: it stands for a plan that did not read. It has as many batches as that one had begun, and none of them
+        counts.
     """
 
     v: int
@@ -139,6 +143,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     homes: dict[int, Home] = {}
     urgent: bool = False
     account_group: str | None = None
+    torn: bool = False
 
     @property
     def logs(self) -> int:

@@ -50,6 +50,9 @@ LOST = frozenset({State.EXPIRED, State.UNOBSERVED})
 ABSENT = LOST | {State.SKIPPED}
 """Final states of numbers of which nothing was ever fetched: such a log is fetched if an index lists it after all."""
 
+CLOCKS_DIFFER = timedelta(hours=1)
+"""How far the clocks of two machines may be apart before a time in the ledger is taken as wrong."""
+
 _PLAUSIBLE_JUMP = 1_000_000
 """More numbers than a repository can have skipped, and than it could hold logs: one that lies farther ahead is a wrong
 line of the index, and no evidence that those below it are missing.
@@ -180,18 +183,26 @@ def observe(
             opened.append(piece)
         elif hit:
             opened.append(Range(piece.first, piece.last, State.LISTED, at, after=last_look))
+        elif is_implausible(piece):
+            opened.append(piece)
         elif unwatched:
             closed.append(_with(piece, State.UNOBSERVED, piece.since))
-        elif at - piece.since > window and not is_implausible(piece):
+        elif at - piece.since > window:
             closed.append(_with(piece, State.SKIPPED, piece.since))
+        elif piece.since - at > CLOCKS_DIFFER:
+            # A clock that was ahead says nothing of how long it has been missing.
+            opened.append(_with(piece, State.GAP, at))
         else:
             opened.append(piece)
     next_expected = prefix.highest + 1
     for first, last in _runs(listed[bisect_right(listed, prefix.highest) :]):
         if next_expected < first:
             # Numbers come late now and then, so that a lower one still listed does not vouch for those above it.
-            hole = Range(next_expected, first - 1, State.UNOBSERVED if unwatched else State.GAP, at)
-            (closed if unwatched else opened).append(hole)
+            hole = Range(next_expected, first - 1, State.GAP, at)
+            if unwatched and not is_implausible(hole):
+                closed.append(_with(hole, State.UNOBSERVED, at))
+            else:
+                opened.append(hole)
         opened.append(Range(first, last, State.LISTED, at, after=last_look))
         next_expected = last + 1
     return Observation(_settle(prefix, opened, highest=next_expected - 1), tuple(closed))

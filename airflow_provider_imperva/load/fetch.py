@@ -19,12 +19,17 @@ from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
 
+_LAG = timedelta(hours=1)
+"""How long one of several servers may lag behind the others."""
+
 
 class Fetched(msgspec.Struct, frozen=True):
     """What became of the logs of a batch that did not come; every other one is in ``raw/``.
 
     :ivar expired: gone: not found, and no longer listed.
     :ivar not_yet: not found although still listed; the next plan asks again.
+    :ivar lagging: not found and not listed, but the index ends before it although it was listed minutes ago: another
+        server behind the same name has it.
     :ivar unavailable: no whole answer came, however often they were asked for, or one that cannot be made sense of.
     :ivar received_bytes: how much came in, of the others.
     """
@@ -35,6 +40,7 @@ class Fetched(msgspec.Struct, frozen=True):
     not_yet: list[str]
     unavailable: list[str]
     received_bytes: int = 0
+    lagging: list[str] = []
 
 
 def fetch(
@@ -85,13 +91,16 @@ def fetch(
         elif isinstance(outcome, RepositoryError):
             logger.warning("%s", outcome)
             unavailable.append(log.name)
-    expired = _expired(not_found, _listed(client), window=window) if not_found else []
+    listed = _listed(client) if not_found else frozenset()
+    lagging = [log.name for log in not_found if _is_ahead(log, listed)]
+    not_found = [log for log in not_found if log.name not in lagging]
+    expired = _expired(not_found, listed, window=window)
     called = {log.name: f"{log.name} ({log.delivered_as!a})" if log.delivered_as else log.name for log in not_found}
     for name in expired:
         logger.error("%s has expired: it was listed, and is gone from the repository", called[name])
     not_yet = [log.name for log in not_found if log.name not in expired]
     received = sum(outcome for outcome in outcomes if isinstance(outcome, int))
-    return Fetched(plan.commit, batch, expired, not_yet, unavailable, received)
+    return Fetched(plan.commit, batch, expired, not_yet, unavailable, received, lagging)
 
 
 def _listed(client: LogOrigin) -> frozenset[str]:
@@ -103,6 +112,19 @@ def _listed(client: LogOrigin) -> frozenset[str]:
     except RepositoryError as error:
         logger.warning("%s", error)
         return frozenset()
+
+
+def _is_ahead(log: PlannedLog, listed: Collection[str]) -> bool:
+    """Tell whether a log that is gone was only just listed, by an index that went on further than this one does.
+
+    Imperva overwrites the oldest log first. So while older logs of its prefix are listed and no newer one is, it is the
+    index that lags, and not the log that has left.
+    """
+    if log.name in listed or datetime.now(UTC) - log.first_listed_at > _LAG:
+        return False
+    name = LogName.parse(log.name)
+    others = [other.sequence for other in map(LogName.parse, listed) if other.prefix == name.prefix]
+    return bool(others) and max(others) < name.sequence
 
 
 def _expired(not_found: Collection[PlannedLog], listed: Collection[str], *, window: timedelta) -> list[str]:

@@ -49,6 +49,7 @@ from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
+from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.load.rewrite import rewrite
 from airflow_provider_imperva.options import DecodePolicy
 from airflow_provider_imperva.repository.names import LogName
@@ -93,7 +94,7 @@ def normalize(
         outcome and has not reported; then nothing is written.
     """
     batch = fetched.batch
-    if report := ledger.report(plan.commit, batch):
+    if report := ledger.finished(plan.commit, batch):
         return report
     is_replay = batch in plan.homes
     home = plan.homes.get(batch, Home(plan.commit, batch))
@@ -202,7 +203,9 @@ _NOT_IN_RAW = LeftOpen(Why.NOT_IN_RAW, "its bytes are not in raw/")
 
 
 def _absent(fetched: Fetched) -> dict[str, LeftOpen]:
-    not_yet = dict.fromkeys(fetched.not_yet, LeftOpen(Why.NOT_YET, "not found (404), but still in the index"))
+    lagging = LeftOpen(Why.LAGGING, "not found (404), but listed minutes ago: this index lags behind another")
+    not_yet = dict.fromkeys(fetched.lagging, lagging)
+    not_yet |= dict.fromkeys(fetched.not_yet, LeftOpen(Why.NOT_YET, "not found (404), but still in the index"))
     no_answer = LeftOpen(Why.UNAVAILABLE, "the repository gave no whole answer")
     return not_yet | dict.fromkeys(fetched.unavailable, no_answer)
 
@@ -231,7 +234,7 @@ def _write(
     paths = parts.paths
     may_write = ledger.create_intent(plan.commit, batch, paths, outcome=outcome)
     _stop_if_overtaken(ledger, plan, batch)
-    if report := ledger.report(plan.commit, batch):
+    if report := ledger.finished(plan.commit, batch):
         return report  # by another attempt, which was quicker
     if not may_write:
         raise LedgerConflictError(
@@ -239,6 +242,7 @@ def _write(
             do="nothing is lost: unless that attempt ends well, the logs of this batch are in the next plan",
             about=ledger.store.uri(ledger.layout.intent(plan.commit, batch)),
         )
+    stop_if_older_than_events(ledger, {path.rpartition("/")[0] for path in paths}, head=plan.commit)
     report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), **opened(left_open))
     try:
         # Once more, since it may have hung in between for longer than commits look back for orphans.

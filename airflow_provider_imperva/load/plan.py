@@ -7,18 +7,20 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import msgspec
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.errors import LedgerCorruptError, TornPlanError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Plan, PlannedLog, Replaying, Run
 from airflow_provider_imperva.lake.watermark import (
     ABSENT,
+    CLOCKS_DIFFER,
     Prefix,
     State,
     begin,
@@ -28,6 +30,7 @@ from airflow_provider_imperva.lake.watermark import (
     reopen,
 )
 from airflow_provider_imperva.load.origin import LogOrigin
+from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName
@@ -74,6 +77,7 @@ class Work(msgspec.Struct, frozen=True):
     :ivar logs: how many logs can be loaded now.
     :ivar closed_gaps: how many numbers missing in the sequence can be decided.
     :ivar recover: the plan that has no commit: its run is under way, or has died.
+    :ivar damaged: the ledger does not read; a plan fetches what it can, and says what is damaged.
     :ivar digest: SHA-256 of which logs and numbers these are, so that two looks can be told to have found the same.
     """
 
@@ -81,6 +85,7 @@ class Work(msgspec.Struct, frozen=True):
     closed_gaps: int = 0
     recover: int | None = None
     digest: str = ""
+    damaged: bool = False
 
 
 def look(
@@ -110,8 +115,15 @@ def look(
     listed = _by_prefix(index.names)
     late = {log for name, prefix in head.prefixes.items() for log in _late(ledger, name, prefix, listed.get(name, []))}
     late.update(brought)
+    if last_look and last_look - at > CLOCKS_DIFFER:
+        logger.warning(
+            "The last look at the index is noted as of %s, which is in the future: a clock was wrong. Nothing tells how"
+            " long ago it was, so numbers that are missing now are unobserved",
+            last_look,
+        )
     unwatched = last_look is not None and (
-        at - last_look > options.window or _has_turned_over(ledger, head, listed, late, options=options)
+        not timedelta() <= at - last_look + CLOCKS_DIFFER <= options.window + CLOCKS_DIFFER
+        or _has_turned_over(ledger, head, listed, late, options=options)
     )
     prefixes: dict[str, Prefix] = {}
     closed: list[Closed] = []
@@ -129,6 +141,39 @@ def look(
     due = prefixes.keys() != head.prefixes.keys() or (last_look is not None and at - last_look > options.window / 4)
     pending = _pending(prefixes, index, key_ids=key_ids, late=late)
     return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
+
+
+def whole_head(ledger: Ledger, *, run: Run) -> Head:
+    """Find the end of the ledger; a plan there that does not read is replaced by one that loads nothing.
+
+    Nothing rests on a plan without a commit: its logs are still open in the commit before, and are planned again. The
+    parts that its batches have written are removed when the plan in its place is committed.
+
+    :raises LedgerCorruptError: if anything else does not read.
+    """
+    try:
+        return ledger.head()
+    except TornPlanError as error:
+        logger.warning("%s", error)
+    last = ledger.head(with_plan=False)
+    at = datetime.now(UTC)
+    ledger.replace_torn_plan(
+        Plan(
+            v=VERSION,
+            repository=ledger.layout.repository,
+            commit=last.next_commit,
+            run=run,
+            provider_version=__version__,
+            created_at=at,
+            observed_at=last.commit.observed_at if last.commit else at,
+            listed=0,
+            batches=((),) * ledger.batches_begun(last.next_commit),
+            closed=(),
+            prefixes=last.prefixes,
+            torn=True,
+        )
+    )
+    return ledger.head()
 
 
 def recover(ledger: Ledger, head: Head, *, run: Run, at: datetime) -> Head:
@@ -151,7 +196,11 @@ def find_work(ledger: Ledger, client: LogOrigin, *, key_ids: frozenset[str], opt
 
     :raises RepositoryError: if the index cannot be read.
     """
-    head = ledger.head()
+    try:
+        head = ledger.head()
+    except LedgerCorruptError as error:
+        logger.error("%s", error)
+        return Work(damaged=True)
     if head.plan:
         return Work(recover=head.plan.commit)
     outlook = look(ledger, head, client.read_index(), key_ids=key_ids, at=datetime.now(UTC), options=options)
@@ -184,10 +233,11 @@ def make_plan(
     :raises RepositoryError: if the index cannot be read.
     :raises LedgerConflictError: if another run planned at the same time.
     """
-    head = ledger.head()
-    if head.plan and head.plan.run == run:
+    head = whole_head(ledger, run=run)
+    if head.plan and head.plan.run == run and not head.plan.torn:
         return head.plan
     head = recover(ledger, head, run=run, at=datetime.now(UTC))
+    stop_if_older_than_events(ledger, head=head.next_commit - 1)
     index = client.read_index()
     at = datetime.now(UTC)
     if index.junk_count:

@@ -24,7 +24,7 @@ from airflow_provider_imperva.lake.records import VERSION, Commit, Home, LogReco
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
-from airflow_provider_imperva.load.plan import recover, unfinished_replays
+from airflow_provider_imperva.load.plan import recover, unfinished_replays, whole_head
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
@@ -214,10 +214,10 @@ def make_replay_plan(ledger: Ledger, *, run: Run, selection: Selection, take_ove
     :raises LedgerConflictError: if there is such a plan and it is not to be recovered, or another run planned at the
         same time.
     """
-    head = ledger.head()
-    if head.plan and head.plan.run == run:
+    head = whole_head(ledger, run=run)
+    if head.plan and head.plan.run == run and not head.plan.torn:
         return head.plan
-    if head.plan and not take_over:
+    if head.plan and not (take_over or head.plan.torn):
         raise LedgerConflictError(
             f"plan {head.plan.commit} of run {head.plan.run.run_id} has no commit: that run is under way, or has died",
             do="Wait until it has ended; if it has died, say that its plan is to be recovered",

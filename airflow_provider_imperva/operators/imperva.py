@@ -19,7 +19,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.assets import announce
-from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError
+from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError, LedgerCorruptError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_imperva.lake.headroom import Headroom
-    from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.lake.ledger import Head, Ledger
     from airflow_provider_imperva.lake.records import Commit, Run
     from airflow_provider_imperva.load.origin import LogOrigin
 
@@ -93,7 +93,8 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
 
     :param plan_options: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default.
     :param commit_task_id: the task whose XCom of an earlier run says how far that run got. Where it names a ledger
-        and the lake has none, planning stops, unless the run's Param ``start_anew`` is true.
+        and the lake has none, planning stops, unless the run's Param ``start_anew`` is true. Where it names a later
+        commit than the ledger has, planning stops unless the Param ``go_by_ledger`` is true.
     """
 
     def __init__(
@@ -106,31 +107,41 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
     def execute(self, context: Context) -> list[dict[str, int]]:
         """Plan, and hand the batches on."""
         from airflow_provider_imperva.lake.claim import claim
-        from airflow_provider_imperva.load.plan import make_plan
+        from airflow_provider_imperva.load.plan import make_plan, whole_head
+        from airflow_provider_imperva.load.rescue import rescue
 
         hook = self._make_hook()
         with self._open(hook) as (client, ledger):
-            self._compare_with_xcom(context, ledger)
             claim(ledger, client.source)
-            plan = make_plan(
-                ledger,
-                client,
-                run=_run(context),
-                key_ids=hook.key_ids(),
-                options=hook.plan_options(self.plan_options),
-            )
+            try:
+                self._compare_with_xcom(context, whole_head(ledger, run=_run(context)), ledger)
+                plan = make_plan(
+                    ledger,
+                    client,
+                    run=_run(context),
+                    key_ids=hook.key_ids(),
+                    options=hook.plan_options(self.plan_options),
+                )
+            except LedgerCorruptError as error:
+                # It takes a person to mend it, and until then logs leave the window.
+                brought = rescue(ledger, client, max_concurrency=hook.max_concurrency)
+                self.log.error("The ledger is damaged. %d logs were fetched into raw/ by the index alone", brought)
+                raise error
         if plan is None:
             raise AirflowSkipException("Nothing new: no log to load, no gap to close")
         self.log.info("Plan %d: %d logs in %d batches", plan.commit, plan.logs, len(plan.batches))
         context["ti"].xcom_push(key=PLAN_KEY, value=plan.commit)
         return [{"commit": plan.commit, "batch": batch} for batch in range(len(plan.batches))]
 
-    def _compare_with_xcom(self, context: Context, ledger: Ledger) -> None:
-        """Hold the last run's XCom against the ledger, which wins."""
+    def _compare_with_xcom(self, context: Context, head: Head, ledger: Ledger) -> None:
+        """Hold the last run's XCom against the ledger, which wins.
+
+        But a ledger that ends before what the XCom tells of has lost commits, whose events would be loaded twice.
+        """
         last = context["ti"].xcom_pull(
             task_ids=self.commit_task_id, key="return_value", include_prior_dates=True, map_indexes=-1
         )
-        commit = ledger.head().commit
+        commit = head.commit
         told = last["commit"] if last and last["repository"] == ledger.layout.repository else None
         if commit is None and told is not None:
             if not context["params"].get("start_anew"):
@@ -139,6 +150,12 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
                     do="check the lake's URI; to load into a new lake on purpose, trigger a run with start_anew = true",
                     about=ledger.store.uri(ledger.layout.ledger),
                 )
+            if ledger.store.folders(ledger.layout.events_folder):
+                raise LakeMismatchError(
+                    "start_anew is for an empty lake, and there are events of this repository here, but no ledger",
+                    do="restore the ledger from a backup; or move these events away, then run again",
+                    about=ledger.store.uri(ledger.layout.events_folder),
+                )
             self.log.warning("Starting anew: the last run left commit %s, this lake has no ledger", told)
         elif commit is None:
             self.log.info("No XCom and no ledger: a new lake")
@@ -146,6 +163,14 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
             self.log.info("Going by the ledger (commit %d); there is no XCom of an earlier run", commit.commit)
         elif told == commit.commit:
             self.log.info("Going by the ledger (commit %d); the last run's XCom agrees", commit.commit)
+        elif told > commit.commit and not context["params"].get("go_by_ledger"):
+            raise LakeMismatchError(
+                f"the last run left commit {told}, and the ledger ends at {commit.commit}: it is an older copy, and"
+                " what was committed since would be loaded a second time",
+                do="restore the newest copy of ledger/ there is; to go on with this one, move away every part of a"
+                " later commit (`imperva-logs verify` names them), then trigger a run with go_by_ledger = true",
+                about=ledger.store.uri(ledger.layout.ledger),
+            )
         else:
             self.log.warning("Going by the ledger (commit %d), not by the last run's XCom (%s)", commit.commit, told)
 

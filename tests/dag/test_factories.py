@@ -112,7 +112,7 @@ def test_what_a_user_gives_stands_beside_ours() -> None:
         tags=["waf"],
         default_args={"owner": "security"},
     )
-    assert set(dag.params) == {"start_anew", "ticket"}
+    assert set(dag.params) == {"start_anew", "go_by_ledger", "ticket"}
     assert dag.tags == {"imperva", "waf"}
     assert (dag.default_args["owner"], dag.default_args["retries"]) == ("security", 2)
     assert all(task.owner == "security" and task.retries == 2 for task in dag.tasks)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_imperva.dag import imperva_logs_dag
-from airflow_provider_imperva.errors import LakeMismatchError
+from airflow_provider_imperva.errors import LakeMismatchError, LedgerCorruptError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.imperva import ImpervaFetchLogsOperator, ImpervaPlanLogsOperator
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
+from tests.load.load_runs import Account
 
 
 class TaskInstance:
@@ -22,11 +25,12 @@ class TaskInstance:
 
     dag_id = "imperva"
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, told: dict[str, Any] | None = None) -> None:
         self.run_id = run_id
+        self.told = told
 
-    def xcom_pull(self, **_: object) -> None:
-        return None
+    def xcom_pull(self, **_: object) -> dict[str, Any] | None:
+        return self.told
 
     def xcom_push(self, **_: object) -> None:
         pass
@@ -37,9 +41,11 @@ def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, served: FakeRepositor
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({"conn_type": "imperva"} | fields))
 
 
-def plan(lake: Path, conn_id: str) -> list[dict[str, int]]:
+def plan(
+    lake: Path, conn_id: str, *, told: dict[str, Any] | None = None, run_id: str | None = None, **params: bool
+) -> list[dict[str, int]]:
     operator = ImpervaPlanLogsOperator(task_id="plan", lake_uri=lake.as_uri(), imperva_conn_id=conn_id)
-    return operator.execute({"ti": TaskInstance(conn_id), "params": {}})  # type: ignore[typeddict-item]
+    return operator.execute({"ti": TaskInstance(run_id or conn_id, told), "params": params})  # type: ignore[typeddict-item]
 
 
 def test_two_accounts_under_one_id_are_told_before_anything_is_asked(
@@ -65,6 +71,55 @@ def test_a_repository_that_comes_under_another_host_is_the_same(
             connect(monkeypatch, conn_id, repository)
             with pytest.raises(AirflowSkipException):
                 plan(tmp_path, conn_id)
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRepository]:
+    with FakeRepository() as repository:
+        for log in forge_repository(2, events_per_log=1):
+            repository.add(log.name, log.content)
+        connect(monkeypatch, "shop", repository)
+        yield repository
+
+
+def told(repository: FakeRepository, commit: int) -> dict[str, Any]:
+    """What the commit task of the last run left in XCom."""
+    return {"repository": repository.name, "commit": commit}
+
+
+class TestOtherLake:
+    """The ledger is not the one that the last run wrote to, as its XCom knows."""
+
+    def test_a_ledger_that_ends_before_the_last_run_stops_the_plan(self, shop: FakeRepository, tmp_path: Path) -> None:
+        account = Account(shop, tmp_path)
+        account.run_some()
+        with pytest.raises(LakeMismatchError, match=r"left commit 3, and the ledger ends at 1: it is an older copy"):
+            plan(tmp_path, "shop", told=told(shop, 3))
+        assert account.ledger.head().plan is None
+        with pytest.raises(AirflowSkipException):
+            plan(tmp_path, "shop", told=told(shop, 3), go_by_ledger=True)
+        with pytest.raises(AirflowSkipException):
+            plan(tmp_path, "shop", told=told(shop, 1))
+
+    def test_events_without_a_ledger_are_no_lake_to_start_anew_in(self, shop: FakeRepository, tmp_path: Path) -> None:
+        account = Account(shop, tmp_path)
+        account.run_some()
+        shutil.rmtree(tmp_path / "ledger")
+        with pytest.raises(LakeMismatchError, match="left commit 1, but this lake has no ledger"):
+            plan(tmp_path, "shop", told=told(shop, 1))
+        with pytest.raises(LakeMismatchError, match="start_anew is for an empty lake"):
+            plan(tmp_path, "shop", told=told(shop, 1), start_anew=True)
+        shutil.rmtree(tmp_path / "events")
+        assert len(plan(tmp_path, "shop", told=told(shop, 1), start_anew=True)) == 1
+
+    def test_while_the_ledger_is_damaged_logs_come_to_raw(self, shop: FakeRepository, tmp_path: Path) -> None:
+        account = Account(shop, tmp_path)
+        account.run_some()
+        account.ledger.store.write(account.ledger.layout.commit(1), b"")
+        account.serve(3)
+        with pytest.raises(LedgerCorruptError, match=r"000000000001.commit.json"):
+            plan(tmp_path, "shop")
+        assert account.raw("8416_3.log").read_bytes() == account.forged["8416_3.log"].content
 
 
 def test_whatever_asks_the_repository_is_in_the_pool() -> None:

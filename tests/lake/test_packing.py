@@ -130,7 +130,7 @@ class TestForms:
 
     @pytest.mark.parametrize("spoiled", ['{"v": 2}', '{"v": 2, "prefixes": {"8416": {"open": [{"from": 1}]}}}'])
     def test_a_packed_object_that_is_none_is_named(self, spoiled: str) -> None:
-        with pytest.raises(LedgerCorruptError, match="plan-1: the object does not read as a ledger's plan"):
+        with pytest.raises(LedgerCorruptError, match="plan-1: it is of ledger version 2"):
             decode_record(spoiled.encode(), Plan, about="plan-1")
 
 

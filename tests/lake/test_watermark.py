@@ -162,6 +162,22 @@ class TestObserve:
         assert ranges(seen.prefix.open) == [(7, 7, "listed"), (9, 9, "listed")]
         assert seen.prefix.open[0].after == T0
 
+    def test_after_a_long_absence_one_wrong_line_is_no_evidence_either(self) -> None:
+        """Else the numbers below it were lost by the billion, and every log to come would be late for ever."""
+        prefix = committed(first_look(1, 2).prefix, 1, 2)
+        seen = look(prefix, 5, 99_999_999_999, hours=100, unwatched=True)
+        assert ranges(seen.closed) == [(3, 4, "unobserved")]
+        assert ranges(seen.prefix.open)[1] == (6, 99_999_999_998, "gap")
+        seen = look(seen.prefix, 5, 6, 8, 99_999_999_999, hours=200, unwatched=True)
+        assert ranges(seen.closed) == [(7, 7, "unobserved")], "a real hole below it is seen"
+        assert ranges(seen.prefix.open)[:3] == [(5, 5, "listed"), (6, 6, "listed"), (8, 8, "listed")]
+        assert decided(seen.prefix, [6, 8]) == [], "logs below it are new, and not late"
+
+    def test_a_gap_noted_in_the_future_is_missing_since_now(self) -> None:
+        prefix = look(first_look(1).prefix, 1, 4, hours=72).prefix
+        seen = look(prefix, 1, 4, hours=1)
+        assert [item.since for item in seen.prefix.open if item.state is State.GAP] == [T0 + HOUR]
+
     def test_what_waits_for_a_key_is_no_gap(self) -> None:
         prefix = decide(first_look(1, 2).prefix, {1: "7", 2: None})
         seen = look(prefix, 2, hours=1000, unwatched=True)
@@ -201,13 +217,12 @@ class TestObserve:
         assert ranges(seen.prefix.open) == [(2, 2, "listed"), (3, 3, "gap"), (4, 4, "listed"), (5, 10**9 - 1, "gap")]
         assert ranges(look(seen.prefix, 2, 4, hours=109).closed) == [(3, 3, "skipped")]
 
-    def test_after_a_long_absence_not_even_such_a_gap_stays_open(self) -> None:
+    def test_after_a_long_absence_such_a_gap_stays_open_too(self) -> None:
         prefix = committed(look(committed(first_look(1).prefix, 1), 1, 10**9, hours=1).prefix, 10**9)
         seen = look(prefix, 1, 4, hours=100, unwatched=True)
-        assert ranges(seen.closed) == [(2, 3, "unobserved"), (5, 10**9 - 1, "unobserved")]
+        assert ranges(seen.closed) == [(2, 3, "unobserved")]
+        assert ranges(seen.prefix.open) == [(4, 4, "listed"), (5, 10**9 - 1, "gap")]
 
-
-class TestDecide:
     def test_contiguous_is_the_last_number_before_the_first_open_one(self) -> None:
         prefix = first_look(1, 2, 3, 5).prefix
         assert committed(prefix, 1, 3).contiguous == 1

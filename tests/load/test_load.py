@@ -236,14 +236,14 @@ class TestNotFound:
         self, account: Account
     ) -> None:
         """The task had the bytes, and hung before it wrote them; another attempt at it found nothing."""
-        account.serve(1)
+        account.serve(1, 3)
         (forged,) = account.serve(2)
         plan = account.plan()
         account.repository.remove(name(2))
         account.finish(plan)
         assert account.states()[name(2)] == "expired"
         account.ledger.store.create(account.ledger.layout.raw(LogName.parse(name(2))), forged.content)
-        for number in (3, 4, 5):
+        for number in (4, 5, 6):
             account.serve(number)
             account.run()
         assert account.states()[name(2)] == "committed"
