@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from airflow_provider_imperva.operators.imperva import (
     ImpervaNormalizeLogsOperator,
     ImpervaPlanLogsOperator,
 )
+from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
 from airflow_provider_imperva.options import check_positive
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
 
@@ -38,6 +40,13 @@ Writes the page that tells how completely an Imperva Cloud WAF repository is in 
 
 Airflow's menu shows it under **Imperva**, and so does the tab **Imperva** of the DAG that loads the repository. The
 whole ledger is read each time: once a day is often enough for a lake of years.
+"""
+
+_WATCH_DOC = """
+Fails when nobody has looked at an Imperva Cloud WAF repository for too long, as the ledger in its lake says.
+
+A DAG that is paused, or whose run hangs, fails nowhere by itself. Let its failures call people, and run it in another
+Airflow, or at least not in the pool of the tasks it watches.
 """
 
 _TASK_DOCS = {
@@ -77,6 +86,19 @@ _TAG = "imperva"
 
 _COMMON: dict[str, Any] = {"start_date": datetime(2025, 1, 1), "catchup": False, "max_active_runs": 1}
 _RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True}
+
+_TASK_TIMEOUT = timedelta(hours=1)
+_RUN_TIMEOUT = timedelta(hours=3)
+"""Beyond the time that the sensor waits. A run that is killed loses nothing, and one that hangs holds up all others."""
+
+
+def _run_types() -> dict[str, Any]:
+    """Return the argument that shuts out backfills, where Airflow has it (from 3.2 on)."""
+    if "allowed_run_types" not in inspect.signature(DAG).parameters:
+        return {}
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    return {"allowed_run_types": [kind for kind in DagRunType if kind != DagRunType.BACKFILL]}
 
 
 def imperva_logs_dag(
@@ -124,10 +146,13 @@ def imperva_logs_dag(
         ``critical_headroom``.
     :param events_asset: the asset of which each commit emits an event; by default
         :func:`~airflow_provider_imperva.assets.imperva_events_asset` of the lake.
-    :param default_args: for all tasks, besides ours: two retries, a minute apart and growing.
+    :param default_args: for all tasks, besides ours: two retries, a minute apart and growing, and an
+        ``execution_timeout`` of an hour (the sensor's is longer by ``sensor_timeout``).
     :param params: for all runs, besides ours: ``start_anew`` and ``go_by_ledger``.
     :param tags: besides ours: ``imperva``.
-    :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
+    :param dag_args: any other argument of :class:`~airflow.sdk.DAG`, in place of ours: ``dagrun_timeout`` is three
+        hours and ``sensor_timeout``, backfills are shut out. For ``deadline`` there is
+        :func:`~airflow_provider_imperva.deadline.imperva_deadline_alert`.
     :raises ConfigurationError: if the lake's URI, an option or a threshold cannot be meant.
     """
     check_positive(sensor_timeout=sensor_timeout, poke_interval=poke_interval, fetch_slots=fetch_slots)
@@ -146,7 +171,8 @@ def imperva_logs_dag(
             "description": "Every log of Imperva Cloud WAF, into the lake",
             "doc_md": _DOC,
             "schedule": schedule,
-            "default_args": _RETRIES | dict(default_args or {}),
+            "dagrun_timeout": sensor_timeout + _RUN_TIMEOUT,
+            "default_args": _RETRIES | {"execution_timeout": _TASK_TIMEOUT} | dict(default_args or {}),
             "params": {
                 "start_anew": Param(
                     False,
@@ -162,8 +188,12 @@ def imperva_logs_dag(
             | dict(params or {}),
             "tags": {_TAG, *tags},
         }
+        | _run_types()
         | dag_args,
     )
+    # Its wait is bounded by its own time.
+    waiting: dict[str, Any] = {"execution_timeout": sensor_timeout + _TASK_TIMEOUT}
+    waiting = {name: value for name, value in waiting.items() if name not in (default_args or {})}
     with dag:
         wait = ImpervaLogSensor(
             task_id="wait_for_logs",
@@ -171,6 +201,7 @@ def imperva_logs_dag(
             deferrable=True,
             timeout=sensor_timeout,
             poke_interval=poke_interval,
+            **waiting,
             **asking,
             **lake,
             **planning,
@@ -261,7 +292,8 @@ def imperva_coverage_dag(
             "description": "How completely the logs are in the lake, as a page",
             "doc_md": _COVERAGE_DOC,
             "schedule": schedule,
-            "default_args": _RETRIES | dict(default_args or {}),
+            "dagrun_timeout": _RUN_TIMEOUT,
+            "default_args": _RETRIES | {"execution_timeout": _TASK_TIMEOUT} | dict(default_args or {}),
             "tags": {_TAG, *tags},
         }
         | dag_args,
@@ -272,6 +304,54 @@ def imperva_coverage_dag(
             imperva_conn_id=imperva_conn_id,
             lake_uri=lake_uri,
             lake_conn_id=lake_conn_id,
+            plan_options=plan_options,
+        )
+    return dag
+
+
+def imperva_watch_dag(
+    dag_id: str,
+    *,
+    lake_uri: str,
+    imperva_conn_id: str = ImpervaLogHook.default_conn_name,
+    lake_conn_id: str | None = None,
+    silent_for: timedelta | None = None,
+    plan_options: dict[str, Any] | None = None,
+    schedule: str | timedelta | None = timedelta(minutes=15),
+    default_args: Mapping[str, Any] | None = None,
+    tags: Iterable[str] = (),
+    **dag_args: Any,
+) -> DAG:
+    """Build the DAG that fails when nobody loads a repository.
+
+    :param lake_uri: root of the lake, as the DAG that loads it has it; so are the connections.
+    :param silent_for: how long ago the last look at the repository may be; a third of the window by default. Not below
+        a quarter of it: see :class:`~airflow_provider_imperva.operators.watch.ImpervaWatchOperator`.
+    :param plan_options: as the DAG that loads it has them, for the window.
+    :param default_args: for its task, besides ours: two retries, a minute apart and growing.
+    :param tags: besides ours: ``imperva``.
+    :param dag_args: any other argument of :class:`~airflow.sdk.DAG`; such as ``on_failure_callback``.
+    """
+    dag = DAG(
+        dag_id,
+        **_COMMON
+        | {
+            "description": "Whether anybody looks at the repository",
+            "doc_md": _WATCH_DOC,
+            "schedule": schedule,
+            "dagrun_timeout": _RUN_TIMEOUT,
+            "default_args": _RETRIES | {"execution_timeout": _TASK_TIMEOUT} | dict(default_args or {}),
+            "tags": {_TAG, *tags},
+        }
+        | dag_args,
+    )
+    with dag:
+        ImpervaWatchOperator(
+            task_id="watch",
+            imperva_conn_id=imperva_conn_id,
+            lake_uri=lake_uri,
+            lake_conn_id=lake_conn_id,
+            silent_for=silent_for,
             plan_options=plan_options,
         )
     return dag

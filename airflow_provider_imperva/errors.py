@@ -54,6 +54,12 @@ class ImpervaError(Exception):
     reason: ClassVar[str] = "error"
     """Short code of the class, as written to the ledger and to ``quarantine/``."""
 
+    needs_person: ClassVar[bool] = False
+    """Whether every try comes to the same until a person has changed something."""
+
+    may_pass: ClassVar[bool] = False
+    """Whether a later try may succeed although nobody has changed anything."""
+
     def __init__(self, found: str, *, do: str, about: str | None = None) -> None:
         # Here, since a person may paste a key into any field, and each message that names the field would show it.
         found, about = _without_key(found), about and _without_key(about)
@@ -92,6 +98,7 @@ class ConfigurationError(ImpervaError):
     """The connection, a key or an option is wrong; a person has to change it."""
 
     reason = "configuration"
+    needs_person = True
 
 
 class RepositoryError(ImpervaError):
@@ -104,6 +111,7 @@ class AuthenticationError(RepositoryError):
     """The repository refused the API ID and key (HTTP 401 or 403)."""
 
     reason = "authentication"
+    needs_person = True
 
 
 class IndexNotFoundError(RepositoryError):
@@ -128,6 +136,7 @@ class RepositoryUnavailableError(RepositoryError):
     """No whole answer came, however often it was asked for; another try later may succeed."""
 
     reason = "unavailable"
+    may_pass = True
 
 
 class ContainerError(ImpervaError):
@@ -196,6 +205,7 @@ class LakeError(ImpervaError):
     """The lake could not be read or written as it must be."""
 
     reason = "lake"
+    may_pass = True
 
 
 class ObjectExistsError(LakeError):
@@ -214,6 +224,8 @@ class LedgerCorruptError(LakeError):
     """The ledger contradicts itself: an object is missing, unreadable or has another hash."""
 
     reason = "ledger_corrupt"
+    may_pass = False
+    needs_person = True
 
 
 class UnreadableObjectError(LedgerCorruptError):
@@ -232,6 +244,8 @@ class LakeMismatchError(LakeError):
     """The lake is not the one that the last run wrote to: its ledger is missing, or older than its events."""
 
     reason = "lake_mismatch"
+    may_pass = False
+    needs_person = True
 
 
 class LeftBehindError(LakeError):

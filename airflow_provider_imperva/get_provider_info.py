@@ -94,7 +94,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 _MODULES = {
     "hooks": ["imperva", "lake"],
-    "operators": ["imperva", "replay", "verify", "coverage"],
+    "operators": ["imperva", "replay", "verify", "coverage", "watch"],
     "sensors": ["imperva"],
     "triggers": ["imperva", "event"],
 }

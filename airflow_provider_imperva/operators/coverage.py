@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 from airflow_provider_imperva.options import PlanOptions, checked_options
+from airflow_provider_imperva.retries import ends_for_good
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,6 +37,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
         self.days = days
         self.plan_options = checked_options(PlanOptions, plan_options)
 
+    @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the page."""
         from airflow_provider_imperva.audit.coverage import cover

@@ -25,6 +25,7 @@ from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
 from airflow_provider_imperva.options import DecodePolicy, PlanOptions, check_type, checked_options
+from airflow_provider_imperva.retries import ends_for_good, refuse_backfill
 from airflow_provider_imperva.uri import check_lake_uri
 
 if TYPE_CHECKING:
@@ -104,17 +105,21 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
         self.plan_options = checked_options(PlanOptions, plan_options)
         self.commit_task_id = commit_task_id
 
+    @ends_for_good
     def execute(self, context: Context) -> list[dict[str, int]]:
         """Plan, and hand the batches on."""
         from airflow_provider_imperva.lake.claim import claim
         from airflow_provider_imperva.load.plan import make_plan, whole_head
         from airflow_provider_imperva.load.rescue import rescue
 
+        refuse_backfill(context)
         hook = self._make_hook()
         with self._open(hook) as (client, ledger):
             claim(ledger, client.source)
             try:
-                self._compare_with_xcom(context, whole_head(ledger, run=_run(context)), ledger)
+                head = whole_head(ledger, run=_run(context))
+                self._compare_with_xcom(context, head, ledger)
+                self._name_other_dag(context, head, ledger)
                 plan = make_plan(
                     ledger,
                     client,
@@ -132,6 +137,22 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
         self.log.info("Plan %d: %d logs in %d batches", plan.commit, plan.logs, len(plan.batches))
         context["ti"].xcom_push(key=PLAN_KEY, value=plan.commit)
         return [{"commit": plan.commit, "batch": batch} for batch in range(len(plan.batches))]
+
+    def _name_other_dag(self, context: Context, head: Head, ledger: Ledger) -> None:
+        """Warn if another DAG loads the same repository into the same lake: they recover each other's runs."""
+        loads = []
+        if head.plan and len(head.plan.homes) < max(1, len(head.plan.batches)):  # else it is a replay
+            loads.append(head.plan.run.dag_id)
+        if head.commit and len(head.commit.replaced) < max(1, len(head.commit.batches)):
+            loads.append(head.commit.run.dag_id)
+        for other in sorted(set(loads) - {context["ti"].dag_id}):
+            self.log.warning(
+                "The DAG %s loads repository %s into this lake too. Nothing is lost or doubled by that, but the two"
+                " recover each other's runs and fail: pause one of them, or give one connection another id in its extra"
+                " `repository`.",
+                other,
+                ledger.layout.repository,
+            )
 
     def _compare_with_xcom(self, context: Context, head: Head, ledger: Ledger) -> None:
         """Hold the last run's XCom against the ledger, which wins.
@@ -195,6 +216,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
         self.batch = batch
         self.plan_options = checked_options(PlanOptions, plan_options)
 
+    @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch, and say what did not come."""
         import msgspec
@@ -246,6 +268,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         self.keep_raw = keep_raw
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
 
+    @ends_for_good
     def execute(self, context: Context) -> dict[str, int]:
         """Normalize, and return how much."""
         import msgspec
@@ -319,6 +342,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         self.on_low_headroom = on_low_headroom
         self.fail_when_critical = fail_when_critical
 
+    @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Commit, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
@@ -361,9 +385,12 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         states = ti.get_task_states(
             dag_id=ti.dag_id, task_ids=sorted(self.get_flat_relative_ids(upstream=True)), run_ids=[ti.run_id]
         )
-        failed = sorted(task for task, state in states.get(ti.run_id, {}).items() if state in _FAILED)
-        if failed:
-            raise AirflowFailException(f"There is no plan, since these tasks failed: {', '.join(failed)}")
+        found = states.get(ti.run_id, {})
+        # Those that could not run since another failed are not to be looked at.
+        failed = sorted(task for task, state in found.items() if state == "failed")
+        if failed or "upstream_failed" in found.values():
+            named = f"{', '.join(failed)} failed, whose log says why" if failed else "a task before it did not run"
+            raise AirflowFailException(f"There is no plan: {named}")
         raise AirflowSkipException("Nothing was planned")
 
     def _tell(self, headroom: Headroom, context: Context) -> list[str]:
@@ -385,8 +412,6 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
 
 _MEASURED_COMMITS = 6
 """How many commits back the rates are measured."""
-
-_FAILED = frozenset({"failed", "upstream_failed"})
 
 _DEFAULT_POOL = "default_pool"
 """The pool that Airflow puts tasks in which name none."""

@@ -12,6 +12,7 @@ from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 from airflow_provider_imperva.options import DecodePolicy, checked_options
+from airflow_provider_imperva.retries import ends_for_good
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,6 +69,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         self.keep_raw = keep_raw
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
 
+    @ends_for_good
     def execute(self, context: Context) -> dict[str, int]:
         """Replay, and return how much."""
         from airflow_provider_imperva.load.normalize import NormalizeOptions

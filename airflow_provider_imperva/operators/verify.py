@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
+from airflow_provider_imperva.retries import ends_for_good
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -36,6 +37,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         self.sample = sample
         self.seed = seed
 
+    @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Verify, and return what the next run is to find again."""
         import msgspec

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowSensorTimeout, AirflowSkipException, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    conf,
+)
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.options import PlanOptions, checked_options
+from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, told
 from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -45,6 +52,8 @@ class ImpervaLogSensor(BaseSensorOperator):
 
     template_fields: Sequence[str] = ("imperva_conn_id", "lake_uri", "lake_conn_id")
     ui_color = "#e8f0fe"
+    _trouble: str | None = None
+    """Why the last look failed."""
 
     def __init__(
         self,
@@ -64,19 +73,27 @@ class ImpervaLogSensor(BaseSensorOperator):
         self.plan_options = checked_options(PlanOptions, plan_options)
         self.deferrable = deferrable
 
+    @ends_for_good
     def execute(self, context: Context) -> Any:
         """Look once, then wait: in the triggerer if deferrable, else here.
 
+        A look that fails in a way that may pass is logged, and the wait goes on.
+
         :raises AirflowSkipException: if the time is up with nothing to do.
-        :raises ImpervaError: if repository or ledger cannot be read, or the ledger is another account's.
+        :raises AirflowFailException: if a person has to act: the key is refused, the connection is wrong or missing,
+            the ledger is another account's. No ``soft_fail`` hides that.
+        :raises AirflowException: if the last look before the time was up failed.
         """
+        refuse_backfill(context)
         ImpervaLogHook(self.imperva_conn_id).log_cautions()
         if not self.deferrable:
             try:
                 return super().execute(context)
             except AirflowSensorTimeout:
+                if self._trouble:
+                    raise AirflowException(self._trouble) from None
                 raise AirflowSkipException(_NOTHING) from None
-        if (work := self._find_work()) is not None:
+        if (work := self._look()) is not None:
             return work
         trigger = ImpervaLogTrigger(
             imperva_conn_id=self.imperva_conn_id,
@@ -92,8 +109,13 @@ class ImpervaLogSensor(BaseSensorOperator):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the wait in the triggerer.
 
+        :raises AirflowFailException: if a person has to act.
         :raises AirflowSensorTimeout: if the triggerer did not answer.
         """
+        event = (next_kwargs or {}).get("event")
+        if isinstance(event, dict) and event.get("final"):
+            # Before Airflow sees it, which would skip the task if it is told to fail softly.
+            raise AirflowFailException(event["error"])
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except AirflowSensorTimeout:
@@ -109,9 +131,18 @@ class ImpervaLogSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look whether there is work."""
-        work = self._find_work()
+        work = self._look()
         return PokeReturnValue(is_done=work is not None, xcom_value=work)
 
-    def _find_work(self) -> dict[str, Any] | None:
+    def _look(self) -> dict[str, Any] | None:
+        """Look once; None if there is no work, or if the look failed in a way that may pass."""
         hook = ImpervaLogHook(self.imperva_conn_id)
-        return hook.find_work(self.lake_uri, self.lake_conn_id, self.plan_options)
+        self._trouble = None
+        try:
+            return hook.find_work(self.lake_uri, self.lake_conn_id, self.plan_options)
+        except Exception as error:
+            if not may_pass(error):
+                raise
+            self._trouble = told(error)
+            self.log.warning("A look failed, and the wait goes on: %s", self._trouble)
+            return None

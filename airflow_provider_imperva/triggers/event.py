@@ -11,8 +11,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.options import PlanOptions, check_positive, checked_options
+from airflow_provider_imperva.retries import told
 from airflow_provider_imperva.triggers.imperva import find_work
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -21,7 +21,7 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
     """Looks at repository and ledger for ever, and fires when what there is to load is other than when it last did.
 
     An event's payload is that of the sensor's XCom (``logs``, ``closed_gaps``, ``recover``, ``digest``), or has an
-    ``error``: if repository or ledger cannot be read, a run has to fail, so that people hear of it.
+    ``error``: if a look fails, a run has to fail, so that people hear of it. The looks go on, whatever the error.
 
     It changes nothing. So it may fire twice, run on two triggerers, or forget what it fired for when it is started
     anew: a run that finds nothing to load ends as skipped.
@@ -83,9 +83,10 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
     async def _look(self) -> dict[str, Any] | None:
         try:
             return await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
-        except ImpervaError as error:
-            self.log.warning("%s", error)
-            return {"error": str(error), "digest": error.reason}
+        except Exception as error:
+            # Whatever it is: a trigger that ends looks no more, and nobody hears of it.
+            self.log.warning("A look failed: %s", told(error))
+            return {"error": told(error), "digest": getattr(error, "reason", type(error).__name__)}
 
 
 @dataclass(slots=True, kw_only=True)

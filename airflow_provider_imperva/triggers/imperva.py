@@ -10,8 +10,8 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.retries import is_final, may_pass, told
 
 
 class ImpervaLogTrigger(BaseTrigger):
@@ -57,19 +57,29 @@ class ImpervaLogTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire with ``work`` (as the sensor's XCom has it), ``timeout`` or ``error``."""
-        try:
-            while (
-                work := await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
-            ) is None:
-                if time.time() + self.poke_interval > self.deadline:
-                    yield TriggerEvent({"timeout": True})
+        """Fire with ``work`` (as the sensor's XCom has it), ``timeout``, or ``error`` and whether it is ``final``.
+
+        What may pass, such as a repository that gives no answer, is logged, and the wait goes on. Only if it lasts
+        until the time is up, it is the ``error``.
+        """
+        while True:
+            trouble = None
+            try:
+                work = await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
+            except Exception as error:
+                trouble = told(error)
+                if not may_pass(error):
+                    yield TriggerEvent({"error": trouble, "final": is_final(error)})
                     return
-                await asyncio.sleep(self.poke_interval)
-        except ImpervaError as error:
-            yield TriggerEvent({"error": str(error)})
-            return
-        yield TriggerEvent({"work": work})
+                self.log.warning("A look failed, and the wait goes on: %s", trouble)
+            else:
+                if work is not None:
+                    yield TriggerEvent({"work": work})
+                    return
+            if time.time() + self.poke_interval > self.deadline:
+                yield TriggerEvent({"error": trouble, "final": False} if trouble else {"timeout": True})
+                return
+            await asyncio.sleep(self.poke_interval)
 
 
 async def find_work(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, Stats
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, Stats
 from airflow.sdk import Context
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
@@ -94,6 +94,31 @@ def test_committing_again_counts_nothing_again(
             commit(tmp_path).execute(running(ti))
     assert sent.count("imperva.commits") == 1
     assert sent.count("imperva.headroom_seconds") == 2
+
+
+class WithoutPlan(TaskInstance):
+    """A run whose tasks before have come to these states."""
+
+    def __init__(self, states: dict[str, str]) -> None:
+        super().__init__(plan=0)
+        self.states = states
+
+    def xcom_pull(self, **_: object) -> Any:
+        return None
+
+    def get_task_states(self, **_: object) -> dict[str, dict[str, str]]:
+        return {self.run_id: self.states}
+
+
+def test_without_a_plan_it_names_the_task_that_failed_and_not_those_that_so_could_not_run(tmp_path: Path) -> None:
+    states = {"wait_for_logs": "failed", "plan": "upstream_failed", "load.fetch": "upstream_failed"}
+    with pytest.raises(AirflowFailException) as raised:
+        commit(tmp_path).execute(running(WithoutPlan(states)))
+    assert str(raised.value) == "There is no plan: wait_for_logs failed, whose log says why"
+    with pytest.raises(AirflowFailException, match="a task before it did not run"):
+        commit(tmp_path).execute(running(WithoutPlan({"plan": "upstream_failed"})))
+    with pytest.raises(AirflowSkipException):
+        commit(tmp_path).execute(running(WithoutPlan({"wait_for_logs": "skipped", "plan": "skipped"})))
 
 
 @pytest.mark.parametrize(("warning", "called"), [(timedelta(hours=1), 0), (timedelta(hours=60), 1)])

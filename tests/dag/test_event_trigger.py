@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.sdk import Connection
 from airflow.triggers.base import BaseEventTrigger
 
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import open_store
@@ -108,6 +111,36 @@ def test_a_repository_that_cannot_be_read_is_an_event(repository: FakeRepository
 
     [event] = asyncio.run(watch())
     assert "refused the API ID and key (HTTP 401)" in event["error"]
+
+
+@pytest.mark.parametrize("trouble", ["no connection", "secrets backend"])
+def test_it_survives_any_error_of_a_look_and_says_it(
+    trouble: str, repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on when the trouble is over: nobody starts a trigger anew that has ended."""
+    add(repository, first=1, count=2)
+    real, broken = ImpervaLogHook.aget_connection, [True]
+
+    async def sometimes(conn_id: str) -> Connection:
+        if broken and trouble == "no connection":
+            raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+        if broken:
+            raise ConnectionError("the vault's own words: hidden")
+        return await real(conn_id)
+
+    monkeypatch.setattr(ImpervaLogHook, "aget_connection", sometimes)
+
+    async def watch() -> list[dict[str, Any]]:
+        async with Triggerer(trigger(tmp_path)) as running:
+            await running.until(1)
+            broken.clear()
+            await running.until(2)
+            return running.fired
+
+    error, work = asyncio.run(watch())[:2]
+    assert ("isn't defined" if trouble == "no connection" else "ConnectionError") in error["error"]
+    assert "hidden" not in error["error"]
+    assert work["logs"] == 2
 
 
 def test_a_run_under_way_is_no_event(repository: FakeRepository, tmp_path: Path) -> None:

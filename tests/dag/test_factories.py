@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset, Param
+from airflow.sdk import DAG, Asset, Param
 
 from airflow_provider_imperva.assets import imperva_events_asset
-from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag, imperva_logs_dags
+from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag, imperva_logs_dags, imperva_watch_dag
+from airflow_provider_imperva.deadline import imperva_deadline_alert, tell_late
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.operators.imperva import (
@@ -20,6 +23,7 @@ from airflow_provider_imperva.operators.imperva import (
 )
 from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
 from airflow_provider_imperva.operators.verify import ImpervaVerifyLakeOperator
+from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
 from airflow_provider_imperva.triggers.event import ImpervaLogEventTrigger
 
@@ -33,8 +37,9 @@ OPERATORS: list[tuple[type, dict[str, Any]]] = [
     (ImpervaReplayLogsOperator, {}),
     (ImpervaVerifyLakeOperator, {}),
     (ImpervaCoverageOperator, {}),
+    (ImpervaWatchOperator, {}),
 ]
-FACTORIES = [imperva_logs_dag, imperva_coverage_dag]
+FACTORIES = [imperva_logs_dag, imperva_coverage_dag, imperva_watch_dag]
 
 
 @pytest.mark.parametrize("lake_uri", ["", None, "lake", "file://host/lake", "$HOME/lake", " s3://lake/x"])
@@ -122,6 +127,59 @@ def test_and_may_replace_ours() -> None:
     dag = imperva_logs_dag("any", lake_uri=LAKE, default_args={"retries": 5}, params={"start_anew": True})
     assert dag.default_args["retries"] == 5
     assert dag.params["start_anew"] is True
+
+
+def test_a_run_that_hangs_is_ended_by_itself() -> None:
+    """Else it holds up all others for ever; killed, it loses nothing."""
+    dag = imperva_logs_dag("any", lake_uri=LAKE, sensor_timeout=timedelta(hours=5))
+    assert dag.dagrun_timeout == timedelta(hours=8)
+    assert {task.task_id: task.execution_timeout for task in dag.tasks} == {
+        "wait_for_logs": timedelta(hours=6),
+        **dict.fromkeys(("plan", "load.fetch", "load.normalize", "commit"), timedelta(hours=1)),
+    }
+    own = imperva_logs_dag(
+        "any", lake_uri=LAKE, dagrun_timeout=None, default_args={"execution_timeout": timedelta(minutes=5)}
+    )
+    assert own.dagrun_timeout is None
+    assert {task.execution_timeout for task in own.tasks} == {timedelta(minutes=5)}
+
+
+def test_backfills_are_shut_out_where_airflow_can() -> None:
+    if "allowed_run_types" not in inspect.signature(DAG).parameters:
+        pytest.skip("this Airflow cannot; the tasks refuse")
+    for schedule in (timedelta(minutes=10), None, [Asset("new logs")]):
+        allowed: Any = imperva_logs_dag("any", lake_uri=LAKE, schedule=schedule).allowed_run_types
+        assert "backfill" not in allowed
+        assert {"scheduled", "manual", "asset_triggered"} <= allowed
+
+
+def test_a_deadline_alert_is_ready() -> None:
+    dag: Any = imperva_logs_dag("any", lake_uri=LAKE, deadline=imperva_deadline_alert(timedelta(minutes=45)))
+    [alert] = dag.deadline
+    assert alert.interval == timedelta(minutes=45)
+    assert alert.callback.path == "airflow_provider_imperva.deadline.tell_late"
+    with pytest.raises(ConfigurationError, match="Set after above 0"):
+        imperva_deadline_alert(timedelta(0))
+
+
+def test_the_deadline_alert_says_what_usually_holds_a_run_up(caplog: pytest.LogCaptureFixture) -> None:
+    context = {"dag_run": {"dag_id": "imperva_shop", "dag_run_id": "scheduled__1"}}
+    asyncio.run(tell_late(after="0:45:00", context=context))
+    assert "imperva_shop scheduled__1 has not ended 0:45:00 after it was queued" in caplog.text
+    assert "at least as many slots as fetch_slots" in caplog.text
+
+
+def test_the_watch_dag_takes_what_the_others_take() -> None:
+    dag = imperva_watch_dag(
+        "any", lake_uri=LAKE, silent_for=timedelta(hours=13), tags=["waf"], default_args={"owner": "security"}
+    )
+    (task,) = dag.tasks
+    assert isinstance(task, ImpervaWatchOperator)
+    assert (task.silent_for, task.owner, task.retries) == (timedelta(hours=13), "security", 2)
+    assert dag.tags == {"imperva", "waf"}
+    assert dag.doc_md
+    with pytest.raises(ConfigurationError, match="Set silent_for above 0"):
+        imperva_watch_dag("any", lake_uri=LAKE, silent_for=timedelta(0))
 
 
 def test_the_same_of_the_coverage_factory() -> None:

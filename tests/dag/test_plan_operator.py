@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_imperva.dag import imperva_logs_dag
-from airflow_provider_imperva.errors import LakeMismatchError, LedgerCorruptError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.lake.records import Run
+from airflow_provider_imperva.load.replay import Selection, make_replay_plan
 from airflow_provider_imperva.operators.imperva import ImpervaFetchLogsOperator, ImpervaPlanLogsOperator
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from tests.load.load_runs import Account
@@ -23,11 +26,10 @@ from tests.load.load_runs import Account
 class TaskInstance:
     """As much of a running task as the operator sees: who it is, and its XComs."""
 
-    dag_id = "imperva"
-
-    def __init__(self, run_id: str, told: dict[str, Any] | None = None) -> None:
+    def __init__(self, run_id: str, told: dict[str, Any] | None = None, dag_id: str = "imperva") -> None:
         self.run_id = run_id
         self.told = told
+        self.dag_id = dag_id
 
     def xcom_pull(self, **_: object) -> dict[str, Any] | None:
         return self.told
@@ -42,10 +44,18 @@ def connect(monkeypatch: pytest.MonkeyPatch, conn_id: str, served: FakeRepositor
 
 
 def plan(
-    lake: Path, conn_id: str, *, told: dict[str, Any] | None = None, run_id: str | None = None, **params: bool
+    lake: Path,
+    conn_id: str,
+    *,
+    told: dict[str, Any] | None = None,
+    run_id: str | None = None,
+    dag_id: str = "imperva",
+    dag_run: object = None,
+    **params: bool,
 ) -> list[dict[str, int]]:
     operator = ImpervaPlanLogsOperator(task_id="plan", lake_uri=lake.as_uri(), imperva_conn_id=conn_id)
-    return operator.execute({"ti": TaskInstance(run_id or conn_id, told), "params": params})  # type: ignore[typeddict-item]
+    context: Any = {"ti": TaskInstance(run_id or conn_id, told, dag_id), "params": params, "dag_run": dag_run}
+    return operator.execute(context)
 
 
 def test_two_accounts_under_one_id_are_told_before_anything_is_asked(
@@ -58,7 +68,7 @@ def test_two_accounts_under_one_id_are_told_before_anything_is_asked(
         connect(monkeypatch, "one", one, repository="shop")
         connect(monkeypatch, "other", other, repository="shop")
         assert len(plan(tmp_path, "one")) == 1
-        with pytest.raises(LakeMismatchError, match=r"of the source 8416_1745073, not of 9000_22"):
+        with pytest.raises(AirflowFailException, match=r"of the source 8416_1745073, not of 9000_22"):
             plan(tmp_path, "other")
         assert other.requests == []
 
@@ -93,7 +103,7 @@ class TestOtherLake:
     def test_a_ledger_that_ends_before_the_last_run_stops_the_plan(self, shop: FakeRepository, tmp_path: Path) -> None:
         account = Account(shop, tmp_path)
         account.run_some()
-        with pytest.raises(LakeMismatchError, match=r"left commit 3, and the ledger ends at 1: it is an older copy"):
+        with pytest.raises(AirflowFailException, match=r"left commit 3, and the ledger ends at 1: it is an older copy"):
             plan(tmp_path, "shop", told=told(shop, 3))
         assert account.ledger.head().plan is None
         with pytest.raises(AirflowSkipException):
@@ -105,9 +115,9 @@ class TestOtherLake:
         account = Account(shop, tmp_path)
         account.run_some()
         shutil.rmtree(tmp_path / "ledger")
-        with pytest.raises(LakeMismatchError, match="left commit 1, but this lake has no ledger"):
+        with pytest.raises(AirflowFailException, match="left commit 1, but this lake has no ledger"):
             plan(tmp_path, "shop", told=told(shop, 1))
-        with pytest.raises(LakeMismatchError, match="start_anew is for an empty lake"):
+        with pytest.raises(AirflowFailException, match="start_anew is for an empty lake"):
             plan(tmp_path, "shop", told=told(shop, 1), start_anew=True)
         shutil.rmtree(tmp_path / "events")
         assert len(plan(tmp_path, "shop", told=told(shop, 1), start_anew=True)) == 1
@@ -117,9 +127,61 @@ class TestOtherLake:
         account.run_some()
         account.ledger.store.write(account.ledger.layout.commit(1), b"")
         account.serve(3)
-        with pytest.raises(LedgerCorruptError, match=r"000000000001.commit.json"):
+        with pytest.raises(AirflowFailException, match=r"000000000001.commit.json"):
             plan(tmp_path, "shop")
         assert account.raw("8416_3.log").read_bytes() == account.forged["8416_3.log"].content
+
+
+def test_of_two_dags_on_one_lake_each_names_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with FakeRepository() as repository:
+        connect(monkeypatch, "one", repository)
+        for first, dag_id, other in ((1, "hourly", None), (2, "on_arrival", "hourly"), (3, "hourly", "on_arrival")):
+            [log] = forge_repository(1, first=first, events_per_log=1)
+            repository.add(log.name, log.content)
+            plan(tmp_path, "one", dag_id=dag_id)
+            logged = "".join(capfd.readouterr())
+            assert ("loads repository 8416_1745073 into this lake too" in logged) == bool(other)
+            assert other is None or f"The DAG {other} loads repository" in logged
+
+
+def test_a_replay_is_no_other_dag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One that was made by another DAG, or on the command line, and is not committed yet."""
+    with FakeRepository() as repository:
+        for log in forge_repository(1, events_per_log=1):
+            repository.add(log.name, log.content)
+        connect(monkeypatch, "one", repository)
+        account = Account(repository, tmp_path)
+        account.run()
+        made = make_replay_plan(
+            account.ledger, run=Run("imperva_replay", "r"), selection=Selection.of(state="all"), take_over=False
+        )
+        assert made
+        capfd.readouterr()
+        with suppress(AirflowSkipException):
+            plan(tmp_path, "one", dag_id=account.ledger.commit(1).run.dag_id)
+        assert "into this lake too" not in "".join(capfd.readouterr())
+
+
+def test_a_backfill_is_refused_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRepository() as repository:
+        connect(monkeypatch, "one", repository)
+        with pytest.raises(AirflowFailException, match="A backfill cannot load logs again"):
+            plan(tmp_path, "one", dag_run=SimpleNamespace(run_type="backfill"))
+        assert repository.requests == []
+
+
+def test_a_refused_key_ends_the_task_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeRepository() as repository:
+        connect(monkeypatch, "one", repository)
+        repository.password = "another"
+        with pytest.raises(AirflowFailException, match="refused the API ID and key"):
+            plan(tmp_path, "one")
+        with pytest.raises(AirflowFailException, match="isn't defined"):
+            plan(tmp_path, "nobody")
 
 
 def test_whatever_asks_the_repository_is_in_the_pool() -> None:

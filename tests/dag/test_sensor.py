@@ -6,15 +6,22 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
 from airflow.sdk import BaseHook, Connection
 from airflow.triggers.base import TriggerEvent
 from asgiref.sync import async_to_sync
 
-from airflow_provider_imperva.errors import AuthenticationError, LakeMismatchError
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
@@ -23,7 +30,7 @@ from airflow_provider_imperva.load.plan import make_plan
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
-from airflow_provider_imperva.testing import FakeRepository, forge_repository
+from airflow_provider_imperva.testing import FakeRepository, Fault, forge_repository
 from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -34,9 +41,14 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path / "lake"
 
 
-def sensor(lake: Path, *, deferrable: bool, timeout: float = 1) -> ImpervaLogSensor:
+def sensor(lake: Path, *, deferrable: bool, timeout: float = 1, soft_fail: bool = False) -> ImpervaLogSensor:
     return ImpervaLogSensor(
-        task_id="wait", lake_uri=lake.as_uri(), deferrable=deferrable, timeout=timeout, poke_interval=0.2
+        task_id="wait",
+        lake_uri=lake.as_uri(),
+        deferrable=deferrable,
+        timeout=timeout,
+        poke_interval=0.2,
+        soft_fail=soft_fail,
     )
 
 
@@ -119,15 +131,38 @@ def test_a_plan_that_a_dead_run_left_is_work(repository: FakeRepository, lake: P
     assert sensor(lake, deferrable=True).execute({}) == work
 
 
-def test_a_repository_that_refuses_fails_in_words(repository: FakeRepository, lake: Path) -> None:
-    """At the first look with our own error; from the triggerer with the same words."""
-    given = trigger(lake, deadline=5)
+def resume(lake: Path, event: dict[str, Any], **options: Any) -> Any:
+    """Go on as Airflow does once the trigger has fired."""
+    return sensor(lake, deferrable=True, **options).resume_execution("resume", {"event": event}, {})
+
+
+@pytest.mark.parametrize("soft_fail", [False, True])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_refused_key_fails_at_once_and_no_soft_fail_hides_it(
+    repository: FakeRepository, lake: Path, deferrable: bool, soft_fail: bool
+) -> None:
+    """Asked again it would come to the same, and skipped it would look as if there was nothing to do."""
     repository.password = "another"
-    with pytest.raises(AuthenticationError, match="refused the API ID and key"):
-        sensor(lake, deferrable=True).execute({})
-    event = fire(given)
-    with pytest.raises(Exception, match=r"refused the API ID and key \(HTTP 401\)"):
-        sensor(lake, deferrable=True).resume({}, event)
+    with pytest.raises(AirflowFailException, match=r"refused the API ID and key \(HTTP 401\)"):
+        sensor(lake, deferrable=deferrable, soft_fail=soft_fail).execute({})
+    event = fire(trigger(lake, deadline=5))
+    with pytest.raises(AirflowFailException, match=r"refused the API ID and key \(HTTP 401\)"):
+        resume(lake, event, soft_fail=soft_fail)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_wrong_connection_fails_at_once(
+    lake: Path, deferrable: bool, monkeypatch: pytest.MonkeyPatch, repository: FakeRepository
+) -> None:
+    for connection in ('{"conn_type": "imperva", "host": "nowhere"}', None):
+        if connection is None:
+            monkeypatch.delenv("AIRFLOW_CONN_IMPERVA_DEFAULT")
+        else:
+            monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", connection)
+        with pytest.raises(AirflowFailException, match=r"lacks a Log Server URL|isn't defined"):
+            sensor(lake, deferrable=deferrable, soft_fail=True).execute({})
+        assert fire(trigger(lake, deadline=5))["final"]
+    assert repository.requests == []
 
 
 def test_a_ledger_of_another_source_fails_in_words(repository: FakeRepository, lake: Path) -> None:
@@ -135,11 +170,72 @@ def test_a_ledger_of_another_source_fails_in_words(repository: FakeRepository, l
     claim(Ledger(open_store(str(lake)), repository.name), "9000_22")
     told = f"is that of the source 9000_22, not of {repository.name}"
     for deferrable in (True, False):
-        with pytest.raises(LakeMismatchError, match=told):
+        with pytest.raises(AirflowFailException, match=told):
             sensor(lake, deferrable=deferrable).execute({})
     event = fire(trigger(lake, deadline=5))
-    with pytest.raises(Exception, match=told):
-        sensor(lake, deferrable=True).resume({}, event)
+    with pytest.raises(AirflowFailException, match=told):
+        resume(lake, event)
+
+
+class TestBadLooks:
+    """A look that meets an outage is one look: the wait goes on until its time is up."""
+
+    @pytest.fixture(autouse=True)
+    def _asks_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The client's own pauses between attempts would make each look here take 17 seconds."""
+        monkeypatch.setattr("airflow_provider_imperva.repository.client._wait", lambda _: 0)
+
+    def test_in_the_triggerer(self, repository: FakeRepository, lake: Path) -> None:
+        repository.fail("logs.index", *[Fault(status=503)] * 5)
+        add_logs(repository)
+        assert fire(trigger(lake, deadline=20))["work"]["logs"] == 2
+
+    def test_at_the_first_look_of_a_task_that_defers(self, repository: FakeRepository, lake: Path) -> None:
+        repository.fail("logs.index", *[Fault(status=503)] * 5)
+        add_logs(repository)
+        with pytest.raises(TaskDeferred) as deferred:
+            sensor(lake, deferrable=True, timeout=20).execute({})
+        assert fire(deferred.value.trigger)["work"]["logs"] == 2
+
+    def test_on_a_worker(self, repository: FakeRepository, lake: Path) -> None:
+        repository.fail("logs.index", *[Fault(status=503)] * 5)
+        add_logs(repository)
+        assert sensor(lake, deferrable=False, timeout=20).execute({})["logs"] == 2
+
+    def test_an_outage_that_lasts_is_told_when_the_time_is_up(self, repository: FakeRepository, lake: Path) -> None:
+        repository.fail("logs.index", *[Fault(status=503)] * 1000)
+        event = fire(trigger(lake, deadline=0.3))
+        assert not event["final"]
+        with pytest.raises(AirflowException, match="HTTP 503"):
+            resume(lake, event)
+        with pytest.raises(AirflowException, match="HTTP 503") as raised:
+            sensor(lake, deferrable=False, timeout=0.3).execute({})
+        assert not isinstance(raised.value, AirflowSkipException | AirflowFailException)
+
+    def test_a_secrets_backend_that_is_down_is_waited_for(
+        self, repository: FakeRepository, lake: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add_logs(repository)
+        real, tried = BaseHook.aget_connection, []
+
+        async def sometimes(conn_id: str) -> Connection:
+            tried.append(conn_id)
+            if len(tried) < 3:
+                raise ConnectionError("vault.example.com says: hidden")
+            return await real(conn_id)
+
+        monkeypatch.setattr(ImpervaLogHook, "aget_connection", sometimes)
+        assert fire(trigger(lake, deadline=20))["work"]["logs"] == 2
+        assert len(tried) == 3
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_backfill_is_refused(repository: FakeRepository, lake: Path, deferrable: bool) -> None:
+    add_logs(repository)
+    with pytest.raises(AirflowFailException, match="A backfill cannot load logs again") as raised:
+        sensor(lake, deferrable=deferrable, soft_fail=True).execute({"dag_run": SimpleNamespace(run_type="backfill")})
+    assert "replay" in str(raised.value)
+    assert repository.requests == []
 
 
 def test_a_trigger_survives_its_serialization(lake: Path) -> None:

@@ -82,4 +82,32 @@ MUTATIONS = [
         "            if not params else dict(params),",
         ("dag/test_factories.py",),
     ),
+    Mutation(
+        "soft_fail hides a refused key that the triggerer met",
+        "sensors/imperva.py",
+        '        if isinstance(event, dict) and event.get("final"):\n',
+        "        if False:\n",
+        ("dag/test_sensor.py",),
+    ),
+    Mutation(
+        "a refused key is asked for again and again",
+        "retries.py",
+        "            if not is_final(error):\n                raise\n",
+        "            raise\n",
+        ("dag/test_sensor.py", "dag/test_plan_operator.py"),
+    ),
+    Mutation(
+        "one look that meets an outage ends the wait",
+        "triggers/imperva.py",
+        "                if not may_pass(error):\n",
+        "                if True:\n",
+        ("dag/test_sensor.py",),
+    ),
+    Mutation(
+        "a watch that is content whatever the ledger says",
+        "operators/watch.py",
+        "        if ago > bound:\n",
+        "        if False:\n",
+        ("dag/test_watch_operator.py",),
+    ),
 ]

@@ -1,0 +1,71 @@
+"""Which errors end a task at once, and what is said of those that nobody foresaw.
+
+A wrong key does not get right by asking again, and each try hides the cause behind another red line. Whatever may pass
+is tried again: by the client within a request, by sensors and triggers at the next look, by Airflow after that.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+
+from airflow_provider_imperva.errors import ImpervaError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_Execute = TypeVar("_Execute", bound=Callable[..., Any])
+
+
+def ends_for_good(execute: _Execute) -> _Execute:
+    """Let a task's ``execute`` fail without another try where a person has to act first."""
+
+    @functools.wraps(execute)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        try:
+            return execute(*arguments, **options)
+        except Exception as error:
+            if not is_final(error):
+                raise
+            raise AirflowFailException(told(error)) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def is_final(error: Exception) -> bool:
+    """Tell whether another try would come to the same until a person has acted."""
+    return isinstance(error, AirflowNotFoundException) or (isinstance(error, ImpervaError) and error.needs_person)
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether the next look may succeed by itself: all that is not known to last."""
+    return error.may_pass if isinstance(error, ImpervaError) else not is_final(error)
+
+
+def told(error: Exception) -> str:
+    """Say what failed; of an error that is not ours only its type and place, since its text may hold a secret."""
+    if isinstance(error, ImpervaError):
+        return str(error)
+    if isinstance(error, AirflowNotFoundException):
+        return f"{error}. Make the connection where workers and triggerer find it, or correct its id in the DAG."
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}. See that secrets backend, repository and lake can be reached."
+
+
+def refuse_backfill(context: Context) -> None:
+    """Refuse a run that is part of a backfill: each of its runs would load what there is now, and nothing else.
+
+    :raises AirflowFailException: if it is one.
+    """
+    if getattr(context.get("dag_run"), "run_type", None) == "backfill":
+        raise AirflowFailException(
+            "A backfill cannot load logs again: Imperva keeps them for about two days, and each run loads whatever is"
+            " listed, whatever its logical date. Trigger one run to load what is listed now; to load logs again that"
+            " were loaded before, replay them from raw/ (imperva-logs replay, or ImpervaReplayLogsOperator)."
+        )
