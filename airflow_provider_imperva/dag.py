@@ -118,6 +118,7 @@ def imperva_logs_dag(
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
+    quarantined_share: float = 0.01,
     events_asset: Asset | None = None,
     default_args: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
@@ -142,6 +143,8 @@ def imperva_logs_dag(
         default.
     :param headroom_warning: the headroom below which the commit warns, and calls ``on_low_headroom``.
     :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
+    :param quarantined_share: the share of a commit's lines, 0 to 1, above which lines in quarantine make its run red. A
+        log that is there as a whole always does.
     :param fail_when_critical: whether a run is red while the headroom is below the plan options'
         ``critical_headroom``.
     :param events_asset: the asset of which each commit emits an event; by default
@@ -231,6 +234,7 @@ def imperva_logs_dag(
             headroom_warning=headroom_warning,
             on_low_headroom=on_low_headroom,
             fail_when_critical=fail_when_critical,
+            quarantined_share=quarantined_share,
             outlets=[events_asset or imperva_events_asset(lake_uri)],
             **lake,
             **planning,

@@ -19,6 +19,7 @@ secret, a key or text out of a log.
     │   ├── WrongKeyError
     │   ├── TruncatedError
     │   ├── CorruptError              bytes that do not decrypt, inflate or are of no known kind
+    │   ├── NotALogError              text that is not a log: an error page, another format
     │   ├── ChecksumError
     │   └── TooLargeError
     └── LakeError
@@ -187,6 +188,12 @@ class CorruptError(ContainerError):
     """The body does not decrypt or inflate, or is of no known kind."""
 
     reason = "corrupt"
+
+
+class NotALogError(ContainerError):
+    """The body is text, but not that of a log: a server's error, or a format that nobody knows."""
+
+    reason = "unknown_format"
 
 
 class ChecksumError(ContainerError):

@@ -182,11 +182,18 @@ def _of_open(prefix: str, piece: Range, reasons: dict[str, str]) -> Iterator[Abs
     if piece.state is State.GAP:
         yield Absence(prefix, piece.first, piece.last, piece.state, "the index passes it over", piece.since)
         return
-    default = "waits for its turn" if piece.state is State.LISTED else f"encrypted for key {piece.public_key_id}"
+    default = _why_open(piece)
     told = ((number, reasons.get(f"{prefix}_{number}.log", default)) for number in range(piece.first, piece.last + 1))
     for reason, group in groupby(told, key=lambda item: item[1]):
         some = [number for number, _ in group]
         yield Absence(prefix, some[0], some[-1], piece.state, reason, piece.since)
+
+
+def _why_open(piece: Range) -> str:
+    if piece.state is State.DAMAGED:
+        again = f" from {piece.ask_again_at:%Y-%m-%d %H:%M} UTC on" if piece.ask_again_at else ""
+        return f"came damaged; asked for again{again}, while it is listed"
+    return "waits for its turn" if piece.state is State.LISTED else f"encrypted for key {piece.public_key_id}"
 
 
 def _of_rows(prefix: str, rows: pa.Table, opened: Iterable[Range]) -> Iterator[Absence]:

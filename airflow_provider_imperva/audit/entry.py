@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import Entry
+from airflow_provider_imperva.lake.commit import advance
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.records import Commit, LogRecord, Plan
-from airflow_provider_imperva.lake.watermark import Prefix, State, decide
 
 _COMPARED = ("name", "prefix", "sequence", "sequence_to", "state", "raw_sha256", "lines", "rows", "quarantined_lines")
 
@@ -108,7 +108,7 @@ def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Ite
         if told != Counter(_row(log) for log in [*records, *_closed(plan)]):
             yield Finding(Kind.CONTRADICTION, layout.logs(entry.number), "its logs are not those its batches reported")
     yield from _check_planned(path, plan, commit, {str(log.name) for log in records})
-    if plan.prefixes.keys() != commit.prefixes.keys() or _watermark(plan, records) != commit.prefixes:
+    if plan.prefixes.keys() != commit.prefixes.keys() or advance(plan, records) != commit.prefixes:
         yield Finding(Kind.CONTRADICTION, path, "its watermark does not follow from its plan and its batches")
 
 
@@ -126,11 +126,3 @@ def _row(log: LogRecord) -> tuple[object, ...]:
 def _closed(plan: Plan) -> Iterator[LogRecord]:
     for gap in plan.closed:
         yield LogRecord(prefix=gap.prefix, sequence=gap.first, sequence_to=gap.last, state=gap.state)
-
-
-def _watermark(plan: Plan, records: list[LogRecord]) -> dict[str, Prefix]:
-    waits: dict[str, dict[int, str | None]] = {name: {} for name in plan.prefixes}
-    for log in records:
-        key_id = log.public_key_id if log.state is State.AWAITING_KEY else None
-        waits.setdefault(log.prefix, {})[log.sequence] = key_id
-    return {name: decide(prefix, waits[name]) for name, prefix in plan.prefixes.items()}

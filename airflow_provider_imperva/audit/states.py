@@ -40,6 +40,7 @@ SHOWN: dict[str, Shown] = {
             has_log=False,
         ),
         Shown(State.QUARANTINED, "Q", "quarantined", "in raw/, could not be decoded", "magenta"),
+        Shown(State.DAMAGED, "R", "damaged", "in raw/, came damaged; asked for again while it is listed", "magenta"),
         Shown(State.AWAITING_KEY, "K", "awaiting key", "in raw/, loads once its private key is there", "yellow"),
         Shown(State.LISTED, "L", "listed", "in the index, will be fetched", "cyan"),
         Shown(State.GAP, "?", "gap", "not listed, may still come", "blue", has_log=False),

@@ -31,7 +31,7 @@ from airflow_provider_imperva.lake.records import (
     Why,
     opened,
 )
-from airflow_provider_imperva.lake.watermark import Prefix, State, decide
+from airflow_provider_imperva.lake.watermark import Prefix, State, Waiting, decide
 
 SWEPT_COMMITS = 3
 """How many commits back a commit looks for what a task wrote after its plan was committed without it."""
@@ -68,7 +68,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 parts=tuple(part for report in reports for part in report.parts),
                 totals=_totals(plan, reports),
                 **opened(_left_open(plan, reports, failures)),
-                prefixes=_advance(plan.prefixes, reports),
+                prefixes=advance(plan, [log for report in reports for log in report.logs]),
                 replaced=replaced,
                 replaying=_replaying(ledger, plan, replaced.values(), failures),
             )
@@ -165,13 +165,12 @@ def _totals(plan: Plan, reports: Sequence[Report]) -> Totals:
     )
 
 
-def _advance(prefixes: dict[str, Prefix], reports: Iterable[Report]) -> dict[str, Prefix]:
-    outcomes: dict[str, dict[int, str | None]] = {name: {} for name in prefixes}
-    for report in reports:
-        for log in report.logs:
-            waits_for = log.public_key_id if log.state is State.AWAITING_KEY else None
-            outcomes[log.prefix][log.sequence] = waits_for
-    return {name: decide(prefix, outcomes[name]) for name, prefix in prefixes.items()}
+def advance(plan: Plan, records: Iterable[LogRecord]) -> dict[str, Prefix]:
+    """Move the watermark of a plan on by what became of its logs."""
+    outcomes: dict[str, dict[int, Waiting | None]] = {name: {} for name in plan.prefixes}
+    for log in records:
+        outcomes.setdefault(log.prefix, {})[log.sequence] = log.waiting(planned_at=plan.created_at)
+    return {name: decide(prefix, outcomes[name]) for name, prefix in plan.prefixes.items()}
 
 
 def _replaces(plan: Plan, report: Report) -> bool:

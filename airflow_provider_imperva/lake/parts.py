@@ -12,8 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date, timedelta
 from functools import cache, cached_property
+from itertools import islice
 from types import TracebackType
-from typing import BinaryIO, Self, TypeAlias
+from typing import BinaryIO, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,14 @@ _Numbers = npt.NDArray[np.int32]
 _QUARANTINE = None
 _EPOCH = date(1970, 1, 1)
 _HARDLY_RECUR = {"event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line"}
+
+
+class Mark(NamedTuple):
+    """A place in the rows of a batch: how many blocks and partitions came before it."""
+
+    events: int
+    quarantined: int
+    partitions: int
 
 
 class BatchParts:
@@ -91,6 +100,17 @@ class BatchParts:
     def add_quarantined(self, quarantined: pa.Table) -> None:
         """Take over rows of ``QUARANTINE_SCHEMA``."""
         self._quarantined.add(quarantined)
+
+    def mark(self) -> Mark:
+        """Remember where the rows of the next log begin."""
+        return Mark(len(self._events.blocks), len(self._quarantined.blocks), len(self._partitions))
+
+    def drop(self, mark: Mark) -> None:
+        """Drop the rows that were added after a mark: those of a log that turned out to be damaged."""
+        self._events.keep(mark.events)
+        self._quarantined.keep(mark.quarantined)
+        del self._partition_of[mark.events :]
+        self._partitions = dict(islice(self._partitions.items(), mark.partitions))
 
     @property
     def paths(self) -> list[str]:

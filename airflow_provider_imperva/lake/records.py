@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypedDict
 
@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from airflow_provider_imperva.lake.packing import VERSION as VERSION
-from airflow_provider_imperva.lake.watermark import Prefix, State
+from airflow_provider_imperva.lake.watermark import Prefix, State, Waiting
 
 
 class Why(StrEnum):
@@ -86,6 +86,8 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar first_listed_at: when an index first named it, UTC.
     :ivar late: it had been decided as skipped, unobserved or expired before an index listed it.
     :ivar loaded: it is loaded already, and this is a replay.
+    :ivar fetched_at: when its bytes came to ``raw/``, UTC, as the ledger has it; for a replay.
+    :ivar last_try: it came damaged before, and has left the index or the window: what does not load now is final.
     :ivar delivered_as: what it is called where it was delivered.
     """
 
@@ -93,6 +95,8 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
     first_listed_at: datetime
     late: bool = False
     loaded: bool = False
+    fetched_at: datetime | None = None
+    last_try: bool = False
     delivered_as: str | None = None
 
 
@@ -212,6 +216,23 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     content_sha256: str | None = None
     reason_code: str | None = None
 
+    def waiting(self, *, planned_at: datetime) -> Waiting | None:
+        """Tell what keeps the log undecided; None if it is decided.
+
+        A damaged log is asked for again after a pause as long as it has been listed, so that the pauses double.
+
+        :param planned_at: when the plan was made that this record is of.
+        """
+        if self.state is State.AWAITING_KEY:
+            return Waiting(self.state, public_key_id=self.public_key_id)
+        if self.state is State.DAMAGED:
+            listed_for = planned_at - (self.first_listed_at or planned_at)
+            pause = min(max(listed_for, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            return Waiting(self.state, ask_again_at=planned_at + pause)
+        return None
+
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=10), timedelta(hours=6)
 
 _TIME = pa.timestamp("ms", tz="UTC")
 LOGS_SCHEMA = pa.schema(

@@ -40,6 +40,12 @@ class Rows:
         if self._size >= MEMORY_BYTES:
             self._move_to_disk()
 
+    def keep(self, count: int) -> None:
+        """Drop all but the first blocks; what they take of the temporary file is given up with it."""
+        self._in_memory = self._in_memory[: max(count - len(self._on_disk), 0)]
+        self._on_disk = self._on_disk[:count]
+        self._size = sum(size for block in self._in_memory for size in block.sizes)
+
     def _move_to_disk(self) -> None:
         self._on_disk += self._stored(self._in_memory)
         self._in_memory.clear()

@@ -30,6 +30,8 @@ class State(StrEnum):
     """Below a number that was listed, never listed itself, younger than the window."""
     AWAITING_KEY = "awaiting_key"
     """In ``raw/``; loads by itself once its private key is there."""
+    DAMAGED = "damaged"
+    """In ``raw/``, but what came is damaged or not a log; asked for again while the index lists it."""
     COMMITTED = "committed"
     """Loaded."""
     QUARANTINED = "quarantined"
@@ -65,6 +67,7 @@ class Range(msgspec.Struct, frozen=True, omit_defaults=True, rename={"first": "f
     :ivar first, last: the ends, both included.
     :ivar since: when it was first listed or, for a gap, first missed; UTC.
     :ivar public_key_id: of the private key that is missing, for ``awaiting_key``.
+    :ivar ask_again_at: when it is to be fetched again, for ``damaged``; UTC.
     :ivar after: for ``listed``, the look before the one that first listed it: it was written later than that.
     """
 
@@ -74,6 +77,20 @@ class Range(msgspec.Struct, frozen=True, omit_defaults=True, rename={"first": "f
     since: datetime
     public_key_id: str | None = None
     after: datetime | None = None
+    ask_again_at: datetime | None = None
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What keeps a log undecided although its bytes are in ``raw/``.
+
+    :ivar state: ``awaiting_key`` or ``damaged``.
+    :ivar public_key_id: of the private key that is missing.
+    :ivar ask_again_at: when it is to be fetched again, UTC.
+    """
+
+    state: State
+    public_key_id: str | None = None
+    ask_again_at: datetime | None = None
 
 
 class Prefix(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -229,10 +246,10 @@ def knows_any(prefix: Prefix, listed: Sequence[int], *, late: Container[int]) ->
     )
 
 
-def decide(prefix: Prefix, outcomes: Mapping[int, str | None]) -> Prefix:
+def decide(prefix: Prefix, outcomes: Mapping[int, Waiting | None]) -> Prefix:
     """Apply what became of logs.
 
-    :param outcomes: by number: None for a log that is decided, or the id of the private key it waits for.
+    :param outcomes: by number: None for a log that is decided, or what it waits for.
     """
     numbers = sorted(outcomes)
     opened: list[Range] = []
@@ -241,9 +258,17 @@ def decide(prefix: Prefix, outcomes: Mapping[int, str | None]) -> Prefix:
             opened.append(piece)
             continue
         for number in range(piece.first, piece.last + 1):
-            key_id = outcomes[number]
-            if key_id is not None:
-                opened.append(Range(number, number, State.AWAITING_KEY, piece.since, public_key_id=key_id))
+            if waiting := outcomes[number]:
+                opened.append(
+                    Range(
+                        number,
+                        number,
+                        waiting.state,
+                        piece.since,
+                        public_key_id=waiting.public_key_id,
+                        ask_again_at=waiting.ask_again_at,
+                    )
+                )
     return _settle(prefix, opened, highest=prefix.highest)
 
 

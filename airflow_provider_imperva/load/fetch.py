@@ -58,7 +58,7 @@ def fetch(
     :param max_concurrency: how many requests may be under way at once.
     :param window: how long Imperva keeps a log.
     :param on_log: called after each log, for a progress bar.
-    :raises AuthenticationError: if the repository refuses us.
+    :raises AuthenticationError: if the repository refuses us, in the index too. One log that is refused is unavailable.
     """
     logs = batch_logs(plan, batch)
     folders = {ledger.layout.raw_folder(name) for _, name in logs}
@@ -72,8 +72,6 @@ def fetch(
             # Never over what is there: a task that was overtaken may come back with other bytes than those loaded.
             with suppress(ObjectExistsError):
                 ledger.store.create(ledger.layout.raw(name), content)
-        except AuthenticationError:
-            raise
         except RepositoryError as error:
             # One log that is refused in an odd way must not keep the others from coming.
             return error
@@ -91,16 +89,21 @@ def fetch(
         elif isinstance(outcome, RepositoryError):
             logger.warning("%s", outcome)
             unavailable.append(log.name)
-    listed = _listed(client) if not_found else frozenset()
+    unanswered = [log for log, _ in wanted if log.name in unavailable]
+    # Also to see whether it is us that the repository refuses.
+    listed = _listed(client) if not_found or unanswered else frozenset()
     lagging = [log.name for log in not_found if _is_ahead(log, listed)]
     not_found = [log for log in not_found if log.name not in lagging]
-    expired = _expired(not_found, listed, window=window)
-    called = {log.name: f"{log.name} ({log.delivered_as!a})" if log.delivered_as else log.name for log in not_found}
-    for name in expired:
-        logger.error("%s has expired: it was listed, and is gone from the repository", called[name])
+    expired = {log.name for log in _expired(not_found, listed, window=window)}
+    expired |= {log.name for log in unanswered if log.name not in listed and _has_left(log, window=window)}
+    for log, _ in wanted:
+        if log.name in expired:
+            called = f"{log.name} ({log.delivered_as!a})" if log.delivered_as else log.name
+            logger.error("%s has expired: it was listed, and is gone from the repository", called)
     not_yet = [log.name for log in not_found if log.name not in expired]
+    unavailable = [name for name in unavailable if name not in expired]
     received = sum(outcome for outcome in outcomes if isinstance(outcome, int))
-    return Fetched(plan.commit, batch, expired, not_yet, unavailable, received, lagging)
+    return Fetched(plan.commit, batch, sorted(expired), not_yet, unavailable, received, lagging)
 
 
 def _listed(client: LogOrigin) -> frozenset[str]:
@@ -127,12 +130,16 @@ def _is_ahead(log: PlannedLog, listed: Collection[str]) -> bool:
     return bool(others) and max(others) < name.sequence
 
 
-def _expired(not_found: Collection[PlannedLog], listed: Collection[str], *, window: timedelta) -> list[str]:
+def _expired(not_found: Collection[PlannedLog], listed: Collection[str], *, window: timedelta) -> list[PlannedLog]:
     """Return the logs that are gone for good.
 
     An empty index says nothing; then a log is gone only once the window has passed over it.
     """
     if listed:
-        return [log.name for log in not_found if log.name not in listed]
-    oldest = datetime.now(UTC) - window
-    return [log.name for log in not_found if log.first_listed_at < oldest]
+        return [log for log in not_found if log.name not in listed]
+    return [log for log in not_found if _has_left(log, window=window)]
+
+
+def _has_left(log: PlannedLog, *, window: timedelta) -> bool:
+    """Whether the window has passed over a log."""
+    return log.first_listed_at < datetime.now(UTC) - window

@@ -6,11 +6,13 @@ import hashlib
 import io
 import logging
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,17 +20,23 @@ import msgspec
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.container.decode import PlainLog, decode
+from airflow_provider_imperva.container.header import LogHeader
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import (
+    ChecksumError,
     ContainerError,
     ImpervaError,
     LedgerConflictError,
     LogNotFoundError,
     MissingKeyError,
+    NotALogError,
     ObjectExistsError,
     RepositoryError,
+    TooLargeError,
+    WrongKeyError,
 )
-from airflow_provider_imperva.events.parse import Parsed, parse
+from airflow_provider_imperva.events.grammar.formats import find_format
+from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -56,6 +64,13 @@ from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
 
+_ASK_AGAIN = "Ask for the log again while the repository has it"
+_UNKNOWN_FORMAT = "unknown_format: the body is neither CEF, LEEF, W3C nor JSON; its lines are in quarantine/"
+_NEEDS_A_PERSON = (WrongKeyError, TooLargeError)
+"""What no other answer of the repository will put right."""
+
+_CLOCKS_DIFFER = timedelta(hours=1)
+_COMMITS_LOOKED_AT = 20
 _CHUNK_BYTES = 8 * 2**20
 _SMALL_BYTES = 16 * 2**20
 """Bytes of a log as received that are read at once; of larger ones only what is looked at is in memory."""
@@ -99,21 +114,12 @@ def normalize(
     is_replay = batch in plan.homes
     home = plan.homes.get(batch, Home(plan.commit, batch))
     client = None if is_replay else client
-    unforeseen: dict[str, str] = {}
-    while True:
-        with BatchParts(ledger.store, ledger.layout, commit=home.commit, batch=home.batch) as parts:
-            try:
-                records, left_open = _read(
-                    ledger, client, keys, plan, fetched, parts, unforeseen, options=options, on_log=on_log
-                )
-            except _UnforeseenError as error:
-                # Some of its rows may be among those of the batch, which so begins anew.
-                unforeseen[error.log] = error.reason
-                continue
-            if is_replay:
-                return rewrite(ledger, plan, batch, parts, records, left_open)
-            outcome = _outcome(records, left_open, options)
-            return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
+    with BatchParts(ledger.store, ledger.layout, commit=home.commit, batch=home.batch) as parts:
+        records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
+        if is_replay:
+            return rewrite(ledger, plan, batch, parts, records, left_open)
+        outcome = _outcome(records, left_open, options)
+        return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
 
 
 def _read(
@@ -123,19 +129,16 @@ def _read(
     plan: Plan,
     fetched: Fetched,
     parts: BatchParts,
-    unforeseen: Mapping[str, str],
     *,
     options: NormalizeOptions,
     on_log: Callable[[], None],
 ) -> tuple[list[LogRecord], dict[str, LeftOpen]]:
-    """Bring the rows of a batch together; return what became of its logs, and which stay open and why.
-
-    :param unforeseen: logs that cannot be parsed, and why.
-    """
+    """Bring the rows of a batch together; return what became of its logs, and which stay open and why."""
     batch = fetched.batch
     absent = _absent(fetched)
     raw = _raw_objects(ledger, plan, batch)
     contents = Contents(ledger, plan.account_group) if plan.account_group else None
+    has_headers = cache(partial(_have_headers, ledger))
     records: list[LogRecord] = []
     left_open: dict[str, LeftOpen] = {}
     # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
@@ -146,8 +149,9 @@ def _read(
             if plan.urgent and raw_key in raw:
                 left_open[log.name] = _FETCHED_ONLY
             elif item := raw.get(raw_key):
+                fetched_at = log.fetched_at or _came_at(item, log, plan)
                 one = _Normalization(
-                    ledger, client, keys, parts, options, contents, unforeseen, log, name, raw_key, item.modified
+                    ledger, client, keys, parts, options, contents, has_headers, log, name, raw_key, fetched_at
                 )
                 try:
                     records.append(one.run(*next(opened)))
@@ -173,6 +177,20 @@ def _read(
                 left_open[log.name] = absent.get(log.name, _NOT_IN_RAW)
             on_log()
     return records, left_open
+
+
+def _came_at(item: StoredObject, log: PlannedLog, plan: Plan) -> datetime:
+    """Tell when a log came: no store is believed that says it came before anybody could ask for it."""
+    return plan.created_at if item.modified < log.first_listed_at - _CLOCKS_DIFFER else item.modified
+
+
+def _have_headers(ledger: Ledger, prefix: str) -> bool:
+    """Whether the last logs of a prefix that were loaded have a header."""
+    for commit in islice(ledger.commits(newest_first=True), _COMMITS_LOOKED_AT):
+        logs = ledger.logs(commit.commit).select(["prefix", "state", "checksum"]).to_pylist()
+        if loaded := [log for log in logs if log["prefix"] == prefix and log["state"] == State.COMMITTED]:
+            return any(log["checksum"] for log in loaded)
+    return False
 
 
 def _open_ahead(store: Store, items: Sequence[StoredObject]) -> Generator[tuple[BinaryIO, _Received], None, None]:
@@ -271,17 +289,10 @@ def _stop_if_overtaken(ledger: Ledger, plan: Plan, batch: int) -> None:
         )
 
 
-class _UnforeseenError(Exception):
-    """A log makes the parser fail, which must not keep its batch from being loaded, run after run."""
-
-    def __init__(self, log: str, error: Exception) -> None:
-        super().__init__(log)
-        self.log = log
-        *_, place = traceback.extract_tb(error.__traceback__)
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        self.reason = (
-            f"unforeseen_error: {type(error).__name__} in {where}; report it, and replay the log once it is mended"
-        )
+def _place_of(error: Exception) -> str:
+    """Tell which error it is and where it was raised, without its text, which may hold some of the log's."""
+    *_, place = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,56 +318,104 @@ class _Normalization:
     parts: BatchParts
     options: NormalizeOptions
     contents: Contents | None
-    unforeseen: Mapping[str, str]
+    has_headers: Callable[[str], bool]
     log: PlannedLog
     name: LogName
     raw_key: str
     fetched_at: datetime
 
     def run(self, file: BinaryIO, received: _Received) -> LogRecord:
+        """Load the log; from other bytes of it if these are doubtful and better ones are to be had.
+
+        :raises RepositoryError: if the repository gave no answer that would tell.
+        """
         try:
-            plain = self._decode(file)
-        except MissingKeyError as error:
-            logger.warning("%s", error)
-            return self._kept(
-                received,
-                State.AWAITING_KEY,
-                reason=str(error),
-                reason_code=error.reason,
-                public_key_id=error.public_key_id,
-            )
+            return self._load(file, received)
         except ContainerError as error:
             logger.warning("%s", error)
-            damage = error
-        else:
-            return self._parse(received, plain)
+            doubt = error
         record = self._load_beside(received)
         if record is None and self._fetch_again(received):
             record = self._load_beside(received)
-        return record or self._quarantine(received, damage)
+        return record or self._settle(file, received, doubt)
+
+    def _settle(self, file: BinaryIO, received: _Received, doubt: ContainerError) -> LogRecord:
+        """Decide on a log of which no better bytes are to be had now."""
+        if isinstance(doubt, MissingKeyError):
+            return self._kept(
+                received,
+                State.AWAITING_KEY,
+                reason=str(doubt),
+                reason_code=doubt.reason,
+                public_key_id=doubt.public_key_id,
+            )
+        may_come = self.client is not None and not self.log.last_try and not isinstance(doubt, _NEEDS_A_PERSON)
+        # A wrong checksum may be wrong itself. The policy says whether the log is loaded all the same.
+        if isinstance(doubt, ChecksumError) or not may_come:
+            try:
+                return self._load(file, received, doubtful=True)
+            except ContainerError as error:
+                doubt = error
+        if may_come:
+            logger.warning("%s: what came is in raw/; the log is asked for again while it is listed", self.name)
+            return self._kept(received, State.DAMAGED, reason=f"{doubt.reason}: {doubt}", reason_code=doubt.reason)
+        return self._quarantine(received, doubt)
+
+    def _load(
+        self, content: bytes | BinaryIO, received: _Received, *, replaced: str | None = None, doubtful: bool = False
+    ) -> LogRecord:
+        """Decode and parse bytes of the log.
+
+        :param replaced: SHA-256 of the bytes whose place these take.
+        :param doubtful: load even what is text but not a log, ends within a record or has another checksum, if the
+            policy lets it.
+        :raises ContainerError: the bytes do not decode, or are doubtful.
+        """
+        plain = self._decode(content)
+        if not doubtful:
+            self._stop_if_doubtful(plain)
+        return self._parse(received, plain, replaced=replaced)
 
     def _decode(self, content: bytes | BinaryIO) -> PlainLog:
         return decode(content, log=str(self.name), keys=self.keys, policy=self.options.policy)
 
+    def _stop_if_doubtful(self, plain: PlainLog) -> None:
+        """Refuse what another answer may put right.
+
+        :raises ContainerError: if the checksum is wrong, or this is text that some server sent in place of the log.
+        """
+        if plain.checksum_ok is False:
+            raise ChecksumError(
+                f"the {plain.size} bytes of the plain body do not have the checksum that the header names",
+                do=_ASK_AGAIN,
+                about=str(self.name),
+            )
+        head = next(plain.chunks(HEAD_BYTES), b"")
+        kind = find_format(head, plain.header.format if plain.header else None) if head else None
+        if head and kind is None:
+            raise NotALogError("the body is neither CEF, LEEF, W3C nor JSON", do=_ASK_AGAIN, about=str(self.name))
+        # A server's error in JSON reads as an event. Where logs have headers, JSON without one is no log.
+        if plain.header is None and kind == "JSON" and self.has_headers(self.name.prefix):
+            raise NotALogError(
+                "JSON without a header, which the other logs of its prefix have", do=_ASK_AGAIN, about=str(self.name)
+            )
+
     def _load_beside(self, first: _Received) -> LogRecord | None:
-        """Load the log from other bytes of it that were received after the first; None if none of them decode."""
+        """Load the log from other bytes of it that were received after the first; None if none of them will do."""
         layout = self.ledger.layout
         for item in self.ledger.store.objects(layout.raw_folder(self.name)):
             if not layout.is_beside(item.path, self.name):
                 continue
             with self.ledger.store.reader(item.path) as file:
-                received = _Received.of(file)
+                other = replace(self, raw_key=item.path, fetched_at=self.log.fetched_at or item.modified)
                 try:
-                    plain = self._decode(file)
+                    return other._load(file, _Received.of(file), replaced=first.sha256)
                 except ContainerError as error:
                     logger.warning("%s", error)
-                    continue
-                other = replace(self, raw_key=item.path, fetched_at=item.modified)
-                return other._parse(received, plain, replaced=first.sha256)
         return None
 
     def _fetch_again(self, received: _Received) -> bool:
-        """Put other bytes of the log beside the first, if the repository has any, and they decode.
+        """Put other bytes of the log beside the first, if the repository has any, and they will do.
 
         Never in the place of the first: a task that hangs here and wakes up days later would change what the ledger
         has the hash of.
@@ -371,7 +430,7 @@ class _Normalization:
             other = _Received.of(io.BytesIO(content))
             if other == received:
                 return False
-            self._decode(content)
+            self._stop_if_doubtful(self._decode(content))
         except (LogNotFoundError, ContainerError) as error:
             logger.warning("%s", error)
             return False
@@ -380,12 +439,6 @@ class _Normalization:
         return True
 
     def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None = None) -> LogRecord:
-        if reason := self.unforeseen.get(self.log.name):
-            logger.error("%s: %s. Its bytes stay in raw/.", self.name, reason)
-            self._note_in_quarantine(reason)
-            return self._kept(
-                received, State.QUARANTINED, reason=reason, reason_code="unforeseen_error", replaced_sha256=replaced
-            )
         header = plain.header
         sha256 = None
         if self.contents and plain.size:
@@ -401,32 +454,32 @@ class _Normalization:
                     start_time=header.start_time if header else None,
                     end_time=header.end_time if header else None,
                 )
-        source = LogSource(
-            file=self._file,
-            sequence=self.name.sequence,
-            account_id=header.account_id if header else None,
-            config_id=header.config_id if header else None,
-            format=header.format if header else None,
-            fields=header.fields if header else None,
-            start_time=header.start_time if header else None,
-            end_time=header.end_time if header else None,
-            fetched_time=int(self.fetched_at.timestamp() * 1000),
-            checksum_ok=plain.checksum_ok,
-            encrypted=plain.encrypted,
-            compressed=plain.compressed,
-        )
+        source = self._source(plain)
+        mark = self.parts.mark()
         lines = rows = quarantined = 0
         unknown = None
         blocks = parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=self.options.keep_raw)
-        while parsed := self._next(blocks):
-            self.parts.add(parsed.events, parsed.quarantined)
-            lines += parsed.lines
-            rows += parsed.events.num_rows
-            quarantined += parsed.quarantined.num_rows
-            if parsed.format is None:
-                unknown = "unknown_format: the body is neither CEF, LEEF, W3C nor JSON; its lines are in quarantine/"
-            # Before the next block is read, not after.
-            del parsed
+        try:
+            while parsed := next(blocks, None):
+                self.parts.add(parsed.events, parsed.quarantined)
+                lines += parsed.lines
+                rows += parsed.events.num_rows
+                quarantined += parsed.quarantined.num_rows
+                if parsed.format is None:
+                    unknown = _UNKNOWN_FORMAT
+                # Before the next block is read, not after.
+                del parsed
+        except (ImpervaError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            # It must not keep its batch from being loaded, run after run.
+            self.parts.drop(mark)
+            reason = f"unforeseen_error: {_place_of(error)}; report it, and replay the log once it is mended"
+            logger.error("%s: %s. Its bytes stay in raw/.", self.name, reason)
+            self._note_in_quarantine(reason)
+            return self._kept(
+                received, State.QUARANTINED, reason=reason, reason_code="unforeseen_error", replaced_sha256=replaced
+            )
         if unknown:
             logger.error("%s: %s", self.name, unknown)
             self._note_in_quarantine(unknown)
@@ -452,14 +505,24 @@ class _Normalization:
             content_sha256=sha256,
         )
 
-    def _next(self, blocks: Iterator[Parsed]) -> Parsed | None:
-        try:
-            return next(blocks, None)
-        except (ImpervaError, OSError, MemoryError):
-            raise
-        except Exception as error:
-            # Without the error, whose text may hold some of the log's.
-            raise _UnforeseenError(self.log.name, error) from None
+    def _source(self, plain: PlainLog) -> LogSource:
+        header = plain.header or LogHeader()
+        fetched_time = int(self.fetched_at.timestamp() * 1000)
+        return LogSource(
+            file=self._file,
+            sequence=self.name.sequence,
+            account_id=header.account_id,
+            config_id=header.config_id,
+            format=header.format,
+            fields=header.fields,
+            start_time=header.start_time,
+            end_time=header.end_time,
+            # Clocks differ: no event is from after its log was written, which Imperva's own clock says.
+            fetched_time=max(fetched_time, header.end_time or 0),
+            checksum_ok=plain.checksum_ok,
+            encrypted=plain.encrypted,
+            compressed=plain.compressed,
+        )
 
     @property
     def _file(self) -> str:

@@ -109,7 +109,7 @@ def look(
     """
     last_look = head.commit.observed_at if head.commit else None
     if not index.names:
-        pending = _pending(head.prefixes, index, key_ids=key_ids, late=set())
+        pending = _pending(head.prefixes, index, key_ids=key_ids, late=set(), at=at, window=options.window)
         due = head.commit is None and options.start == "now"
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=due)
     listed = _by_prefix(index.names)
@@ -139,7 +139,7 @@ def look(
         closed += [Closed(name, gap.first, gap.last, gap.state, gap.since) for gap in seen.closed]
         prefixes[name] = reopen(seen.prefix, [log.sequence for log in late if log.prefix == name], at=at)
     due = prefixes.keys() != head.prefixes.keys() or (last_look is not None and at - last_look > options.window / 4)
-    pending = _pending(prefixes, index, key_ids=key_ids, late=late)
+    pending = _pending(prefixes, index, key_ids=key_ids, late=late, at=at, window=options.window)
     return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
 
 
@@ -284,17 +284,33 @@ def _by_prefix(names: Iterable[LogName]) -> dict[str, list[int]]:
 
 
 def _pending(
-    prefixes: dict[str, Prefix], index: LogIndex, *, key_ids: frozenset[str], late: set[LogName]
+    prefixes: dict[str, Prefix],
+    index: LogIndex,
+    *,
+    key_ids: frozenset[str],
+    late: set[LogName],
+    at: datetime,
+    window: timedelta,
 ) -> tuple[PlannedLog, ...]:
     found = []
+    last_tries = set()
+    listed = _by_prefix(index.names)
     for name, prefix in prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
             found.append((item.since, LogName(name, number)))
+        numbers = set(listed.get(name, ()))
+        oldest = min(numbers, default=-1)
+        for number, item in prefix.numbers(State.DAMAGED):
+            log = LogName(name, number)
+            if number < oldest or at - item.since > window:
+                last_tries.add(log)
+            if log in last_tries or (number in numbers and item.ask_again_at and item.ask_again_at <= at):
+                found.append((item.since, log))
         for number, item in prefix.numbers(State.AWAITING_KEY):
             if item.public_key_id in key_ids:
                 found.append((item.since, LogName(name, number)))
     return tuple(
-        PlannedLog(str(log), since, late=log in late, delivered_as=index.delivered_as(log))
+        PlannedLog(str(log), since, late=log in late, last_try=log in last_tries, delivered_as=index.delivered_as(log))
         for since, log in sorted(found)
     )
 

@@ -259,6 +259,7 @@ def _planned(log: LogRecord) -> PlannedLog:
         late=log.late,
         loaded=log.state is State.COMMITTED,
         delivered_as=log.delivered_as,
+        fetched_at=log.fetched_at,
     )
 
 

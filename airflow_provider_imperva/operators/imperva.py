@@ -320,6 +320,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     :param headroom_warning: the headroom below which it warns, and calls ``on_low_headroom``.
     :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
     :param fail_when_critical: whether the task fails, after the commit, while the headroom is critical.
+    :param quarantined_share: the share of a commit's lines, 0 to 1, above which lines in quarantine make the task fail,
+        after the commit. A log that is there as a whole always does.
     """
 
     operator_extra_links = (ImpervaCoverageLink(),)
@@ -332,9 +334,11 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         headroom_warning: timedelta = timedelta(hours=24),
         on_low_headroom: Callable[[Context], object] | None = None,
         fail_when_critical: bool = False,
+        quarantined_share: float = 0.01,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.quarantined_share = quarantined_share
         self.plan_task_id = plan_task_id
         self.plan_options = checked_options(PlanOptions, plan_options)
         check_type("headroom_warning", headroom_warning, timedelta)
@@ -347,6 +351,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         """Commit, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
         from airflow_provider_imperva.lake.headroom import measure
+        from airflow_provider_imperva.lake.quarantine import too_much
         from airflow_provider_imperva.load.delivered import DeliveredLogs
 
         number = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY, map_indexes=-1)
@@ -365,6 +370,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
         complaints = _left_behind(commit)
+        complaints += too_much(ledger, commit, share=self.quarantined_share)
         if commit.committed_at == now:
             send_commit(commit, ledger.logs(commit.commit), is_complete=not complaints)
         send_headroom(headroom, repository=commit.repository)
@@ -376,8 +382,24 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             context["ti"].xcom_push(key="return_value", value=value)
             raise AirflowFailException(f"Commit {commit.commit} is made, but {' and '.join(complaints)}")
         announce(self, context, ledger, commit)
-        self.log.info("Commit %d: %d logs, %d rows", commit.commit, value["logs"], value["rows"])
+        self._tell_quarantine(commit)
+        self.log.info(
+            "Commit %d: %d logs, %d rows, %d lines in quarantine",
+            *(commit.commit, value["logs"], value["rows"], commit.totals.quarantined_lines),
+        )
         return value
+
+    def _tell_quarantine(self, commit: Commit) -> None:
+        """Warn of what is in quarantine, or came damaged, and is not so much that the run fails."""
+        from airflow_provider_imperva.lake.watermark import State
+
+        if commit.totals.quarantined_lines:
+            self.log.warning(
+                "%d lines are in quarantine/, with their reasons; imperva-logs coverage counts them by log",
+                commit.totals.quarantined_lines,
+            )
+        if damaged := commit.totals.logs.get(State.DAMAGED):
+            self.log.warning("%d logs came damaged, and are asked for again while they are listed", damaged)
 
     def _end_without_plan(self, context: Context) -> None:
         """Skip if there was nothing to do; fail if the tasks before could not tell."""

@@ -62,9 +62,9 @@ def refusal(response: Response, *, name: str, about: str) -> Exception:
             " Log Server URL with the one in the Imperva console; if it is the same, open a case with Imperva support",
             about=about,
         )
-    if status == 404:
+    if status in {404, 410}:
         return LogNotFoundError(
-            "there is no such log (HTTP 404)",
+            f"there is no such log (HTTP {status})",
             do="Read the index again: a log it still lists will come, one it no longer lists has left the window and"
             " cannot be fetched any more",
             about=about,

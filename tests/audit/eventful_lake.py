@@ -111,13 +111,15 @@ def make_eventful_lake(lake: Path) -> None:
 def make_small_lake(lake: Path) -> None:
     """Load one repository in four runs, with a gap, a log and a line in quarantine; then replay all."""
     with FakeRepository() as repository:
-        account = Account(repository, lake, options=PlanOptions(logs_per_batch=2))
+        right, other = KeyPair.generate(), KeyPair.generate()
+        keys = KeyRing({"1": right.private_key})
+        account = Account(repository, lake, keys=keys, options=PlanOptions(logs_per_batch=2))
         account.serve(1, 2, 3, 5)
         account.run_some()
         account.serve(6, 7)
         repository.add("8416_8.log", forge_log(b"CEF:0|Incapsula|no event\n"))
         account.run_some()
-        repository.add("8416_9.log", forge_log(b"", compress=False)[:40])
+        repository.add("8416_9.log", forge_log(b"", key=other))
         account.run_some()
         account.serve(10, 11)
         account.run_some()

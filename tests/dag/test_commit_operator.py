@@ -12,6 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, Stats
 from airflow.sdk import Context
 from airflow.sdk.execution_time.context import OutletEventAccessors
+from structlog.testing import capture_logs
 
 from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -22,6 +23,7 @@ from airflow_provider_imperva.operators.imperva import PLAN_KEY, ImpervaCommitLo
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
+from airflow_provider_imperva.testing.forge import forge_events, forge_log
 from tests.load.load_runs import Account
 
 ASSET = imperva_events_asset("s3://bucket/lake")
@@ -143,6 +145,55 @@ def test_a_call_for_people_that_fails_hides_nothing(ti: TaskInstance, tmp_path: 
     assert "on_low_headroom failed (ConnectionError)" in str(raised.value)
     assert "secret-webhook" not in "".join(traceback.format_exception(raised.value))
     assert ti.pushed["return_value"]["commit"] == 1
+
+
+def load(repository: FakeRepository, lake: Path, *bodies: str, damage: bool = False) -> TaskInstance:
+    """Load clear logs of these bodies, up to the commit that the operator is to make."""
+    account = Account(repository, lake)
+    for name in list(repository.names()):
+        repository.remove(name)
+    account.serve(90)
+    for number, body in enumerate(bodies, 91):
+        content = forge_log(body, compress=damage)
+        repository.add(f"8416_{number}.log", content[:-9] if damage else content)
+    plan = account.plan()
+    account.normalize(plan, account.fetch(plan))
+    return TaskInstance(plan.commit)
+
+
+class TestQuarantine:
+    """A run in which too much went to quarantine is never green."""
+
+    BAD = "CEF:0|Incapsula|no event\n"
+
+    @pytest.mark.parametrize(("share", "red"), [(0.01, True), (0.29, True), (0.5, False)])
+    def test_a_share_of_the_lines_makes_it_red(
+        self, repository: FakeRepository, connection: None, tmp_path: Path, share: float, red: bool
+    ) -> None:
+        ti = load(repository, tmp_path, self.BAD * 3 + "\n".join(forge_events(2, seed=1)))
+        operator = commit(tmp_path, quarantined_share=share)
+        if not red:
+            assert operator.execute(running(ti))["logs"] == 2
+            return
+        with pytest.raises(AirflowFailException, match=r"3 of 10 lines are in quarantine/ \(bad_header 3\)"):
+            operator.execute(running(ti))
+        assert ti.pushed["return_value"]["logs"] == 2
+
+    def test_a_single_whole_log_makes_it_red_once_it_is_given_up(
+        self, repository: FakeRepository, connection: None, tmp_path: Path
+    ) -> None:
+        ti = load(repository, tmp_path, "\n".join(forge_events(9, seed=2)), damage=True)
+        with capture_logs() as told:
+            commit(tmp_path, quarantined_share=1.0).execute(running(ti))
+        assert any("came damaged" in entry["event"] for entry in told)
+        repository.remove("8416_90.log")
+        repository.remove("8416_91.log")
+        account = Account(repository, tmp_path)
+        account.serve(92)
+        plan = account.plan()
+        account.normalize(plan, account.fetch(plan))
+        with pytest.raises(AirflowFailException, match=r"1 logs are in quarantine as a whole \(truncated 1"):
+            commit(tmp_path, quarantined_share=1.0).execute(running(TaskInstance(plan.commit)))
 
 
 def test_a_green_commit_whose_call_for_people_fails_is_red(

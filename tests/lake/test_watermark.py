@@ -19,6 +19,7 @@ from airflow_provider_imperva.lake.watermark import (
     Prefix,
     Range,
     State,
+    Waiting,
     begin,
     decide,
     decided,
@@ -38,6 +39,10 @@ def first_look(*listed: int, start: str | int = "oldest") -> Observation:
 
 def look(prefix: Prefix, *listed: int, hours: float, unwatched: bool = False) -> Observation:
     return observe(prefix, listed, at=T0 + hours * HOUR, window=WINDOW, unwatched=unwatched)
+
+
+def key(public_key_id: str | None) -> Waiting:
+    return Waiting(State.AWAITING_KEY, public_key_id=public_key_id)
 
 
 def committed(prefix: Prefix, *numbers: int) -> Prefix:
@@ -179,7 +184,7 @@ class TestObserve:
         assert [item.since for item in seen.prefix.open if item.state is State.GAP] == [T0 + HOUR]
 
     def test_what_waits_for_a_key_is_no_gap(self) -> None:
-        prefix = decide(first_look(1, 2).prefix, {1: "7", 2: None})
+        prefix = decide(first_look(1, 2).prefix, {1: key("7"), 2: None})
         seen = look(prefix, 2, hours=1000, unwatched=True)
         assert ranges(seen.prefix.open) == [(1, 1, "awaiting_key")]
         assert seen.prefix.open[0].public_key_id == "7"
@@ -223,6 +228,16 @@ class TestObserve:
         assert ranges(seen.closed) == [(2, 3, "unobserved")]
         assert ranges(seen.prefix.open) == [(4, 4, "listed"), (5, 10**9 - 1, "gap")]
 
+
+class TestDecide:
+    def test_a_damaged_log_stays_open_with_the_time_to_ask_again(self) -> None:
+        waiting = Waiting(State.DAMAGED, ask_again_at=T0 + HOUR)
+        prefix = decide(first_look(1, 2).prefix, {1: waiting, 2: None})
+        assert prefix == Prefix(0, 2, (Range(1, 1, State.DAMAGED, T0, ask_again_at=T0 + HOUR),))
+        seen = look(prefix, 3, hours=1000, unwatched=True)
+        assert ranges(seen.prefix.open) == [(1, 1, "damaged"), (3, 3, "listed")], "no gap: its bytes are in raw/"
+        assert decide(prefix, {1: None}) == Prefix(2, 2)
+
     def test_contiguous_is_the_last_number_before_the_first_open_one(self) -> None:
         prefix = first_look(1, 2, 3, 5).prefix
         assert committed(prefix, 1, 3).contiguous == 1
@@ -230,7 +245,7 @@ class TestObserve:
         assert ranges(committed(prefix, 1, 2, 3, 5).open) == [(4, 4, "gap")]
 
     def test_a_log_that_waits_for_a_key_stays_open_with_the_id_and_its_own_time(self) -> None:
-        prefix = decide(first_look(1, 2, 3).prefix, {1: None, 2: "2", 3: "3"})
+        prefix = decide(first_look(1, 2, 3).prefix, {1: None, 2: key("2"), 3: key("3")})
         assert prefix.open == (
             Range(2, 2, State.AWAITING_KEY, T0, public_key_id="2"),
             Range(3, 3, State.AWAITING_KEY, T0, public_key_id="3"),
@@ -238,7 +253,7 @@ class TestObserve:
         assert committed(prefix, 2, 3) == Prefix(3, 3)
 
     def test_neighbours_that_wait_for_the_same_key_are_one_range(self) -> None:
-        assert ranges(decide(first_look(1, 2).prefix, {1: "2", 2: "2"}).open) == [(1, 2, "awaiting_key")]
+        assert ranges(decide(first_look(1, 2).prefix, {1: key("2"), 2: key("2")}).open) == [(1, 2, "awaiting_key")]
 
     def test_what_is_decided_twice_is_decided_once(self) -> None:
         prefix = committed(first_look(1, 2).prefix, 1)
@@ -337,7 +352,8 @@ class WatermarkMachine(RuleBasedStateMachine):
     def logs_are_decided(self, outcome: list[str | None]) -> None:
         waiting = [n for n, (state, _, _) in sorted(self.states.items()) if state in (State.LISTED, State.AWAITING_KEY)]
         chosen = {n: what for n, what in zip(waiting, outcome, strict=False) if what != "left"}
-        self.prefix = decide(self.prefix, {n: None if what == "expired" else what for n, what in chosen.items()})
+        outcomes = {n: key(what) if what in ("1", "2") else None for n, what in chosen.items()}
+        self.prefix = decide(self.prefix, outcomes)
         for n, what in chosen.items():
             since = self.states[n][1]
             final = State.EXPIRED if what == "expired" else State.COMMITTED

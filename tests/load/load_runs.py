@@ -132,6 +132,12 @@ class Account:
         logs = [self.forged[name] for name in names] if names is not None else list(self.forged.values())
         return Counter((log.name, line, request_id(event)) for log in logs for line, event in enumerate(log.events, 1))
 
+    def event_times(self) -> list[datetime | None]:
+        """The times of all events, in the order of logs and lines."""
+        return [
+            time for *_, time in sorted(self._read("events", "src_file, src_line, event_time"), key=lambda row: row[:2])
+        ]
+
     def quarantined(self) -> list[tuple[str, int | None, str]]:
         return sorted(self._read("quarantine", "src_file, src_line, reason"), key=str)
 

@@ -330,11 +330,14 @@ class TestNothingGetsWorse:
         self, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         account.serve(1)
-        account.repository.add(name(3), bytes(range(256)))
         account.run()
-        assert account.states()[name(3)] == "quarantined"
-        account.serve(2)
+        account.repository.add(name(2), bytes(range(256)))
         account.run()
+        for number in (1, 2):
+            account.repository.remove(name(number))
+        account.serve(3)
+        account.run()
+        assert account.states()[name(2)] == "quarantined"
         secret = "198.51.100.7"
 
         def fail(parsed: Parsed) -> Parsed:
@@ -345,7 +348,7 @@ class TestNothingGetsWorse:
         with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
             use_parser(patch, fail)
             commit = run_replay(account, ALL)
-        assert (commit.failed_batches, commit.replaced) == ((0,), {1: Home(2, 0)})
+        assert (commit.failed_batches, commit.replaced) == ((0,), {1: Home(3, 0)})
         assert "Batch 0 failed: MemoryError" in caplog.text
         assert secret not in caplog.text
         assert account.work() == Work(), "the next run of any kind does it again"
@@ -677,14 +680,20 @@ class TestCommand:
     def test_a_log_that_the_dags_decode_policy_refuses_stays_out_if_it_is_said_here_too(self, account: Account) -> None:
         [log] = account.serve(1)
         account.repository.add(name(1), forge_log("\n".join(log.events), compress=False, checksum="0" * 32))
-        plan = account.plan()
         strict = NormalizeOptions(policy=DecodePolicy(clear_checksum="quarantine"))
-        with account.client() as client:
-            normalize_module.normalize(account.ledger, client, account.keys, plan, account.fetch(plan), options=strict)
-        account.commit(plan)
+        for state in ("damaged", "quarantined"):
+            plan = account.plan()
+            fetched = account.fetch(plan)
+            with account.client() as client:
+                normalize_module.normalize(account.ledger, client, account.keys, plan, fetched, options=strict)
+            account.commit(plan)
+            assert account.states()[name(1)] == state
+            if state == "damaged":
+                account.repository.remove(name(1))
+                account.serve(2)
         main(["replay", str(account.lake), "--all", "--clear-checksum", "quarantine"])
-        assert account.states() == {name(1): "quarantined"}
-        assert account.rows() == Counter()
+        assert account.states() == {name(1): "quarantined", name(2): "committed"}
+        assert account.rows() == account.expected([name(2)])
         assert main(["replay", str(account.lake), "--all"]) == 0
         assert account.rows() == account.expected()
 

@@ -29,8 +29,8 @@ MUTATIONS = [
     Mutation(
         "a log that waits for its key is given up",
         "load/normalize.py",
-        "State.AWAITING_KEY, reason=",
-        "State.QUARANTINED, reason=",
+        "                State.AWAITING_KEY,\n",
+        "                State.QUARANTINED,\n",
         ("load/test_load.py::TestBadLogs",),
     ),
     Mutation(
