@@ -7,21 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, Param, TriggerRule, task_group
+from airflow.sdk import DAG, Asset, Param
 
-from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
-from airflow_provider_imperva.operators.imperva import (
-    ImpervaCommitLogsOperator,
-    ImpervaFetchLogsOperator,
-    ImpervaNormalizeLogsOperator,
-    ImpervaPlanLogsOperator,
-)
 from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
-from airflow_provider_imperva.options import check_positive
-from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
+from airflow_provider_imperva.tasks import TASK_DEFAULTS, add_load_tasks
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,45 +41,11 @@ A DAG that is paused, or whose run hangs, fails nowhere by itself. Let its failu
 Airflow, or at least not in the pool of the tasks it watches.
 """
 
-_TASK_DOCS = {
-    "wait_for_logs": """
-Looks at the index until there is work: a new log, a key that has come, a gap that can be closed, a plan to recover. It
-waits in the triggerer and holds no worker. When its time is up with nothing to do, the run ends as skipped.
-""",
-    "plan": """
-Finishes what a dead run left, reads the index, and writes to the ledger which logs this run loads, oldest first.
-
-Its XCom has an item for each batch. A retry gets the same plan again.
-""",
-    "fetch": """
-Fetches the logs of one batch into *raw/*, as they are. What is there already is not fetched again.
-
-Its XCom names the logs that did not come, with the reason. A log that has left the index has expired, and makes
-*commit* red.
-""",
-    "normalize": """
-Decrypts, inflates, checks and parses the logs of one batch, and writes their events as Parquet. What cannot be decoded
-goes to *quarantine/* with the reason, and stops nothing.
-
-Its XCom has the figures. Cleared and run again, it writes the same.
-""",
-    "commit": """
-Makes the plan's outcome true with one write, whatever became of the batches, then tells XCom how far the lake is.
-Skipped if nothing was planned.
-
-**Red**, after its commit, if a batch failed or a log is lost: the last line of its log says which. The link
-**Coverage** in its details leads to the page of the lake.
-""",
-}
-
-
 _TAG = "imperva"
 """By it Airflow's pages list all of these DAGs, and the navigation finds them."""
 
 _COMMON: dict[str, Any] = {"start_date": datetime(2025, 1, 1), "catchup": False, "max_active_runs": 1}
-_RETRIES = {"retries": 2, "retry_delay": timedelta(minutes=1), "retry_exponential_backoff": True}
 
-_TASK_TIMEOUT = timedelta(hours=1)
 _RUN_TIMEOUT = timedelta(hours=3)
 """Beyond the time that the sensor waits. A run that is killed loses nothing, and one that hangs holds up all others."""
 
@@ -120,6 +78,7 @@ def imperva_logs_dag(
     fail_when_critical: bool = False,
     quarantined_share: float = 0.01,
     events_asset: Asset | None = None,
+    task_options: Mapping[str, Mapping[str, Any]] | None = None,
     default_args: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     tags: Iterable[str] = (),
@@ -149,6 +108,8 @@ def imperva_logs_dag(
         ``critical_headroom``.
     :param events_asset: the asset of which each commit emits an event; by default
         :func:`~airflow_provider_imperva.assets.imperva_events_asset` of the lake.
+    :param task_options: other arguments for single tasks, by ``wait_for_logs``, ``plan``, ``fetch``, ``normalize`` and
+        ``commit``; such as ``queue``, ``executor_config``, ``pool``, and ``deferrable`` of the first.
     :param default_args: for all tasks, besides ours: two retries, a minute apart and growing, and an
         ``execution_timeout`` of an hour (the sensor's is longer by ``sensor_timeout``).
     :param params: for all runs, besides ours: ``start_anew`` and ``go_by_ledger``.
@@ -158,15 +119,6 @@ def imperva_logs_dag(
         :func:`~airflow_provider_imperva.deadline.imperva_deadline_alert`.
     :raises ConfigurationError: if the lake's URI, an option or a threshold cannot be meant.
     """
-    check_positive(sensor_timeout=sensor_timeout, poke_interval=poke_interval, fetch_slots=fetch_slots)
-    lake: dict[str, Any] = {
-        "imperva_conn_id": imperva_conn_id,
-        "lake_uri": lake_uri,
-        "lake_conn_id": lake_conn_id,
-    }
-    planning: dict[str, Any] = {"plan_options": plan_options}
-    asking: dict[str, Any] = {"pool": pool} if pool else {}
-    fetching = asking | {"pool_slots": fetch_slots} if pool else {}
     dag = DAG(
         dag_id,
         **_COMMON
@@ -175,7 +127,7 @@ def imperva_logs_dag(
             "doc_md": _DOC,
             "schedule": schedule,
             "dagrun_timeout": sensor_timeout + _RUN_TIMEOUT,
-            "default_args": _RETRIES | {"execution_timeout": _TASK_TIMEOUT} | dict(default_args or {}),
+            "default_args": TASK_DEFAULTS | dict(default_args or {}),
             "params": {
                 "start_anew": Param(
                     False,
@@ -194,53 +146,26 @@ def imperva_logs_dag(
         | _run_types()
         | dag_args,
     )
-    # Its wait is bounded by its own time.
-    waiting: dict[str, Any] = {"execution_timeout": sensor_timeout + _TASK_TIMEOUT}
-    waiting = {name: value for name, value in waiting.items() if name not in (default_args or {})}
     with dag:
-        wait = ImpervaLogSensor(
-            task_id="wait_for_logs",
-            doc_md=_TASK_DOCS["wait_for_logs"],
-            deferrable=True,
-            timeout=sensor_timeout,
+        add_load_tasks(
+            lake_uri=lake_uri,
+            imperva_conn_id=imperva_conn_id,
+            lake_conn_id=lake_conn_id,
+            sensor_timeout=sensor_timeout,
             poke_interval=poke_interval,
-            **waiting,
-            **asking,
-            **lake,
-            **planning,
-        )
-        plan = ImpervaPlanLogsOperator(task_id="plan", doc_md=_TASK_DOCS["plan"], **asking, **lake, **planning)
-
-        @task_group(group_id="load")
-        def load(batch: Any) -> None:
-            fetch = ImpervaFetchLogsOperator(
-                task_id="fetch", doc_md=_TASK_DOCS["fetch"], batch=batch, **fetching, **lake, **planning
-            )
-            ImpervaNormalizeLogsOperator(
-                task_id="normalize",
-                doc_md=_TASK_DOCS["normalize"],
-                fetched=fetch.output,
-                keep_raw=keep_raw,
-                decode_policy=decode_policy,
-                **asking,  # for what does not decode and is fetched once more
-                **lake,
-            )
-
-        commit = ImpervaCommitLogsOperator(
-            task_id="commit",
-            doc_md=_TASK_DOCS["commit"],
-            plan_task_id=plan.task_id,
-            trigger_rule=TriggerRule.ALL_DONE,
+            plan_options=plan_options,
+            pool=pool,
+            fetch_slots=fetch_slots,
+            keep_raw=keep_raw,
+            decode_policy=decode_policy,
             headroom_warning=headroom_warning,
             on_low_headroom=on_low_headroom,
             fail_when_critical=fail_when_critical,
             quarantined_share=quarantined_share,
-            outlets=[events_asset or imperva_events_asset(lake_uri)],
-            **lake,
-            **planning,
+            events_asset=events_asset,
+            default_args=default_args,
+            task_options=task_options,
         )
-        wait >> plan >> commit
-        load.expand(batch=plan.output) >> commit
     return dag
 
 
@@ -297,7 +222,7 @@ def imperva_coverage_dag(
             "doc_md": _COVERAGE_DOC,
             "schedule": schedule,
             "dagrun_timeout": _RUN_TIMEOUT,
-            "default_args": _RETRIES | {"execution_timeout": _TASK_TIMEOUT} | dict(default_args or {}),
+            "default_args": TASK_DEFAULTS | dict(default_args or {}),
             "tags": {_TAG, *tags},
         }
         | dag_args,
@@ -344,7 +269,7 @@ def imperva_watch_dag(
             "doc_md": _WATCH_DOC,
             "schedule": schedule,
             "dagrun_timeout": _RUN_TIMEOUT,
-            "default_args": _RETRIES | {"execution_timeout": _TASK_TIMEOUT} | dict(default_args or {}),
+            "default_args": TASK_DEFAULTS | dict(default_args or {}),
             "tags": {_TAG, *tags},
         }
         | dag_args,

@@ -19,7 +19,12 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.assets import announce
-from airflow_provider_imperva.errors import LakeMismatchError, LedgerConflictError, LedgerCorruptError
+from airflow_provider_imperva.errors import (
+    ConfigurationError,
+    LakeMismatchError,
+    LedgerConflictError,
+    LedgerCorruptError,
+)
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
@@ -342,6 +347,11 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         self.plan_task_id = plan_task_id
         self.plan_options = checked_options(PlanOptions, plan_options)
         check_type("headroom_warning", headroom_warning, timedelta)
+        check_type("quarantined_share", quarantined_share, float)
+        if not 0 <= quarantined_share <= 1:
+            raise ConfigurationError(
+                f"quarantined_share is {quarantined_share}", do="Set it from 0 to 1; 0.01 is one line in a hundred"
+            )
         self.headroom_warning = headroom_warning
         self.on_low_headroom = on_low_headroom
         self.fail_when_critical = fail_when_critical

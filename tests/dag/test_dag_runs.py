@@ -224,3 +224,31 @@ def test_wrong_credentials_fail_the_run_and_say_what_to_do(home: AirflowHome, re
     output = home.run_dag(repository, environment)
     assert home.last_run()[0] == "failed"
     assert "refused the API ID and key (HTTP 401)" in output
+
+
+GROUP_DAG = """
+import datetime, os
+from airflow.sdk import DAG
+from airflow_provider_imperva.tasks import imperva_logs_group
+
+with DAG("imperva_test", schedule=None, max_active_runs=1, catchup=False):
+    imperva_logs_group(
+        "waf",
+        lake_uri=os.environ["IMPERVA_LAKE_URI"],
+        sensor_timeout=datetime.timedelta(seconds=2),
+        poke_interval=datetime.timedelta(seconds=1),
+        plan_options={"logs_per_batch": 2},
+        task_options={"wait_for_logs": {"deferrable": False}},
+        default_args={"retries": 0},
+    )
+"""
+
+
+def test_a_group_in_a_dag_of_ones_own_loads_every_line_once(home: AirflowHome, repository: FakeRepository) -> None:
+    (home.folder / "dags" / "imperva_test.py").write_text(GROUP_DAG)
+    for log in forge_repository(4, events_per_log=10):
+        repository.add(log.name, log.content)
+    output = home.run_dag(repository)
+    state, tasks = home.last_run()
+    assert (state, tasks["waf.commit"]) == ("success", "success"), output
+    assert home.last_commit()["totals"]["rows"] == 40

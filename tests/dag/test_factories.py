@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param
 
 from airflow_provider_imperva.assets import imperva_events_asset
@@ -25,6 +26,7 @@ from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
 from airflow_provider_imperva.operators.verify import ImpervaVerifyLakeOperator
 from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
+from airflow_provider_imperva.tasks import imperva_logs_group
 from airflow_provider_imperva.triggers.event import ImpervaLogEventTrigger
 
 LAKE = "s3://lake/imperva"
@@ -80,6 +82,8 @@ def test_a_template_needs_an_asset_of_its_own() -> None:
         ({"decode_policy": {"clear_checksum": "maybe"}}, "clear_checksum is 'maybe'"),
         ({"decode_policy": {"clear": "warn"}}, "the nearest name is 'clear_checksum'"),
         ({"headroom_warning": 24}, "headroom_warning is '24', of type int. Give a timedelta"),
+        ({"quarantined_share": 5}, "quarantined_share is 5. Set it from 0 to 1"),
+        ({"quarantined_share": "1 %"}, "quarantined_share is '1 %', of type str. Give a float"),
         ({"fetch_slots": 0}, "Set fetch_slots above 0"),
         ({"fetch_slots": "8"}, "fetch_slots is '8', of type str"),
         ({"sensor_timeout": timedelta(0)}, "Set sensor_timeout above 0"),
@@ -107,6 +111,44 @@ def test_a_wrong_decode_policy_is_refused_by_each_operator(operator: Any) -> Non
     needs = dict(OPERATORS)[operator]
     with pytest.raises(ConfigurationError, match="the nearest name is 'clear_checksum'"):
         operator(task_id="any", lake_uri=LAKE, decode_policy={"clear": 1}, **needs)
+
+
+def test_single_tasks_may_have_arguments_of_their_own() -> None:
+    dag = imperva_logs_dag(
+        "any",
+        lake_uri=LAKE,
+        pool="shop",
+        task_options={
+            "normalize": {"queue": "large", "executor_config": {"memory": "4Gi"}, "pool": "heavy"},
+            "wait_for_logs": {"deferrable": False, "mode": "reschedule"},
+        },
+    )
+    queues = {task.task_id: (task.queue, task.pool) for task in dag.tasks}
+    assert queues.pop("load.normalize") == ("large", "heavy")
+    assert queues.pop("commit") == ("default", "default_pool")
+    assert set(queues.values()) == {("default", "shop")}
+    assert dag.get_task("load.normalize").executor_config == {"memory": "4Gi"}
+    wait: Any = dag.get_task("wait_for_logs")
+    assert (wait.deferrable, wait.mode) == (False, "reschedule")
+    with pytest.raises(ConfigurationError, match="there is no 'normalise'; the nearest name is 'normalize'"):
+        imperva_logs_dag("any", lake_uri=LAKE, task_options={"normalise": {}})
+
+
+def test_a_group_has_the_same_tasks_in_a_dag_of_ones_own() -> None:
+    with DAG("ours", schedule=None) as dag:
+        first = EmptyOperator(task_id="first")
+        group = imperva_logs_group("waf", lake_uri=LAKE, imperva_conn_id="shop", default_args={"owner": "security"})
+        last = EmptyOperator(task_id="last")
+        first >> group >> last
+    tasks = {task.task_id: task for task in dag.tasks if task.task_id.startswith("waf.")}
+    assert set(tasks) == {"waf.wait_for_logs", "waf.plan", "waf.load.fetch", "waf.load.normalize", "waf.commit"}
+    plan: Any = tasks["waf.plan"]
+    commit: Any = tasks["waf.commit"]
+    assert (plan.commit_task_id, commit.plan_task_id) == ("waf.commit", "waf.plan"), "or they find no XCom"
+    assert commit.upstream_task_ids == {"waf.plan", "waf.load.normalize"}
+    assert commit.downstream_task_ids == {"last"}
+    assert {(task.owner, task.retries) for task in tasks.values()} == {("security", 2)}
+    assert plan.execution_timeout == timedelta(hours=1)
 
 
 def test_what_a_user_gives_stands_beside_ours() -> None:

@@ -1,0 +1,152 @@
+"""The tasks that load a repository: wait, plan, fetch and normalize batch by batch, commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TaskGroup, TriggerRule, task_group
+
+from airflow_provider_imperva.assets import imperva_events_asset
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.operators.imperva import (
+    ImpervaCommitLogsOperator,
+    ImpervaFetchLogsOperator,
+    ImpervaNormalizeLogsOperator,
+    ImpervaPlanLogsOperator,
+)
+from airflow_provider_imperva.options import check_positive, unknown_name
+from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset, Context
+
+TASK_DEFAULTS: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "execution_timeout": timedelta(hours=1),
+}
+"""Arguments of all tasks, unless a DAG says otherwise."""
+
+# Airflow's pages show a name in backquotes as a block of its own, so names are emphasized here.
+_TASK_DOCS = {
+    "wait_for_logs": """
+Looks at the index until there is work: a new log, a key that has come, a gap that can be closed, a plan to recover. It
+waits in the triggerer and holds no worker. When its time is up with nothing to do, the run ends as skipped.
+""",
+    "plan": """
+Finishes what a dead run left, reads the index, and writes to the ledger which logs this run loads, oldest first.
+
+Its XCom has an item for each batch. A retry gets the same plan again.
+""",
+    "fetch": """
+Fetches the logs of one batch into *raw/*, as they are. What is there already is not fetched again.
+
+Its XCom names the logs that did not come, with the reason. A log that has left the index has expired, and makes
+*commit* red.
+""",
+    "normalize": """
+Decrypts, inflates, checks and parses the logs of one batch, and writes their events as Parquet. What cannot be decoded
+goes to *quarantine/* with the reason, and stops nothing.
+
+Its XCom has the figures. Cleared and run again, it writes the same.
+""",
+    "commit": """
+Makes the plan's outcome true with one write, whatever became of the batches, then tells XCom how far the lake is.
+Skipped if nothing was planned.
+
+**Red**, after its commit, if a batch failed or a log is lost: the last line of its log says which. The link
+**Coverage** in its details leads to the page of the lake.
+""",
+}
+
+
+def imperva_logs_group(
+    group_id: str = "imperva_logs", *, default_args: Mapping[str, Any] | None = None, **settings: Any
+) -> TaskGroup:
+    """Add the tasks that load one repository to a DAG of your own, as one task group.
+
+    Let the DAG have one active run and no catch-up, and a ``dagrun_timeout``. Its Params may have ``start_anew`` and
+    ``go_by_ledger``, as the DAG of the factory has them.
+
+    :param default_args: as of :func:`~airflow_provider_imperva.dag.imperva_logs_dag`.
+    :param settings: those arguments of :func:`~airflow_provider_imperva.dag.imperva_logs_dag` that are not of the DAG
+        itself: ``lake_uri`` and ``imperva_conn_id``, ``plan_options``, ``pool``, ``task_options`` and so on.
+    :raises ConfigurationError: if the lake's URI, an option or a threshold cannot be meant.
+    """
+    defaults: Any = TASK_DEFAULTS | dict(default_args or {})
+    with TaskGroup(group_id, default_args=defaults) as group:
+        add_load_tasks(prefix=f"{group.group_id}.", default_args=default_args, **settings)
+    return group
+
+
+def add_load_tasks(
+    *,
+    lake_uri: str,
+    imperva_conn_id: str = ImpervaLogHook.default_conn_name,
+    lake_conn_id: str | None = None,
+    sensor_timeout: timedelta = timedelta(minutes=9),
+    poke_interval: timedelta = timedelta(minutes=1),
+    plan_options: dict[str, Any] | None = None,
+    pool: str | None = None,
+    fetch_slots: int = 8,
+    keep_raw: bool = False,
+    decode_policy: dict[str, Any] | None = None,
+    headroom_warning: timedelta = timedelta(hours=24),
+    on_low_headroom: Callable[[Context], object] | None = None,
+    fail_when_critical: bool = False,
+    quarantined_share: float = 0.01,
+    events_asset: Asset | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    task_options: Mapping[str, Mapping[str, Any]] | None = None,
+    prefix: str = "",
+) -> None:
+    """Add the tasks to the DAG or group that is being built; arguments as of ``imperva_logs_dag``.
+
+    :param prefix: what their ids begin with in that group.
+    """
+    check_positive(sensor_timeout=sensor_timeout, poke_interval=poke_interval, fetch_slots=fetch_slots)
+    given = task_options or {}
+    for name in given:
+        if name not in _TASK_DOCS:
+            raise ConfigurationError(unknown_name(name, _TASK_DOCS), do="Correct its name", about="task_options")
+    lake: dict[str, Any] = {"imperva_conn_id": imperva_conn_id, "lake_uri": lake_uri, "lake_conn_id": lake_conn_id}
+    planning: dict[str, Any] = {"plan_options": plan_options}
+    asking: dict[str, Any] = {"pool": pool} if pool else {}
+    fetching: dict[str, Any] = asking | {"pool_slots": fetch_slots} if pool else {}
+
+    def options(name: str, *ours: dict[str, Any]) -> dict[str, Any]:
+        merged: dict[str, Any] = {"task_id": name, "doc_md": _TASK_DOCS[name]} | lake
+        for some in ours:
+            merged |= some
+        return merged | dict(given.get(name, {}))
+
+    waiting: dict[str, Any] = {"deferrable": True, "timeout": sensor_timeout, "poke_interval": poke_interval}
+    if "execution_timeout" not in (default_args or {}):
+        # Its wait is bounded by its own time.
+        waiting["execution_timeout"] = sensor_timeout + TASK_DEFAULTS["execution_timeout"]
+    wait = ImpervaLogSensor(**options("wait_for_logs", waiting, asking, planning))
+    plan = ImpervaPlanLogsOperator(**options("plan", {"commit_task_id": f"{prefix}commit"}, asking, planning))
+
+    @task_group(group_id="load")
+    def load(batch: Any) -> None:
+        fetch = ImpervaFetchLogsOperator(**options("fetch", {"batch": batch}, fetching, planning))
+        # It asks the repository too, for what does not decode and is fetched once more.
+        decoding = {"fetched": fetch.output, "keep_raw": keep_raw, "decode_policy": decode_policy}
+        ImpervaNormalizeLogsOperator(**options("normalize", decoding, asking))
+
+    telling: dict[str, Any] = {
+        "plan_task_id": plan.task_id,
+        "trigger_rule": TriggerRule.ALL_DONE,
+        "headroom_warning": headroom_warning,
+        "on_low_headroom": on_low_headroom,
+        "fail_when_critical": fail_when_critical,
+        "quarantined_share": quarantined_share,
+        "outlets": [events_asset or imperva_events_asset(lake_uri)],
+    }
+    commit = ImpervaCommitLogsOperator(**options("commit", telling, planning))
+    wait >> plan >> commit
+    load.expand(batch=plan.output) >> commit

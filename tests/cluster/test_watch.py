@@ -1,0 +1,76 @@
+"""A run that can never go on, and a lake that nobody loads: a real scheduler tells of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_imperva.testing import FakeRepository
+from tests.cluster import services
+from tests.cluster.cluster import Cluster, airflow, wait_for
+
+DAG_FILE = """
+import os
+from datetime import timedelta
+
+from airflow_provider_imperva.dag import imperva_logs_dag, imperva_watch_dag
+from airflow_provider_imperva.deadline import imperva_deadline_alert
+
+LAKE = os.environ["IMPERVA_LAKE_URI"]
+
+loads = imperva_logs_dag(
+    "loads",
+    lake_uri=LAKE,
+    schedule=timedelta(minutes=10),
+    pool="nobody_made_it",
+    deadline=imperva_deadline_alert(timedelta(seconds=5)),
+)
+watches = imperva_watch_dag("watches", lake_uri=LAKE, schedule=timedelta(minutes=1))
+"""
+_SECONDS = 240
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("postgresql"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Cluster]:
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    (tmp_path / "airflow").mkdir()
+    (folder / "both.py").write_text(DAG_FILE)
+    with FakeRepository() as repository:
+        connection = {
+            "conn_type": "imperva",
+            "host": repository.url,
+            "login": repository.login,
+            "password": repository.password,
+        }
+        environment = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
+            "IMPERVA_LAKE_URI": (tmp_path / "lake").as_uri(),
+        }
+        with airflow(tmp_path, environment, names=services.ONE_MACHINE) as started:
+            yield started
+
+
+def test_a_run_that_cannot_go_on_and_a_lake_that_nobody_loads_are_told(running: Cluster) -> None:
+    """The one run waits for a pool that nobody has made, so that none of its tasks ever fails."""
+
+    def watch_failed() -> bool:
+        sql = "SELECT state FROM task_instance WHERE dag_id = 'watches' AND try_number = 1"
+        return ("failed",) in running.query(sql)
+
+    def deadline_told() -> bool:
+        log = (running.folder / "triggerer.log").read_text(errors="replace")
+        return "has not ended 0:00:05 after it was queued" in log
+
+    wait_for(watch_failed, "the watch", seconds=_SECONDS, watch=running)
+    wait_for(deadline_told, "the deadline alert", seconds=_SECONDS, watch=running)
+    assert running.query("SELECT DISTINCT state FROM dag_run WHERE dag_id = 'loads'") == [("running",)]
+    [(tries,)] = running.query("SELECT max(try_number) FROM task_instance WHERE dag_id = 'watches'")
+    assert tries == 1, "nobody has to wait for retries to hear of it"
