@@ -61,6 +61,11 @@ def blocks(count: int, *, rows: int = 50) -> Iterator[tuple[pa.Table, pa.Table]]
         )
 
 
+def on_another_day(events: pa.Table) -> pa.Table:
+    days = pa.array([date(2026, 11, 23)] * events.num_rows)
+    return events.set_column(events.schema.get_field_index("event_date"), "event_date", days)
+
+
 def write(store: Store, added: Iterable[tuple[pa.Table, pa.Table]]) -> tuple[Part, ...]:
     with BatchParts(store, Layout("8416_1745073"), commit=1, batch=0) as parts:
         for events, quarantined in added:
@@ -215,3 +220,19 @@ for blocks in (10, 100):
     assert done.returncode == 0, done.stderr
     few, many = (int(kilobytes) / 1024 for kilobytes in done.stdout.split())
     assert many < few + 40, "the larger batch has some 100 MiB more of rows"
+
+
+@pytest.mark.parametrize("memory_bytes", [1, 20_000, 60_000, 1 << 30])
+def test_dropped_rows_leave_no_trace(store: Store, monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
+    """Wherever they are, and even if no other rows are in their partition."""
+    monkeypatch.setattr(spill, "MEMORY_BYTES", memory_bytes)
+    added = list(blocks(9))
+    with BatchParts(store, Layout("8416_1745073"), commit=1, batch=0) as parts:
+        for number, (events, quarantined) in enumerate(added):
+            mark = parts.mark()
+            parts.add(events, quarantined)
+            if number % 3 == 1:
+                parts.add(on_another_day(events), quarantined)
+                parts.drop(mark)
+        found = parts.write()
+    assert found == write(store, [block for number, block in enumerate(added) if number % 3 != 1])

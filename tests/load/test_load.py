@@ -10,11 +10,14 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import BinaryIO
 
 import fsspec
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_imperva.container.decode import PlainLog
+from airflow_provider_imperva.container.decode import decode as decode_log
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import (
     AuthenticationError,
@@ -39,7 +42,7 @@ from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.plan import Work
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
-from airflow_provider_imperva.options import PlanOptions
+from airflow_provider_imperva.options import DecodePolicy, PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing import Fault
@@ -776,6 +779,33 @@ class TestBadLogs:
         assert plan is not None
         account.finish(plan)
         assert account.rows() == account.expected()
+
+    def test_many_that_the_parser_fails_at_are_decoded_once_each(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What such a log has added by then is dropped: the batch does not begin anew."""
+        numbers = range(1, 13)
+        account.serve(*numbers)
+        failing = {name(number) for number in numbers if number % 4}
+        decoded: list[str] = []
+
+        def decode(content: bytes | BinaryIO, *, log: str, keys: KeyRing, policy: DecodePolicy) -> PlainLog:
+            decoded.append(log)
+            return decode_log(content, log=log, keys=keys, policy=policy)
+
+        def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool) -> Iterator[Parsed]:
+            yield from parse_body(chunks, source, keep_raw=keep_raw)
+            if source.file in failing:
+                raise ValueError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(normalize_module, "decode", decode)
+            patch.setattr(normalize_module, "parse", parse)
+            account.run()
+        assert sorted(decoded) == sorted(name(number) for number in numbers)
+        assert account.rows() == account.expected([name(number) for number in numbers if number % 4 == 0])
+        assert {log for log, _, _ in account.quarantined()} == failing
+        account.assert_balanced()
 
     def test_bytes_that_a_zombie_puts_beside_the_first_change_nothing_and_are_loaded_by_the_next_run(
         self, account: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch

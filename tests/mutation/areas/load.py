@@ -98,4 +98,18 @@ MUTATIONS = [
         "        except ZeroDivisionError as error:\n",
         ("load/test_load.py::TestBadLogs",),
     ),
+    Mutation(
+        "rows of a log that the parser fails at stay among those of its batch",
+        "load/normalize.py",
+        "            self.parts.drop(mark)\n",
+        "",
+        ("load/test_load.py::TestBadLogs",),
+    ),
+    Mutation(
+        "a partition that only dropped rows were in becomes a part without rows",
+        "lake/parts.py",
+        "        self._partitions = dict(islice(self._partitions.items(), mark.partitions))\n",
+        "",
+        ("lake/test_spilled_parts.py",),
+    ),
 ]
