@@ -81,7 +81,7 @@ pins: ## Write requirements/ anew from pyproject.toml; UPGRADE=1: with the newes
 clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
 	rm -rf .venv .matrix .site dist build *.egg-info .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -f airflow_provider_imperva/events/scan/_kernel.*.so
-	find airflow_provider_imperva benchmarks dags tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	find airflow_provider_imperva benchmarks tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .venv/.ready-run: requirements/run.txt pyproject.toml setup.py $(wildcard kernel/*)
 	@.ci/install run

@@ -47,7 +47,7 @@ class Combination:
         """Make the environment, unless it is newer than its pins, and install the project; return its Python."""
         python, stamp = self.environment / "bin" / "python", self.environment / ".stamp"
         pins = [ROOT / "requirements" / f"{name}.txt" for name in self.requirements]
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--no-compile"]
+        pip = [python, "-m", "pip", "-qq", "--disable-pip-version-check", "install", "--no-deps", "--no-compile"]
         if not stamp.exists() or stamp.stat().st_mtime < max(file.stat().st_mtime for file in pins):
             subprocess.run([interpreter(self.python), "-m", "venv", "--clear", self.environment], check=True)
             subprocess.run([*pip, *(f"--requirement={file}" for file in pins)], check=True)

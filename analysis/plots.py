@@ -1,4 +1,4 @@
-"""``python analysis/plots.py LAKE``: what the queries beside this file answer about a lake, as one page of plots.
+"""``python analysis/plots.py LAKE``: what the example queries answer about a lake, as one page of plots.
 
 The page needs no network. It shows each plot with the query that it was made from. DuckDB and matplotlib are needed,
 and none of this provider's code: it is an example of what an analyst does with a lake.
@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-HERE = Path(__file__).resolve().parent
+SQL = Path(__file__).resolve().parents[1] / "airflow_provider_imperva" / "examples" / "sql"
 Columns = dict[str, list[Any]]
 
 # Told apart by those who do not see colours alike, and in grey (Okabe and Ito).
@@ -165,7 +165,7 @@ class Plot:
     @property
     def sql(self) -> str:
         """The query, what it is about first, as a comment."""
-        return (HERE / f"{self.query}.sql").read_text()
+        return (SQL / f"{self.query}.sql").read_text()
 
     @property
     def about(self) -> str:
@@ -192,7 +192,7 @@ def page(lake: str) -> str:
     """
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute((HERE / "views.duckdb.sql").read_text().replace("{lake}", lake.replace("'", "''")))
+    connection.execute((SQL / "views.duckdb.sql").read_text().replace("{lake}", lake.replace("'", "''")))
     [(events, first, last)] = connection.sql("SELECT count(*), min(event_time), max(event_time) FROM events").fetchall()
     figures = "".join(_figure(plot, connection) for plot in PLOTS)
     return (

@@ -13,6 +13,7 @@ from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair, forge_repository
 
 ROOT = Path(__file__).resolve().parents[1]
+DAGS = ROOT / "airflow_provider_imperva" / "examples" / "dags"
 
 
 class Gain(NamedTuple):
@@ -94,7 +95,7 @@ class Setting:
         }
         return {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")} | {
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
             "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),

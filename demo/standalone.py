@@ -27,6 +27,7 @@ import requests
 from rich.console import Console
 
 from airflow_provider_imperva.testing import FakeRepository
+from demo.setting import DAGS as DAG_FILES
 from demo.setting import ROOT, Setting
 
 DAGS = ("imperva_logs_to_parquet", "imperva_coverage")
@@ -142,7 +143,7 @@ def link_dags(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     for name in DAGS:
         with suppress(FileExistsError):
-            (folder / f"{name}.py").symlink_to(ROOT / "dags" / f"{name}.py")
+            (folder / f"{name}.py").symlink_to(DAG_FILES / f"{name}.py")
     return folder
 
 

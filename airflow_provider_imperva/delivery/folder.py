@@ -25,6 +25,7 @@ from airflow_provider_imperva.errors import (
     LogNotFoundError,
     RepositoryUnavailableError,
 )
+from airflow_provider_imperva.extras import install_command
 
 SETTLED = timedelta(minutes=1)
 """How long an object has to lie unchanged before it is taken: an upload may be under way, or a test of the console."""
@@ -285,6 +286,7 @@ def ambient_filesystem(url: str) -> Any:
     except (ImportError, ValueError) as error:
         raise ConfigurationError(
             f"no filesystem for what is delivered ({type(error).__name__})",
-            do="check the connection's host, or install the fsspec implementation of its protocol (for S3: s3fs)",
+            do="check the connection's host, or install the fsspec implementation of its protocol (for S3:"
+            f" {install_command('s3')})",
             about=url,
         ) from error

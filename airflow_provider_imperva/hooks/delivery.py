@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.extras import install_command
 from airflow_provider_imperva.hooks.connection import client_options, extra_of
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _sftp(url: str, conn_id: str | None) -> Any:
     except ImportError as error:
         raise ConfigurationError(
             "the Airflow provider for SFTP is not installed",
-            do="pip install 'airflow-provider-imperva[sftp]'",
+            do=f"Install it: {install_command('sftp')}",
             about=url,
         ) from error
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseHook
 
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.extras import install_command
 from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _open(protocol: str, lake_conn_id: str, connection_uri: str) -> Any:
             raise s3fs_missing(lake_conn_id) from None
         raise ConfigurationError(
             f"the connection gives no filesystem for {protocol}:// ({type(error).__name__})",
-            do="install the Airflow provider of that store (for S3: pip install 'airflow-provider-imperva[aws]'), and"
+            do=f"install the Airflow provider of that store (for S3: {install_command('aws')}), and"
             " check that the lake's URI begins with its protocol",
             about=lake_conn_id,
         ) from error

@@ -13,6 +13,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.extras import install_command
 from airflow_provider_imperva.uri import LakeUri
 
 
@@ -77,8 +78,8 @@ def s3fs_missing(about: str) -> ConfigurationError:
     """Return the error that the library for lakes on S3 is not installed."""
     return ConfigurationError(
         "a lake on S3 needs the library s3fs, which is not installed",
-        do="Install the extra `s3` of this provider, or `aws` for the credentials of an Airflow connection:"
-        " pip install 'airflow-provider-imperva[s3]', in a checkout pip install '.[s3]'",
+        do=f"Install it ({install_command('s3')}), or, for the credentials of an Airflow connection, its provider"
+        f" ({install_command('aws')})",
         about=about,
     )
 

@@ -32,7 +32,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _NO_PAGE = (
-    "A task of ImpervaCoverageOperator writes it, as the DAG in dags/imperva_coverage.py does: run it, then look here"
+    "A task of ImpervaCoverageOperator writes it, as the example DAG imperva_coverage does: run it, then look here"
     " again."
 )
 

@@ -1,4 +1,4 @@
-"""The SQL in ``analysis/`` runs on a lake, and says what the events say, counted here without any of our parsers."""
+"""The example SQL runs on a lake, and says what the events say, counted here without any of our parsers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import sqlglot
 from airflow_provider_imperva.events import ddl
 from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.testing import FakeRepository
+from tests.examples import EXAMPLES
 from tests.load.load_runs import Account
 
 ROOT = Path(__file__).resolve().parents[2]
-ANALYSIS = ROOT / "analysis"
-QUERIES = sorted(path for path in ANALYSIS.glob("*.sql") if not path.name.startswith("views"))
+SQL = EXAMPLES / "sql"
+QUERIES = sorted(path for path in SQL.glob("*.sql") if not path.name.startswith("views"))
 
 Event = dict[str, str]
 
@@ -38,7 +39,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 @pytest.fixture(scope="module")
 def lake(account: Account) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
-    connection.execute((ANALYSIS / "views.duckdb.sql").read_text().replace("{lake}", str(account.lake)))
+    connection.execute((SQL / "views.duckdb.sql").read_text().replace("{lake}", str(account.lake)))
     return connection
 
 
@@ -55,7 +56,7 @@ def read(event: str) -> Event:
 
 
 def ask(lake: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
-    relation = lake.sql((ANALYSIS / f"{query}.sql").read_text())
+    relation = lake.sql((SQL / f"{query}.sql").read_text())
     return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
 
@@ -200,7 +201,7 @@ def test_a_query_has_a_twin_only_where_it_must() -> None:
 
 @pytest.mark.parametrize("engine", ["athena", "spark"])
 def test_the_table_definitions_are_those_of_the_schema(engine: str) -> None:
-    text = (ANALYSIS / "tables" / f"{engine}.sql").read_text()
+    text = (SQL / "tables" / f"{engine}.sql").read_text()
     assert text == getattr(ddl, engine)(), f"python -m airflow_provider_imperva.events.ddl {engine} writes it anew"
     table = sqlglot.parse_one(text, dialect="athena" if engine == "athena" else "spark")
     columns = [column.name for column in table.find_all(sqlglot.exp.ColumnDef)]

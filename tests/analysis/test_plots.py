@@ -12,14 +12,16 @@ import duckdb
 import pytest
 
 from airflow_provider_imperva.testing import FakeRepository
+from tests.examples import EXAMPLES
 from tests.load.load_runs import Account
 
-ANALYSIS = Path(__file__).resolve().parents[2] / "analysis"
+ROOT = Path(__file__).resolve().parents[2]
+SQL = EXAMPLES / "sql"
 
 
 @pytest.fixture(scope="module")
 def plots() -> dict[str, Any]:
-    return runpy.run_path(str(ANALYSIS / "plots.py"))
+    return runpy.run_path(str(ROOT / "analysis" / "plots.py"))
 
 
 def figures(page: str) -> dict[str, str]:
@@ -37,8 +39,8 @@ def test_each_plot_shows_what_its_query_answers(plots: dict[str, Any], tmp_path:
     assert list(found) == [plot.title for plot in plots["PLOTS"]]
     assert all("<svg" in body and "Nothing found" not in body for body in found.values())
     lake = duckdb.connect()
-    lake.execute((ANALYSIS / "views.duckdb.sql").read_text().replace("{lake}", str(account.lake)))
-    first, *_ = lake.sql((ANALYSIS / "top_attackers.sql").read_text()).fetchall()
+    lake.execute((SQL / "views.duckdb.sql").read_text().replace("{lake}", str(account.lake)))
+    first, *_ = lake.sql((SQL / "top_attackers.sql").read_text()).fetchall()
     assert f"{first[0]} ({first[1]})" in found["Who attacks most?"]
     for (site,) in lake.sql("SELECT DISTINCT site_name FROM events").fetchall():
         assert site in found["How do the sites answer?"]

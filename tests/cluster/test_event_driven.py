@@ -18,9 +18,10 @@ from airflow_provider_imperva.testing.forge import FORGED_START
 from tests.cluster import services
 from tests.cluster.cluster import Cluster, airflow, wait_for
 from tests.cluster.statsd_server import StatsdServer, statsd_server
+from tests.examples import EXAMPLES
 
-DAGS = Path(__file__).resolve().parents[2] / "dags"
-EXAMPLES = ("imperva_logs_on_arrival", "imperva_daily_summary")
+DAGS = EXAMPLES / "dags"
+NAMES = ("imperva_logs_on_arrival", "imperva_daily_summary")
 _SECONDS = 120
 _DAY_MS = 24 * 3600 * 1000
 
@@ -45,7 +46,7 @@ def running(repository: FakeRepository, metrics: StatsdServer, tmp_path: Path) -
     folder = tmp_path / "dags"
     folder.mkdir()
     (tmp_path / "airflow").mkdir()
-    for name in EXAMPLES:
+    for name in NAMES:
         shutil.copy(DAGS / f"{name}.py", folder)
     connection = {
         "conn_type": "imperva",

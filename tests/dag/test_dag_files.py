@@ -15,8 +15,9 @@ from airflow.sdk import DAG
 
 from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag
+from tests.examples import EXAMPLES
 
-DAGS = Path(__file__).resolve().parents[2] / "dags"
+DAGS = EXAMPLES / "dags"
 LAKE = "s3://bucket/lake"
 
 PARSE = """

@@ -13,9 +13,10 @@ import pytest
 
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import FORGED_START
+from tests.examples import EXAMPLES
 from tests.load.load_runs import Account
 
-DAG_FILE = Path(__file__).resolve().parents[2] / "dags" / "imperva_daily_summary.py"
+DAG_FILE = EXAMPLES / "dags" / "imperva_daily_summary.py"
 _DAY_MS = 24 * 3600 * 1000
 _COLUMNS = "repository, event_date::text, event_class, site_name, outcome"
 

@@ -13,10 +13,11 @@ from airflow_provider_imperva.testing import FakeRepository, forge_log, forge_re
 from tests.cluster.otlp_server import otlp_server
 from tests.cluster.statsd_server import statsd_server
 from tests.dag.airflow_home import AirflowHome
+from tests.examples import EXAMPLES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-DASHBOARD = json.loads((ROOT / "docs" / "grafana" / "imperva.json").read_text())
+DASHBOARD = json.loads((EXAMPLES / "grafana" / "imperva.json").read_text())
 
 
 def row(metric: Metric) -> str:

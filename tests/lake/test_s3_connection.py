@@ -81,7 +81,7 @@ def test_options_that_are_no_object_are_refused(front: Front, monkeypatch: pytes
 
 def test_a_protocol_without_a_provider_says_what_to_install(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, front.url)
-    with pytest.raises(ConfigurationError, match=r"airflow-provider-imperva\[aws\]"):
+    with pytest.raises(ConfigurationError, match=r"pip install .apache-airflow-providers-amazon\[s3fs\]"):
         lake_filesystem("abfs://container/lake", "lake")
 
 
