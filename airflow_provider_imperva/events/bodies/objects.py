@@ -1,11 +1,11 @@
-"""JSON bodies: objects one a line or over several lines, in an array, or in an envelope around one.
+"""JSON bodies: objects one a line or over several lines, in an array, in a sequence of RFC 7464, or in an envelope.
 
-Values are read one after the other, whatever lines they take. From the first that cannot be read on, the rest is read
-line by line, and what of a line cannot be read goes to quarantine. Records are numbered in the order they stand.
+Values are read one after the other, whatever lines they take. One that cannot be read goes to quarantine by itself; if
+it is the last one, and its end is missing, as ``truncated``. Where much cannot be read, the rest is read line by line.
+Records are numbered in the order they stand.
 
-An envelope is an object with a list of objects called ``logs``, ``events`` or ``records`` and only scalars beside it,
-which are kept with each of the list's objects, unless they are so long that copies of them would be most of what there
-is. With an empty list it is one only if nothing stands beside that. Any other object is an event.
+What an envelope is, :mod:`~airflow_provider_imperva.events.grammar.envelopes` says. What stands beside its lists is
+kept with each event, or with the first only if copies of it would be most of what there is. It gives no column a value.
 
 Inner objects are flattened, their keys joined with dots, so ``{"event": {"id": 1}}`` and ``{"event.id": 1}`` are the
 same. Lists stay JSON text, but for those whose column is of lists. Numbers are kept digit by digit.
@@ -18,8 +18,17 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from airflow_provider_imperva.events.bodies import records
 from airflow_provider_imperva.events.bodies.reading import MAX_RECORD_BYTES, Reading, Rejected
-from airflow_provider_imperva.events.bodies.values import Object, Values, count_items, dumped
+from airflow_provider_imperva.events.bodies.values import Object, Values, dumped
+from airflow_provider_imperva.events.grammar.envelopes import (
+    DEEPEST,
+    EVENT_KEYS,
+    LISTS,
+    NO_EVENTS,
+    TIME_KEYS,
+    event_key,
+)
 from airflow_provider_imperva.events.grammar.fields import Fields
 from airflow_provider_imperva.events.grammar.record import Record, Rejection
 from airflow_provider_imperva.events.scan import lines
@@ -34,7 +43,6 @@ _MOST_COPIED = 8
 _LEAST_SIZE = 256
 """What any record takes in memory, as so many characters."""
 
-_ENVELOPES = frozenset({"logs", "events", "records"})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _COLUMNS = [(column, column.json) for column in COLUMNS if column.json]
@@ -79,11 +87,19 @@ class _Body:
         # Bytes that are no UTF-8 become surrogates, which can be encoded back.
         values = Values(codecs.iterdecode(lines.blocks(chunks, cut=len), "utf-8", "surrogateescape"))
         yield from self._records(values)
+        while values.failed is not None and not values.is_costly:
+            reason, text = values.skip()
+            self.lines += 1
+            yield reason, text
+            yield from self._records(values)
         if values.failed is not None:
             for block in lines.blocks(text.encode(errors="surrogateescape") for text in values.rest()):
                 split = lines.Lines.split(block, first_number=1)
                 for index in range(len(split)):
                     yield from self._line(split.text(index))
+        elif values.is_open:
+            self.lines += 1
+            yield Rejection.TRUNCATED, "["
 
     def _line(self, content: bytes) -> Iterator[_Found]:
         text = content.decode(errors="surrogateescape")
@@ -99,13 +115,13 @@ class _Body:
 
     def _records(self, values: Values) -> Iterator[_Found]:
         for value, text in values:
-            items, beside = _unwrapped(value, text)
-            if items is None:
+            opened = _opened(value, text) if isinstance(value, Object) else None
+            if isinstance(value, Object):
+                self.lines += records.count(text) - 1
+            if opened is None:
                 yield _record(value), text
-                continue
-            self.lines += count_items(text) - 1
-            for item in items:
-                yield _record(Object([*item, *beside])), _escaped(dumped(item))
+            else:
+                yield from opened
         self.lines += values.count()
 
 
@@ -135,16 +151,59 @@ def _reading(found: list[_Found], *, first_number: int, lines: int, keep_raw: bo
     )
 
 
-def _unwrapped(value: Any, text: str) -> tuple[list[Object] | None, Object]:
-    """Give the objects in an envelope and what stands beside them; None for any other value."""
-    inner = [pair for pair in value if isinstance(pair[1], list)] if isinstance(value, Object) else []
-    if len(inner) != 1 or inner[0][0].lower() not in _ENVELOPES or isinstance(inner[0][1], Object):
-        return None, Object()
-    items = inner[0][1]
-    beside = Object(pair for pair in value if pair is not inner[0])
-    copied = sum(len(key) + len(_leaf(scalar)) for key, scalar in beside) * len(items)
-    is_envelope = all(isinstance(item, Object) for item in items) and copied <= _MOST_COPIED * len(text)
-    return (items if is_envelope and (items or not beside) else None), beside
+def _opened(value: Object, text: str) -> Iterator[_Found] | None:
+    """Give what the lists of events in an envelope hold; None for any other object."""
+    is_event = any(event_key(key) for key, _ in value)
+    found = [items for name, items in _lists(value) if _holds_events(name.lower(), items, in_event=is_event)]
+    if not found:
+        is_empty = len(value) == 1 and value[0][0].lower() in LISTS and value[0][1] == []
+        return iter(()) if is_empty and not isinstance(value[0][1], Object) else None
+    beside = Object((f"envelope.{key}" if event_key(key) else key, inner) for key, inner in _without(value, found))
+    copied = len(dumped(beside)) * sum(map(len, found))
+    return _items([item for items in found for item in items], beside, copied <= _MOST_COPIED * len(text))
+
+
+def _items(items: Iterable[Any], beside: Object, with_each: bool) -> Iterator[_Found]:
+    for item in items:
+        if not isinstance(item, Object):
+            yield Rejection.NOT_A_RECORD, _escaped(dumped(item))
+            continue
+        # Elasticsearch has its own keys around an event.
+        source = next((inner for key, inner in item if key == "_source" and isinstance(inner, Object)), Object())
+        around = [pair for pair in item if not source or pair[1] is not source]
+        yield _record(Object([*source, *around, *beside])), _escaped(dumped(item))
+        beside = beside if with_each else Object()
+
+
+def _lists(value: Object, depth: int = 1) -> Iterator[tuple[str, list[Any]]]:
+    """Give the lists in an object, and in those in it, with their names."""
+    for key, inner in value:
+        if not isinstance(inner, Object):
+            if isinstance(inner, list):
+                yield key, inner
+        elif depth < DEEPEST and not (depth == 1 and event_key(key)):
+            yield from _lists(inner, depth + 1)
+
+
+def _holds_events(name: str, items: list[Any], *, in_event: bool) -> bool:
+    keys = [{key.partition(".")[0] for key, _ in item} for item in items if isinstance(item, Object)]
+    if not keys or name in NO_EVENTS:
+        return False
+    if in_event:
+        return name in LISTS and all(TIME_KEYS & among for among in keys)
+    return name in LISTS or all(EVENT_KEYS & among for among in keys)
+
+
+def _without(value: Object, lists: list[list[Any]]) -> Object:
+    """Leave lists out of an object, and the objects that held nothing else."""
+    left = Object()
+    for key, inner in value:
+        if any(inner is items for items in lists):
+            continue
+        rest = _without(inner, lists) if isinstance(inner, Object) else inner
+        if rest or not isinstance(inner, Object) or not inner:
+            left.append((key, rest))
+    return left
 
 
 def _escaped(text: str) -> str:

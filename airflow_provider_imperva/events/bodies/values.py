@@ -1,7 +1,8 @@
 """The values of a JSON text one after the other, with hardly more of the text in memory than the value at hand.
 
 Values are those at the top of the text and the elements of arrays there, which may be as long as they like. Commas that
-are too many, and those at the top, are like blanks. Objects keep their pairs in order, and numbers their digits.
+are too many, and those at the top, are like blanks, and so are control characters and the blanks of Unicode: the record
+separator of RFC 7464 and what transfers leave behind. Objects keep their pairs in order, and numbers their digits.
 """
 
 from __future__ import annotations
@@ -14,12 +15,31 @@ from typing import Any
 import numpy as np
 
 from airflow_provider_imperva.events.bodies.reading import MAX_RECORD_BYTES
+from airflow_provider_imperva.events.grammar.envelopes import EVENT_KEYS, LISTS
 from airflow_provider_imperva.events.grammar.record import Rejection
 from airflow_provider_imperva.events.scan import kernel
 
-_BLANKS = re.compile("[ \t\r\n\x0b\x0c\ufeff]*")
+_BLANKS = re.compile("[\x00-\x20\x85\xa0\u2028\u2029\ufeff]*")
+_BRACKET = re.compile(r'(?:[^\[\]{}"\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+([\[\]{}])')
+_UNFINISHED = re.compile(
+    r"-?(?:I(?:n(?:f(?:i(?:n(?:it?)?)?)?)?)?)?|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?|Na?|\\|\\?u[0-9A-Fa-f]{0,3}",
+    re.ASCII,
+)
+"""What a token begins with whose end is missing."""
+
+_LEAST_COST, _COST_OF_DEPTH, _MOST_COST = 1 << 10, 1 << 18, 1 << 26
+"""Characters that may be looked at for values that cannot be read; one counts as so many, and one too deep."""
+
 _LONGEST_TOKEN = 16
 """Characters that tell where a number, word or escape ends: what is found closer to the end of a text may change."""
+
+_FARTHEST = 1 << 12
+"""Characters of an object that may stand before its list of events, where it has to be found without reading it."""
+
+_LAST_LINE = re.compile(r"(?<=[\n\x1e])[^\n\x1e]*\Z")
+_LIST_IN_OBJECT = re.compile(rf'\{{[^\[\]]{{0,{_FARTHEST}}}?"([A-Za-z]+)"\s*:\s*\[(?=\s*\{{)')
+
+_EVENT_KEY = re.compile(rf'"(?:{"|".join(map(re.escape, sorted(EVENT_KEYS)))})(?:\.[^"\\]*)?"\s*:')
 
 
 class Object(list[tuple[str, Any]]):
@@ -39,9 +59,10 @@ _DECODER = json.JSONDecoder(
 
 
 class Values:
-    """The values of a text, up to the first that cannot be read. To be gone through once.
+    """The values of a text, up to the first that cannot be read; :meth:`skip` passes over that one.
 
     :ivar failed: why there are no more; None at the end of the text.
+    :ivar is_open: whether the text ends in an array.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -50,28 +71,69 @@ class Values:
         :param texts: the text in order, cut anywhere.
         """
         self.failed: Rejection | None = None
+        self.is_open = False
         self._texts = iter(texts)
         self._text = ""
         self._place = 0
-        self._in_array = False
+        self._behind_value = False
+        # What blanks the value here has before it in its line; None if there is something else.
+        self._indent: str | None = ""
+        self._at_begin = True
         self._count = self._counted_up_to = self._depth_there = 0
+        self._cost = 0
+        self._stopped_at_end = False
 
     def __iter__(self) -> Iterator[tuple[Any, str]]:
         """Give each value with its text."""
-        behind_value = False
         while character := self._next_character():
-            if character in (",", "]" if self._in_array else "["):
-                self._in_array ^= character != ","
+            if character in (",", "]" if self.is_open else "["):
+                self.is_open ^= character != ","
                 self._place += 1
-                behind_value = False
+                self._behind_value = False
                 continue
-            found, end = (Rejection.BAD_JSON, 0) if behind_value and self._in_array else self._read()
+            found, end = self._missed_comma() if self._behind_value and self.is_open else self._read()
             if isinstance(found, Rejection):
                 self.failed = found
                 return
             begin, self._place = self._place, end
-            behind_value = True
+            self._behind_value = True
             yield found, self._text[begin:end]
+
+    def skip(self) -> tuple[Rejection, str]:
+        """Pass over the value that could not be read.
+
+        That is its text up to the bracket that closes it, if that is in its line; else up to the next line with a value
+        that is indented as this one, the end of the line if this one begins within it, or the next record separator.
+        In an object around a list of events it is what stands before them.
+
+        :return: why it could not be read, and its text.
+        """
+        reason, self.failed = self.failed or Rejection.BAD_JSON, None
+        self._count_passed()
+        self._read_ahead()
+        end = self._list_begin()
+        if end is not None:
+            self.is_open, self._behind_value = True, False
+        else:
+            end = self._bracket_end()
+            self._behind_value = self.is_open and end is not None
+        if end is None:
+            end = self._next_begin()
+            at_end = end == len(self._text)
+            if at_end and self._stopped_at_end and reason == Rejection.BAD_JSON:
+                reason = Rejection.TRUNCATED
+            # Whoever is told of this needs not be told that the array around it has no end.
+            if at_end or self._text[self._place : end].rstrip(" ,\t\r\n").endswith("]"):
+                self.is_open = False
+        text = self._text[self._place : end].rstrip()
+        self._place = self._counted_up_to = end
+        self._depth_there = int(self.is_open)
+        return reason, text
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether so much could not be read that the rest is better read line by line."""
+        return self._cost > _MOST_COST
 
     def rest(self) -> Iterator[str]:
         """Give the text from the value on that could not be read."""
@@ -79,17 +141,29 @@ class Values:
         yield from self._texts
 
     def count(self) -> int:
-        """How many values were passed, counted by their brackets and quotes alone."""
+        """How many values were passed since this was asked last, counted by their brackets and quotes alone."""
+        self._count_passed()
+        count, self._count = self._count, 0
+        return count
+
+    def _count_passed(self) -> None:
         passed = self._text[self._counted_up_to : self._place]
         self._count += _counted(passed, depth=self._depth_there, level=1)
-        self._counted_up_to, self._depth_there = self._place, int(self._in_array)
-        return self._count
+        self._counted_up_to, self._depth_there = self._place, int(self.is_open)
 
     def _next_character(self) -> str:
         """Pass over blanks; nothing comes at the end."""
+        indent = "" if self._at_begin else None
         while True:
-            self._place = _BLANKS.match(self._text, self._place).end()  # type: ignore[union-attr]
+            blanks = _BLANKS.match(self._text, self._place)[0]  # type: ignore[index]
+            self._place += len(blanks)
+            if line := _LAST_LINE.search(blanks):
+                indent = line[0]
+            elif indent is not None:
+                indent += blanks
             if self._place < len(self._text) or not self._read_on():
+                self._indent = None if indent is None else indent.lstrip("\ufeff")
+                self._at_begin = False
                 return self._text[self._place : self._place + 1]
 
     def _read(self) -> tuple[Any, int]:
@@ -97,17 +171,73 @@ class Values:
         while True:
             found, end = _decoded(self._text, self._place)
             ahead = len(self._text) - end
-            if ahead >= _LONGEST_TOKEN or end - self._place > MAX_RECORD_BYTES or not self._read_on():
+            at_end = ahead < _LONGEST_TOKEN
+            if not at_end or end - self._place > MAX_RECORD_BYTES or not self._read_on():
                 break
         if end - self._place > MAX_RECORD_BYTES:
             return Rejection.TOO_LONG, end
-        if self._in_array or isinstance(found, Object | Rejection):
+        if isinstance(found, Rejection):
+            left = self._text[end:].rstrip()
+            self._stopped_at_end = at_end and (not left or _UNFINISHED.fullmatch(left) is not None)
+            self._cost += _LEAST_COST + (_COST_OF_DEPTH if found == Rejection.TOO_DEEP else end - self._place)
             return found, end
+        if self.is_open or isinstance(found, Object):
+            return found, end
+        self._stopped_at_end = False
         return Rejection.NOT_A_RECORD, end
+
+    def _missed_comma(self) -> tuple[Rejection, int]:
+        self._stopped_at_end = False
+        return Rejection.BAD_JSON, self._place
+
+    def _read_ahead(self) -> None:
+        """Read the whole line, and as much as may stand before a list of events."""
+        while self._text.find("\n", self._place) < 0 or len(self._text) - self._place < 2 * _FARTHEST:
+            if not self._read_on():
+                break
+
+    def _list_begin(self) -> int | None:
+        """Find where the list begins in an object that cannot be read as a whole, if it is one of events."""
+        if self.is_open or self._stopped_at_end:
+            return None
+        found = _LIST_IN_OBJECT.match(self._text, self._place)
+        if found is None or found[1].lower() not in LISTS or _EVENT_KEY.search(self._text, self._place, found.end()):
+            return None
+        return found.end()
+
+    def _bracket_end(self) -> int | None:
+        """Find where the brackets of the value here close; None if not in its line."""
+        place, opened = self._place, list[str]()
+        while found := _BRACKET.match(self._text, place):
+            if not opened and found.end() > self._place + 1:
+                return None
+            if found[1] in "[{":
+                opened.append(found[1])
+            elif not opened or opened.pop() + found[1] not in ("[]", "{}"):
+                return None
+            place = found.end()
+            if not opened:
+                return place
+        return None
+
+    def _next_begin(self) -> int:
+        """Find where the next value may begin behind the one here."""
+        if self._indent is None:
+            begin = re.compile("[\n\x1e]")
+        else:
+            closing = rf"|\n[ \t]{{0,{len(self._indent) - 1}}}(?=\])" if self.is_open and self._indent else ""
+            begin = re.compile(rf"\x1e|\n{re.escape(self._indent)}(?=[{{\[]){closing}")
+        place = self._place + 1
+        while not (found := begin.search(self._text, place)):
+            passed = max(len(self._text) - self._place - len(self._indent or "") - 2, 1)
+            if not self._read_on():
+                return len(self._text)
+            place = self._place + passed
+        return found.start()
 
     def _read_on(self) -> bool:
         """Read at least as much again as is left; a value that is read anew each time still takes linear time."""
-        self.count()
+        self._count_passed()
         pieces = [self._text[self._place :]]
         left = size = len(pieces[0])
         while size <= 2 * left and (piece := next(self._texts, None)) is not None:
@@ -129,14 +259,6 @@ def _decoded(text: str, place: int) -> tuple[Any, int]:
     except json.JSONDecodeError as error:
         # Of a string without end its begin is told.
         return Rejection.BAD_JSON, len(text) if error.msg.startswith("Unterminated") else error.pos
-
-
-def count_items(text: str) -> int:
-    """How many elements the only list in an object has, counted by brackets and quotes alone.
-
-    :param text: the object.
-    """
-    return _counted(text, depth=0, level=2) - 1
 
 
 def _counted(text: str, *, depth: int, level: int) -> int:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_imperva.events.schema.columns import COLUMNS
-
-EVENT_KEYS = frozenset(path.partition(".")[0] for column in COLUMNS for path in column.json)
-"""What an event has at its top, and no envelope, and no answer that is none."""
+from airflow_provider_imperva.events.grammar.envelopes import EVENT_KEYS
 
 LONGEST = 1 << 16
 """Bytes that such an answer may have."""

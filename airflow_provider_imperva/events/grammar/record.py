@@ -14,6 +14,7 @@ class Rejection(StrEnum):
     TOO_LONG = "too_long"
     FIELD_COUNT = "field_count"
     BAD_JSON = "bad_json"
+    TRUNCATED = "truncated"
     TOO_DEEP = "too_deep"
     UNKNOWN_FORMAT = "unknown_format"
 
