@@ -26,7 +26,7 @@ enum { NUMBER, BEGIN, END, TOLD_OF_TEXT };
 
 /* What is told of a key, in a row of int64. */
 enum { KEY_BEGIN, KEY_END, KIND, LABEL, TEXT_BEGIN, TEXT_END, TOLD_OF_KEY };
-enum { FREE_TEXT = 1, JSON = 2, STRANGE = 4 };
+enum { FREE_TEXT = 1, JSON = 2, STRANGE = 4, EARLY = 8, LATE = 16 };
 enum { LONGEST_KEY = 63, SLACK = 32 };
 
 /* Arrays of Python, as they are handed in. */

@@ -71,11 +71,11 @@ static inline int64_t number_of(const Cutter *cutter, int64_t begin, int64_t end
 
 /* Whether what stands between two places could be a key. */
 static inline bool is_word(Text text, int64_t begin, int64_t end) {
-    if (begin >= end || end - begin > LONGEST_KEY || !is_letter(byte_at(text, begin)))
+    if (begin >= end || end - begin > LONGEST_KEY || !(is_letter(byte_at(text, begin)) || byte_at(text, begin) == '_'))
         return false;
     for (int64_t place = begin + 1; place < end; place++) {
         uint8_t byte = byte_at(text, place);
-        if (!is_letter(byte) && !is_digit(byte) && byte != '_')
+        if (!is_letter(byte) && !is_digit(byte) && byte != '_' && byte != '.' && byte != '-')
             return false;
     }
     return true;
@@ -130,6 +130,14 @@ static int64_t json_end(Text text, int64_t place, int64_t end) {
     return -1;
 }
 
+/* Whether a value of any key begins as JSON does. */
+static inline bool begins_json(Text text, int64_t begin, int64_t end) {
+    if (end - begin < 2)
+        return false;
+    uint8_t first = byte_at(text, begin), second = byte_at(text, begin + 1);
+    return first == '[' ? second == '[' || second == '{' : first == '{' && second == '"';
+}
+
 /* Keep a pair, trimmed, as the row `count`; the next row, or -1 if the pair is odd. */
 static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, int64_t begin, int64_t end, int64_t count) {
     Text text = cutter->text;
@@ -140,6 +148,8 @@ static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, in
     if (begin == end)
         return count;
     if (byte_at(text, begin) == '"' || count >= cutter->found.rows)
+        return -1;
+    if (!(cutter->keys[key].kind & JSON) && begins_json(text, begin, end))
         return -1;
     if (key) {
         Key *known = &cutter->keys[key];
@@ -159,6 +169,7 @@ static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, in
 /* Cut a record at its keys, the first of which was found; the next row, or -1 if the record is odd. */
 static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
+    bool early = false; /* whether the pair is of a client's text, or behind such */
     for (;;) {
         int64_t begin = sign + 1, place = begin, word = begin, next = 0;
         bool in_free_text = cutter->keys[key].kind & FREE_TEXT;
@@ -171,8 +182,12 @@ static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, in
                 in_free_text = false;
             }
         }
+        early = (cutter->keys[key].kind & EARLY) || (early && !key);
         for (place = find_byte(text, place, end, '='); place < end; place = find_byte(text, place + 1, end, '=')) {
             word = begin_of_word(text, begin, place);
+            /* A blank before a sign may stand behind a key. */
+            if (word == place && place > begin)
+                return -1;
             /* What begins right behind the sign is the value's own. */
             if (word == begin && !is_blank(byte_at(text, word - 1)))
                 continue;
@@ -180,6 +195,8 @@ static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, in
             if (next || (!in_free_text && is_word(text, word, place)))
                 break;
         }
+        if (early && (cutter->keys[next].kind & LATE))
+            return -1;
         count = keep(cutter, record, key, begin, place < end ? word : end, count);
         if (count < 0 || place >= end)
             return count;
@@ -191,8 +208,19 @@ static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, in
 /* Cut a record at its tabs, behind each of which a key has to stand; the next row, or -1 if the record is odd. */
 static int64_t cut_at_tabs(const Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
+    bool early = false, first = true;
     for (;;) {
         int64_t begin = sign + 1, place = find_byte(text, begin, end, '\t');
+        /* With another key in the first value that no client writes, there are blanks for tabs. */
+        if (first && !(cutter->keys[key].kind & FREE_TEXT)) {
+            first = false;
+            if (find_byte(text, begin, place, '=') < place)
+                return -1;
+        }
+        int64_t opening = json_begin(text, begin, place);
+        if (opening >= 0 && json_end(text, opening, place) < 0)
+            return -1;
+        early = (cutter->keys[key].kind & EARLY) || (early && !key);
         count = keep(cutter, record, key, begin, place, count);
         if (count < 0 || place >= end)
             return count;
@@ -201,9 +229,23 @@ static int64_t cut_at_tabs(const Cutter *cutter, int64_t record, int64_t key, in
         if (sign >= end)
             return -1;
         key = number_of(cutter, word, sign);
-        if (!key && !is_word(text, word, sign))
+        if ((!key && !is_word(text, word, sign)) || (early && (cutter->keys[key].kind & LATE)))
             return -1;
     }
+}
+
+/* Whether a known key stands behind the first bar: bars between pairs then. */
+static bool has_bars(const Cutter *cutter, int64_t begin, int64_t end) {
+    Text text = cutter->text;
+    int64_t word = find_byte(text, begin, end, '|') + 1;
+    while (word < end && is_blank(byte_at(text, word)))
+        word++;
+    if (word >= end)
+        return false;
+    int64_t sign = find_byte(text, word, end, '='), stop = sign;
+    while (stop > word && is_blank(byte_at(text, stop - 1)))
+        stop--;
+    return sign < end && number_of(cutter, word, stop) > 0;
 }
 
 /* Where the first key begins, which may follow the header's last bar, and the sign behind it; false if nowhere. */
@@ -297,7 +339,10 @@ const char *find_pairs(const Argument *arguments, int64_t *results) {
         headers.at[record] = word;
         while (end > sign + 1 && is_blank(byte_at(text, end - 1)))
             end--;
-        int64_t after = tabs && find_byte(text, sign, end, '\t') < end
+        bool at_tabs = tabs && find_byte(text, sign, end, '\t') < end;
+        if (tabs && !at_tabs && has_bars(&cutter, sign, end))
+            continue;
+        int64_t after = at_tabs
                             ? cut_at_tabs(&cutter, record, key, sign, end, count)
                             : cut_at_keys(&cutter, record, key, sign, end, count);
         if (after < 0 || lacks_label(&cutter, record, count, after))

@@ -44,6 +44,7 @@ type, and a second value of a key (`key`, `key#2`, …).
 _REASONS: dict[Rejection, str] = {
     Rejection.NOT_A_RECORD: "does not begin like a record of the body's format, or is JSON but no object",
     Rejection.BAD_HEADER: "begins like a CEF or LEEF record but lacks a part of the header",
+    Rejection.AMBIGUOUS_HEADER: "holds a second header, or follows one: a record, or text that a client wrote",
     Rejection.TOO_LONG: "is longer than any column could hold",
     Rejection.FIELD_COUNT: "a W3C row that has more or fewer values than there are names",
     Rejection.BAD_JSON: "is no JSON",
@@ -53,14 +54,19 @@ _REASONS: dict[Rejection, str] = {
 
 _WARNINGS = {
     "bad_<kind>:<key>": "the text does not fit the column; it is in `extra` (an address is kept in its column)",
-    "duplicate_key:<key>": "the key came more than once; the first value counts",
+    "duplicate_key:<key>": "the key came more than once; the other values are in `extra`",
     "epoch_seconds:<key>": "the time was in seconds",
+    "follows_incomplete": "the record before lacks something, so this one may be a part of it",
+    "header_in_text:<key>": "the value holds a header as records have it",
+    "incomplete:<key>": "the record lacks what every WAF event has",
     "joined_lines": "the record went on in the next line",
+    "key_in_text:<key>": "a client seems to have written the key into its text; if it comes again, that value counts",
     "lost_space:<key>": "the blank before the key was missing",
     "no_label:<key>": "a custom key without its label; its value is in `extra`",
     "no_time": "neither the event nor the log has a time",
     "quoted_value:<key>": "quotes around the whole value were taken off",
     "replaced_bytes": "bytes that are no UTF-8 became U+FFFD",
+    "text_before_header": "other text than a syslog prefix stands before the record; it is in `extra`",
     "time_from_file": "the event's time is missing or wrong; the start of the log stands in",
     "unaligned:<key>": "the list is not as long as `attack_type_codes`",
     "unkeyed_text": "text before the first key; it is in `extra`",

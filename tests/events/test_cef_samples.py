@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_imperva.events import LogSource, parse
-from tests.events.cef_lines import FETCHED, START
+from tests.events.cef_lines import FETCHED, START, without_gaps
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
 
@@ -266,7 +266,28 @@ def test_sample_has_these_values(place: str) -> None:
     row["extra"] = {key: brief(text) for key, text in row["extra"]}
     expected = EXPECTED[place]
     assert len(expected) > 12
+    row["parse_warnings"] = without_gaps(row["parse_warnings"])
     assert {column: brief(row[column]) for column in expected} == expected
+
+
+@pytest.mark.skipif(not SAMPLES.exists(), reason="the public sample events are not beside this checkout")
+def test_samples_that_lack_what_every_event_has_say_so() -> None:
+    lacking = {
+        f"{name}:{line}": [code for code in row["parse_warnings"] if code not in without_gaps(row["parse_warnings"])]
+        for name in ("cef-access.log", "cef-security.log", "anomalies.cef")
+        for line, row in read(name).items()
+    }
+    assert {place: codes for place, codes in lacking.items() if codes} == {
+        "cef-access.log:1": ["incomplete:act"],
+        "cef-access.log:2": ["incomplete:act", "follows_incomplete"],
+        "cef-access.log:3": ["follows_incomplete"],
+        "anomalies.cef:3": ["incomplete:start", "incomplete:deviceExternalId"],
+        "anomalies.cef:4": [f"incomplete:{key}" for key in ("act", "start", "deviceExternalId")]
+        + ["follows_incomplete"],
+        "anomalies.cef:5": [f"incomplete:{key}" for key in ("act", "start", "deviceExternalId")]
+        + ["follows_incomplete"],
+        "anomalies.cef:6": ["follows_incomplete"],
+    }
 
 
 @pytest.mark.skipif(not SAMPLES.exists(), reason="the public sample events are not beside this checkout")

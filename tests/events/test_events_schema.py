@@ -64,7 +64,10 @@ def test_every_column_has_a_meaning() -> None:
 
 
 def test_another_reader_sees_the_same(tmp_path: Path) -> None:
-    body = cef("start=1700000000001 act=REQ_PASSED fileType=1,,2, ccode=IL ccode=IL ccode=FR cn1=x").encode()
+    body = cef(
+        "start=1700000000001 act=REQ_PASSED deviceExternalId=1 src=192.0.2.1 "
+        "fileType=1,,2, ccode=IL ccode=IL ccode=FR cn1=x"
+    ).encode()
     (block,) = parse([body], SOURCE)
     pq.write_table(block.events.select(SCHEMA.names), tmp_path / "part.parquet")
     (row,) = duckdb.execute(

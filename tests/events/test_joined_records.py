@@ -61,17 +61,18 @@ def test_lines_before_the_first_record_belong_to_none() -> None:
     assert (block.events["src_line"].to_pylist(), block.lines) == ([4], 3)
 
 
-def test_line_after_a_broken_record_is_quarantined_with_it() -> None:
+def test_line_after_a_broken_record_is_quarantined_by_itself() -> None:
     (block,) = parse([f"{CEF[0]}\nCEF:0|a\nmore\n{CEF[0]}".encode()], SOURCE)
-    assert block.quarantined.select(["src_line", "reason", "raw"]).to_pylist() == [
-        {"src_line": 2, "reason": "bad_header", "raw": b"CEF:0|a\nmore"}
+    assert sorted(block.quarantined.select(["src_line", "reason", "raw"]).to_pylist(), key=lambda q: q["src_line"]) == [
+        {"src_line": 2, "reason": "bad_header", "raw": b"CEF:0|a"},
+        {"src_line": 3, "reason": "not_a_record", "raw": b"more"},
     ]
-    assert (block.events["src_line"].to_pylist(), block.lines) == ([1, 4], 3)
+    assert (block.events["src_line"].to_pylist(), block.lines) == ([1, 4], 4)
 
 
 def test_joined_record_has_the_bound_of_any(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(READING, "MAX_RECORD_BYTES", 300)
-    long = CEF[0] + "\nmore" * 60
+    long = CEF[0].removesuffix(" act=REQ_PASSED") + "\nmore" * 60
     (block,) = parse([f"{long}\n{CEF[1]}".encode()], SOURCE)
     assert block.quarantined.select(["src_line", "reason", "raw"]).to_pylist() == [
         {"src_line": 1, "reason": "too_long", "raw": long.encode()}

@@ -78,6 +78,9 @@ ODD_KEYS = [
     "CS10LABEL",
     "FILEID",
     "x_1",
+    "x-1.y",
+    "_x",
+    "1x",
     "msg",
     "dhost",
 ]
@@ -92,7 +95,7 @@ TEXTS = st.sampled_from(
         '"[{"a":"b"}]"', '[{"a":"\\"]"}]', '[{"a":"\\\\"}]', '[{"a":"\\\\\\"x"}]', "[[[[[[]]]]]]", "[}", '{"a":"}"}', '["a\tb"]',
         "cmd=ls", "x cmd=ls", "x act=REQ_PASSED", "x act\\=y", "=", "==", " = ", "\t", "a\tb", "a\tsrc=1", "\x00", "\x1c", "a\x0bb=c",
         "\x85", "\u2028", "é", "東京", "\ufeff", "\r", "clappsigdproc=Browser", "clappsig", "Rule name", "k" * 70 + "=", "10,,20,",
-        "CEF:0|", "|", r"\|", "a" * 300, "         ", "          x", "x           ",
+        "CEF:0|", "|", r"\|", "a app =b", "a new =b", '{"a":"b src=1"}', '[[1],["x in=2"]]', "a|src=1", "a^src=1", "a" * 300, "         ", "          x", "x           ",
     ]
 )
 # fmt: on
@@ -111,6 +114,10 @@ HEADERS = {
         "CEF:0|Imperva Inc|Attack Analytics|0|1|Some attack||",
         "0|Incapsula|SIEMintegration|1|1|Normal|0| ",
         " CEF:0|Incapsula|SIEMintegration|1|1|Normal|0|\t",
+        "CEF:0|Incapsula|SIEMintegration|1|1|IncapRules(a|b)|11| ",
+        "CEF:0|Incapsula|SIEMintegration|1|1|IncapRules(a|7|b)|11|",
+        "CEF:0|Incapsula|SIEMintegration|1|1|Normal|0|| ",
+        "<13>1 2025-07-23T17:02:01Z h a - - - CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| ",
         "CEF:",
         "nonsense ",
     ],
@@ -123,6 +130,8 @@ HEADERS = {
         "LEEF:2.0|Incapsula|SIEMintegration|1|Normal||",
         "LEEF:1.0|Incapsula|SIEMintegration|1|a\\|b| \t",
         "LEEF:1.0|Imperva Inc|Attack Analytics|0|1|",
+        "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|^|",
+        "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|x3B|",
         "LEEF:1.0|Incapsula",
         "nonsense ",
     ],
@@ -207,7 +216,7 @@ def test_leef_is_cut_at_tabs_or_at_keys_line_by_line() -> None:
     head = "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|"
     tabbed = f"{head}src=192.0.2.1\tin=4\tdst=192.0.2.2\tcat=REQ_PASSED"
     lines = [tabbed, f"{head}src=192.0.2.1 in=4", f"{head}src=192.0.2.1 in=4\tdst=192.0.2.2", f"{tabbed}\tx", tabbed]
-    assert assert_same("\n".join(lines).encode(), "LEEF").tolist() == [True, True, True, False, True]
+    assert assert_same("\n".join(lines).encode(), "LEEF").tolist() == [True, True, False, False, True]
 
 
 @pytest.mark.parametrize("key", ["qstr", "cicode", "cs10", "requestClientApplication"])
@@ -263,7 +272,8 @@ TAKEN = [
     "cicode=a newThing=1 other_thing=b\\=c src=192.0.2.1",
     "newThing=1",
     f"cicode=a {'x' * 63}=1 {'y' * 64}=2",
-    "cicode=a 1=2 =3 (x=4",
+    "cicode=a 1=2 (x=4",
+    "cicode=a bot.score=1 x-risk=2 _t=3",
 ]
 
 
@@ -290,6 +300,11 @@ LEFT = [
     "cs5=a cs5Label=clappsigdproc=b",
     'additionalReqHeaders=[{"a":"b"',
     "stray src=1",
+    "cicode=a app =HTTPS",
+    "cicode=a new =1",
+    'newThing={"a":"b src=1"} src=192.0.2.1',
+    'postbody=[{"a":"b src=1"}] src=192.0.2.1',
+    "requestClientApplication=a fileType=1,",
     "cs12=a",
     "",
 ]
@@ -323,6 +338,11 @@ ODD_HEADERS = [
     ("CEF", r"CEF:0|Incapsula|SIEMintegration|1|1|Rule\|11| src=192.0.2.1 qstr=a|in=4"),
     ("CEF", "src=192.0.2.1 in=4 cicode=a b c d e"),
     ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|x src=192.0.2.1\tin=4"),
+    ("LEEF", "LEEF:2.0|Incapsula|SIEMintegration|1|Normal|^|src=192.0.2.1^in=4"),
+    ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1|in=4"),
+    ("LEEF", "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1 in=4 url=a\tb"),
+    ("LEEF", 'LEEF:1.0|Incapsula|SIEMintegration|1|Normal|cs10=[{"a":"b\tsrc=1"}]\tcs10Label=Rule Info'),
+    ("CEF", "<13>Jul  3 17:02:01 host app: CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| src=192.0.2.1"),
 ]
 
 

@@ -1,64 +1,340 @@
 r"""The extension of a CEF record (attributes of a LEEF one): cut into keys and values, labels resolved.
 
-It is made of ``key=value`` pairs with blanks between them. Values are not quoted and hold blanks, bars and quotes as
-they are; Imperva escapes ``=`` in them as ``\=``, mostly. Much of a value is what an attacker sent, so where one ends
-is decided by these rules, each of which but the fourth looks at the text around one ``=`` only:
+It is made of ``key=value`` pairs with blanks between them; LEEF has a delimiter, by default a tab. Values are not
+quoted and hold blanks, bars and quotes as they are; Imperva escapes ``=`` in them as ``\=``, mostly. Much of a value is
+what an attacker sent, so where one ends is decided by these rules, each of which but the fourth looks at the text
+around one ``=`` only:
 
-1.  A key is a word of letters, digits and underscores, beginning with a letter, that stands at the start or after a
-    blank (space or tab) and directly before ``=``. An escaped ``=`` has a backslash before it, hence no word.
-2.  A *known* key (case does not matter) always ends the value before it.
-3.  An *unknown* key does so except in text that others write: the user agent, the URL, query string, referrer, body,
-    ``xff``, ``msg``, rule names, and JSON. There it stays part of the value: `` cmd=`` in a user agent is no key.
+1.  A key is a word of letters, digits, ``_``, ``.`` and ``-``, beginning with a letter or ``_``, that stands at the
+    start or after a blank (space or tab) and before ``=``. An escaped ``=`` has a backslash before it, hence no word.
+2.  A *known* key (case does not matter) always ends the value before it, even with blanks before its ``=``.
+3.  An *unknown* key does so only directly before its ``=``, and not in text that others write: the user agent, the URL,
+    query string, referrer, body, ``xff``, ``msg``, rule names, and JSON. There it stays part of the value: `` cmd=`` in
+    a user agent is no key.
 4.  The value of a JSON key that begins with a bracket, maybe after a quote and the commas of empty slots, ends no
-    earlier than its brackets close, strings aside: `` mode=block`` inside is no key, known or not. A quote after a
-    backslash closes no string. After the close, rule 3 treats the value as plain. If the brackets never close, rules
-    2 and 3 hold for the rest of the record.
+    earlier than its brackets close, strings aside: `` mode=block`` inside is no key, known or not. So does any other
+    value that begins with ``[{``, ``{"`` or ``[[``. A quote after a backslash closes no string. After the close,
+    rule 3 treats the value as plain. If the brackets never close, rules 2 and 3 hold for the rest of the record; so
+    they do where the brackets of text that a client wrote would swallow a key that every event has.
 5.  A key's own label text directly followed by a known key (``cs5Label=clappsigdproc=Browser``) has lost its blank.
+
+Between delimiters, a piece that begins with a key is a pair, whatever is in it. Any other piece belongs to the value
+before it. A LEEF record in which the first value that no client writes holds another key has blanks for tabs.
 
 Values are trimmed of blanks, and an empty one is no value. Backslash escapes ``=``, itself, and as ``\n`` and ``\r``
 line ends; before anything else it is a backslash (Attack Analytics escapes ``"`` too). A value wrapped in quotes is
 unwrapped, with a warning, since an export added them; quotes that only begin a value, or that recur inside it, stay.
+
+Of a key that comes twice the first value counts, unless a client may have written it: see :func:`_chosen`.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from airflow_provider_imperva.events.grammar.keys import Keys
 from airflow_provider_imperva.events.grammar.record import Record
 from airflow_provider_imperva.events.schema.columns import LABELS
 
-Pairs = list[tuple[str, str]]
-"""Keys as real events spell them, and their values, unescaped and never empty."""
-
 LONGEST_KEY = 63
-WORD = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST_KEY - 1}}}")
-_ATTRIBUTE = re.compile(rf"[ \t]*({WORD.pattern})[ \t]*=")
+WORD = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{LONGEST_KEY - 1}}}")
 LABEL_KEY = re.compile(r"([A-Za-z]+[0-9]+)Label", re.IGNORECASE)
+_ATTRIBUTE = re.compile(rf"[ \t]*({WORD.pattern})[ \t]*=")
+_WORD_WITHIN = re.compile(rf"[ \t]({WORD.pattern})[ \t]*=")
 _ESCAPE = re.compile(r"\\([=\\nr])")
 _ESCAPE_OR_QUOTE = re.compile(r"\\([=\\nr\"])")
 _MEANT = {"n": "\n", "r": "\r"}
+_BLANKS = " \t"
+_MOST_BLANKS = 64
 _JSON_OPENING = re.compile(r'"?[ ,]*(?=[\[{])')
+_ANY_OPENING = re.compile(r'"?[ \t]*(?=\[\{|\{"|\[\[)')
 _JSON_NEXT = re.compile(r",[ ,]*(?=[\[{])")
 _JSON_TOKEN = re.compile(r'\\+.|["\[\]{}]', re.DOTALL)
 
 
-def resolve(pairs: Pairs, record: Record, keys: Keys) -> None:
-    """Give each value to its column, or to ``extra``; custom keys by their labels, the first of equal keys first."""
-    seen: set[str] = set()
-    labels: dict[str, tuple[str, str]] = {}
-    values: Pairs = []
-    for key, text in pairs:
-        if key in seen:
-            record.warnings.append(f"duplicate_key:{key}")
-            record.extra.append((key, text))
-        elif label_key := LABEL_KEY.fullmatch(key):
-            labels[label_key[1].lower()] = key, text
+class Span(NamedTuple):
+    """Where a pair stands in a text.
+
+    :ivar key: as real events spell it, if it is known.
+    :ivar start: where it begins, and the value before it ends.
+    :ivar begin: where its value begins.
+    :ivar close: behind the brackets that the value begins with; ``begin`` without such, -1 if they never close.
+    """
+
+    key: str
+    start: int
+    begin: int
+    close: int
+
+
+class _Pair(NamedTuple):
+    key: str
+    text: str
+    behind_client: bool
+    suspect: bool
+    misplaced: bool
+
+
+def read_pairs(
+    text: str, begin: int, record: Record, keys: Keys, *, delimiter: str | None = None, escaped_quotes: bool = False
+) -> None:
+    """Read the pairs from a place on into a record.
+
+    :param delimiter: what stands between pairs; by default a blank.
+    :param escaped_quotes: whether a backslash escapes quotes, too.
+    """
+    escape = _ESCAPE_OR_QUOTE if escaped_quotes else _ESCAPE
+    found = list(spans(text, begin, len(text), keys, delimiter=delimiter))
+    starts = [span.start for span in found] + [len(text)]
+    if unkeyed := text[begin : starts[0]].strip(f"{_BLANKS}{delimiter or ''}"):
+        record.warnings.append("unkeyed_text")
+        record.extra.append(("unkeyed_text", unkeyed))
+    values: list[str] = []
+    for span, end in zip(found, starts[1:], strict=True):
+        if delimiter is None and span.start > begin and text[span.start - 1] not in _BLANKS:
+            record.warnings.append(f"lost_space:{span.key}")
+        values.append(_value(span.key, text[span.begin : end], record, keys, escape))
+    _resolve(list(_pairs(found, values, keys)), record, keys)
+
+
+def spans(
+    text: str, begin: int, end: int, keys: Keys, *, delimiter: str | None, reach: int = sys.maxsize
+) -> Iterator[Span]:
+    """Find the pairs between two places, one after the other.
+
+    :param delimiter: what stands between pairs; None for blanks.
+    :param reach: how far from its begin a value's brackets are looked for.
+    """
+    json = _Json(text, begin, end, keys, reach)
+    return _delimited(text, begin, end, keys, json, delimiter) if delimiter else _blanked(text, begin, end, keys, json)
+
+
+def delimiter_of(text: str, begin: int, end: int, keys: Keys, *, named: str | None) -> str | None:
+    """Tell what stands between the attributes of a LEEF record; None for blanks.
+
+    :param named: the delimiter that its header names.
+    """
+    if named and named not in _BLANKS:
+        return named if text.find(named, begin, end) >= 0 else None
+    if named == " ":
+        return None
+    while end > begin and text[end - 1] in _BLANKS:
+        end -= 1
+    first = _ATTRIBUTE.match(text, begin, end)
+    begin = first.start(1) if first else begin
+    for delimiter in ("\t", "|"):
+        if text.find(delimiter, begin, end) >= 0 and (delimiter == "\t" or _begins_key(text, begin, end, keys)):
+            return delimiter if _is_between(text, begin, end, delimiter, keys) else None
+    return None
+
+
+def _begins_key(text: str, begin: int, end: int, keys: Keys) -> bool:
+    """Whether a known key stands behind the first bar."""
+    attribute = _ATTRIBUTE.match(text, text.find("|", begin, end) + 1, end)
+    return attribute is not None and attribute[1].lower() in keys.known
+
+
+def _is_between(text: str, begin: int, end: int, delimiter: str, keys: Keys) -> bool:
+    """Whether pairs are cut at a delimiter: the first value that no client writes has no other key in it then."""
+    while begin >= 0:
+        attribute = _ATTRIBUTE.match(text, begin, end)
+        place = text.find(delimiter, begin, end)
+        if attribute is not None and keys.known.get(attribute[1].lower(), attribute[1]) not in keys.free_text:
+            within = _WORD_WITHIN.finditer(text, attribute.end(), place if place >= 0 else end)
+            return not any(word[1].lower() in keys.known for word in within)
+        begin = place + 1 if place >= 0 else -1
+    return True
+
+
+def _blanked(text: str, begin: int, end: int, keys: Keys, json: _Json) -> Iterator[Span]:
+    in_free_text = False
+    found = _next_word(text, begin, begin, end)
+    while found is not None:
+        start, behind, sign = found
+        word = text[start:behind]
+        key = keys.known.get(word.lower(), "")
+        if not key and (in_free_text or behind < sign):
+            found = _next_word(text, sign + 1, begin, end)
+            continue
+        close = json.close(key, sign + 1)
+        yield Span(key or word, start, sign + 1, close)
+        in_free_text = key in keys.free_text and close in (-1, sign + 1)
+        found = _glued_word(text, key, sign + 1, end, keys) or _next_word(text, max(close, sign + 1), begin, end)
+
+
+def _delimited(text: str, begin: int, end: int, keys: Keys, json: _Json, delimiter: str) -> Iterator[Span]:
+    start = piece = begin
+    while piece >= 0:
+        close = piece
+        if attribute := _ATTRIBUTE.match(text, piece, end):
+            key = keys.known.get(attribute[1].lower(), attribute[1])
+            close = json.close(key, attribute.end())
+            yield Span(key, start, attribute.end(), close)
+        start = text.find(delimiter, max(close, piece), end)
+        piece = start + len(delimiter) if start >= 0 else -1
+
+
+def _next_word(text: str, position: int, begin: int, end: int) -> tuple[int, int, int] | None:
+    """Find the next word that could be a key (rules 1 and 2): where it starts and ends, and the ``=`` after it."""
+    while (sign := text.find("=", position, end)) >= 0:
+        behind = sign
+        while behind > max(position, sign - _MOST_BLANKS) and text[behind - 1] in _BLANKS:
+            behind -= 1
+        # Looking back no further than a key is long keeps a record without blanks from taking for ever.
+        earliest = max(behind - LONGEST_KEY - 1, begin)
+        blank = max(text.rfind(" ", earliest, behind), text.rfind("\t", earliest, behind))
+        start = blank + 1 if blank >= 0 else earliest
+        if (blank >= 0 or earliest == begin) and start >= position and WORD.fullmatch(text, start, behind):
+            return start, behind, sign
+        position = sign + 1
+    return None
+
+
+def _glued_word(text: str, key: str, begin: int, end: int, keys: Keys) -> tuple[int, int, int] | None:
+    """Find the known key that follows the expected text of a label without a blank (rule 5)."""
+    label = LABELS.get(key.removesuffix("Label"), "") if key.endswith("Label") else ""
+    if not label or not text.startswith(label, begin):
+        return None
+    start = begin + len(label)
+    word = WORD.match(text, start, end)
+    if word is None or text[word.end() : word.end() + 1] != "=" or word[0].lower() not in keys.known:
+        return None
+    return start, word.end(), word.end()
+
+
+class _Json:
+    """Where the brackets of values are closed (rule 4)."""
+
+    def __init__(self, text: str, begin: int, end: int, keys: Keys, reach: int) -> None:
+        self._text, self._begin, self._end, self._keys, self._reach = text, begin, end, keys, reach
+        self._open: set[bool] = set()
+        self._last: dict[str, int] | None = None
+        self._given: set[str] = set()
+        self._behind_client = False
+
+    def close(self, key: str, begin: int) -> int:
+        """Tell where the brackets of a value are closed; ``begin`` if it begins with none, -1 if they never are."""
+        is_client, is_json = key in self._keys.client, key in self._keys.json
+        self._behind_client |= is_client
+        if not self._behind_client:
+            self._given.add(key)
+        opening = (_JSON_OPENING if is_json else _ANY_OPENING).match(self._text, begin, self._end)
+        if opening is None:
+            return begin
+        # Looked for once only of each kind, so that a record full of open brackets is still read in one pass.
+        if is_json in self._open:
+            return -1
+        close = json_end(self._text, opening.end(), min(self._end, begin + self._reach))
+        if close is None:
+            self._open.add(is_json)
+            return -1
+        return -1 if is_client and not is_json and self._swallows(begin, close) else close
+
+    def _swallows(self, begin: int, close: int) -> bool:
+        """Whether a key that every event has comes for the last time in a client's text, and not before all such."""
+        if self._last is None:
+            self._last = {
+                key: max(self._text.rfind(f"{blank}{key}=", self._begin, self._end) for blank in _BLANKS)
+                for key in self._keys.required
+            }
+        return any(begin <= place < close and key not in self._given for key, place in self._last.items())
+
+
+def json_end(text: str, opening: int, end: int) -> int | None:
+    """Find where the brackets that open at a place are closed; None if they never are."""
+    depth, in_string = 0, False
+    for token in _JSON_TOKEN.finditer(text, opening, end):
+        mark = token[0]
+        if mark == '"':
+            in_string = not in_string
+        elif in_string or len(mark) > 1:
+            continue
+        elif mark in "[{":
+            depth += 1
         else:
-            values.append((key, text))
-        seen.add(key)
-    for key, text in values:
+            depth -= 1
+            if depth == 0 and not _JSON_NEXT.match(text, token.end(), end):
+                return token.end()
+    return None
+
+
+def _value(key: str, text: str, record: Record, keys: Keys, escape: re.Pattern[str]) -> str:
+    text = text.strip(_BLANKS)
+    if text[:1] == '"' and (inner := _unwrapped(text, json=key in keys.json)) is not None:
+        record.warnings.append(f"quoted_value:{key}")
+        text = inner
+    return unescaped(text, escape)
+
+
+def unescaped(text: str, escape: re.Pattern[str] = _ESCAPE) -> str:
+    """Take the backslashes off what they escape in a value."""
+    return escape.sub(lambda match: _MEANT.get(match[1], match[1]), text) if "\\" in text else text
+
+
+def _unwrapped(text: str, *, json: bool) -> str | None:
+    """Give back what is inside the quotes that wrap a whole value; None if they don't."""
+    inner = text[1:-1]
+    if len(text) < 2 or text[-1] != '"':
+        return None
+    if json:
+        wraps = _JSON_OPENING.match(text) is not None and inner.rstrip(" ,")[-1:] in ("]", "}")
+    else:
+        wraps = '"' not in inner and not inner.endswith("\\")
+    return inner if wraps else None
+
+
+def _pairs(found: list[Span], values: list[str], keys: Keys) -> Iterator[_Pair]:
+    """Give the pairs that have a value, and tell which of them a client may have written.
+
+    A pair right behind a client's text is suspect, and so is one behind a suspect pair whose key is unknown or comes
+    more than once: whoever writes one key into a text can write several. A pair is misplaced if it is late and behind
+    a text like that in which no event has it.
+    """
+    counts: dict[str, int] = {}
+    for span, value in zip(found, values, strict=True):
+        counts[span.key] = counts.get(span.key, 0) + bool(value)
+    behind_client = suspect = early = False
+    for span, value in zip(found, values, strict=True):
+        if value:
+            yield _Pair(span.key, value, behind_client, suspect, early and span.key in keys.late)
+        is_text = span.close in (-1, span.begin)
+        is_client = is_text and span.key in keys.client
+        is_unknown = span.key.lower() not in keys.known
+        behind_client |= is_client
+        suspect = is_client or (suspect and (is_unknown or counts[span.key] > 1))
+        early = (is_text and span.key in keys.goes_on) or (early and (is_unknown or counts[span.key] > 1))
+
+
+def _chosen(pairs: list[_Pair]) -> _Pair:
+    """Choose the value of a key: the first that is not suspect, but the last if client text comes before the first."""
+    trusted = [pair for pair in pairs if not pair.suspect] or pairs
+    return trusted[-1] if trusted[0].behind_client else trusted[0]
+
+
+def _resolve(pairs: list[_Pair], record: Record, keys: Keys) -> None:
+    """Give each value to its column, or to ``extra``; custom keys by their labels."""
+    by_key: dict[str, list[_Pair]] = {}
+    for pair in pairs:
+        by_key.setdefault(pair.key, []).append(pair)
+    chosen = {key: _chosen(same) for key, same in by_key.items()}
+    labels: dict[str, tuple[str, str]] = {}
+    values: list[_Pair] = []
+    for pair in pairs:
+        if pair is not chosen[pair.key]:
+            record.warnings.append(f"duplicate_key:{pair.key}")
+            record.extra.append((pair.key, pair.text))
+        elif label_key := LABEL_KEY.fullmatch(pair.key):
+            labels[label_key[1].lower()] = pair.key, pair.text
+        else:
+            values.append(pair)
+    record.warnings.extend(
+        f"key_in_text:{key}" for key, same in by_key.items() if _is_in_text(key, same, chosen[key], keys)
+    )
+    for pair in values:
+        key, text = pair.key, pair.text
         column = keys.columns.get(key)
         expected, (_, label) = LABELS.get(key, ""), labels.pop(key.lower(), ("", ""))
         if column is not None and label.casefold() == expected.casefold():
@@ -72,133 +348,10 @@ def resolve(pairs: Pairs, record: Record, keys: Keys) -> None:
     record.extra.extend((key, text) for base, (key, text) in labels.items() if text != LABELS.get(base))
 
 
-def cut_at_keys(text: str, record: Record, keys: Keys, *, escaped_quotes: bool = False) -> Pairs:
-    """Cut an extension at its keys.
-
-    :param escaped_quotes: whether a backslash escapes quotes, too.
-    """
-    escape = _ESCAPE_OR_QUOTE if escaped_quotes else _ESCAPE
-    found = list(_keys(text, keys))
-    starts = [start for _, start, _ in found] + [len(text)]
-    _note_unkeyed(text[: starts[0]], record)
-    pairs: Pairs = []
-    for (key, start, begin), end in zip(found, starts[1:], strict=True):
-        if start and text[start - 1] not in " \t":
-            record.warnings.append(f"lost_space:{key}")
-        if value := _value(key, text[begin:end], record, keys, escape):
-            pairs.append((key, value))
-    return pairs
-
-
-def cut_at_tabs(text: str, record: Record, keys: Keys) -> Pairs:
-    """Cut LEEF attributes at their tabs; what follows a tab and is no attribute belongs to the value before it."""
-    attributes: list[tuple[str, list[str]]] = [("", [])]
-    for piece in text.split("\t"):
-        if attribute := _ATTRIBUTE.match(piece):
-            key = attribute[1]
-            attributes.append((keys.known.get(key.lower(), key), [piece[attribute.end() :]]))
-        else:
-            attributes[-1][1].append(piece)
-    _note_unkeyed("\t".join(attributes[0][1]), record)
-    values = ((key, _value(key, "\t".join(pieces), record, keys, _ESCAPE)) for key, pieces in attributes[1:])
-    return [(key, value) for key, value in values if value]
-
-
-def _note_unkeyed(text: str, record: Record) -> None:
-    if text := text.strip(" \t"):
-        record.warnings.append("unkeyed_text")
-        record.extra.append(("unkeyed_text", text))
-
-
-def _value(key: str, text: str, record: Record, keys: Keys, escape: re.Pattern[str]) -> str:
-    text = text.strip(" \t")
-    if text[:1] == '"' and (inner := _unwrapped(text, json=key in keys.json)) is not None:
-        record.warnings.append(f"quoted_value:{key}")
-        text = inner
-    return unescaped(text, escape)
-
-
-def unescaped(text: str, escape: re.Pattern[str] = _ESCAPE) -> str:
-    """Take the backslashes off what they escape in a value."""
-    return escape.sub(lambda match: _MEANT.get(match[1], match[1]), text) if "\\" in text else text
-
-
-def _keys(extension: str, keys: Keys) -> Iterator[tuple[str, int, int]]:
-    """Yield each key as it is spelled in real events, where it starts, and where its value begins."""
-    known = keys.known
-    in_free_text = False
-    brackets_close = True
-    span = _next_word(extension, 0)
-    while span is not None:
-        start, end = span
-        word, begin = extension[start:end], end + 1
-        key = known.get(word.lower(), "")
-        if not key and in_free_text:
-            span = _next_word(extension, begin)
-            continue
-        yield key or word, start, begin
-        in_free_text = key in keys.free_text
-        search_from = begin
-        if brackets_close and key in keys.json and (opening := _JSON_OPENING.match(extension, begin)):
-            close = _json_end(extension, opening.end())
-            # Looked for once only, so that a record full of open brackets is still read in one pass.
-            brackets_close = close is not None
-            if close is not None:
-                in_free_text = False
-                search_from = close
-        span = _glued_word(extension, key, begin, keys) or _next_word(extension, search_from)
-
-
-def _next_word(extension: str, position: int) -> tuple[int, int] | None:
-    """Find the next word that could be a key (rule 1): where it starts, and the ``=`` after it."""
-    while (end := extension.find("=", position)) >= 0:
-        # Looking back no further than a key is long keeps a record without blanks from taking for ever.
-        earliest = max(end - LONGEST_KEY - 1, 0)
-        blank = max(extension.rfind(" ", earliest, end), extension.rfind("\t", earliest, end))
-        start = blank + 1 if blank >= 0 else earliest
-        if (blank >= 0 or earliest == 0) and WORD.fullmatch(extension, start, end):
-            return start, end
-        position = end + 1
-    return None
-
-
-def _glued_word(extension: str, key: str, begin: int, keys: Keys) -> tuple[int, int] | None:
-    """Find the known key that follows the expected text of a label without a blank (rule 5)."""
-    label = LABELS.get(key.removesuffix("Label"), "") if key.endswith("Label") else ""
-    if not label or not extension.startswith(label, begin):
-        return None
-    start = begin + len(label)
-    word = WORD.match(extension, start)
-    if word is None or extension[word.end() : word.end() + 1] != "=" or word[0].lower() not in keys.known:
-        return None
-    return start, word.end()
-
-
-def _json_end(extension: str, opening: int) -> int | None:
-    """Find where the brackets that open at ``opening`` are closed; None if they never are."""
-    depth, in_string = 0, False
-    for token in _JSON_TOKEN.finditer(extension, opening):
-        mark = token[0]
-        if mark == '"':
-            in_string = not in_string
-        elif in_string or len(mark) > 1:
-            continue
-        elif mark in "[{":
-            depth += 1
-        else:
-            depth -= 1
-            if depth == 0 and not _JSON_NEXT.match(extension, token.end()):
-                return token.end()
-    return None
-
-
-def _unwrapped(text: str, *, json: bool) -> str | None:
-    """Give back what is inside the quotes that wrap a whole value; None if they don't."""
-    inner = text[1:-1]
-    if len(text) < 2 or text[-1] != '"':
-        return None
-    if json:
-        wraps = _JSON_OPENING.match(text) is not None and inner.rstrip(" ,")[-1:] in ("]", "}")
-    else:
-        wraps = '"' not in inner and not inner.endswith("\\")
-    return inner if wraps else None
+def _is_in_text(key: str, same: list[_Pair], chosen: _Pair, keys: Keys) -> bool:
+    """Whether a known key seems to stand in a client's text."""
+    if key.lower() not in keys.known:
+        return False
+    if len(same) == 1:
+        return chosen.misplaced
+    return any(pair.suspect for pair in same) or (chosen is not same[0] and chosen.text != same[0].text)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_imperva.events.grammar import directives
+from airflow_provider_imperva.events.grammar import directives, headers
 from airflow_provider_imperva.events.schema.columns import Format
 
-_WHITE = rb"[ \t\r\0\x0b\x0c\x1c-\x1f\xef\xbb\xbf]*"
+_WHITE = rb"(?:[ \t\r\0\x0b\x0c\x1c-\x1f]|\xef\xbb\xbf|\xc2[\x85\xa0])*"
 # Behind a prefix the number has to be there, too: a sentence may hold "CEF:".
-_SYSLOG = rb"(?:(?:[0-9]{1,7} )?<[0-9]{1,3}>[^\n]{0,300}?|[0-9]{1,7} )(?=(?:CEF: *[0-9]+|LEEF: *[0-9.]+|0)\|)"
+_SYSLOG = rb"(?:" + headers.SYSLOG.encode() + rb")(?=(?:CEF: *[0-9]+|LEEF: *[0-9.]+|0)\|)"
+_SIGNATURES = b"|".join(re.escape(signature.encode()) for signature in headers.SIGNATURES)
 _KEYED = rb"(?:(?P<CEF>CEF:|0\|(?:Incapsula|Imperva Inc)\|)|(?P<LEEF>LEEF:))"
+_ANYWHERE = re.compile(rb"(?:(?P<LEEF>LEEF: *[0-9.]+)|(?P<CEF>CEF: *[0-9]+|0))(?=" + _SIGNATURES + rb")")
 _LINE = re.compile(rb"^" + _WHITE + rb"(?:" + _SYSLOG + rb")?" + _KEYED, re.MULTILINE)
 _DIRECTIVE = re.compile(rb"^" + directives.DIRECTIVE.pattern, re.MULTILINE | re.IGNORECASE)
 
@@ -26,7 +28,7 @@ def find_format(head: bytes, hint: str | None) -> Format | None:
 
     What a body begins with tells its format: what is in it further on may be the text of a client. Only if that is of
     no format, as the rest of a record is whose begin is missing, the first line tells it that begins like a CEF or LEEF
-    record or a W3C directive.
+    record or a W3C directive, and failing that a header of Imperva's anywhere.
 
     :param head: the begin of the body.
     :param hint: format in the header, which the server wrote. It counts if a line in the head begins like it.
@@ -43,7 +45,10 @@ def find_format(head: bytes, hint: str | None) -> Format | None:
     if found:
         return min(found)[1]  # type: ignore[return-value]
     begin = _BLANKS.match(head).end()  # type: ignore[union-attr]
-    return "W3C" if hint == "W3C" and _BARE_ROW.match(head, begin) else None
+    if hint == "W3C" and _BARE_ROW.match(head, begin):
+        return "W3C"
+    anywhere = _ANYWHERE.search(head)
+    return anywhere.lastgroup if anywhere else None  # type: ignore[return-value]
 
 
 def format_at_begin(head: bytes) -> Format | None:

@@ -11,6 +11,7 @@ class Rejection(StrEnum):
 
     NOT_A_RECORD = "not_a_record"
     BAD_HEADER = "bad_header"
+    AMBIGUOUS_HEADER = "ambiguous_header"
     TOO_LONG = "too_long"
     FIELD_COUNT = "field_count"
     BAD_JSON = "bad_json"

@@ -52,8 +52,11 @@ class Kernel(Protocol):
 
         A record about which those rules ask for more than is done here is marked in ``odd``, and has no pairs: one
         without a key, with a key that comes twice or is ``STRANGE``, with a value that begins with a quote, with JSON
-        whose brackets do not close, with a label that is missing or of another text, or for whose pairs there is no
-        room left.
+        whose brackets do not close, or in a key that is not ``JSON`` (``[{``, ``[[`` or ``{"``), with a blank before a
+        ``=`` that no delimiter of pairs is before, with a ``LATE`` key right behind an ``EARLY`` one or behind unknown
+        ones that follow such, with a label that is missing or of another text, or for whose pairs there is no room
+        left. Of LEEF also one cut at tabs in which the first value of a key that is not ``FREE_TEXT`` has a ``=``, and
+        one without tabs in which a known key stands behind the first bar.
 
         :param begins, ends: where each record stands in ``text``.
         :param words, known: the vocabulary: for each number from 1 up what is told of that key. Row 0 is of no key.

@@ -43,7 +43,7 @@ class Lines:
 
     :param block: the bytes.
     :param begins: where each line begins, int64.
-    :param ends: where it ends, exclusive, int64: neither LF nor one CR before it belongs to a line. One that was
+    :param ends: where it ends, exclusive, int64: neither LF nor CR before it belong to a line. One that was
         joined out of several holds the line ends between them.
     :param numbers: 1-based number of each line (the first, if joined) in the plain body, int64; every LF counts.
     """
@@ -63,7 +63,8 @@ class Lines:
         line_ends = _line_ends(text)
         begins = np.concatenate(([0], line_ends + 1)).astype(np.int64)
         ends = np.append(line_ends, len(block)).astype(np.int64)
-        ends -= (ends > begins) & (text[np.maximum(ends - 1, 0)] == _CR) if len(block) else 0
+        while len(block) and (cr := (ends > begins) & (text[np.maximum(ends - 1, 0)] == _CR)).any():
+            ends -= cr
         lines = cls(block, begins, ends, np.arange(first_number, first_number + len(begins), dtype=np.int64))
         return lines.take(~lines._are_blank(text))
 

@@ -27,7 +27,7 @@ from airflow_provider_imperva.events.scan.texts import copy_lines, copy_texts
 from airflow_provider_imperva.events.scan.vocabulary import Vocabulary
 from airflow_provider_imperva.events.schema.columns import CATEGORY
 
-_KEY = re.compile(rb"[A-Za-z0-9_]*\Z")
+_KEY = re.compile(rb"[A-Za-z0-9_.-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class _Dialect:
 
     :param columns: column name by number of its key; ``recurring``: numbers of those whose texts recur.
     :param read: the careful reader.
+    :param is_delimited: whether a header names a delimiter that is no tab.
     :param tabs: whether pairs may have tabs between them, and values blanks.
     """
 
@@ -43,19 +44,27 @@ class _Dialect:
     columns: Mapping[int, str]
     recurring: Set[int]
     read: Callable[[str], Record | Rejection]
+    is_delimited: Callable[[str], bool]
     tabs: bool
 
     @classmethod
-    def of(cls, keys: Keys, read: Callable[[str], Record | Rejection], *, tabs: bool) -> _Dialect:
+    def of(
+        cls,
+        keys: Keys,
+        read: Callable[[str], Record | Rejection],
+        is_delimited: Callable[[str], bool],
+        *,
+        tabs: bool,
+    ) -> _Dialect:
         columns = {number: keys.columns[key] for number, key in keys.numbered if key in keys.columns}
         names = {number: column.name for number, column in columns.items()}
         recurring = {number for number, column in columns.items() if column.recurs}
-        return cls(Vocabulary.of(keys), names, recurring, read, tabs)
+        return cls(Vocabulary.of(keys), names, recurring, read, is_delimited, tabs)
 
 
 _DIALECTS: Mapping[str, _Dialect] = {
-    "CEF": _Dialect.of(CEF, cef.read_record, tabs=False),
-    "LEEF": _Dialect.of(LEEF, leef.read_record, tabs=True),
+    "CEF": _Dialect.of(CEF, cef.read_record, lambda _: False, tabs=False),
+    "LEEF": _Dialect.of(LEEF, leef.read_record, leef.is_delimited, tabs=True),
 }
 
 
@@ -115,7 +124,7 @@ class _Headers:
         records: list[Record] = []
         for number, header in enumerate(headers.dictionary.to_pylist()):
             record = dialect.read(header)
-            if isinstance(record, Record) and _is_header(record, dialect):
+            if isinstance(record, Record) and _is_header(record, dialect) and not dialect.is_delimited(header):
                 kind_of[number] = len(records)
                 records.append(record)
         kinds = np.full(len(lines), -1, np.int64)

@@ -8,11 +8,13 @@ import numpy as np
 
 from airflow_provider_imperva.events.grammar.keys import Keys
 from airflow_provider_imperva.events.scan.buffers import (
+    EARLY,
     FREE_TEXT,
     JSON,
     KEY_BEGIN,
     KIND,
     LABEL,
+    LATE,
     STRANGE,
     TEXT_BEGIN,
     TEXT_END,
@@ -49,6 +51,8 @@ class Vocabulary(NamedTuple):
             known[row, KEY_BEGIN : KEY_BEGIN + 2] = place(key.lower())
         known[[number[key] for key in names.free_text if key in number], KIND] |= FREE_TEXT
         known[[number[key] for key in names.json], KIND] |= JSON
+        known[[number[key] for key in names.goes_on if key in number], KIND] |= EARLY
+        known[[number[key] for key in names.late], KIND] |= LATE
         known[[number[key] for key in {*number} - {*names.columns} - {*labels.values()}], KIND] |= STRANGE
         for key, label in labels.items():
             known[number[key], LABEL] = number[label]

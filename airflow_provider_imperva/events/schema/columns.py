@@ -200,7 +200,9 @@ COLUMNS: tuple[Column, ...] = (
     Column("raw", TEXT, "row", meaning="the line as it was; null unless switched on"),
     Column("src_file", TEXT, "row", meaning="the log's name as the index gave it; its path, if it was delivered"),
     Column("src_seq", INT64, "row", meaning="Y of X_Y.log; which arrival a delivered log was; null if neither"),
-    Column("src_line", INT64, "row", meaning="1-based line (JSON: record) in the plain body"),
+    Column("src_line", INT64, "row",
+           meaning="1-based line (JSON: record) in the plain body; for each record that begins before it on that line "
+                   "10,000,000,000 more"),
     Column("src_account_id", INT64, "row", meaning="account id in the header"),
     Column("src_config_id", INT64, "row", meaning="configuration id in the header"),
     Column("src_format", CATEGORY, "row", meaning="CEF, LEEF, W3C or JSON: as found, whatever the header says"),

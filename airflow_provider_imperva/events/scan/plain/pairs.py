@@ -14,12 +14,14 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva.events.grammar.extension import WORD
 from airflow_provider_imperva.events.scan.buffers import (
+    EARLY,
     FREE_TEXT,
     JSON,
     KEY_BEGIN,
     KEY_END,
     KIND,
     LABEL,
+    LATE,
     STRANGE,
     TEXT_BEGIN,
     TEXT_END,
@@ -28,7 +30,7 @@ from airflow_provider_imperva.events.scan.buffers import (
     Places,
     Positions,
 )
-from airflow_provider_imperva.events.scan.plain.spans import has_at, is_any, skip, span_of, strings, trim
+from airflow_provider_imperva.events.scan.plain.spans import BLANKS, has_at, is_any, skip, span_of, strings, trim
 
 _TAB, _BLANK, _QUOTE, _COMMA, _EQUALS, _BACKSLASH, _BAR = b'\t ",=\\|'
 _WORD = f"^{WORD.pattern}$"
@@ -52,15 +54,22 @@ def find_pairs(
     keys = _Words.find(text, begins, ends, strings(words, known[1:, KEY_BEGIN], known[1:, KEY_END]))
     headers[keys.line[keys.is_first]] = keys.start[keys.is_first]
     at_tabs = _cut_at_tabs(text, begins, ends, keys, odd) if tabs else np.zeros(len(begins), np.bool_)
+    odd[_with_blank_before_sign(text, begins, ends, keys, at_tabs)] = True
+    if tabs:
+        odd[_with_bars(text, keys, at_tabs)] = True
     keys = keys.take(keys.is_first | np.where(at_tabs[keys.line], keys.before == _TAB, keys.before != _BAR))
     in_value = ~at_tabs[keys.line]
     in_value[in_value] = _in_values(text, ends, keys.take(in_value), known[:, KIND], odd)
     keys = keys.take(~in_value)
     odd |= np.bincount(keys.line, minlength=len(odd)) == 0
 
+    odd[_with_late_key(keys, known[:, KIND])] = True
     line, number, begin = keys.line, keys.number, keys.sign + 1
     end = np.where(keys.is_last, ends[line], np.append(keys.start[1:] - 1, 0))
+    if tabs:
+        odd[_with_blanks_or_brackets(text, keys, begin, end, known[:, KIND], at_tabs)] = True
     trim(text, begin, end)
+    odd[line[_begin_json(text, begin, end) & (known[number, KIND] & JSON == 0)]] = True
     line, number, begin, end = (values[begin < end] for values in (line, number, begin, end))
     odd[line[(text[begin] == _QUOTE) | (known[number, KIND] & STRANGE > 0)]] = True
     is_label = known[number, TEXT_END] > 0
@@ -131,6 +140,64 @@ def _cut_at_tabs(text: Bytes, begins: Positions, ends: Positions, words: _Words,
     count = np.bincount(line[(line >= 0) & (tabs > first_sign[line])], minlength=len(odd))
     odd |= count != np.bincount(words.line[(words.before == _TAB) & ~words.is_first], minlength=len(odd))
     return count > 0
+
+
+def _with_blank_before_sign(text: Bytes, begins: Positions, ends: Positions, words: _Words, at_tabs: Mask) -> Positions:
+    """Tell in which records, but those cut at tabs, a blank stands before an ``=`` behind the first key."""
+    signs = np.flatnonzero(text == _EQUALS)
+    signs = signs[is_any(text[signs - 1], BLANKS)]
+    line = span_of(signs, begins, ends)
+    first_sign = np.full(len(ends) + 1, len(text))
+    first_sign[words.line[words.is_first]] = words.sign[words.is_first]
+    which: Positions = line[(line >= 0) & (signs > first_sign[line] + 1) & ~np.append(at_tabs, True)[line]]
+    return which
+
+
+def _with_bars(text: Bytes, words: _Words, at_tabs: Mask) -> Positions:
+    """Tell in which records that are not cut at tabs a known key stands behind a bar."""
+    found = words.take((words.number > 0) & ~words.is_first & ~at_tabs[words.line])
+    before = found.start - 1
+    while (blank := is_any(text[before], BLANKS)).any():
+        before -= blank
+    which: Positions = found.line[text[before] == _BAR]
+    return which
+
+
+def _with_late_key(words: _Words, kinds: Positions) -> Positions:
+    """Tell in which records a late key follows an early one, maybe with unknown ones between."""
+    known = words.take(words.number > 0)
+    kind = kinds[known.number]
+    follows = (kind[:-1] & EARLY > 0) & (kind[1:] & LATE > 0) & (known.line[:-1] == known.line[1:])
+    which: Positions = known.line[1:][follows]
+    return which
+
+
+def _with_blanks_or_brackets(
+    text: Bytes, words: _Words, begins: Positions, ends: Positions, kinds: Positions, at_tabs: Mask
+) -> Positions:
+    """Tell which of the records cut at tabs may have blanks for tabs, or tabs in brackets.
+
+    In those the first value that no client writes has an ``=`` in it, or the brackets of a value do not close in it.
+    """
+    values = np.flatnonzero(at_tabs[words.line])
+    line = words.line[values]
+    plain = values[kinds[words.number[values]] & FREE_TEXT == 0]
+    first = plain[np.diff(words.line[plain], prepend=-1) > 0]
+    signs = np.flatnonzero(text == _EQUALS)
+    has_sign = np.searchsorted(signs, ends[first]) > np.searchsorted(signs, begins[first])
+    opening = begins[values].copy()
+    skip(text, opening, ends[values], b" ,")
+    opens = has_at(text, opening, ends[values], b"[{")
+    closes = _json_ends(text, opening[opens], ends[values][opens])
+    return np.concatenate((words.line[first[has_sign]], line[opens][closes < 0]))
+
+
+def _begin_json(text: Bytes, begins: Positions, ends: Positions) -> Mask:
+    """Tell which values begin as JSON does in a key of any kind."""
+    square = has_at(text, begins, ends, b"[") & has_at(text, begins + 1, ends, b"[{")
+    curly = has_at(text, begins, ends, b"{") & has_at(text, begins + 1, ends, b'"')
+    found: Mask = square | curly
+    return found
 
 
 def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, odd: Mask) -> Mask:

@@ -1,0 +1,290 @@
+"""Where records of CEF and LEEF begin and end, in lines that are not simply one record each.
+
+A line ends at LF. A line that begins as a record does (:mod:`~airflow_provider_imperva.events.grammar.headers`) begins
+one. What else is in the lines is decided by these rules:
+
+1.  A line that begins no record belongs to the record before it if that is visibly open at the end of the line before:
+    in a bracket, in a quote, or in a client's text that can hold line ends. Otherwise, if Imperva's header stands in
+    it, it begins a record, with other text before it. Otherwise it is none.
+2.  Imperva's header that stands within a line behind CR, NUL, form feed or vertical tab, maybe with white space and a
+    syslog prefix between, begins a record: those end lines in some transfers.
+3.  Any other header of Imperva's within a record may be a record whose line end was lost, or text that a client wrote.
+
+    *   Within brackets that close behind it, it is text.
+    *   Behind a value that the client did not write, it begins a record, if the record before it has all that every
+        event has, or if the client wrote nothing in it so far.
+    *   In a client's text, behind all that every event has, the record before it is one, and the rest is refused.
+    *   Otherwise nobody can tell: both are refused.
+
+4.  A signature without a whole header is text in a client's text; elsewhere both sides are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from airflow_provider_imperva.events.grammar import cef, headers, keys
+from airflow_provider_imperva.events.grammar.extension import Span, delimiter_of, spans
+from airflow_provider_imperva.events.grammar.headers import Header, read_cef_header, read_leef_header
+from airflow_provider_imperva.events.grammar.keys import Keys
+from airflow_provider_imperva.events.grammar.record import Rejection
+
+_REACH = 64 << 10
+_REACH_BEHIND, _MANY = 1 << 10, 16
+"""How far the brackets of a value are looked for here, and how far in records behind so many of the same lines: with no
+bound, what a client writes could take time that grows with its square."""
+
+_LONGEST_PREFIX, _LONGEST_VERSION, _MOST_SEPARATORS = 400, 24, 64
+_DIGITS = re.compile(r"[0-9]{1,7}\Z")
+_NEXT_FRAME = re.compile(r"[0-9]{1,7} (?:<[0-9]|CEF:|LEEF:)|[\r\n]|\Z")
+_FIRST_WORD = re.compile(r"[ \t]*[^ \t]+(?=[ \t])")
+_PAIR_OR_END = re.compile(r"[ \t]*(?:[A-Za-z_][A-Za-z0-9_.-]*[ \t]*=|\Z|[\r\n])")
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """A record, or what is none.
+
+    :param begin: where it begins in the text, and where it ends.
+    :param line: index of the line that it begins on.
+    :param refused: why it is no event; None for what is to be read as a record.
+    :param warnings: codes for ``parse_warnings``.
+    """
+
+    begin: int
+    end: int
+    line: int
+    refused: Rejection | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What some lines were cut into.
+
+    :param pieces: in the order they stand there.
+    :param folded: how many lines and signatures were knowingly taken for a part of the piece they stand in.
+    """
+
+    pieces: list[Piece]
+    folded: int
+
+
+def cut(text: str, lines: Sequence[tuple[int, int]], format_name: Literal["CEF", "LEEF"]) -> Cut:
+    """Cut some lines into records.
+
+    :param text: bytes read as Latin-1.
+    :param lines: where each line begins and ends, blank ones left out.
+    """
+    return _Cutter(text, format_name).cut(lines)
+
+
+def signatures(text: str, begin: int, end: int) -> list[int]:
+    """Find the signatures between two places."""
+    places = []
+    for signature in headers.SIGNATURES:
+        place = text.find(signature, begin, end)
+        while place >= 0:
+            places.append(place)
+            place = text.find(signature, place + 1, end)
+    return sorted(places)
+
+
+@dataclass(slots=True, eq=False)
+class _Record:
+    """A record on its way: what is known of it so far.
+
+    :param piece: what becomes of it.
+    :param keys: its keys; None if its header is none.
+    :param imperva: whether its header is one of Imperva's.
+    """
+
+    piece: Piece
+    keys: Keys | None
+    imperva: bool
+    ahead: Iterator[Span]
+    found: list[Span] = field(default_factory=list)
+    after: Span | None = None
+
+    def at(self, place: int) -> Span | None:
+        """Find the pair that a place is in."""
+        while self.after is None or self.after.begin <= place:
+            if self.after is not None:
+                self.found.append(self.after)
+            self.after = next(self.ahead, None)
+            if self.after is None:
+                break
+        return self.found[-1] if self.found else None
+
+    def forget(self, place: int) -> Span | None:
+        """Forget pairs behind a place, since it ends there; tells the last one that is left."""
+        while self.found and self.found[-1].begin > place:
+            self.found.pop()
+        return self.found[-1] if self.found else None
+
+    def is_known(self, span: Span) -> bool:
+        """Whether the key of a pair is known."""
+        return self.keys is not None and span.key.lower() in self.keys.known
+
+
+class _Cutter:
+    """Goes through some lines once."""
+
+    def __init__(self, text: str, format_name: Literal["CEF", "LEEF"]) -> None:
+        self._text = text
+        self._is_leef = format_name == "LEEF"
+        self._beginning = headers.BEGINNINGS[format_name].latin
+        self._pieces: list[Piece] = []
+        self._folded = 0
+        self._record: _Record | None = None
+
+    def cut(self, lines: Sequence[tuple[int, int]]) -> Cut:
+        """Cut the lines."""
+        last_end = 0
+        for line, (begin, end) in enumerate(lines):
+            self._cut_line(line, begin, end, last_end)
+            last_end = end
+        return Cut(self._pieces, self._folded)
+
+    def _cut_line(self, line: int, begin: int, end: int, last_end: int) -> None:
+        found = signatures(self._text, begin, end)
+        if start := self._beginning.match(self._text, begin, end):
+            own = bool(found) and found[0] == start.end() - 1
+            record = self._begin(start.start(1) if start[1] else start.start(2), start.end(), end, line, imperva=own)
+            # The first signature in another vendor's record is counted as the one that its line begins with.
+            self._folded -= bool(found) and not own
+            found = found[own:]
+        elif self._record is not None and self._is_open(self._record, last_end):
+            record = self._record
+            record.piece.end = end
+            self._folded += not found
+        elif found and self._version(begin, found[0], end) is not None:
+            record = self._begin(begin, found[0] + 1, end, line, imperva=True)
+            found = found[1:]
+        else:
+            self._record = None
+            self._pieces.append(Piece(begin, end, line, Rejection.NOT_A_RECORD))
+            self._folded += max(len(found) - 1, 0)
+            return
+        for place in found:
+            record = self._decide(record, place, end, line)
+
+    def _begin(self, begin: int, header: int, end: int, line: int, *, imperva: bool) -> _Record:
+        """Begin a record, which goes on to the end of its line for the time being.
+
+        :param header: where its header begins, behind the version.
+        """
+        read = self._header(header, end)
+        ahead: Iterator[Span] = iter(())
+        names = None
+        if read is not None:
+            names = keys.LEEF if self._is_leef else cef.keys_of(read)
+            named = delimiter_of(self._text, read.end, end, names, named=read.delimiter) if self._is_leef else None
+            reach = _REACH if len(self._pieces) < _MANY else _REACH_BEHIND
+            ahead = spans(self._text, read.end, len(self._text), names, delimiter=named, reach=reach)
+        self._record = _Record(Piece(begin, end, line), names, imperva, ahead)
+        self._pieces.append(self._record.piece)
+        return self._record
+
+    def _header(self, begin: int, end: int) -> Header | None:
+        return (read_leef_header if self._is_leef else read_cef_header)(self._text, begin, end)
+
+    def _version(self, begin: int, signature: int, end: int) -> int | None:
+        """Find where the version before a signature begins, if the two begin a record."""
+        earliest = max(begin, signature - _LONGEST_VERSION)
+        found = headers.VERSION_BEFORE.search(self._text, earliest, signature)
+        start = self._beginning.match(self._text, found.start(), end) if found else None
+        return start.start(2) if start and start.end() == signature + 1 else None
+
+    def _is_open(self, record: _Record, place: int) -> bool:
+        """Whether a record is visibly not at its end at the end of a line."""
+        span = record.at(place)
+        if span is None or record.keys is None:
+            return False
+        if span.close == -1 or span.close > place:
+            return True
+        if span.key in record.keys.goes_on and (span.close == span.begin or not self._is_complete(record, place)):
+            return True
+        return self._in_quotes(span, place)
+
+    def _is_complete(self, record: _Record, place: int) -> bool:
+        """Whether a record has all that every event has, before a place."""
+        ends = [span.start for span in record.found[1:]] + [place]
+        given = {span.key for span, end in zip(record.found, ends, strict=True) if self._text[span.begin : end].strip()}
+        return record.keys is not None and given.issuperset(record.keys.required)
+
+    def _decide(self, record: _Record, signature: int, end: int, line: int) -> _Record:
+        """Decide what a signature within a record is; tells the record that goes on behind it."""
+        version = self._version(record.piece.begin, signature, end)
+        header = self._header(signature + 1, end) if version is not None else None
+        whole = header is not None and _PAIR_OR_END.match(self._text, header.end) is not None
+        place = signature if version is None else version
+        begin = self._begin_of_prefix(record, record.at(place), place, end)
+        span = record.forget(begin)
+        between = headers.SEPARATORS.search(self._text, max(record.piece.begin, begin - _MOST_SEPARATORS), begin)
+        behind = between.start() if between else begin
+        if whole and between and headers.LINE_END.search(between[0]):
+            record.piece.end = behind
+            return self._begin(begin, signature + 1, end, line, imperva=True)
+        if span is not None and span.close > place:
+            return self._fold(record, span)
+        text = span if span is not None and self._is_text(record, span, behind) else None
+        if text is not None and not (whole and record.imperva):
+            return self._fold(record, text)
+        if not record.imperva:
+            record.piece.refused = Rejection.AMBIGUOUS_HEADER
+            self._folded += 1
+            return record
+        complete = self._is_complete(record, behind)
+        if not whole or (not complete and (text is not None or self._has_client_text(record))):
+            record.piece.refused = Rejection.AMBIGUOUS_HEADER
+        elif text is not None:
+            record.piece.warnings.append(f"header_in_text:{text.key}")
+        record.piece.end = behind
+        after = self._begin(begin, signature + 1, end, line, imperva=True)
+        if text is not None or record.piece.refused is not None:
+            after.piece.refused = Rejection.AMBIGUOUS_HEADER
+        return after
+
+    def _is_text(self, record: _Record, span: Span, place: int) -> bool:
+        """Whether a place in a value may be in text that a client wrote, or that is not at its end."""
+        if span.begin < span.close <= place or record.keys is None:
+            return False
+        return span.close == -1 or span.key in record.keys.client or self._in_quotes(span, place)
+
+    def _fold(self, record: _Record, span: Span) -> _Record:
+        """Take a signature for text."""
+        self._folded += 1
+        record.piece.warnings.append(f"header_in_text:{span.key}")
+        return record
+
+    def _in_quotes(self, span: Span, place: int) -> bool:
+        value = self._text[span.begin : place].lstrip()
+        return value[:1] == '"' and value.count('"') % 2 == 1
+
+    def _has_client_text(self, record: _Record) -> bool:
+        return record.keys is None or any(span.key in record.keys.client for span in record.found)
+
+    def _begin_of_prefix(self, record: _Record, span: Span | None, place: int, end: int) -> int:
+        """Find where begins what stands before a header: a syslog prefix, or all behind a value of one word."""
+        # What looks like a pair may be the structured data of a prefix.
+        known = next((one.begin for one in reversed(record.found) if record.is_known(one)), record.piece.begin)
+        earliest = max(known, place - _LONGEST_PREFIX)
+        prefix = headers.SYSLOG_BEFORE.search(self._text, earliest, place)
+        begin = self._without_count(earliest, prefix.start() if prefix else place, end)
+        if span is not None and record.keys is not None and span.key in record.keys.one_word:
+            word = _FIRST_WORD.match(self._text, span.begin, begin)
+            begin = word.end() if word else begin
+        return begin
+
+    def _without_count(self, earliest: int, begin: int, end: int) -> int:
+        """Find where the octet count before a message begins, which may be glued to the digits of a value."""
+        digits = _DIGITS.search(self._text, earliest, begin - 1) if self._text[begin - 1 : begin] == " " else None
+        for start in range(digits.start(), digits.end()) if digits else ():
+            frame = begin + int(self._text[start : begin - 1])
+            if frame <= end + _MOST_SEPARATORS and _NEXT_FRAME.match(self._text, frame):
+                return start
+        return begin
