@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import BinaryIO
 
@@ -40,12 +42,15 @@ _TEXTS = {
     "fields": "fields",
     "#fields": "fields",
 }
+_TIMES = {"starttime": "startTime", "endtime": "endTime"}
 _KNOWN = _NUMBERS.keys() | _TEXTS.keys()
 _HEADER = re.compile(
     rb"(?:" + "|".join(sorted(map(re.escape, _KNOWN))).encode() + rb"):[^\n]{0,4096}\n"
     rb"(?:[^\n:|]{1,64}:[^\n]{0,4096}\n){0,20}\|==\|",
     re.IGNORECASE,
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DIGITS_OF_SECONDS = 10
 _INT64_MAX = 2**63 - 1
 _LATEST = 253_402_300_799_999
 """The end of the year 9999 in epoch milliseconds: no program that reads the lake has a name for a later moment."""
@@ -63,6 +68,7 @@ class LogHeader:
     :param public_key_id: which uploaded public key the log was encrypted for, as written.
     :param wrapped_key: the log's AES key, encrypted for that public key, in Base64.
     :param fields: the names of the values in a W3C row, with blanks between them.
+    :param warnings: codes about its times: ``epoch_seconds:startTime``, ``bad_time:startTime``, and so for ``endTime``.
     :param unknown: every other line by its key as written; numbers that are none, times that no calendar has, and
         repeated keys are here too.
     """
@@ -76,6 +82,7 @@ class LogHeader:
     public_key_id: str | None = None
     wrapped_key: str | None = field(default=None, repr=False)
     fields: str | None = None
+    warnings: tuple[str, ...] = ()
     unknown: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     @property
@@ -151,12 +158,16 @@ def _parse(lines: list[str]) -> LogHeader:
     numbers: dict[str, int] = {}
     texts: dict[str, str] = {}
     unknown: dict[str, str] = {}
+    warnings: list[str] = []
     for line in lines:
         key, _, value = (part.strip() for part in line.partition(":"))
         folded = key.lower()
-        number = _number(value, most=_LATEST if folded in ("starttime", "endtime") else _INT64_MAX)
         if not value and folded in _KNOWN:
             continue
+        number = _number(value, most=_INT64_MAX)
+        if folded in _TIMES:
+            number, code = _time(value)
+            warnings += [f"{code}:{_TIMES[folded]}"] if code else []
         if (name := _NUMBERS.get(folded)) and name not in numbers and number is not None:
             numbers[name] = number
         elif (name := _TEXTS.get(folded)) and name not in texts:
@@ -173,8 +184,25 @@ def _parse(lines: list[str]) -> LogHeader:
         public_key_id=texts.get("public_key_id"),
         wrapped_key=texts.get("wrapped_key"),
         fields=texts.get("fields"),
+        warnings=tuple(dict.fromkeys(warnings)),
         unknown=MappingProxyType(unknown),
     )
+
+
+def _time(text: str) -> tuple[int | None, str]:
+    """Read a time as epoch milliseconds; tell the code of what is odd about it, too.
+
+    Imperva writes milliseconds. Its page says "UNIX epoch time", which is why others write seconds.
+    """
+    number = _number(text, most=_LATEST)
+    if number is not None and len(text) == _DIGITS_OF_SECONDS:
+        return number * 1000, "epoch_seconds"
+    if number is None and _DATE.match(text):
+        with suppress(ValueError, OverflowError):
+            moment = datetime.fromisoformat(text)
+            number = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+            number = number if 0 < number <= _LATEST else None
+    return (number, "") if number else (None, "bad_time")
 
 
 def _number(text: str, *, most: int) -> int | None:

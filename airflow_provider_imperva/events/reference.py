@@ -48,14 +48,16 @@ _REASONS: dict[Rejection, str] = {
     Rejection.TOO_LONG: "is longer than any column could hold",
     Rejection.FIELD_COUNT: "a W3C row that has more or fewer values than there are names",
     Rejection.BAD_JSON: "is no JSON",
+    Rejection.TRUNCATED: "JSON that ends within a value",
     Rejection.TOO_DEEP: "JSON, nested deeper than can be read",
     Rejection.UNKNOWN_FORMAT: "the whole body is of no known format; behind a colon, how it begins",
 }
 
 _WARNINGS = {
-    "bad_<kind>:<key>": "the text does not fit the column; it is in `extra` (an address is kept in its column)",
+    "bad_<kind>:<key>": "the text does not fit the column; it is in `extra` (an address is kept in its column). Of "
+    "`startTime` and `endTime`: no time stands in the header of the log",
     "duplicate_key:<key>": "the key came more than once; the other values are in `extra`",
-    "epoch_seconds:<key>": "the time was in seconds",
+    "epoch_seconds:<key>": "the time was in seconds (`startTime`, `endTime`: in the header of the log)",
     "follows_incomplete": "the record before lacks something, so this one may be a part of it",
     "header_in_text:<key>": "the value holds a header as records have it",
     "incomplete:<key>": "the record lacks what every WAF event has",

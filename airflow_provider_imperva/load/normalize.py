@@ -517,6 +517,7 @@ class _Normalization:
             fields=header.fields,
             start_time=header.start_time,
             end_time=header.end_time,
+            warnings=header.warnings,
             # Clocks differ: no event is from after its log was written, which Imperva's own clock says.
             fetched_time=max(fetched_time, header.end_time or 0),
             checksum_ok=plain.checksum_ok,

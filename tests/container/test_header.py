@@ -154,3 +154,34 @@ def test_a_megabyte_of_blanks_takes_no_time() -> None:
     begin = time.monotonic()
     split(b" " * 60_000 + b"\n" + b" " * 1_000_000)
     assert time.monotonic() - begin < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "code"),
+    [
+        ("1700000000000", 1_700_000_000_000, None),
+        ("1700000000", 1_700_000_000_000, "epoch_seconds"),
+        ("2023-11-14T22:13:20Z", 1_700_000_000_000, None),
+        ("2023-11-14T22:13:20.5", 1_700_000_000_500, None),
+        ("2023-11-15T00:13:20+02:00", 1_700_000_000_000, None),
+        ("2023-11-14 22:13:20", 1_700_000_000_000, None),
+        ("0", None, "bad_time"),
+        ("0000000000000", None, "bad_time"),
+        ("-1", None, "bad_time"),
+        ("yesterday", None, "bad_time"),
+        ("2023-13-45", None, "bad_time"),
+    ],
+)
+def test_times_are_milliseconds_seconds_or_iso_and_nothing_is_of_1970(
+    text: str, expected: int | None, code: str | None
+) -> None:
+    header, _ = split(f"accountId:1\nstartTime:{text}\nendTime:{text}\n|==|\nCEF:".encode())
+    assert header is not None
+    assert (header.start_time, header.end_time) == (expected, expected)
+    assert header.warnings == ((f"{code}:startTime", f"{code}:endTime") if code else ())
+
+
+def test_times_may_be_missing() -> None:
+    header, _ = split(b"accountId:1\nendTime:\n|==|\nCEF:")
+    assert header is not None
+    assert (header.start_time, header.end_time, header.warnings) == (None, None, ())

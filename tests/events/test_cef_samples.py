@@ -171,7 +171,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         session_id="1415000720207605958", request_id="82528629909033475", client_ip="xxx.xxx.31.120",
         client_port=24804, http_status=None, tls_version=None, duration_ms=5, user_agent='"Xpanse-bot', pop="den",
         delivery_rules=None, rule_type_code=11, extra={"cs10": '[{""rule_id"":""4709724""}]'},
-        parse_warnings=["no_label:cs10", "bad_ip:src"],
+        parse_warnings=["no_label:cs10"],
     ),
     "anomalies.cef:3": values(
         event_time=1700000000000, event_class="access", event_name="Normal", action="ALLOW", outcome="other",

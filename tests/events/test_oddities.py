@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.events.cef_lines import FETCHED, START, cef, rows
+from tests.events.cef_lines import FETCHED, SOURCE, START, cef, rows
 
 ODD_TEXTS = {
     "control characters": "a\x01\x0b\x0c\x1c\x1d\x1e\x1f\x7fb",
@@ -103,11 +104,40 @@ def test_country_in_brackets(row: Callable[..., dict[str, Any]]) -> None:
     assert row(country="[US]")["client_country_code"] == "US"
 
 
-@pytest.mark.parametrize("address", ["xxx.xxx.31.120", "92.140.985.97", "Distributed"])
+@pytest.mark.parametrize("address", ["192.0.2.x1", "92.140.985.97", "Distributed", "x"])
 def test_what_is_no_address_is_kept_and_noted(row: Callable[..., dict[str, Any]], address: str) -> None:
     found = row(ip=address)
     assert found["client_ip"] == address
     assert [code.split(":")[0] for code in found["parse_warnings"]] == ["bad_ip"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("XXX", "xxx.xxx.31.120", "192.0.2.xxx", "***", "192.0.*.*", "xxxx", "2001:db8::xxxx", "2001:db8:****:1::"),
+        *("d41d8cd98f00b204e9800998ecf8427e", "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709", "a" * 64, "b1" * 64),
+        "1B2M2Y8AsgTpgAmY7PhCfg==",
+    ],
+)
+def test_what_was_masked_at_the_source_is_kept_and_nothing_is_wrong_with_it(
+    row: Callable[..., dict[str, Any]], address: str
+) -> None:
+    found = row(ip=address)
+    assert (found["client_ip"], found["parse_warnings"]) == (address, [])
+
+
+@pytest.mark.parametrize("port", ["XXX", "***", "d41d8cd98f00b204e9800998ecf8427e"])
+@pytest.mark.parametrize("write", [as_cef, as_leef, as_w3c], ids=["CEF", "LEEF", "W3C"])
+def test_masked_number_is_kept_beside_the_column(write: Callable[[dict[str, str]], bytes], port: str) -> None:
+    (found,) = rows(write({"time": str(START), "port": port}))
+    assert (found["server_port"], found["parse_warnings"]) == (None, [])
+    assert list(found["extra"].values()) == [port]
+
+
+def test_what_is_odd_about_the_log_s_header_is_noted_in_each_event() -> None:
+    source = replace(SOURCE, warnings=("epoch_seconds:startTime",))
+    codes = [found["parse_warnings"] for found in rows(cef("start=1700000000001"), cef("in=x"), source=source)]
+    assert codes == [["epoch_seconds:startTime"], ["epoch_seconds:startTime", "bad_int:in", "time_from_file"]]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ class LogSource:
     :param compressed: whether the body was compressed.
     :param fetched_time: when the log came to us, epoch milliseconds. An event more than a day younger has a wrong
         time. Give it, so that reading the log again another day yields the same rows; the clock stands in.
+    :param warnings: codes about the header, for ``parse_warnings`` of each event.
     """
 
     file: str
@@ -36,6 +37,7 @@ class LogSource:
     encrypted: bool = False
     compressed: bool = False
     fetched_time: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 LINES_AT_MOST = 10_000_000_000

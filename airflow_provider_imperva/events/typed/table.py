@@ -18,6 +18,7 @@ from airflow_provider_imperva.events.schema.columns import COLUMNS, EXTRA, INT64
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.events.typed import convert
+from airflow_provider_imperva.events.typed.masks import is_masked
 
 EARLIEST = 1_262_304_000_000
 """2010-01-01 in epoch milliseconds: an earlier time is a wrong one."""
@@ -31,6 +32,7 @@ def to_table(fields: Fields, source: LogSource) -> pa.Table:
     rows = len(fields.lines)
     notes = Notes(extra=[*fields.notes.extra], warnings=[*fields.notes.warnings])
     latest = (int(time.time() * 1000) if source.fetched_time is None else source.fetched_time) + DAY
+    notes.warnings += [(row, code) for code in source.warnings for row in range(rows)]
     columns = _typed(fields, notes, latest=latest)
     _note_unaligned(columns, fields, notes)
     columns |= _derived(columns)
@@ -55,9 +57,10 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
         misfits = _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))) if values.null_count > texts.null_count else []
         for row in misfits:
             notes.extra.append((row, fields.key(row, column), texts[row].as_py()))
-            notes.warnings.append((row, f"bad_{column.kind}:{fields.key(row, column)}"))
-        if column.kind == "ip":
-            notes.warnings += [(row, f"bad_ip:{fields.key(row, column)}") for row in convert.no_addresses(texts)]
+        wrong = [*misfits, *(convert.no_addresses(texts) if column.kind == "ip" else [])]
+        notes.warnings += [
+            (row, f"bad_{column.kind}:{fields.key(row, column)}") for row in wrong if not is_masked(texts[row].as_py())
+        ]
         if column.kind == "time":
             seconds = [row for row in convert.in_seconds(texts) if values[row].is_valid]
             notes.warnings += [(row, f"epoch_seconds:{fields.key(row, column)}") for row in seconds]

@@ -243,4 +243,18 @@ MUTATIONS = [
         "None",
         ("events/test_keyed_grammar.py",),
     ),
+    Mutation(
+        "seconds in a log's header taken for milliseconds",
+        "container/header.py",
+        'return number * 1000, "epoch_seconds"',
+        'return number, ""',
+        ("container/test_header.py",),
+    ),
+    Mutation(
+        "a masked address taken for a wrong one",
+        "events/typed/masks.py",
+        "return _MASKED.fullmatch(text) is not None",
+        "return False",
+        ("events/test_oddities.py",),
+    ),
 ]
