@@ -184,6 +184,76 @@ def test_decode_works_where_airflow_is_not_installed(site: Path, tmp_path: Path)
     assert (done.stdout, done.returncode) == (b"CEF:0|one\nCEF:0|two\n", 0), done.stderr.decode()
 
 
+AS_ANOTHER_USER = """
+import json, os, sys
+from pathlib import Path
+
+prepared, place = Path(sys.argv[1]), Path(sys.argv[2])
+written, compiled = [], []
+
+def note(event, arguments):
+    if event == "open" and isinstance(arguments[0], str) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        written.append(arguments[0])
+    elif event == "compile" and isinstance(arguments[1], str):
+        compiled.append(arguments[1])
+
+sys.addaudithook(note)
+from airflow_provider_imperva.testing import FakeRepository
+from tests.load.load_runs import Account
+
+with FakeRepository() as repository:
+    account = Account(repository, place / "lake")
+    account.serve(1, 2)
+    rows = account.run_some().totals.rows
+modules = [module for name, module in sys.modules.items() if name.startswith("airflow_provider_imperva")]
+print(json.dumps({
+    "user": os.getuid(),
+    "rows": rows,
+    "from elsewhere": [module.__file__ for module in modules if not Path(module.__file__).is_relative_to(prepared)],
+    "extension": "airflow_provider_imperva.events.scan._kernel" in sys.modules,
+    "compiled": [name for name in compiled if Path(name).is_relative_to(prepared)],
+    "written": [name for name in written if not Path(name).is_relative_to(place) and name != os.devnull],
+}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user; .ci/run is root")
+@pytest.mark.parametrize("prepared", [True, False], ids=["as the image does", "without compiling"])
+def test_another_user_finds_all_prepared_and_writes_nothing_beside_the_lake(
+    wheel: Path, tmp_path: Path, prepared: bool
+) -> None:
+    """In the image root installs, and somebody else runs. The second case shows that the count can be other than 0."""
+    site, place = tmp_path / "site", tmp_path / "place"
+    options = ["--quiet", "--no-deps", "--no-index", *([] if prepared else ["--no-compile"])]
+    run("-m", "pip", "install", *options, "--target", site, wheel)
+    run("-m", "compileall", "-q", ROOT / "tests")
+    place.mkdir(mode=0o777)
+    place.chmod(0o777)
+    # May read everything, since a Python may be in a home that is closed to others; may write only what is its own.
+    privileges = [f"--{kind}-caps=-all,+dac_read_search" for kind in ("inh", "ambient")]
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *privileges]
+    done = subprocess.run(
+        [*user, "--bounding-set=-all,+dac_read_search", sys.executable, "-c", AS_ANOTHER_USER, site, place],
+        env={
+            "PATH": os.defpath,
+            "PYTHONPATH": f"{site}{os.pathsep}{ROOT}",
+            "HOME": "/nonexistent",
+            "TMPDIR": str(place),
+        },
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    compiled, written = told.pop("compiled"), told.pop("written")
+    assert told == {"user": 65534, "rows": 10, "from elsewhere": [], "extension": True}
+    assert bool(compiled) is not prepared
+    assert [name for name in written if not (not prepared and "__pycache__" in name)] == []
+
+
 def test_the_changelog_knows_this_version() -> None:
     """Either released under its number, or in the making."""
     assert re.search(rf"^## .*\b{re.escape(VERSION)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)

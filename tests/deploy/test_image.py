@@ -46,6 +46,12 @@ def test_all_that_pip_installs_is_pinned() -> None:
     assert constraints.end() < first_install.start()
 
 
+def test_pip_compiles_what_it_installs() -> None:
+    """Whoever runs the image cannot write beside the modules: see tests/test_package.py."""
+    assert "--no-compile" not in DOCKERFILE
+    assert "PYTHONDONTWRITEBYTECODE" not in DOCKERFILE
+
+
 def test_it_does_not_run_as_root() -> None:
     assert re.search(r"^USER airflow$", DOCKERFILE.partition("COPY --from=build")[2], re.MULTILINE)
 
