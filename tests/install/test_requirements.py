@@ -125,19 +125,35 @@ def test_what_only_tests_need_is_not_in_the_way_of_the_demo() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("python", ["3.11.2", "3.12.3", "3.13.0"])
+@pytest.mark.parametrize("airflow", ["3.1", "3.2", "3.3"])
+def test_it_can_be_installed_beside_each_airflow(python: str, airflow: str, tmp_path: Path) -> None:
+    """With all of its extras; `make test-matrix` really installs three of these and runs tests."""
+    (tmp_path / "airflow.txt").write_text(f"apache-airflow=={airflow}.*")
+    pinned = resolve(python, "--all-extras", "pyproject.toml", str(tmp_path / "airflow.txt"))
+    assert any(pin.startswith(f"apache-airflow-core=={airflow}.") for pin in pinned)
+
+
+@pytest.mark.slow
 @pythons
 def test_the_pins_are_what_that_python_resolves_to(python: str, tmp_path: Path) -> None:
     """Nothing asks for a later Python, nothing has to be compiled, and nothing is left out: only wheels, only these."""
     available = installed(*PURPOSES, python=python)
     (tmp_path / "pins.txt").write_text("".join(f"{name}=={version}\n" for name, version in available.items()))
     (tmp_path / "to-build.txt").write_text("\n".join(PROJECT["build-system"]["requires"]))
+    groups = [f"--group={name}" for name in PROJECT["dependency-groups"]]
+    constraint = f"--constraint={tmp_path / 'pins.txt'}"
+    pinned = resolve(python, *groups, constraint, "pyproject.toml", str(tmp_path / "to-build.txt"))
+    assert sorted(pinned) == sorted(f"{name}=={version}" for name, version in available.items())
+
+
+def resolve(python: str, *arguments: str) -> list[str]:
+    """Return what a Python of that version would install, of wheels alone."""
     command = [sys.executable, "-m", "uv", "--quiet", "--system-certs", "pip", "compile", "--python-version", python]
-    command += ["--no-build", "--no-header", "--no-annotate", "--constraint", str(tmp_path / "pins.txt")]
-    command += [f"--group={name}" for name in PROJECT["dependency-groups"]]
-    command += ["pyproject.toml", str(tmp_path / "to-build.txt")]
+    command += ["--no-build", "--no-header", "--no-annotate", *arguments]
     env = os.environ | {"UV_PYTHON_DOWNLOADS": "never"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env)
     if "error sending request" in done.stderr:
         pytest.skip("needs the package index")
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split()) == sorted(f"{name}=={version}" for name, version in available.items())
+    return done.stdout.split()
