@@ -211,6 +211,19 @@ class TestOtherNames:
         events, _ = read("\n".join([self.SWAPPED, FIELDS, row(1)]))
         assert events[0]["parse_warnings"] == []
 
+    @pytest.mark.parametrize("between", [" ", "", "\t "])
+    def test_names_behind_a_row_in_its_line_do_not_hold_and_rows_are_marked(self, between: str) -> None:
+        events, quarantined = read("\n".join([FIELDS, row(1) + between + self.SWAPPED, row(2), row(3)]))
+        assert [(r["client_ip"], r["http_status"]) for r in events] == [("192.0.2.2", 200), ("192.0.2.3", 200)]
+        assert ["fields_ignored" in r["parse_warnings"] for r in events] == [True, True]
+        assert [(number, reason) for number, reason, _ in quarantined] == [(2, "field_count")]
+
+    def test_names_inside_a_value_mark_nothing(self) -> None:
+        lines = ["#Fields: c-ip cs-uri", '"192.0.2.1" "a"" #Fields: x"', '"192.0.2.2" "b"']
+        events, quarantined = read("\n".join(lines))
+        assert (quarantined, [r["client_ip"] for r in events]) == ([], ["192.0.2.1", "192.0.2.2"])
+        assert not [code for r in events for code in r["parse_warnings"] if code.startswith("fields")]
+
     def test_rows_of_a_body_without_names_are_the_first_too(self) -> None:
         whole = " ".join(['""'] * 7 + ['"192.0.2.1"'] + ['""'] * 33)
         events, _ = read("\n".join([whole, FIELDS, row(2), whole]))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from airflow_provider_imperva.events.bodies.row_lines import begin_rows
-from airflow_provider_imperva.events.grammar.directives import DIRECTIVE, Directive, continued_names
+from airflow_provider_imperva.events.grammar.directives import DIRECTIVE, NAMES_BEHIND_ROW, Directive, continued_names
 from airflow_provider_imperva.events.grammar.record import Record
 from airflow_provider_imperva.events.grammar.w3c import KNOWN_NAMES, Layout, read_row, separators
 from airflow_provider_imperva.events.scan.buffers import Mask
@@ -84,7 +84,11 @@ class Layouts:
         """
         block = _Block(lines, bare=self._layout.bare, finished=self._finished)
         changes = [_Change(0, self._layout, self._marks)]
-        for index in block.candidates:
+        for index in sorted([*block.candidates, *block.glued]):
+            if index in block.glued:
+                self._pass_rows(block, index + 1, changes)
+                self._in_row |= not block.reads(index, self._layout)
+                continue
             self._pass_rows(block, index, changes)
             if index not in block.asides:
                 self._take(block, index, changes)
@@ -154,6 +158,7 @@ class _Block:
     """The lines of one block.
 
     :ivar candidates: lines that begin as a directive does.
+    :ivar glued: lines that begin as a row does, and in which names are listed behind a value.
     :ivar asides: the directives among them, by line.
     """
 
@@ -168,10 +173,20 @@ class _Block:
             if DIRECTIVE.match(lines.block, lines.begins[index], lines.ends[index])
         ]
         self._begun[self.candidates] = False
+        self.glued = self._names_behind_rows()
         self.asides: dict[int, Aside] = {}
         self._passed = 0
         # The last row begun, up to which line it was looked at, its separators there, and whether it was finished.
         self._row, self._up_to, self._separators, self._finished = -1, 0, 0, finished
+
+    def _names_behind_rows(self) -> frozenset[int]:
+        found, place = set(), -1
+        while (place := self.lines.block.find(b"ields", place + 1)) >= 0:
+            line = int(np.searchsorted(self.lines.begins, place, "right")) - 1
+            begin, end = self.lines.begins[line], self.lines.ends[line]
+            if line >= 0 and self._begun[line] and NAMES_BEHIND_ROW.search(self.lines.block, begin, end):
+                found.add(line)
+        return frozenset(found)
 
     def next_row(self, before: int) -> int | None:
         """Find the first row not passed yet."""

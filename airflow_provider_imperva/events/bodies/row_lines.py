@@ -38,15 +38,16 @@ _VALUES_IN_DIRECTIVE = re.compile(rb'[ \t:]"[^"]*"[ \t]+"')
 _VALUE_IN_NAMES = re.compile(rb'[ \t:]"?[0-9]')
 
 
-def split(block: bytes, *, bare: bool) -> tuple[Lines, Positions]:
+def split(block: bytes, *, bare: bool, plain: bool) -> tuple[Lines, Positions]:
     """Find the lines that hold more than blanks.
 
     :param bare: whether rows may be without quotes, so that every control character ends a line.
+    :param plain: whether only LF ends lines, as :func:`is_plain` tells.
     :return: the lines, numbered from 0 on, and how many LF stand before each.
     """
     lines = Lines.split(block, first_number=0)
     begins, ends, line_feeds = lines.begins, lines.ends, lines.numbers
-    if not _is_plain(block, block.count(b"\n")):
+    if not plain:
         pieces = [
             (first, last, number)
             for begin, end, number in zip(begins.tolist(), ends.tolist(), line_feeds.tolist(), strict=True)
@@ -67,22 +68,26 @@ class Numbers:
         self._line_feeds = 0
         self._line, self._begun = 0, 0
 
-    def of(self, block: bytes, line_feeds: Positions) -> Positions:
+    def of(self, line_feeds: Positions, *, in_block: int) -> Positions:
         """Number the rows of the next block.
 
         :param line_feeds: how many LF stand before each in the block.
+        :param in_block: how many LF there are in the block.
         """
         lines = self._line_feeds + 1 + line_feeds
         places = np.arange(len(lines)) - np.searchsorted(lines, lines)
         places[lines == self._line] += self._begun
-        self._line_feeds += block.count(b"\n")
+        self._line_feeds += in_block
         if len(lines):
             self._line, self._begun = int(lines[-1]), int(places[-1]) + 1
         return lines + places * LINES_AT_MOST
 
 
-def _is_plain(block: bytes, line_feeds: int) -> bool:
-    """Whether LF, one CR before it and tabs are all the control characters in a block."""
+def is_plain(block: bytes, line_feeds: int) -> bool:
+    """Whether LF, one CR before it and tabs are all the control characters in a block.
+
+    :param line_feeds: how many LF there are in it.
+    """
     controls = int(np.count_nonzero(np.frombuffer(block, np.uint8) < _BLANK))
     if controls == line_feeds:
         return True
@@ -151,8 +156,9 @@ def begin_rows(lines: Lines) -> Mask:
 
 
 def _first_value_ends_as_usual(lines: Lines) -> Mask:
-    """Whether each line begins with a value as long as that of the first line, a date mostly, a blank and a quote."""
-    usual = _FIRST_VALUE.match(lines.block, lines.begins[0], lines.ends[0]) if len(lines) else None
+    """Whether each line begins with a value as long as that of the first row, a date mostly, a blank and a quote."""
+    rows = np.flatnonzero(lines.begin_with(b'"'))
+    usual = _FIRST_VALUE.match(lines.block, lines.begins[rows[0]], lines.ends[rows[0]]) if len(rows) else None
     if usual is None:
         return np.zeros(len(lines), np.bool_)
     text = np.frombuffer(lines.block, np.uint8)
@@ -164,11 +170,9 @@ def _first_value_ends_as_usual(lines: Lines) -> Mask:
     return found
 
 
-def count(text: bytes, *, bare: bool) -> int:
+def count(text: bytes, *, bare: bool, plain: bool) -> int:
     """Count the lines in some bytes that hold more than blanks."""
-    if _is_plain(text, text.count(b"\n")):
-        return Tally.of(text).lines
-    return len(_LINE.findall(_with_line_feeds(text, bare=bare)))
+    return Tally.of(text).lines if plain else len(_LINE.findall(_with_line_feeds(text, bare=bare)))
 
 
 def rows_inside(text: bytes) -> int:

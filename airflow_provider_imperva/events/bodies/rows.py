@@ -22,12 +22,20 @@ import pyarrow as pa
 
 from airflow_provider_imperva.events.bodies.layouts import Layouts, Stretch
 from airflow_provider_imperva.events.bodies.reading import OneByOne, Reading, scan_lines
-from airflow_provider_imperva.events.bodies.row_lines import Numbers, count, hides_row, last_row, rows_inside, split
+from airflow_provider_imperva.events.bodies.row_lines import (
+    Numbers,
+    count,
+    hides_row,
+    is_plain,
+    last_row,
+    rows_inside,
+    split,
+)
 from airflow_provider_imperva.events.grammar.fields import Fields
 from airflow_provider_imperva.events.grammar.record import Rejection
 from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, first_is_bare, read_row, separators
 from airflow_provider_imperva.events.scan.buffers import Positions
-from airflow_provider_imperva.events.scan.lines import Lines, blocks
+from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
 from airflow_provider_imperva.events.scan.w3c_scan import scan
 
 FOLLOWS = "follows_incomplete"
@@ -48,24 +56,29 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
     numbers = Numbers()
     behind_incomplete = False
     for block in blocks(chunks, cut=partial(last_row, bare=layout.bare)):
-        lines, line_feeds = split(block, bare=layout.bare)
+        tally = Tally.of(block)
+        plain = is_plain(block, tally.line_ends)
+        lines, line_feeds = split(block, bare=layout.bare, plain=plain)
         stretches = layouts.stretches(lines)
         places = np.concatenate([stretch.rows.numbers for stretch in stretches])
         number_of = np.zeros(len(lines), np.int64)
-        number_of[places] = numbers.of(block, line_feeds[places])
+        number_of[places] = numbers.of(line_feeds[places], in_block=tally.line_ends)
         groups = list(_groups(stretches))
         ends = [*(group[0].begin for group in groups[1:]), len(block)]
         begin = 0
         for group, end in zip(groups, ends, strict=True):
-            text = block if end - begin == len(block) else block[begin:end]
+            if plain and end - begin == len(block):
+                counted = tally.lines
+            else:
+                counted = count(block[begin:end], bare=layout.bare, plain=plain)
             rows = _Rows(behind_incomplete)
             for stretch in group:
                 rows.read(stretch, keep_raw=keep_raw)
-            reading = rows.reading(count(text, bare=layout.bare), number_of, keep_raw=keep_raw)
+            reading = rows.reading(counted, number_of, keep_raw=keep_raw)
             behind_incomplete = rows.behind_incomplete
             begin = end
             # Before the next block is read, not after.
-            del text, rows
+            del rows
             if reading.lines or len(reading.fields.lines) or reading.rejected:
                 yield reading
             del reading

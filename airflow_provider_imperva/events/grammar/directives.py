@@ -27,6 +27,9 @@ DIRECTIVE = re.compile(
 )
 """What a directive begins with: the names of the W3C's draft for extended log files, and no others."""
 
+NAMES_BEHIND_ROW = re.compile(rb'"[ \t]*#[ \t]*Fields[ \t]*:', re.IGNORECASE)
+"""Where a directive stands in the line of a row: it is not heeded there, since the row may be a client's text."""
+
 BREAK = re.compile(rb"[%b][%b \t]*" % (CONTROLS, CONTROLS))
 """Where a line may end, LF aside."""
 

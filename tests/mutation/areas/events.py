@@ -134,8 +134,8 @@ MUTATIONS = [
     Mutation(
         "one line of a request changes the format of a body",
         "events/grammar/formats.py",
-        "    if first is not None and hint in (first, None):\n        return first\n",
-        "    if False:\n        return first\n",
+        "    first = format_at_begin(head)\n",
+        "    first = None\n",
         ("events/test_find_format.py",),
     ),
     Mutation(
