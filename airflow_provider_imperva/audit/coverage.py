@@ -17,9 +17,10 @@ from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_num
 from airflow_provider_imperva.audit.strip import Strip, make_strip
 from airflow_provider_imperva.audit.traffic import Lag, Volume, read_traffic
 from airflow_provider_imperva.lake.headroom import time_left
-from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.records import Commit, Restart
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Range, State
+from airflow_provider_imperva.repository.index import INDEX_NAME
 
 LINES = "lines in quarantine"
 """What is told of a log that is loaded but for some lines."""
@@ -83,6 +84,7 @@ class Coverage(msgspec.Struct, frozen=True):
     :ivar absences: every number that is neither loaded nor skipped, by state, with the reason.
     :ivar since: from which day on volume and lag are told.
     :ivar unread: what could not be read, and is missing in all else.
+    :ivar restarts: counters that began again, oldest first.
     """
 
     repository: str
@@ -105,6 +107,7 @@ class Coverage(msgspec.Struct, frozen=True):
     lag: Lag | None
     days: int
     unread: tuple[Finding, ...]
+    restarts: tuple[Restart, ...] = ()
 
     @property
     def states(self) -> dict[str, int]:
@@ -150,8 +153,14 @@ def cover(store: Store, history: History, *, window: timedelta, days: int, progr
         lags=traffic.lags,
         lag=traffic.lag,
         days=days,
-        unread=(*history.damages, *missing, *traffic.unread),
+        unread=(*history.damages, *missing, *traffic.unread, *(_unread_lines(head) if head else ())),
+        restarts=tuple(one for _, commit in sorted(history.commits.items()) for one in commit.restarts),
     )
+
+
+def _unread_lines(head: Commit) -> Iterator[Finding]:
+    for line in head.unread:
+        yield Finding(Kind.UNREADABLE, INDEX_NAME, f"this line is not understood: {line}")
 
 
 def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) -> Iterator[Sum]:

@@ -19,8 +19,9 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Home, Part, Plan
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
+from airflow_provider_imperva.repository.names import prefix_order
 
-_ASKED = re.compile(r"(?:(?P<prefix>\d{1,19})[_:])?(?P<number>\d{1,19})(?:\.log)?")
+_ASKED = re.compile(r"(?:(?P<prefix>\d{1,19}(?:-\d{1,6})?)[_:])?(?P<number>\d{1,19})(?:\.log)?")
 _IN_PARTS = (State.COMMITTED, State.QUARANTINED)
 
 
@@ -87,7 +88,9 @@ def tell_story(store: Store, repository: str, asked: str, *, progress: Progress 
     for entry in entries:
         history.add(entry)
         known = {*_prefixes(entry.plan), *_prefixes(entry.commit)}
-        for prefix in sorted(known, key=int) if match["prefix"] is None else [match["prefix"]]:
+        # Of a prefix without a generation, every generation is told.
+        asked_for = [name for name in known if match["prefix"] in (None, name, name.partition("-")[0])]
+        for prefix in sorted(asked_for, key=prefix_order) or [match["prefix"]]:
             tellers.setdefault(prefix, _Teller(ledger, prefix, number)).hear(entry)
     if not tellers:
         tellers = {prefix: _Teller(ledger, prefix, number) for prefix in [match["prefix"]] if prefix}

@@ -92,6 +92,8 @@ def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
     yield _legend(found)
     yield from _show_figures(found)
     yield from _show_absences(found)
+    for restart in found.restarts:
+        yield f"{restart.noticed_at:%Y-%m-%d %H:%M} UTC: a counter began again. {restart} ({restart.reason})"
     for finding in found.unread[:_SHOWN]:
         yield f"Could not be read: {finding.about}: {finding.found}"
 

@@ -217,10 +217,12 @@ class ImpervaLogHook(BaseHook):
         :raises ConfigurationError: if the connection cannot work.
         """
         from airflow_provider_imperva.load.delivered import DeliveredLogs
+        from airflow_provider_imperva.load.pulled import PulledLogs
 
         if not self.delivers:
             with self._client() as client:
-                yield client, self.open_ledger(client.repository, lake_uri, lake_conn_id)
+                ledger = self.open_ledger(client.repository, lake_uri, lake_conn_id)
+                yield PulledLogs(client, ledger, catalogs=catalogs), ledger
             return
         ledger = self.open_ledger(self.repository, lake_uri, lake_conn_id)
         with open_folder(self.connection) as folder:

@@ -71,6 +71,9 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 prefixes=advance(plan, [log for report in reports for log in report.logs]),
                 replaced=replaced,
                 replaying=_replaying(ledger, plan, replaced.values(), failures),
+                restarts=plan.restarts,
+                unread=plan.unread,
+                unread_count=plan.unread_count,
             )
         )
     finish_commit(ledger, commit)
@@ -126,6 +129,9 @@ def _left_open(plan: Plan, reports: Iterable[Report], failures: dict[int, LeftOp
     return unfinished | {name: left for report in reports for name, left in report.left_open.items()}
 
 
+_HANDED_OVER = "listed when the counter of its prefix began again: it is loaded under the next generation"
+
+
 def _records(plan: Plan, reports: Iterable[Report]) -> list[LogRecord]:
     ranges = [
         LogRecord(
@@ -134,7 +140,9 @@ def _records(plan: Plan, reports: Iterable[Report]) -> list[LogRecord]:
             sequence_to=closed.last,
             state=closed.state,
             first_listed_at=None,
-            reason=f"missing since {closed.since:%Y-%m-%d %H:%M} UTC",
+            reason=_HANDED_OVER
+            if closed.state is State.DUPLICATE
+            else f"missing since {closed.since:%Y-%m-%d %H:%M} UTC",
         )
         for closed in plan.closed
     ]

@@ -48,9 +48,14 @@ class Layout:
         """The page that shows how completely the repository is in the lake."""
         return f"reports/repository={self.repository}/coverage.html"
 
+    @property
+    def raw_root(self) -> str:
+        """Folder of all bytes as received, with a folder for each prefix."""
+        return f"raw/repository={self.repository}"
+
     def raw_folder(self, log: LogName) -> str:
         """Folder of a log's bytes as received."""
-        return f"raw/repository={self.repository}/{log.prefix}/{log.sequence // 1000:09d}"
+        return f"{self.raw_root}/{log.prefix}/{log.sequence // 1000:09d}"
 
     def raw(self, log: LogName) -> str:
         """Object with a log's bytes as received."""

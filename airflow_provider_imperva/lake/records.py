@@ -110,6 +110,24 @@ class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}
     since: datetime
 
 
+class Restart(msgspec.Struct, frozen=True):
+    """A counter of Imperva that began again, so that known names come with other bytes.
+
+    :ivar prefix: the generation that ends; ``generation`` the one that begins.
+    :ivar noticed_at: UTC.
+    :ivar reason: by what it is known.
+    """
+
+    prefix: str
+    generation: str
+    noticed_at: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        return f"The logs of prefix {self.prefix} that are listed from now on are loaded as {self.generation}"
+
+
 class Home(msgspec.Struct, frozen=True, order=True):
     """The batch that first loaded a log: its parts are named by it, however often it is replayed."""
 
@@ -129,6 +147,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar homes: for each batch that is a replay, the one whose parts it writes again.
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
     :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
+    :ivar restarts: counters that began again, as this plan noticed.
+    :ivar unread: the first lines of the index that are not understood, escaped; ``unread_count`` how many there are.
     :ivar torn: it stands for a plan that did not read. It has as many batches as that one had begun, and none of them
         counts.
     """
@@ -147,6 +167,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     homes: dict[int, Home] = {}
     urgent: bool = False
     account_group: str | None = None
+    restarts: tuple[Restart, ...] = ()
+    unread: tuple[str, ...] = ()
+    unread_count: int = 0
     torn: bool = False
 
     @property
@@ -366,6 +389,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar replaced: for each batch that was a replay, the one whose parts it replaced: all that earlier commits say of
         the parts and logs of that one counts no more.
     :ivar replaying: replays that have yet to be finished.
+    :ivar restarts, unread, unread_count: as in the plan.
     """
 
     v: int
@@ -387,6 +411,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     replaced: dict[int, Home] = {}
     replaying: tuple[Replaying, ...] = ()
     open_codes: dict[str, str] = {}
+    restarts: tuple[Restart, ...] = ()
+    unread: tuple[str, ...] = ()
+    unread_count: int = 0
 
     @property
     def stuck(self) -> list[str]:

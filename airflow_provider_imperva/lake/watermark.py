@@ -272,6 +272,34 @@ def decide(prefix: Prefix, outcomes: Mapping[int, Waiting | None]) -> Prefix:
     return _settle(prefix, opened, highest=prefix.highest)
 
 
+def hand_over(prefix: Prefix, listed: Sequence[int], *, in_raw: Container[int]) -> Observation:
+    """Take logs out that are listed, and not had whole: they are loaded under the next generation of the prefix.
+
+    :param listed: the numbers of this prefix in the index, ascending.
+    :param in_raw: those of them that were fetched.
+    """
+    opened: list[Range] = []
+    closed: list[Range] = []
+    fetched = [number for number in listed if number in in_raw]
+    waiting = [
+        item
+        for piece, hit in _split(prefix.open, listed)
+        for item in ([part for part, _ in _split([piece], fetched)] if hit else [piece])
+    ]
+    for piece in waiting:
+        handed = _contains(listed, piece.first)
+        if handed and (piece.state is State.DAMAGED or (piece.state is State.LISTED and piece.first not in in_raw)):
+            closed.append(_with(piece, State.DUPLICATE, piece.since))
+        else:
+            opened.append(piece)
+    return Observation(_settle(prefix, opened, highest=prefix.highest), tuple(closed))
+
+
+def _contains(numbers: Sequence[int], number: int) -> bool:
+    place = bisect_left(numbers, number)
+    return place < len(numbers) and numbers[place] == number
+
+
 def reopen(prefix: Prefix, numbers: Iterable[int], *, at: datetime) -> Prefix:
     """Take back the decision on numbers that an index lists after all, so that their logs are fetched.
 

@@ -85,6 +85,13 @@ class DeliveredLogs:
             raise LogNotFoundError("no such arrival", do="See that the catalog of arrivals is whole", about=str(name))
         return self._folder.read(arrivals[name.sequence])
 
+    def read_beginning(self, name: LogName, size: int) -> bytes:
+        """Read the first bytes of a delivered object.
+
+        :raises RepositoryError: as :meth:`read_log`.
+        """
+        return self.read_log(name)[:size]
+
     def dispose(self, commit: Commit) -> int:
         """Delete or move what is loaded, as the folder is set up to; what fails is told, and tried again next time.
 

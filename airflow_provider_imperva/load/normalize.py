@@ -55,6 +55,7 @@ from airflow_provider_imperva.lake.records import (
 from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.generations import current_prefixes, same_in_earlier_generation
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
@@ -150,8 +151,9 @@ def _read(
                 left_open[log.name] = _FETCHED_ONLY
             elif item := raw.get(raw_key):
                 fetched_at = log.fetched_at or _came_at(item, log, plan)
+                origin = _origin_of(name, client, plan)
                 one = _Normalization(
-                    ledger, client, keys, parts, options, contents, has_headers, log, name, raw_key, fetched_at
+                    ledger, origin, keys, parts, options, contents, has_headers, log, name, raw_key, fetched_at
                 )
                 try:
                     records.append(one.run(*next(opened)))
@@ -177,6 +179,11 @@ def _read(
                 left_open[log.name] = absent.get(log.name, _NOT_IN_RAW)
             on_log()
     return records, left_open
+
+
+def _origin_of(name: LogName, client: LogOrigin | None, plan: Plan) -> LogOrigin | None:
+    """Return where a log can be had; None if its name has gone over to the next generation of its prefix."""
+    return client if current_prefixes(plan.prefixes).get(name.base, name.prefix) == name.prefix else None
 
 
 def _came_at(item: StoredObject, log: PlannedLog, plan: Plan) -> datetime:
@@ -329,6 +336,9 @@ class _Normalization:
 
         :raises RepositoryError: if the repository gave no answer that would tell.
         """
+        if earlier := same_in_earlier_generation(self.ledger, self.name, size=received.size, sha256=received.sha256):
+            reason = f"it is {earlier}, which was still listed when the counter of its prefix began again"
+            return self._kept(received, State.DUPLICATE, reason=reason, reason_code="earlier_generation")
         try:
             return self._load(file, received)
         except ContainerError as error:

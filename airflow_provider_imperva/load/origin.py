@@ -26,6 +26,9 @@ class LogOrigin(Protocol):
     def read_index(self) -> LogIndex:
         """List the logs that there are; :raises RepositoryError: if no whole list is to be had."""
 
+    def read_beginning(self, name: LogName, size: int) -> bytes:
+        """Return the first bytes of a log, at most ``size``; :raises RepositoryError: if they are not to be had."""
+
     def read_log(self, name: LogName) -> bytes:
         """Return the bytes of a log.
 

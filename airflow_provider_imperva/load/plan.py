@@ -17,18 +17,21 @@ from airflow_provider_imperva.errors import LedgerCorruptError, TornPlanError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Plan, PlannedLog, Replaying, Run
+from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Plan, PlannedLog, Replaying, Restart, Run
 from airflow_provider_imperva.lake.watermark import (
     ABSENT,
     CLOCKS_DIFFER,
+    Observation,
     Prefix,
     State,
     begin,
     decided,
+    hand_over,
     knows_any,
     observe,
     reopen,
 )
+from airflow_provider_imperva.load.generations import find_restarts
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.options import PlanOptions
@@ -76,8 +79,8 @@ class Work(msgspec.Struct, frozen=True):
 
     :ivar logs: how many logs can be loaded now.
     :ivar closed_gaps: how many numbers missing in the sequence can be decided.
-    :ivar recover: the plan that has no commit: its run is under way, or has died.
-    :ivar damaged: the ledger does not read; a plan fetches what it can, and says what is damaged.
+    :ivar recover: the plan that has no commit: its run is under way, or has died. 0 if the ledger does not read: then
+        the plan task fetches what it can, and says what is damaged.
     :ivar digest: SHA-256 of which logs and numbers these are, so that two looks can be told to have found the same.
     """
 
@@ -85,7 +88,6 @@ class Work(msgspec.Struct, frozen=True):
     closed_gaps: int = 0
     recover: int | None = None
     digest: str = ""
-    damaged: bool = False
 
 
 def look(
@@ -97,6 +99,7 @@ def look(
     at: datetime,
     options: PlanOptions,
     brought: Collection[LogName] = (),
+    restarts: Collection[Restart] = (),
 ) -> Outlook:
     """Hold the index against the ledger: the set difference, what waits for a key, and what can be closed.
 
@@ -106,6 +109,7 @@ def look(
     :param key_ids: ids of the private keys at hand.
     :param at: when the index was read, UTC.
     :param brought: logs that expired, and whose bytes are there after all.
+    :param restarts: counters that began again: what is listed is of the next generation of their prefixes.
     """
     last_look = head.commit.observed_at if head.commit else None
     if not index.names:
@@ -113,6 +117,9 @@ def look(
         due = head.commit is None and options.start == "now"
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=due)
     listed = _by_prefix(index.names)
+    ended: dict[str, Sequence[int]] = {}
+    for restart in restarts:
+        ended[restart.prefix] = listed[restart.generation] = listed.pop(restart.prefix)
     late = {log for name, prefix in head.prefixes.items() for log in _late(ledger, name, prefix, listed.get(name, []))}
     late.update(brought)
     if last_look and last_look - at > CLOCKS_DIFFER:
@@ -136,9 +143,19 @@ def look(
             seen = begin(numbers, at=at, window=options.window, start=start, unwatched=unwatched, last_look=last_look)
         else:
             seen = observe(known, numbers, at=at, window=options.window, unwatched=unwatched, last_look=last_look)
+        if name in ended:
+            present = _raw_objects(ledger, (LogName(name, number) for number in ended[name]))
+            in_raw = {number for number in ended[name] if ledger.layout.raw(LogName(name, number)) in present}
+            handed = hand_over(seen.prefix, ended[name], in_raw=in_raw)
+            seen = Observation(handed.prefix, (*seen.closed, *handed.closed))
         closed += [Closed(name, gap.first, gap.last, gap.state, gap.since) for gap in seen.closed]
         prefixes[name] = reopen(seen.prefix, [log.sequence for log in late if log.prefix == name], at=at)
-    due = prefixes.keys() != head.prefixes.keys() or (last_look is not None and at - last_look > options.window / 4)
+    due = (
+        prefixes.keys() != head.prefixes.keys()
+        or (last_look is not None and at - last_look > options.window / 4)
+        or (head.commit is not None and head.commit.unread != index.unsafe)
+        or (head.commit is None and bool(index.unsafe))
+    )
     pending = _pending(prefixes, index, key_ids=key_ids, late=late, at=at, window=options.window)
     return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
 
@@ -200,10 +217,14 @@ def find_work(ledger: Ledger, client: LogOrigin, *, key_ids: frozenset[str], opt
         head = ledger.head()
     except LedgerCorruptError as error:
         logger.error("%s", error)
-        return Work(damaged=True)
+        return Work(recover=0)
     if head.plan:
         return Work(recover=head.plan.commit)
-    outlook = look(ledger, head, client.read_index(), key_ids=key_ids, at=datetime.now(UTC), options=options)
+    index = client.read_index()
+    at = datetime.now(UTC)
+    listed = _by_prefix(index.names)
+    restarts = find_restarts(ledger, client, head, listed, at=at, window=options.window, thorough=False)
+    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, restarts=restarts)
     if not outlook.has_work and not head.replaying:
         return None
     names = sorted(log.name for log in outlook.pending)
@@ -240,10 +261,11 @@ def make_plan(
     stop_if_older_than_events(ledger, head=head.next_commit - 1)
     index = client.read_index()
     at = datetime.now(UTC)
-    if index.junk_count:
-        logger.warning("The index has %d lines that are no log's name; they are passed over", index.junk_count)
+    for line in index.unsafe:
+        logger.error("A line of the index is no name that could be asked for: %s", line)
+    restarts = find_restarts(ledger, client, head, _by_prefix(index.names), at=at, window=options.window, thorough=True)
     brought = _brought(ledger, head)
-    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought)
+    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought, restarts=restarts)
     if not outlook.has_work and not head.replaying:
         return None
     pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
@@ -267,6 +289,9 @@ def make_plan(
             homes=dict(enumerate(replays, len(batches))),
             urgent=urgent,
             account_group=options.account_group,
+            restarts=restarts,
+            unread=index.unsafe,
+            unread_count=index.unsafe_count,
         )
     )
 

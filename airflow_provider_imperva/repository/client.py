@@ -138,7 +138,43 @@ class RepositoryClient:
         :raises RepositoryError: any other refusal.
         :raises ConfigurationError: the server's certificate does not verify, or URL or proxy cannot be used.
         """
-        return self._read(str(name))
+        return self._read(str(name.as_listed))
+
+    def read_file(self, name: str) -> bytes:
+        """Fetch a log whose name has another form than those known.
+
+        :param name: as the index lists it.
+        :raises RepositoryError: as :meth:`read_log`.
+        """
+        return self._read(name)
+
+    def read_beginning(self, name: LogName, size: int) -> bytes:
+        """Fetch the beginning of a log, in one attempt.
+
+        :param size: the most bytes to read.
+        :raises RepositoryError: no such log, or no answer.
+        """
+        url = self.url + str(name.as_listed)
+        try:
+            with self._session.get(
+                url,
+                stream=True,
+                timeout=self._timeout,
+                verify=self._verify,
+                proxies=dict(self._proxies),
+                headers={"Range": f"bytes=0-{size - 1}"},
+                allow_redirects=False,
+            ) as response:
+                if response.status_code not in (200, 206):
+                    raise RepositoryUnavailableError(
+                        f"HTTP {response.status_code} for the beginning of a log", do="Nothing is concluded", about=url
+                    )
+                # A server may give the whole log all the same.
+                return bytes(response.raw.read(size, decode_content=False))
+        except (requests.RequestException, urllib3.exceptions.HTTPError):
+            raise RepositoryUnavailableError(
+                "the beginning of a log did not come", do="Nothing is concluded", about=url
+            ) from None
 
     def close(self) -> None:
         """Close the connections kept open between requests."""

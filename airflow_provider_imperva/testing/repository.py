@@ -13,11 +13,12 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 import ssl
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -107,6 +108,8 @@ class FakeRepository:
         """Whether ``logs.index`` answers 404."""
         self.index_final_newline = True
         """Whether the last line of ``logs.index`` ends in a newline."""
+        self.files: dict[str, bytes] = {}
+        """Logs by names of another form than Imperva's, listed after the others; no window and no byte cap counts."""
         self.peak_requests = 0
         """Most requests that waited for their answer at once; with a ``latency`` it tells a client's concurrency."""
         self._logs: MemoryStorage | FolderStorage = MemoryStorage() if directory is None else FolderStorage(directory)
@@ -202,7 +205,7 @@ class FakeRepository:
         with self._lock:
             self._faults[path].extend(faults)
 
-    def _respond(self, method: str, path: str, authorization: str) -> Answer:
+    def _respond(self, method: str, path: str, authorization: str, wanted: str) -> Answer:
         """Decide the answer to a request, wait as long as it must, and record it."""
         came = self.clock()
         asked = path.removeprefix(f"/{self.name}/") if path.startswith(f"/{self.name}/") else None
@@ -213,7 +216,7 @@ class FakeRepository:
         try:
             self._stopped.wait(self.latency + fault.stall)
             authorized = self._is_authorized(authorization)
-            answer = _spoil(self._answer(asked) if authorized else _UNAUTHORIZED, fault)
+            answer = _spoil(_beginning(self._answer(asked), wanted) if authorized else _UNAUTHORIZED, fault)
         finally:
             with self._lock:
                 self._under_way -= 1
@@ -238,8 +241,10 @@ class FakeRepository:
     def _answer(self, asked: str | None) -> Answer:
         if asked == INDEX_NAME:
             return Answer(404) if self.index_missing else Answer(200, self._index_body())
+        if asked in self.files:
+            return Answer(200, self.files[asked])
         try:
-            name = LogName.parse(asked or "")
+            name = LogName.listed(asked or "")
         except ValueError:
             return Answer(404)
         if (self.window is not None or self.byte_cap is not None) and name not in self.names():
@@ -251,7 +256,7 @@ class FakeRepository:
     def _index_body(self) -> bytes:
         if self.index is not None:
             return self.index
-        lines = "\n".join(str(name) for name in self.names())
+        lines = "\n".join([*map(str, self.names()), *self.files])
         return (lines + "\n" if lines and self.index_final_newline else lines).encode()
 
     def _record(self, record: RequestRecord) -> None:
@@ -264,6 +269,14 @@ class FakeRepository:
 
 
 _UNAUTHORIZED = Answer(401, headers={"WWW-Authenticate": 'Basic realm="logs"'})
+
+
+def _beginning(answer: Answer, wanted: str) -> Answer:
+    """Give the first bytes of an answer, if no more are asked for."""
+    found = re.fullmatch(r"bytes=0-(\d{1,18})", wanted)
+    if not found or answer.status != 200:
+        return answer
+    return replace(answer, status=206, body=answer.body[: int(found[1]) + 1])
 
 
 def _spoil(answer: Answer, fault: Fault) -> Answer:

@@ -44,7 +44,7 @@ class Server(socketserver.ThreadingTCPServer):
     """Listens on loopback, a thread for each connection.
 
     :param port: 0 takes a free one.
-    :param respond: gives the answer to method, path and ``Authorization``.
+    :param respond: gives the answer to method, path, ``Authorization`` and ``Range``.
     :param stopped: set once nobody shall wait any more.
     """
 
@@ -56,7 +56,7 @@ class Server(socketserver.ThreadingTCPServer):
     def __init__(
         self,
         port: int,
-        respond: Callable[[str, str, str], Answer],
+        respond: Callable[[str, str, str, str], Answer],
         *,
         stopped: threading.Event,
         ssl_context: ssl.SSLContext | None,
@@ -101,7 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        answer = self.server.respond(self.command, self.path, self.headers.get("Authorization", ""))
+        answer = self.server.respond(
+            self.command, self.path, self.headers.get("Authorization", ""), self.headers.get("Range", "")
+        )
         if answer.status == 0:
             self.close_connection = True
             return

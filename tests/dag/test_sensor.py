@@ -127,7 +127,7 @@ def test_a_plan_that_a_dead_run_left_is_work(repository: FakeRepository, lake: P
         ledger = Ledger(open_store(str(lake)), client.repository)
         make_plan(ledger, client, run=Run("dag", "dead"), key_ids=frozenset(), options=PlanOptions())
     repository.stop()
-    work = {"logs": 0, "closed_gaps": 0, "recover": 1, "digest": "", "damaged": False}
+    work = {"logs": 0, "closed_gaps": 0, "recover": 1, "digest": ""}
     assert sensor(lake, deferrable=True).execute({}) == work
 
 

@@ -23,6 +23,7 @@ from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched, fetch
 from airflow_provider_imperva.load.normalize import normalize
 from airflow_provider_imperva.load.plan import Work, find_work, make_plan
+from airflow_provider_imperva.load.pulled import PulledLogs
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.testing import FakeRepository, Fault
@@ -59,14 +60,14 @@ class Account:
         self._runs = count(1)
 
     @contextmanager
-    def client(self) -> Iterator[RepositoryClient]:
+    def client(self) -> Iterator[PulledLogs]:
         address: dict[str, Any] = {
             "url": self.repository.url,
             "login": self.repository.login,
             "password": self.repository.password,
         }
         with RepositoryClient(**address, attempts=2, sleep=lambda _: None) as client:
-            yield client
+            yield PulledLogs(client, self.ledger)
 
     def serve(self, *numbers: int, prefix: str = "8416", events: int = 5, **options: object) -> list[ForgedLog]:
         """Forge logs of these numbers and serve them."""
@@ -169,8 +170,8 @@ class Account:
         return path
 
     def requested(self, ending: str = ".log") -> list[str]:
-        """The last segments of the paths asked for so far, in order."""
-        names = [request.path.rsplit("/", 1)[1] for request in self.repository.requests]
+        """The last segments of the paths asked for so far, in order; not those of which only the beginning was."""
+        names = [request.path.rsplit("/", 1)[1] for request in self.repository.requests if request.status != 206]
         return [name for name in names if name.endswith(ending)]
 
     def assert_balanced(self) -> None:

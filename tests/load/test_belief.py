@@ -18,6 +18,7 @@ from airflow_provider_imperva.lake.records import Why
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.load.plan import Work
 from airflow_provider_imperva.load.rescue import rescue
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import Fault
 from tests.load.load_runs import Account, Clock
 
@@ -58,6 +59,28 @@ class TestClocks:
         commit = account.run_some()
         assert commit.lost == 0
         assert [item.state for item in commit.prefixes["8416"].open] == ["gap"]
+
+
+class TestOldestFirst:
+    def test_over_several_prefixes_the_oldest_logs_go_first(self, account: Account, clock: Clock) -> None:
+        """A prefix that sorts behind the others waits no longer than they do: its logs leave the window as soon."""
+        first = {"9001": (1, 2), "8416": (5, 6), "77": (9,)}
+        for hours, (prefix, numbers) in enumerate(first.items()):
+            clock.ahead = hours * HOUR
+            account.options = PlanOptions(max_logs=1)
+            account.serve(*numbers, prefix=prefix)
+            account.plan_if_any()
+        account.options = PlanOptions(max_logs=3, logs_per_batch=1)
+        left = account.ledger.head().plan
+        assert left is not None
+        planned = []
+        for _ in range(2):
+            clock.ahead += HOUR / 6
+            plan = account.plan()
+            planned += [log.name for batch in plan.batches for log in batch]
+            account.finish(plan)
+        assert planned == ["9001_1.log", "9001_2.log", "8416_5.log", "8416_6.log", "77_9.log"]
+        assert account.rows() == account.expected()
 
 
 class TestTwoServers:
@@ -170,7 +193,7 @@ class TestTornObjects:
         account.run_some()
         account.ledger.store.write(account.ledger.layout.commit(1), b"")
         account.serve(2, 3)
-        assert account.work() == Work(damaged=True)
+        assert account.work() == Work(recover=0)
         with pytest.raises(LedgerCorruptError):
             account.run()
         with account.client() as client:

@@ -1,0 +1,212 @@
+"""Generations: a counter of Imperva that begins again gives names that were there before to other logs.
+
+A name is identity only together with its bytes. At each plan the beginnings of a few logs that are listed and loaded
+are held against ``raw/``. Where one differs, the counter of its prefix has begun again: from then on the logs of that
+prefix are those of its next generation, with their own names in ``raw/``, watermark and rows. All that is listed then
+is fetched under the new generation; what has the bytes that the generation before has is a duplicate of it and loads
+nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow_provider_imperva.container.header import LogHeader, begins_like_events, split_container
+from airflow_provider_imperva.errors import ContainerError, RepositoryError
+from airflow_provider_imperva.lake.arrivals import PREFIX
+from airflow_provider_imperva.lake.ledger import Head, Ledger
+from airflow_provider_imperva.lake.records import Restart
+from airflow_provider_imperva.lake.store import StoredObject
+from airflow_provider_imperva.lake.watermark import Prefix, State, decided
+from airflow_provider_imperva.load.origin import LogOrigin
+from airflow_provider_imperva.repository.names import LogName, generation_prefix, prefix_order
+
+logger = logging.getLogger(__name__)
+
+SLACK = timedelta(hours=6)
+"""How much longer than the window a log may be listed before its name is taken for that of another."""
+
+_BEGINNING = 64 * 1024
+_LOADED = (State.COMMITTED.value, State.DUPLICATE.value)
+
+
+def current_prefixes(prefixes: Iterable[str]) -> dict[str, str]:
+    """Return for each prefix that a repository lists the one of its newest generation."""
+    current: dict[str, str] = {}
+    for prefix in sorted(prefixes, key=prefix_order):
+        current[prefix.partition("-")[0]] = prefix
+    return current
+
+
+def find_restarts(
+    ledger: Ledger,
+    client: LogOrigin,
+    head: Head,
+    listed: Mapping[str, Sequence[int]],
+    *,
+    at: datetime,
+    window: timedelta,
+    thorough: bool,
+) -> tuple[Restart, ...]:
+    """Find the prefixes whose counter began again.
+
+    :param listed: the numbers in the index, ascending, by prefix of the newest generation.
+    :param at: when the index was read, UTC.
+    :param window: how long Imperva keeps a log.
+    :param thorough: whether logs are asked for where nothing hints at a restart, too: the newest that is loaded, and
+        one drawn at random.
+    """
+    found = []
+    for name, numbers in listed.items():
+        prefix = head.prefixes.get(name)
+        if prefix is None or name == PREFIX or not numbers:
+            continue
+        look = _Look(ledger, client, head, name, prefix, numbers, at - window - SLACK)
+        if reason := look.reason(thorough=thorough):
+            base, generation = prefix_order(name)
+            restart = Restart(name, generation_prefix(str(base), generation + 1), at, reason)
+            logger.error("The counter of prefix %s began again: %s. %s", base, reason, restart)
+            found.append(restart)
+    return tuple(found)
+
+
+class _Look:
+    """A look at one prefix."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        client: LogOrigin,
+        head: Head,
+        name: str,
+        prefix: Prefix,
+        numbers: Sequence[int],
+        oldest: datetime,
+    ) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._head = head
+        self._name = name
+        self._prefix = prefix
+        self._numbers = numbers
+        self._oldest = oldest
+
+    def reason(self, *, thorough: bool) -> str | None:
+        """Say by what a restart is known; None if there was none."""
+        if self._lists_what_was_left_out():
+            return f"numbers up to {self._prefix.left_out} were left out when the lake began, and are listed again"
+        again = decided(self._prefix, self._numbers)
+        goes_back = self._numbers[-1] < self._prefix.highest
+        there = self._in_raw(again) if again else {}
+        stale = [number for number, item in there.items() if item.modified < self._oldest]
+        asked = {min(stale), max(stale)} if stale else set()
+        if there and (goes_back or thorough):
+            # By chance, so that whatever was replaced is found in time.
+            drawn = random.Random(f"{self._head.next_commit}/{self._name}")  # noqa: S311
+            asked |= {max(there), drawn.choice(sorted(there))}
+        if there and goes_back:
+            asked.add(min(there))
+        doubtful = [number for number in sorted(asked) if self._differs(number)]
+        return (
+            f"{LogName(self._name, doubtful[0]).as_listed} has other bytes than the log of that name"
+            if doubtful
+            else None
+        )
+
+    def _lists_what_was_left_out(self) -> bool:
+        if not self._numbers or self._numbers[0] > self._prefix.left_out:
+            return False
+        # Not before all that was listed when the lake began has left the window.
+        return self._ledger.commit(1).observed_at < self._oldest
+
+    def _in_raw(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
+        layout = self._ledger.layout
+        paths = {layout.raw(log): log for log in (LogName(self._name, number) for number in numbers)}
+        folders = {layout.raw_folder(log) for log in paths.values()}
+        found = [item for folder in folders for item in self._ledger.store.objects(folder)]
+        return {paths[item.path].sequence: item for item in found if item.path in paths}
+
+    def _differs(self, number: int) -> bool:
+        """Tell whether a log is known to be another than the one that was loaded under its name."""
+        log = LogName(self._name, number)
+        try:
+            came = self._client.read_beginning(log, _BEGINNING)
+            if self._is_same(self._ledger.layout.raw(log), came):
+                return False
+            record = self._record(log)
+            if record is None or record["state"] not in _LOADED or record["checksum_ok"] is False:
+                return False  # what is in raw/ was damaged, so it proves nothing
+            if record["raw_key"] != self._ledger.layout.raw(log) and self._is_same(record["raw_key"], came):
+                return False
+            return (
+                _is_other(self._beginning(record["raw_key"]), came)
+                and self._client.read_beginning(log, _BEGINNING) == came
+            )
+        except RepositoryError as error:
+            logger.info("%s", error)
+            return False
+        except FileNotFoundError:
+            return False
+
+    def _is_same(self, path: str, came: bytes) -> bool:
+        return bool(came) and self._beginning(path, len(came)) == came
+
+    def _beginning(self, path: str, size: int = _BEGINNING) -> bytes:
+        with self._ledger.store.reader(path) as file:
+            return file.read(size)
+
+    def _record(self, log: LogName) -> dict[str, Any] | None:
+        columns = ["name", "state", "raw_key", "checksum_ok"]
+        for commit in self._ledger.commits(newest_first=True):
+            for row in self._ledger.logs(commit.commit).select(columns).to_pylist():
+                if row["name"] == str(log):
+                    return dict(row)
+        return None
+
+
+def _is_other(before: bytes, came: bytes) -> bool:
+    """Tell by their beginnings whether these are two logs: by what their headers say, else by their events."""
+    one, other = _header(before), _header(came)
+    if one and other:
+        return _identity(one) != _identity(other)
+    return one is None and other is None and begins_like_events(before) and begins_like_events(came) and _is_log(came)
+
+
+def _is_log(came: bytes) -> bool:
+    # A server's error in JSON is an object, too; nothing is concluded from one that short.
+    return not came.lstrip().startswith((b"{", b"[")) or len(came) > 1024
+
+
+def _header(content: bytes) -> LogHeader | None:
+    try:
+        return split_container(io.BytesIO(content), log="")[0]
+    except ContainerError:
+        return None
+
+
+def _identity(header: LogHeader) -> tuple[object, ...]:
+    return header.account_id, header.config_id, header.checksum, header.start_time, header.end_time
+
+
+def same_in_earlier_generation(ledger: Ledger, name: LogName, *, size: int, sha256: str) -> LogName | None:
+    """Return the log of an earlier generation that has this number and these bytes; None if there is none."""
+    for earlier in (name.of_generation(number) for number in range(1, name.generation)):
+        for item in _objects_of(ledger, earlier):
+            if item.size == size:
+                with ledger.store.reader(item.path) as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() == sha256:  # type: ignore[arg-type]
+                        return earlier
+    return None
+
+
+def _objects_of(ledger: Ledger, log: LogName) -> Iterator[StoredObject]:
+    layout = ledger.layout
+    for item in ledger.store.objects(layout.raw_folder(log)):
+        if item.path == layout.raw(log) or layout.is_beside(item.path, log):
+            yield item

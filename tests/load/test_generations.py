@@ -1,0 +1,246 @@
+"""A counter that begins again: known names with other bytes are other logs, and each is loaded once."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.history import History
+from airflow_provider_imperva.audit.page import render
+from airflow_provider_imperva.audit.story import tell_story
+from airflow_provider_imperva.audit.verify import verify_lake
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.options import PlanOptions
+from airflow_provider_imperva.testing import Fault
+from airflow_provider_imperva.testing.forge import ForgedLog, KeyPair, forge_repository
+from tests.load.load_runs import Account, Clock, request_id, without_notice
+
+DAY = timedelta(days=1)
+
+
+def name(number: int) -> str:
+    return f"8416_{number}.log"
+
+
+def forge_anew(account: Account, *numbers: int, seed: int = 99, keys: Sequence[KeyPair] = ()) -> list[ForgedLog]:
+    """Write logs of a counter that began again: known names, other events."""
+    logs: list[ForgedLog] = []
+    for number in numbers:
+        logs += forge_repository(1, first=number, events_per_log=5, seed=seed, keys=keys)
+    for log in logs:
+        account.repository.add(log.name, log.content)
+    return logs
+
+
+def requests_of(logs: Iterable[ForgedLog]) -> Counter[str]:
+    return Counter(request_id(event) for log in logs for event in log.events)
+
+
+def run_late(account: Account) -> Commit:
+    """Run after days without a run: the first plan only fetches, since nobody knows how old the logs are."""
+    commit = account.run_some()
+    account.run_some()
+    return commit
+
+
+class TestRestart:
+    @pytest.fixture
+    def loaded(self, account: Account) -> Account:
+        account.serve(*range(1, 11))
+        account.run_some()
+        return account
+
+    def restart(
+        self, account: Account, *numbers: int, keep: Iterable[int] = (), keys: Sequence[KeyPair] = ()
+    ) -> list[ForgedLog]:
+        for number in {log.sequence for log in account.repository.names()} - {*keep}:
+            account.repository.remove(name(number))
+        return forge_anew(account, *numbers, keys=keys)
+
+    def assert_all_there(self, account: Account, *logs: ForgedLog) -> None:
+        found = Counter(row[2] for row in account.rows().elements())
+        assert found == requests_of([*account.forged.values(), *logs])
+        identities = Counter((file, line) for file, line, _ in account.rows().elements())
+        assert max(identities.values()) == 1, "a row's identity is its own"
+        account.assert_balanced()
+        assert verify_lake(account.ledger.store).ok
+
+    def assert_told(self, commit: Commit) -> None:
+        (restart,) = commit.restarts
+        assert (restart.prefix, restart.generation) == ("8416", "8416-2")
+        assert "has other bytes" in restart.reason
+
+    def test_a_week_later_the_first_numbers_come_again(
+        self, loaded: Account, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        logs = self.restart(loaded, 1, 2, 3, 4, 5)
+        clock.ahead = 7 * DAY
+        assert loaded.work() is not None, "nothing but known names is listed, and there is work"
+        self.assert_told(run_late(loaded))
+        self.assert_all_there(loaded, *logs)
+        assert loaded.states()["8416-2_5.log"] == "committed"
+        assert [record for record in caplog.records if record.levelno == logging.ERROR and "8416-2" in record.message]
+
+    def test_they_are_overwritten_at_once(self, loaded: Account) -> None:
+        logs = self.restart(loaded, 1, 2, 3, 4, 5)
+        assert loaded.work() is not None
+        self.assert_told(loaded.run_some())
+        self.assert_all_there(loaded, *logs)
+
+    def test_more_come_than_there_were(self, loaded: Account, clock: Clock) -> None:
+        logs = self.restart(loaded, *range(1, 13))
+        clock.ahead = 7 * DAY
+        self.assert_told(run_late(loaded))
+        self.assert_all_there(loaded, *logs)
+
+    def test_all_are_overwritten_and_new_ones_come(self, loaded: Account) -> None:
+        """Nothing hints at it but the bytes of a log that is asked for again."""
+        logs = self.restart(loaded, *range(1, 13))
+        self.assert_told(loaded.run_some())
+        self.assert_all_there(loaded, *logs)
+
+    def test_old_logs_that_are_still_listed_are_not_loaded_again(self, loaded: Account) -> None:
+        logs = self.restart(loaded, 1, 2, 3, keep=(8, 9, 10))
+        commit = loaded.run_some()
+        assert not commit.restarts or commit.restarts[0].generation == "8416-2"
+        while not commit.restarts:
+            forge_anew(loaded, 11)
+            commit = loaded.run_some()
+        self.assert_told(commit)
+        states = loaded.states()
+        assert {states[f"8416-2_{number}.log"] for number in (8, 9, 10)} == {"duplicate"}
+        assert {states[f"8416-2_{number}.log"] for number in (1, 2, 3)} == {"committed"}
+        rows = Counter(row[2] for row in loaded.rows().elements())
+        assert requests_of([*loaded.forged.values(), *logs]) <= rows
+        assert max(rows.values()) == 1
+
+    def test_the_new_counter_goes_on_in_its_own_generation(self, loaded: Account, clock: Clock) -> None:
+        logs = self.restart(loaded, 1, 2)
+        clock.ahead = 7 * DAY
+        run_late(loaded)
+        logs += forge_anew(loaded, 3, 5)
+        commit = loaded.run_some()
+        assert commit.restarts == ()
+        assert commit.prefixes["8416-2"].highest == 5
+        assert commit.prefixes["8416"].highest == 10
+        self.assert_all_there(loaded, *logs)
+        assert loaded.run() is None
+
+    def test_it_begins_again_twice(self, loaded: Account, clock: Clock) -> None:
+        logs = self.restart(loaded, 1, 2)
+        clock.ahead = 7 * DAY
+        run_late(loaded)
+        for number in (1, 2):
+            loaded.repository.remove(name(number))
+        (third,) = forge_anew(loaded, 1, seed=77)
+        clock.ahead = 14 * DAY
+        commit = run_late(loaded)
+        assert [one.generation for one in commit.restarts] == ["8416-3"]
+        self.assert_all_there(loaded, *logs, third)
+
+    def test_where_a_lake_began_with_now_what_was_left_out_comes_again(self, account: Account, clock: Clock) -> None:
+        account.options = PlanOptions(start="now")
+        account.serve(*range(1, 11))
+        account.run()
+        account.forged.clear()
+        logs = self.restart(account, 1, 2, 3)
+        assert account.run() is None, "what was left out is listed for as long as the window"
+        clock.ahead = 7 * DAY
+        (restart,) = run_late(account).restarts
+        assert "left out when the lake began" in restart.reason
+        self.assert_all_there(account, *logs)
+
+    def test_encrypted_logs_tell_by_their_headers(self, account: Account, key_pair: KeyPair, clock: Clock) -> None:
+        account.keys = KeyRing({"1": key_pair.private_key})
+        account.serve(1, 2, 3, keys=[key_pair])
+        account.run_some()
+        logs = self.restart(account, 1, 2, keys=[key_pair])
+        clock.ahead = 7 * DAY
+        self.assert_told(run_late(account))
+        self.assert_all_there(account, *logs)
+
+    def test_a_log_listed_and_not_fetched_when_it_began_again_is_loaded_once(self, loaded: Account) -> None:
+        loaded.serve(11, 12)
+        loaded.options = PlanOptions(max_logs=1)
+        loaded.run_some()
+        loaded.options = PlanOptions()
+        forged = loaded.forged.pop(name(12))
+        logs = self.restart(loaded, 1, 2, keep=(12,))
+        commit = loaded.run_some()
+        while not commit.restarts:
+            logs += forge_anew(loaded, 3)
+            commit = loaded.run_some()
+        self.assert_all_there(loaded, *logs, forged)
+
+    def test_the_coverage_page_tells_of_it(self, loaded: Account, clock: Clock) -> None:
+        self.restart(loaded, 1, 2)
+        clock.ahead = 7 * DAY
+        run_late(loaded)
+        history = History.read(loaded.ledger.store, loaded.repository.name)
+        found = cover(loaded.ledger.store, history, window=2 * DAY, days=1)
+        assert {item.prefix for item in found.numbers} == {"8416", "8416-2"}
+        html = render([found], lake="lake")
+        assert "The logs of prefix 8416 that are listed from now on are loaded as 8416-2" in html
+
+    def test_explain_tells_of_every_generation(self, loaded: Account, clock: Clock) -> None:
+        self.restart(loaded, 1, 2)
+        clock.ahead = 7 * DAY
+        run_late(loaded)
+        stories = tell_story(loaded.ledger.store, loaded.repository.name, "8416_1.log")
+        assert [(story.name, story.state) for story in stories] == [
+            (name(1), "committed"),
+            ("8416-2_1.log", "committed"),
+        ]
+        (story,) = tell_story(loaded.ledger.store, loaded.repository.name, "8416-2_1.log")
+        assert story.prefix == "8416-2"
+
+
+class TestNoRestart:
+    """What looks like one, and is none."""
+
+    @pytest.fixture
+    def loaded(self, account: Account) -> Account:
+        account.serve(*range(1, 6))
+        account.run_some()
+        return account
+
+    def test_a_repository_that_keeps_its_logs_for_longer_than_told(self, loaded: Account, clock: Clock) -> None:
+        clock.ahead = 7 * DAY
+        loaded.serve(6)
+        assert run_late(loaded).restarts == ()
+        assert loaded.rows() == loaded.expected()
+
+    def test_an_index_that_lags_behind(self, loaded: Account) -> None:
+        loaded.repository.index = b"8416_1.log\n8416_2.log\n"
+        assert loaded.work() is None
+
+    @pytest.mark.parametrize(
+        "fault", [Fault(status=503), Fault(status=404), Fault(shorten=0), Fault(html=True), Fault(shorten=0.5)], ids=str
+    )
+    def test_answers_that_prove_nothing(self, loaded: Account, fault: Fault) -> None:
+        loaded.serve(6)
+        for number in range(1, 6):
+            loaded.repository.fail(name(number), *[fault] * 4)
+        assert loaded.run_some().restarts == ()
+
+    @pytest.mark.parametrize("body", [b'{"errorCode": 503, "message": "later"}', b"<Error>no</Error>", b"CEF"], ids=str)
+    def test_an_error_in_place_of_every_log(self, loaded: Account, body: bytes) -> None:
+        for number in range(1, 6):
+            loaded.repository.add(name(number), body)
+        loaded.serve(6)
+        assert loaded.run_some().restarts == ()
+        assert loaded.rows() == loaded.expected()
+
+    def test_a_log_that_came_damaged_and_is_whole_now(self, account: Account) -> None:
+        (log,) = account.serve(1, compress=True)
+        cut = log.content[: len(log.content) // 2]
+        account.repository.fail(name(1), *[without_notice(log.content, len(cut))] * 2)
+        account.run_some()
+        account.serve(2)
+        assert account.run_some().restarts == ()
