@@ -151,6 +151,7 @@ print(json.dumps([
     assert rest == [VERSION, VERSION, NAME, True, "imperva"]
 
 
+@pytest.mark.airflow
 @pytest.mark.slow
 def test_airflow_lists_the_provider(site: Path, tmp_path: Path) -> None:
     """Installing the wheel is all it takes."""

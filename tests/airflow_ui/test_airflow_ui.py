@@ -24,7 +24,13 @@ from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, FIELD_
 from demo.setting import Setting
 from demo.standalone import USER, Standalone
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "chromium-driver"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.airflow,
+    pytest.mark.browser,
+    pytest.mark.needs("chromium", "chromium-driver"),
+    pytest.mark.timeout(600),
+]
 
 PICTURES = Path(__file__).parents[2] / ".artifacts" / "airflow"
 LOAD = "imperva_logs_to_parquet"

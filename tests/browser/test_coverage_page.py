@@ -17,7 +17,7 @@ from airflow_provider_imperva.audit.coverage import Coverage
 from airflow_provider_imperva.audit.states import SHOWN
 from tests.browser.chromium import picture, show
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "chromium-driver")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.needs("chromium", "chromium-driver")]
 
 PICTURES = Path(__file__).parents[2] / ".artifacts" / "coverage"
 WIDE, NARROW = 1100, 360

@@ -25,7 +25,7 @@ NAMES = ("imperva_logs_on_arrival", "imperva_daily_summary")
 _SECONDS = 120
 _DAY_MS = 24 * 3600 * 1000
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("postgresql"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.needs("postgresql"), pytest.mark.timeout(400)]
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ watches = imperva_watch_dag("watches", lake_uri=LAKE, schedule=timedelta(minutes
 """
 _SECONDS = 240
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("postgresql"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.needs("postgresql"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture

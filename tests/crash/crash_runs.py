@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import multiprocessing
 import os
-import shutil
 import signal
 import time
 import traceback
@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import duckdb
+import fsspec
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -58,14 +60,30 @@ class LakeAddress:
         return open_store(f"s3://{self._root}", fs=object_filesystem(self.server))
 
     def look(self) -> Path:
-        """Return a folder with the lake as it is now."""
+        """Return a folder with the lake as it is now; what has not changed since the last look is not copied again."""
         if self.server is None:
             return self.folder
-        shutil.rmtree(self.folder, ignore_errors=True)
         fs = object_filesystem(self.server)
-        if fs.exists(self._root):
-            fs.get(f"{self._root}/", f"{self.folder}/", recursive=True)
+        fs.invalidate_cache()
+        found = {path.removeprefix(f"{self._root}/"): str(info["ETag"]) for path, info in self._objects(fs).items()}
+        kept = self.folder.with_name(f"{self.folder.name}.etags")
+        before: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+        for path in before.keys() - found.keys():
+            (self.folder / path).unlink()
+        changed = [path for path, tag in found.items() if before.get(path) != tag]
+        for path, content in self._read(fs, changed).items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_bytes(content)
+        kept.write_text(json.dumps(found))
         return self.folder
+
+    def _objects(self, fs: fsspec.AbstractFileSystem) -> dict[str, dict[str, Any]]:
+        objects: dict[str, dict[str, Any]] = fs.find(self._root, detail=True)
+        return objects
+
+    def _read(self, fs: fsspec.AbstractFileSystem, paths: list[str]) -> dict[str, bytes]:
+        content: dict[str, bytes] = fs.cat([f"{self._root}/{path}" for path in paths]) if paths else {}
+        return {path.removeprefix(f"{self._root}/"): body for path, body in content.items()}
 
 
 @dataclass
@@ -173,7 +191,7 @@ def _take_step(orders: _Orders) -> None:
 # A helper process without threads that has imported everything: forked from it, a run starts in milliseconds.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["airflow_provider_imperva.load.plan", "airflow_provider_imperva.load.replay", "duckdb", "s3fs", "requests"]
+    [__name__, "airflow_provider_imperva.events.bodies.reading", "duckdb", "s3fs", "requests"]
 )
 
 

@@ -86,8 +86,12 @@ class AirflowHome:
 
     def run_dag(self, repository: FakeRepository, environment: dict[str, str] | None = None) -> str:
         """Run the DAG once to its end and return what Airflow printed; the state is in :meth:`last_run`."""
+        return self.run(repository, "dags", "test", "imperva_test", environment=environment)
+
+    def run(self, repository: FakeRepository, *command: str, environment: dict[str, str] | None = None) -> str:
+        """Run an ``airflow`` command to its end and return what it printed."""
         environment = (environment or self.environment(repository)) | airflow_settings(self.server.home)
-        return self.server.run(self.folder, ("dags", "test", "imperva_test"), environment)
+        return self.server.run(self.folder, command, environment)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.folder / "airflow.db")

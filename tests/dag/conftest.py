@@ -47,6 +47,9 @@ def connection(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.fixture
-def home(tmp_path: Path, migrated: Path, server: ForkServer, key: KeyPair) -> AirflowHome:
+def home(
+    request: pytest.FixtureRequest, tmp_path: Path, migrated: Path, server: ForkServer, key: KeyPair
+) -> AirflowHome:
+    assert request.node.get_closest_marker("airflow"), "mark the test with `airflow`, or QUICK=1 does not leave it out"
     key.write(tmp_path / "airflow" / "keys")
     return AirflowHome(tmp_path / "airflow", migrated, server)

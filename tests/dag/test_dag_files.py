@@ -18,58 +18,93 @@ from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag
 from tests.examples import EXAMPLES
 
 DAGS = EXAMPLES / "dags"
-LAKE = "s3://bucket/lake"
+FILES = sorted(DAGS.glob("*.py"))
+LAKE, PACKAGE = "s3://bucket/lake", "airflow_provider_imperva"
 
+# One process parses all files, each three times: to import Airflow takes longer than all of that.
 PARSE = """
-import json, runpy, socket, sys
+import json, os, runpy, socket, sys
+from airflow.sdk import Asset
 
 def refuse(*arguments, **options):
     raise AssertionError("a DAG file opened a connection")
 
+def parse(file, **settings):
+    for name in [name for name in os.environ if name.startswith("IMPERVA_")]:
+        del os.environ[name]
+    os.environ.update(settings)
+    before = set(sys.modules)
+    try:
+        dag = runpy.run_path(file)["dag"]
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+    condition = getattr(dag.timetable, "asset_condition", None)
+    assets = [outlet for task in dag.tasks for outlet in task.outlets] + list(condition.objects if condition else [])
+    return {
+        "dag_id": dag.dag_id,
+        "tasks": [
+            (task.task_id, getattr(task, "imperva_conn_id", ""), getattr(task, "lake_uri", "")) for task in dag.tasks
+        ],
+        "assets": [(asset.name, asset.uri) for asset in assets],
+        "modules": sorted(set(sys.modules) - before),
+    }
+
 socket.socket.connect = refuse
-dag = runpy.run_path(sys.argv[1])["dag"]
-ours = sorted(name for name in sys.modules if name.startswith("airflow_provider_imperva."))
-tasks = [(task.task_id, getattr(task, "imperva_conn_id", ""), getattr(task, "lake_uri", "")) for task in dag.tasks]
-print("RESULT" + json.dumps([dag.dag_id, tasks, ours]))
+print("RESULT" + json.dumps({
+    file: {name: parse(file, **settings) for name, settings in json.loads(sys.argv[1]).items()} for file in sys.argv[2:]
+}))
 """
+SETTINGS = {
+    "only a lake": {"IMPERVA_LAKE_URI": LAKE},
+    "a shop": {"IMPERVA_CONN_ID": "shop", "IMPERVA_LAKE_URI": "file:///srv/lake"},
+    "nothing": {},
+}
 
 
-def parse(file: Path, tmp_path: Path, **settings: str) -> tuple[str, list[list[str]], set[str]]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPERVA_")}
-    environment |= {"AIRFLOW_HOME": str(tmp_path), **settings}
-    command = [sys.executable, "-c", PARSE, str(file)]
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What came of each file, by its name, with each of the settings."""
+    environment = os.environ | {"AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow"))}
+    command = [sys.executable, "-c", PARSE, json.dumps(SETTINGS), *map(str, FILES)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    dag_id, tasks, modules = json.loads(done.stdout.partition("RESULT")[2])
-    return dag_id, tasks, set(modules)
+    found = json.loads(done.stdout.partition("RESULT")[2])
+    return {Path(file).stem: of_file for file, of_file in found.items()}
 
 
-def test_the_dag_reads_its_settings_from_the_environment(tmp_path: Path) -> None:
-    settings = {"IMPERVA_CONN_ID": "shop", "IMPERVA_LAKE_URI": "file:///srv/lake"}
-    dag_id, tasks, _ = parse(DAGS / "imperva_logs_to_parquet.py", tmp_path, **settings)
-    assert dag_id == "imperva_logs_to_parquet"
-    assert {task for task, _, _ in tasks} == {"wait_for_logs", "plan", "load.fetch", "load.normalize", "commit"}
-    assert {(connection, lake) for _, connection, lake in tasks} == {("shop", "file:///srv/lake")}
+def test_the_dag_reads_its_settings_from_the_environment(parsed: dict[str, dict[str, Any]]) -> None:
+    found = parsed["imperva_logs_to_parquet"]["a shop"]
+    assert found["dag_id"] == "imperva_logs_to_parquet"
+    assert {task for task, _, _ in found["tasks"]} == {
+        "wait_for_logs",
+        "plan",
+        "load.fetch",
+        "load.normalize",
+        "commit",
+    }
+    assert {(connection, lake) for _, connection, lake in found["tasks"]} == {("shop", "file:///srv/lake")}
 
 
-@pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.stem)
-def test_without_a_lake_it_says_which_setting_is_missing(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_without_a_lake_it_says_which_setting_is_missing(file: Path, parsed: dict[str, dict[str, Any]]) -> None:
     """A default beside the DAG file would be lost with the version of a bundle that it is in."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPERVA_")}
-    environment |= {"AIRFLOW_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", PARSE, str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert "ConfigurationError: the lake's URI cannot be used: it is empty" in done.stderr
-    assert "IMPERVA_LAKE_URI" in done.stderr
+    error = parsed[file.stem]["nothing"]["error"]
+    assert error.startswith("ConfigurationError: the lake's URI cannot be used: it is empty")
+    assert "IMPERVA_LAKE_URI" in error
 
 
-@pytest.mark.parametrize("file", sorted(DAGS.glob("*.py")), ids=lambda file: file.stem)
-def test_parsing_loads_nothing_heavy(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_parsing_loads_nothing_heavy(file: Path, parsed: dict[str, dict[str, Any]]) -> None:
     """A scheduler parses DAG files all day: readers, clients and Arrow wait until a task runs."""
-    _, _, modules = parse(file, tmp_path, IMPERVA_LAKE_URI=LAKE)
-    heavy = ("repository", "container", "events", "lake", "load")
-    assert [name for name in modules if name.split(".")[1] in heavy] == []
+    ours = [
+        name.split(".")[1] for name in parsed[file.stem]["only a lake"]["modules"] if name.startswith(f"{PACKAGE}.")
+    ]
+    assert set(ours) & {"repository", "container", "events", "lake", "load"} == set()
+
+
+def test_what_parsing_loads_is_seen(parsed: dict[str, dict[str, Any]]) -> None:
+    """Otherwise the test above could not fail; what one file has loaded, no later one loads again."""
+    assert f"{PACKAGE}.dag" in [name for found in parsed.values() for name in found["only a lake"]["modules"]]
 
 
 def test_every_dag_and_task_says_what_it_does() -> None:
@@ -91,30 +126,12 @@ def test_the_coverage_dag_takes_lake_and_connections_as_the_loading_one_does() -
     assert "imperva" in shows.tags, "or the navigation does not list it"
 
 
-ALL_TOGETHER = """
-import json, runpy, sys
-from airflow.sdk import Asset
-
-dags = [runpy.run_path(file)["dag"] for file in sys.argv[1:]]
-assets = [outlet for dag in dags for task in dag.tasks for outlet in task.outlets]
-conditions = [getattr(dag.timetable, "asset_condition", None) for dag in dags]
-assets += [found for condition in conditions if condition for found in condition.objects]
-print("RESULT" + json.dumps([[dag.dag_id for dag in dags], [(asset.name, asset.uri) for asset in assets]]))
-"""
-
-
-def test_the_examples_can_lie_in_one_folder(tmp_path: Path) -> None:
+def test_the_examples_can_lie_in_one_folder(parsed: dict[str, dict[str, Any]]) -> None:
     """No two DAGs have one name, and no two assets a name or a URI in common, of which Airflow would take only one."""
-    files = sorted(map(str, DAGS.glob("*.py")))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("IMPERVA_")}
-    command = [sys.executable, "-c", ALL_TOGETHER, *files]
-    environment |= {"AIRFLOW_HOME": str(tmp_path), "IMPERVA_LAKE_URI": LAKE}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    dag_ids, assets = json.loads(done.stdout.partition("RESULT")[2])
-    assert sorted(dag_ids) == [Path(file).stem for file in files]
+    found = [of_file["only a lake"] for of_file in parsed.values()]
+    assert sorted(one["dag_id"] for one in found) == [file.stem for file in FILES]
     events = f"{LAKE}/events"
-    pairs = {(name, uri) for name, uri in assets}
+    pairs = {(name, uri) for one in found for name, uri in one["assets"]}
     assert pairs == {(events, events), ("imperva_default_logs_to_load", "imperva_default_logs_to_load")}
 
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_imperva.testing import FakeRepository, ForgedLog, KeyPair, forge_log, forge_repository
 from tests.dag.airflow_home import AirflowHome
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.airflow]
 
 
 def forge(key: KeyPair, numbers: Iterable[int], *, events: int = 50) -> list[ForgedLog]:
@@ -78,7 +78,10 @@ def test_runs_in_a_row_load_every_line_once(home: AirflowHome, repository: FakeR
     assert rows(home.lake) == expected
 
 
-def test_losing_airflows_database_changes_nothing(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:
+def test_losing_airflows_database_changes_nothing_but_losing_the_lake_stops_the_plan(
+    home: AirflowHome, repository: FakeRepository, key: KeyPair, tmp_path: Path
+) -> None:
+    """The ledger says how far we got. Where there is none, but the last run's XCom has one, nothing is fetched."""
     logs = forge(key, [1, 2, 4, 5, 7])
     expected = add(repository, logs[:3])
     home.run_dag(repository)
@@ -91,6 +94,15 @@ def test_losing_airflows_database_changes_nothing(home: AirflowHome, repository:
     assert sorted(fetched(repository)[before:]) == ["8416_5.log", "8416_7.log"]
     assert rows(home.lake) == expected
 
+    home.lake.rename(tmp_path / "elsewhere")
+    before = len(fetched(repository))
+    output = home.run_dag(repository)
+    state, tasks = home.last_run()
+    assert state == "failed"
+    assert (tasks["plan"], tasks["commit"]) == ("failed", "failed")
+    assert "the last run left commit 2, but this lake has no ledger" in output
+    assert fetched(repository)[before:] == []
+
 
 def assert_tells_nothing(home: AirflowHome, repository: FakeRepository, key: KeyPair, output: str) -> None:
     """Neither task logs nor XComs nor the ledger hold a secret, a key or a line of a log."""
@@ -102,23 +114,15 @@ def assert_tells_nothing(home: AirflowHome, repository: FakeRepository, key: Key
         assert not any(secret in text for text in told), secret
 
 
-def normalizing(output: str, lake: Path) -> bool:
-    return "starting task_id=load.normalize" in output
-
-
-def writing_parts(output: str, lake: Path) -> bool:
-    return any((lake / "events").rglob("*.parquet"))
-
-
-@pytest.mark.parametrize("moment", [normalizing, writing_parts])
 def test_killed_while_normalizing_loads_every_line_once(
-    home: AirflowHome, repository: FakeRepository, key: KeyPair, moment: Callable[[str, Path], bool], tmp_path: Path
+    home: AirflowHome, repository: FakeRepository, key: KeyPair, tmp_path: Path
 ) -> None:
+    """When the first part is there; tests/crash kills a run at each of its operations."""
     expected = add(repository, forge(key, range(1, 11), events=400))
     captured = tmp_path / "output"
     with captured.open("w") as file:
         process = home.start(repository, "dags", "test", "imperva_test", stdout=file)
-        while not moment(captured.read_text(), home.lake):
+        while not any((home.lake / "events").rglob("*.parquet")):
             assert process.poll() is None, captured.read_text()
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
@@ -201,30 +205,6 @@ def test_a_lost_log_makes_the_run_red_after_its_commit(
 
     home.run_dag(repository)
     assert home.last_run()[0] == "success", "a loss is told once"
-
-
-def test_a_lake_that_is_not_the_one_before_stops_the_plan(
-    home: AirflowHome, repository: FakeRepository, key: KeyPair, tmp_path: Path
-) -> None:
-    """No ledger where the last run's XCom says there was one: nothing is fetched, unless told to start anew."""
-    add(repository, forge(key, [1, 2]))
-    home.run_dag(repository)
-    (home.lake).rename(tmp_path / "elsewhere")
-    before = len(fetched(repository))
-    output = home.run_dag(repository)
-    state, tasks = home.last_run()
-    assert state == "failed"
-    assert (tasks["plan"], tasks["commit"]) == ("failed", "failed")
-    assert "the last run left commit 1, but this lake has no ledger" in output
-    assert fetched(repository)[before:] == []
-
-
-def test_wrong_credentials_fail_the_run_and_say_what_to_do(home: AirflowHome, repository: FakeRepository) -> None:
-    environment = home.environment(repository)
-    repository.password = "another"
-    output = home.run_dag(repository, environment)
-    assert home.last_run()[0] == "failed"
-    assert "refused the API ID and key (HTTP 401)" in output
 
 
 GROUP_DAG = """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import traceback
 from pathlib import Path
 from typing import Any, ClassVar
@@ -371,18 +369,18 @@ def test_the_form_has_a_field_for_every_extra() -> None:
     assert ImpervaLogHook.get_connection_form_widgets().keys() == CONNECTION_FIELDS.keys()
 
 
+@pytest.mark.airflow
 @pytest.mark.slow
 def test_airflow_connections_test(home: AirflowHome, repository: FakeRepository) -> None:
     """`airflow connections test` finds the hook and prints its answer."""
-    command = [sys.executable, "-m", "airflow", "connections", "test", "imperva_default"]
-    done = subprocess.run(command, env=home.environment(repository), capture_output=True, text=True, check=False)
-    assert "Connection success!" in done.stdout, done.stdout + done.stderr
+    command = ("connections", "test", "imperva_default")
+    assert "Connection success!" in home.run(repository, *command)
     repository.password = "another"
     environment = home.environment(repository) | {
         "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(
             {"conn_type": "imperva", "host": repository.url, "login": "1", "password": "never-print-me"}
         )
     }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert "HTTP 401" in done.stdout + done.stderr
-    assert "never-print-me" not in done.stdout + done.stderr
+    printed = home.run(repository, *command, environment=environment)
+    assert "HTTP 401" in printed
+    assert "never-print-me" not in printed

@@ -42,6 +42,7 @@ def test_logs_come_from_the_repository_or_from_where_it_delivers_to(url: str, na
     assert lineage.outputs == (Dataset("s3://bucket", "lake/raw/repository=8416_1745073", size=5),)
 
 
+@pytest.mark.airflow
 @pytest.mark.slow
 def test_a_run_tells_openlineage_what_went_where(home: AirflowHome, repository: FakeRepository, tmp_path: Path) -> None:
     """Read from the file that OpenLineage's own transport writes."""

@@ -42,6 +42,7 @@ def all_that_happens(repository: FakeRepository) -> FakeRepository:
     return repository
 
 
+@pytest.mark.airflow
 @pytest.mark.slow
 def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: FakeRepository) -> None:
     """Every metric of the page, with its kind and tags, and none besides; the figures are those of the ledger."""
@@ -60,6 +61,7 @@ def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: Fak
     assert len(lags) == totals["logs"]["committed"]
 
 
+@pytest.mark.airflow
 @pytest.mark.slow
 def test_opentelemetry_is_told_the_same(home: AirflowHome, all_that_happens: FakeRepository) -> None:
     with otlp_server() as server:

@@ -35,6 +35,7 @@ def found_in(folder: Path, wanted: dict[str, list[str]]) -> list[tuple[str, str]
     ]
 
 
+@pytest.mark.airflow
 @pytest.mark.slow
 def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
     tmp_path: Path, migrated: Path, server: ForkServer
@@ -57,12 +58,14 @@ def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
         repository.add(logs[0].name, forge_log(body, key=key)[:-40])
         repository.add("8416_9.log", forge_log(body, key=unknown))
         repository.add("8416_10.log", forge_log(f"no event, but deviceExternalId\n{body}", key=key))
-        reserialized = home.start(repository, "dags", "reserialize").communicate(timeout=240)[0]
+        reserialized = home.run(repository, "dags", "reserialize")
         printed = home.run_dag(repository)
         assert home.last_run()[0] == "success", printed
         refused = home.environment(repository) | {"AIRFLOW_CONN_IMPERVA_DEFAULT": wrong_password(home, repository)}
-        printed += home.run_dag(repository, refused)
+        failed = home.run_dag(repository, refused)
         assert home.last_run()[0] == "failed"
+        assert "refused the API ID and key (HTTP 401)" in failed
+        printed += failed
     (home.folder / "printed.txt").write_text(reserialized + printed)
 
     for path, text in [("airflow.db", "imperva_test"), ("printed.txt", "8416_1.log"), ("lake/ledger", "8416_9.log")]:
