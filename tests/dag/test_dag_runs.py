@@ -157,16 +157,14 @@ def test_bad_logs_do_not_hold_up_the_others(home: AirflowHome, repository: FakeR
     ledger = duckdb.execute(f"SELECT name, state FROM '{home.lake}/ledger/**/*.logs.parquet'").fetchall()
     assert dict(ledger) == {
         "8416_1.log": "committed",
-        "8416_2.log": "quarantined",
-        "8416_3.log": "quarantined",
+        "8416_2.log": "damaged",
+        "8416_3.log": "damaged",
         "8416_4.log": "awaiting_key",
         "8416_5.log": "committed",
         "8416_6.log": "committed",
     }
     quarantine = f"SELECT src_file, src_line, raw FROM '{home.lake}/quarantine/**/*.parquet' ORDER BY ALL"
     assert duckdb.execute(quarantine).fetchall() == [
-        ("8416_2.log", None, None),
-        ("8416_3.log", None, None),
         ("8416_5.log", 1, b"no record at all"),
     ]
     assert {path.name for path in (home.lake / "raw").rglob("*.log")} == set(logs)
