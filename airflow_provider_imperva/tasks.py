@@ -140,7 +140,8 @@ def add_load_tasks(
 
     telling: dict[str, Any] = {
         "plan_task_id": plan.task_id,
-        "trigger_rule": TriggerRule.ALL_DONE,
+        # It runs whatever became of the batches; not at all if there is no plan, since planning was skipped or failed.
+        "trigger_rule": TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
         "headroom_warning": headroom_warning,
         "on_low_headroom": on_low_headroom,
         "fail_when_critical": fail_when_critical,

@@ -255,7 +255,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
 class ImpervaNormalizeLogsOperator(ImpervaOperator):
     """Turns one batch's logs from ``raw/`` into Parquet parts, and reports to the ledger.
 
-    Returns the batch's figures. Skipped if the plan was committed without this batch.
+    Returns the batch's figures. Fails, without retry, if the plan was committed without this batch.
 
     :param fetched: what the batch's fetch task returned.
     :param keep_raw: whether each row carries its line in the column ``raw``.
@@ -289,7 +289,8 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
             try:
                 report = normalize(ledger, client, hook.key_ring(), plan, fetched, options=options)
             except LedgerConflictError as error:
-                raise AirflowSkipException(str(error)) from error
+                # Not skipped: the commit, which is to tell of it, is skipped where a task before it is.
+                raise AirflowFailException(str(error)) from error
         self._lineage = Lineage.of_parts(self.lake_uri, report.parts, repository=plan.repository)
         figures = {
             "commit": report.commit,
@@ -307,10 +308,11 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
 class ImpervaCommitLogsOperator(ImpervaOperator):
     """Commits the plan, whatever became of its batches; then tells XCom, and people if something was left behind.
 
-    Give it the trigger rule ``all_done``. Returns ``watermark`` (at most 40 prefixes, with how many numbers are open in
-    each state), ``logs``, ``rows`` and ``headroom_seconds``, with ``repository``, ``commit`` and how many ``prefixes``
-    there are. Fails without retry, after the commit and its XCom, if a batch failed, a log was lost or
-    ``on_low_headroom`` failed. Skipped if nothing was planned.
+    Give it the trigger rule ``all_done_min_one_success``: it has to run whatever became of the batches, and has nothing
+    to do where nothing was planned. Returns ``watermark`` (at most 40 prefixes, with how many numbers are open in each
+    state), ``logs``, ``rows`` and ``headroom_seconds``, with ``repository``, ``commit`` and how many ``prefixes`` there
+    are. Fails without retry, after the commit and its XCom, if a batch failed, a log was lost or ``on_low_headroom``
+    failed. Skipped if nothing was planned.
 
     Each asset among its outlets gets an event, as
     :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
@@ -57,7 +57,9 @@ class ImpervaLogTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire with ``work`` (as the sensor's XCom has it), ``timeout``, or ``error`` and whether it is ``final``.
+        """Fire with ``work`` (as the sensor's XCom has it), or with ``error`` and whether it is ``final``.
+
+        When the time is up with nothing to do, the task is skipped from here, and takes no worker once more to say so.
 
         What may pass, such as a repository that gives no answer, is logged, and the wait goes on. Only if it lasts
         until the time is up, it is the ``error``.
@@ -77,7 +79,11 @@ class ImpervaLogTrigger(BaseTrigger):
                     yield TriggerEvent({"work": work})
                     return
             if time.time() + self.poke_interval > self.deadline:
-                yield TriggerEvent({"error": trouble, "final": False} if trouble else {"timeout": True})
+                if trouble:
+                    yield TriggerEvent({"error": trouble, "final": False})
+                else:
+                    self.log.info("The time is up, and there is nothing to load")
+                    yield TaskSkippedEvent()
                 return
             await asyncio.sleep(self.poke_interval)
 

@@ -28,6 +28,7 @@ loads = imperva_logs_dag(
     pool="nobody_made_it",
     deadline=imperva_deadline_alert(timedelta(seconds=5)),
 )
+idles = imperva_logs_dag("idles", lake_uri=LAKE, schedule="@once", sensor_timeout=timedelta(seconds=5))
 watches = imperva_watch_dag("watches", lake_uri=LAKE, schedule=timedelta(minutes=1))
 """
 _SECONDS = 240
@@ -56,6 +57,20 @@ def running(tmp_path: Path) -> Iterator[Cluster]:
         }
         with airflow(tmp_path, environment, names=services.ONE_MACHINE) as started:
             yield started
+
+
+def test_an_idle_run_starts_one_task_once(running: Cluster) -> None:
+    """The others are skipped by the scheduler, and the end of the wait comes from the triggerer."""
+
+    def ended() -> bool:
+        return running.query("SELECT state FROM dag_run WHERE dag_id = 'idles'") == [("success",)]
+
+    wait_for(ended, "the end of the idle run", seconds=_SECONDS, watch=running)
+    tasks = running.query("SELECT task_id, state, try_number, hostname <> '' FROM task_instance WHERE dag_id = 'idles'")
+    assert {state for _, state, _, _ in tasks} == {"skipped"}
+    assert [(task, tries) for task, _, tries, started in tasks if started] == [("wait_for_logs", 1)]
+    log = "".join(path.read_text(errors="replace") for path in running.folder.rglob("attempt=1.log*"))
+    assert "Nothing new" not in log, "which a worker says that goes on after the wait"
 
 
 def test_a_run_that_cannot_go_on_and_a_lake_that_nobody_loads_are_told(running: Cluster) -> None:

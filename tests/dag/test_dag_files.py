@@ -146,5 +146,5 @@ def test_the_factory_makes_a_dag_for_any_connection_and_lake() -> None:
     dag = imperva_logs_dag("imperva_shop", imperva_conn_id="shop", lake_uri="s3://lake/imperva", lake_conn_id="aws")
     assert isinstance(dag, DAG)
     assert (dag.max_active_runs, dag.catchup) == (1, False)
-    assert dag.get_task("commit").trigger_rule == "all_done"
+    assert dag.get_task("commit").trigger_rule == "all_done_min_one_success"
     assert dag.get_task("commit").upstream_task_ids == {"plan", "load.normalize"}

@@ -205,6 +205,16 @@ def test_a_lost_log_makes_the_run_red_after_its_commit(
     assert home.last_run()[0] == "success", "a loss is told once"
 
 
+def test_a_refused_key_makes_one_task_red_the_one_with_the_cause(home: AirflowHome, repository: FakeRepository) -> None:
+    environment = home.environment(repository)
+    repository.password = "another"
+    output = home.run_dag(repository, environment)
+    state, tasks = home.last_run()
+    assert state == "failed"
+    assert [task for task, state in tasks.items() if state == "failed"] == ["wait_for_logs"], output
+    assert "refused the API ID and key (HTTP 401)" in output
+
+
 GROUP_DAG = """
 import datetime, os
 from airflow.sdk import DAG

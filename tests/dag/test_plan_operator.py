@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
@@ -18,7 +19,11 @@ from airflow_provider_imperva.dag import imperva_logs_dag
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan
-from airflow_provider_imperva.operators.imperva import ImpervaFetchLogsOperator, ImpervaPlanLogsOperator
+from airflow_provider_imperva.operators.imperva import (
+    ImpervaFetchLogsOperator,
+    ImpervaNormalizeLogsOperator,
+    ImpervaPlanLogsOperator,
+)
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from tests.load.load_runs import Account
 
@@ -213,3 +218,19 @@ def test_a_fetch_has_no_more_requests_under_way_than_it_holds_slots(
             task_id="fetch", lake_uri="file:///lake", batch={}, pool=pool, pool_slots=slots
         )
         assert operator._most_requests(ImpervaLogHook()) == wanted
+
+
+def test_a_batch_whose_plan_is_committed_without_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skipped, it would have the commit skipped too, and the run would be green."""
+    with FakeRepository() as repository:
+        for log in forge_repository(1, events_per_log=1):
+            repository.add(log.name, log.content)
+        connect(monkeypatch, "imperva_default", repository)
+        account = Account(repository, tmp_path)
+        made = account.plan()
+        fetched = msgspec.to_builtins(account.fetch(made))
+        account.commit(made)
+        operator = ImpervaNormalizeLogsOperator(task_id="normalize", lake_uri=tmp_path.as_uri(), fetched=fetched)
+        context: Any = {"ti": TaskInstance("run")}
+        with pytest.raises(AirflowFailException, match="was committed without batch 0"):
+            operator.execute(context)

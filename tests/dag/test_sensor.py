@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
     TaskDeferred,
 )
 from airflow.sdk import BaseHook, Connection
-from airflow.triggers.base import TriggerEvent
+from airflow.triggers.base import TaskSkippedEvent, TriggerEvent
 from asgiref.sync import async_to_sync
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
@@ -63,11 +63,12 @@ def trigger(lake: Path, *, deadline: float, lake_conn_id: str | None = None) -> 
     )
 
 
-def fire(given: ImpervaLogTrigger) -> dict[str, Any]:
-    async def first() -> TriggerEvent:
-        return await anext(given.run())
+async def first_event(given: ImpervaLogTrigger) -> TriggerEvent:
+    return await anext(given.run())
 
-    payload = asyncio.run(first()).payload
+
+def fire(given: ImpervaLogTrigger) -> dict[str, Any]:
+    payload = asyncio.run(first_event(given)).payload
     assert isinstance(payload, dict)
     return payload
 
@@ -104,9 +105,10 @@ def test_time_up_with_nothing_to_do_is_a_skip(lake: Path, deferrable: bool) -> N
         with pytest.raises(AirflowSkipException, match="Nothing new"):
             sensor(lake, deferrable=False).execute({})
         return
-    event = fire(trigger(lake, deadline=0.3))
+    event = asyncio.run(first_event(trigger(lake, deadline=0.3)))
+    assert isinstance(event, TaskSkippedEvent), "no worker has to start once more to say that there was nothing"
     with pytest.raises(AirflowSkipException, match="Nothing new"):
-        sensor(lake, deferrable=True).resume({}, event)
+        sensor(lake, deferrable=True).resume({}, event.payload)
 
 
 def test_a_triggerer_that_does_not_answer_makes_the_run_red(lake: Path) -> None:

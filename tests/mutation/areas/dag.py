@@ -110,4 +110,11 @@ MUTATIONS = [
         "        if False:\n",
         ("dag/test_watch_operator.py",),
     ),
+    Mutation(
+        "an overtaken batch skips itself, and with it the commit that is to tell of it",
+        "operators/imperva.py",
+        "                raise AirflowFailException(str(error)) from error\n",
+        "                raise AirflowSkipException(str(error)) from error\n",
+        ("dag/test_plan_operator.py",),
+    ),
 ]
