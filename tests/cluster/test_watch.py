@@ -66,11 +66,12 @@ def test_an_idle_run_starts_one_task_once(running: Cluster) -> None:
         return running.query("SELECT state FROM dag_run WHERE dag_id = 'idles'") == [("success",)]
 
     wait_for(ended, "the end of the idle run", seconds=_SECONDS, watch=running)
-    tasks = running.query("SELECT task_id, state, try_number, hostname <> '' FROM task_instance WHERE dag_id = 'idles'")
-    assert {state for _, state, _, _ in tasks} == {"skipped"}
-    assert [(task, tries) for task, _, tries, started in tasks if started] == [("wait_for_logs", 1)]
-    log = "".join(path.read_text(errors="replace") for path in running.folder.rglob("attempt=1.log*"))
-    assert "Nothing new" not in log, "which a worker says that goes on after the wait"
+    tasks = running.query("SELECT task_id, state, hostname <> '' FROM task_instance WHERE dag_id = 'idles'")
+    assert {state for _, state, _ in tasks} == {"skipped"}
+    assert [task for task, _, started in tasks if started] == ["wait_for_logs"]
+    # Of its last attempt, since on a busy machine Airflow may have given up the first before it ran.
+    log = max(running.folder.rglob("dag_id=idles/**/attempt=?.log")).read_text(errors="replace")
+    assert log.count("Filling up the DagBag") == 1, "a worker has started it once, and not once more to end it"
 
 
 def test_a_run_that_cannot_go_on_and_a_lake_that_nobody_loads_are_told(running: Cluster) -> None:
