@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from airflow_provider_imperva.errors import LedgerConflictError
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.lake.records import Commit, Plan
+    from airflow_provider_imperva.repository.client import RepositoryClient
+
+_API_ID, _API_KEY = "IMPERVA_API_ID", "IMPERVA_API_KEY"
 
 
 def add_to(commands: Commands) -> None:
@@ -40,6 +44,12 @@ def add_to(commands: Commands) -> None:
     )
     state.add_argument("--all", action="store_const", const="all", dest="state", help="every log that was loaded")
     add_keys(command)
+    command.add_argument(
+        "--fetch",
+        metavar="URL",
+        help="ask the repository at this Log Server URL for what does not decode, while it has it; API ID and key"
+        f" come from {_API_ID} and {_API_KEY}",
+    )
     command.add_argument("--keep-raw", action="store_true", help="fill the column raw; say so if your DAG does")
     for kind, usual in (("encrypted", "quarantine"), ("clear", "warn")):
         command.add_argument(
@@ -57,7 +67,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    """Load logs again from raw/, with all that were loaded in the same batches; nothing is fetched.
+    """Load logs again from raw/, with all that were loaded in the same batches.
 
     The logs that meet every condition are replayed. A batch stays as it is if a log of it that is loaded would not
     decode now.
@@ -95,13 +105,14 @@ def _replay(options: argparse.Namespace) -> int:
 
     console = Console(stderr=True)
     try:
-        with Progress(console=console, disable=not console.is_terminal) as progress:
+        with Progress(console=console, disable=not console.is_terminal) as progress, _client(options) as client:
             bar = progress.add_task("Replaying", total=plan.logs)
             commit = replay(
                 ledger,
                 keys,
                 plan,
                 options=NormalizeOptions(policy=policy, keep_raw=options.keep_raw),
+                client=client,
                 on_log=lambda: progress.advance(bar),
             )
     except LedgerConflictError as error:
@@ -109,6 +120,15 @@ def _replay(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return complain("Interrupted. The next run does the rest; or replay again, with --recover.", code=130)
     return _print_outcome(plan, commit)
+
+
+def _client(options: argparse.Namespace) -> AbstractContextManager[RepositoryClient | None]:
+    """Open the repository to fetch from, if anything is to be fetched."""
+    from airflow_provider_imperva.repository.client import RepositoryClient
+
+    if options.fetch is None:
+        return nullcontext()
+    return RepositoryClient(url=options.fetch, login=os.environ.get(_API_ID, ""), password=os.environ.get(_API_KEY, ""))
 
 
 def _print_outcome(plan: Plan, commit: Commit) -> int:

@@ -35,7 +35,8 @@ from airflow_provider_imperva.errors import (
     TooLargeError,
     WrongKeyError,
 )
-from airflow_provider_imperva.events.grammar.formats import find_format
+from airflow_provider_imperva.events.grammar.answers import is_error
+from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
@@ -97,6 +98,7 @@ def normalize(
     fetched: Fetched,
     *,
     options: NormalizeOptions = NormalizeOptions(),
+    refetch: bool = False,
     on_log: Callable[[], None] = lambda: None,
 ) -> Report:
     """Turn the logs of a batch into parts, and report.
@@ -104,7 +106,8 @@ def normalize(
     Doing it again gives the same parts under the same names; a batch that has reported is left as it is. A batch that
     is a replay puts its parts in the place of its home's.
 
-    :param client: to fetch once more what does not decode; a replay fetches nothing and needs none.
+    :param client: to fetch once more what does not decode; a replay needs none.
+    :param refetch: whether a replay fetches, too.
     :param on_log: called after each log, for a progress bar.
     :raises LedgerConflictError: if the plan was committed without this batch, or another attempt at it came to another
         outcome and has not reported; then nothing is written.
@@ -114,7 +117,7 @@ def normalize(
         return report
     is_replay = batch in plan.homes
     home = plan.homes.get(batch, Home(plan.commit, batch))
-    client = None if is_replay else client
+    client = None if is_replay and not refetch else client
     with BatchParts(ledger.store, ledger.layout, commit=home.commit, batch=home.batch) as parts:
         records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
         if is_replay:
@@ -401,14 +404,16 @@ class _Normalization:
                 about=str(self.name),
             )
         head = next(plain.chunks(HEAD_BYTES), b"")
-        kind = find_format(head, plain.header.format if plain.header else None) if head else None
-        if head and kind is None:
+        if head and find_format(head, plain.header.format if plain.header else None) is None:
             raise NotALogError("the body is neither CEF, LEEF, W3C nor JSON", do=_ASK_AGAIN, about=str(self.name))
-        # A server's error in JSON reads as an event. Where logs have headers, JSON without one is no log.
-        if plain.header is None and kind == "JSON" and self.has_headers(self.name.prefix):
-            raise NotALogError(
-                "JSON without a header, which the other logs of its prefix have", do=_ASK_AGAIN, about=str(self.name)
-            )
+        # A server's error in JSON reads as an event.
+        if plain.header is None and format_at_begin(head) == "JSON":
+            if is_error(head):
+                raise NotALogError("an error in JSON instead of a log", do=_ASK_AGAIN, about=str(self.name))
+            if self.has_headers(self.name.prefix):
+                raise NotALogError(
+                    "JSON without the header that other logs of its prefix have", do=_ASK_AGAIN, about=str(self.name)
+                )
 
     def _load_beside(self, first: _Received) -> LogRecord | None:
         """Load the log from other bytes of it that were received after the first; None if none of them will do."""

@@ -24,6 +24,7 @@ from airflow_provider_imperva.lake.records import VERSION, Commit, Home, LogReco
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
+from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import recover, unfinished_replays, whole_head
 from airflow_provider_imperva.repository.names import LogName
 
@@ -260,6 +261,7 @@ def _planned(log: LogRecord) -> PlannedLog:
         loaded=log.state is State.COMMITTED,
         delivered_as=log.delivered_as,
         fetched_at=log.fetched_at,
+        last_try=True,
     )
 
 
@@ -269,6 +271,7 @@ def replay(
     plan: Plan,
     *,
     options: NormalizeOptions,
+    client: LogOrigin | None = None,
     on_log: Callable[[], None] = lambda: None,
 ) -> Commit:
     """Do all batches of a replay, one after the other, and commit.
@@ -276,12 +279,14 @@ def replay(
     A batch that fails does not hold up the others. The commit says which batches were replaced; of the others, which
     failed and are done again by the next plan (``failed_batches``), and which logs kept theirs as it is (``open``).
 
+    :param client: to fetch again what does not decode; None if nothing is to be fetched.
     :param on_log: called after each log, for a progress bar.
     :raises LedgerConflictError: if another run committed the plan meanwhile; what is not done is in later plans.
     """
     for batch in plan.homes:
         try:
-            normalize(ledger, None, keys, plan, Fetched(plan.commit, batch, [], [], []), options=options, on_log=on_log)
+            fetched = Fetched(plan.commit, batch, [], [], [])
+            normalize(ledger, client, keys, plan, fetched, options=options, refetch=True, on_log=on_log)
         except LedgerConflictError:
             raise
         except Exception as error:

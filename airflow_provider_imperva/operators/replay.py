@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 class ImpervaReplayLogsOperator(ImpervaOperator):
     """Loads logs again from ``raw/``: those in quarantine after a fix, or any others after a change of the parser.
 
-    Plans, normalizes and commits in one task; nothing is fetched. The logs that meet every condition are replayed,
-    with all that were loaded in the same batches. A log that is loaded, and now would not decode, keeps its batch as
-    it is, and the task fails without retry after its commit.
+    Plans, normalizes and commits in one task; nothing is fetched unless ``fetch`` says so. The logs that meet every
+    condition are replayed, with all that were loaded in the same batches. A log that is loaded, and now would not
+    decode, keeps its batch as it is, and the task fails without retry after its commit.
 
     A plan that a dead run left is recovered first. A run that loads the same repository meanwhile recovers this one:
     then the task fails, and the runs that come do the rest. Pause their DAG to replay much at once. To map it over
@@ -35,6 +36,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     :param sequences: ranges of sequence numbers, such as ``8416:100-200``; likewise.
     :param since, until: bounds of a log's start time, ISO 8601, UTC if they do not say; the upper one is excluded.
     :param state: ``quarantined`` (as a whole or some lines), ``committed`` or ``all``.
+    :param fetch: whether logs that do not decode are asked for again, as long as the repository has them.
     :param keep_raw, decode_policy: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaNormalizeLogsOperator`; give the same here.
     """
@@ -56,11 +58,13 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         since: str | datetime | None = None,
         until: str | datetime | None = None,
         state: str | None = None,
+        fetch: bool = False,
         keep_raw: bool = False,
         decode_policy: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.fetch = fetch
         self.logs = logs
         self.sequences = sequences
         self.since = since
@@ -82,15 +86,18 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
         hook = self._make_hook()
         keys = hook.key_ring()
-        ledger = self._open_ledger(hook)
-        plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)
-        if plan is None:
-            raise AirflowSkipException("Nothing to replay: no log that was loaded is selected")
-        self.log.info("Plan %d: %d logs of %d batches are replayed", plan.commit, plan.logs, len(plan.batches))
-        try:
-            commit = replay(ledger, keys, plan, options=options)
-        except LedgerConflictError as error:
-            raise AirflowFailException(f"Another run took over: {error} Pause its DAG to replay at once.") from error
+        with ExitStack() as stack:
+            client, ledger = stack.enter_context(self._open(hook)) if self.fetch else (None, self._open_ledger(hook))
+            plan = make_replay_plan(ledger, run=run, selection=selection, take_over=True)
+            if plan is None:
+                raise AirflowSkipException("Nothing to replay: no log that was loaded is selected")
+            self.log.info("Plan %d: %d logs of %d batches are replayed", plan.commit, plan.logs, len(plan.batches))
+            try:
+                commit = replay(ledger, keys, plan, options=options, client=client)
+            except LedgerConflictError as error:
+                raise AirflowFailException(
+                    f"Another run took over: {error} Pause its DAG to replay at once."
+                ) from error
         self._lineage = Lineage.of_parts(self.lake_uri, commit.parts, repository=commit.repository)
         if left := _left(commit):
             raise AirflowFailException(f"Commit {commit.commit} is made, but {left}")

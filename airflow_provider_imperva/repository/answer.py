@@ -7,6 +7,7 @@ import re
 import zlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 
 from requests import Response
 
@@ -30,17 +31,34 @@ class NoWholeAnswerError(Exception):
         self.retry_after = retry_after
 
 
-def decode(body: bytes, encoding: str) -> bytes:
-    """Undo a content encoding that came although none was asked for."""
+def decode(body: bytes, encoding: str, *, most: int, about: str) -> bytes:
+    """Undo a content encoding that came although none was asked for.
+
+    :param most: how many bytes it may come to.
+    :raises RepositoryError: if it comes to more.
+    """
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
         raise NoWholeAnswerError("the body is in a content encoding that was not asked for and is not gzip")
     try:
-        return gzip.decompress(body)
+        with gzip.open(BytesIO(body)) as file:
+            content = file.read(most + 1)
     except (OSError, EOFError, zlib.error):
         raise NoWholeAnswerError("the body is announced as gzip and does not inflate") from None
+    if len(content) > most:
+        raise too_large(most, about=about)
+    return content
+
+
+def too_large(most: int, *, about: str) -> RepositoryError:
+    """Return the error that an answer has more bytes than any log."""
+    return RepositoryError(
+        f"the answer is larger than {most:,} bytes, and was not read to its end",
+        do="See what the server or a proxy in between sends: Imperva keeps 500 MB of logs in all",
+        about=about,
+    )
 
 
 def refusal(response: Response, *, name: str, about: str) -> Exception:

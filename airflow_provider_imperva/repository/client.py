@@ -27,7 +27,7 @@ from requests.auth import HTTPBasicAuth
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import ConfigurationError, RepositoryError, RepositoryUnavailableError
-from airflow_provider_imperva.repository.answer import NoWholeAnswerError, decode, refusal
+from airflow_provider_imperva.repository.answer import NoWholeAnswerError, decode, refusal, too_large
 from airflow_provider_imperva.repository.index import INDEX_NAME, LogIndex, is_html, parse_index
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.repository.url import last_segment, normalize_url, origin, repository_id
@@ -35,6 +35,8 @@ from airflow_provider_imperva.repository.url import last_segment, normalize_url,
 logger = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 1 << 16
+MAX_BODY_BYTES = 512 << 20
+"""More than an answer may have. Imperva keeps 500 MB of logs in all, so no log is as large."""
 _MAX_REDIRECTS = 3
 _BACKOFF = tenacity.wait_exponential_jitter(initial=1, max=60, jitter=1)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -61,6 +63,7 @@ class RepositoryClient:
     :param attempts: how often to ask before giving up.
     :param max_concurrency: how many requests may be under way at once.
     :param deadline: seconds a whole answer may take, against one that drips in; 10 read time-outs unless given.
+    :param max_body_bytes: the most bytes an answer may have, before and after its content encoding is undone.
     :param sleep: how to wait between attempts.
     :raises ConfigurationError: a value that cannot work.
     """
@@ -79,6 +82,7 @@ class RepositoryClient:
         attempts: int = 5,
         max_concurrency: int = 8,
         deadline: float | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         _require_positive(
@@ -94,6 +98,7 @@ class RepositoryClient:
         self._timeout = (connect_timeout, read_timeout)
         self._attempts = attempts
         self._deadline = 10 * read_timeout if deadline is None else deadline
+        self._max_body_bytes = max_body_bytes
         self._sleep = sleep
         self._origin = origin(urlsplit(self.url))
         self._session = _Session()
@@ -279,15 +284,21 @@ class RepositoryClient:
         )
 
     def _body(self, response: requests.Response, *, until: float) -> bytes:
-        """Read the body to its end; urllib3 raises when it is shorter than announced."""
+        """Read the body to its end; urllib3 raises when it is shorter than announced.
+
+        :raises RepositoryError: if it is larger than any log.
+        """
         # Which, unlike chunks that are joined, never has the body in memory twice.
         body = BytesIO()
         # read1 returns with what has come, so that the clock is looked at however slowly the bytes drip in.
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
             body.write(chunk)
+            if body.tell() > self._max_body_bytes:
+                raise too_large(self._max_body_bytes, about=self.url)
             if time.monotonic() > until:
                 raise NoWholeAnswerError(f"the body did not end within {self._deadline:g} s")
-        return decode(body.getvalue(), response.headers.get("Content-Encoding", "identity"))
+        encoding = response.headers.get("Content-Encoding", "identity")
+        return decode(body.getvalue(), encoding, most=self._max_body_bytes, about=self.url)
 
     def _failure(self, error: Exception) -> Exception:
         """Tell what the libraries' error means, without quoting it."""

@@ -119,9 +119,9 @@ def parse_index(body: bytes, *, about: str) -> LogIndex:
 
 
 def is_html(body: bytes) -> bool:
-    """Tell whether a body begins as an HTML page does. Neither an index nor a log ever begins so."""
+    """Tell whether a body begins as a page in HTML or XML does. Neither an index nor a log ever begins so."""
     start = body[:512].removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    return start.startswith((b"<!doctype html", b"<html"))
+    return start.startswith((b"<!doctype", b"<html", b"<head", b"<!--", b"<?xml"))
 
 
 def _show(line: bytes) -> str:

@@ -921,6 +921,19 @@ class TestAnswersThatAreNoLogs:
         assert account.states() == {name(1): "committed", name(2): "committed"}
         account.assert_balanced()
 
+    def test_an_error_in_json_is_no_event_where_logs_have_no_headers_either(
+        self, account: Account, clock: Clock
+    ) -> None:
+        body = b'{"event":{"id":"7"},"timestamp":1767225600000}\n'
+        account.repository.add(name(1), PAGES["JSON"])
+        account.run()
+        assert account.states() == {name(1): "damaged"}
+        account.repository.add(name(1), body)
+        clock.ahead = timedelta(minutes=11)
+        account.run()
+        assert account.states() == {name(1): "committed"}
+        assert account.record(name(1))["rows"] == 1
+
     def test_the_pauses_grow_and_end_with_the_window(self, account: Account, clock: Clock) -> None:
         (log, _) = account.serve(1, 2)
         account.repository.add(log.name, log.content[:-50])

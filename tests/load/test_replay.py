@@ -290,6 +290,47 @@ class TestAfterAParserChange:
         assert account.rows() == account.expected(), "it is loaded by itself all the same"
 
 
+class TestFetchedAgain:
+    """A log in quarantine can be asked for again, as long as the repository has it."""
+
+    @pytest.fixture
+    def damaged(self, account: Account) -> str:
+        """Load a log that came damaged until the index began above it, and is there whole after all."""
+        (log,) = account.serve(1)
+        account.repository.add(log.name, log.content[:-50])
+        account.run()
+        account.repository.remove(log.name)
+        account.serve(2)
+        account.run()
+        assert account.states() == {name(1): "quarantined", name(2): "committed"}
+        account.repository.add(log.name, log.content)
+        return log.name
+
+    def test_the_command_loads_what_the_repository_has_now(
+        self, account: Account, damaged: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        repository = account.repository
+        monkeypatch.setenv("IMPERVA_API_ID", repository.login)
+        monkeypatch.setenv("IMPERVA_API_KEY", repository.password)
+        assert main(["replay", str(account.lake), "--state", "quarantined"]) == 0
+        assert account.states()[damaged] == "quarantined", "by itself it fetches nothing"
+        assert main(["replay", str(account.lake), "--state", "quarantined", "--fetch", repository.url]) == 0
+        assert account.states() == {name(1): "committed", name(2): "committed"}
+        assert account.rows() == account.expected()
+        assert account.quarantined() == []
+        account.assert_balanced()
+
+    def test_what_is_gone_stays_in_quarantine(self, account: Account, damaged: str) -> None:
+        account.repository.remove(damaged)
+        selection = Selection(state="quarantined")
+        plan = make_replay_plan(account.ledger, run=account.next_run(), selection=selection, take_over=True)
+        assert plan is not None
+        with account.client() as client:
+            replay(account.ledger, account.keys, plan, options=NormalizeOptions(), client=client)
+        assert account.states()[damaged] == "quarantined"
+        account.assert_balanced()
+
+
 class TestNothingGetsWorse:
     """A replay takes no events out of the lake."""
 

@@ -173,6 +173,35 @@ class TestWholeAnswers:
             assert client.read_log(NAME) == CONTENT
 
 
+class TestBounds:
+    """Whoever answers cannot fill a worker's memory."""
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.0 200 OK\r\n\r\n" + bytes(3 << 20),
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3145728\r\n\r\n" + bytes(3 << 20),
+            b"HTTP/1.0 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(200 << 20)),
+        ],
+        ids=["endless", "announced", "gzip bomb"],
+    )
+    @pytest.mark.parametrize("what", ["log", "index"])
+    def test_an_answer_larger_than_any_log_is_not_read_to_its_end(self, answer: bytes, what: str) -> None:
+        tracemalloc.start()
+        try:
+            with (
+                canned_server(answer) as peer,
+                client_of(peer.port, max_body_bytes=1 << 20) as client,
+                pytest.raises(RepositoryError, match="larger than 1,048,576 bytes"),
+            ):
+                client.read_log(NAME) if what == "log" else client.read_index()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 8 << 20
+        assert len(peer.heads) == 1, "to ask again would bring the same"
+
+
 class TestRefusals:
     @pytest.mark.parametrize("status", [401, 403])
     def test_wrong_credentials_are_told_at_once(
