@@ -33,10 +33,12 @@ from airflow_provider_imperva.errors import (
     ObjectExistsError,
     RepositoryError,
     TooLargeError,
+    TruncatedError,
     WrongKeyError,
 )
 from airflow_provider_imperva.events.grammar.answers import is_error
 from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
+from airflow_provider_imperva.events.grammar.record import Rejection
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
@@ -387,7 +389,7 @@ class _Normalization:
         plain = self._decode(content)
         if not doubtful:
             self._stop_if_doubtful(plain)
-        return self._parse(received, plain, replaced=replaced)
+        return self._parse(received, plain, replaced=replaced, may_be_cut=doubtful or plain.checksum_ok is True)
 
     def _decode(self, content: bytes | BinaryIO) -> PlainLog:
         return decode(content, log=str(self.name), keys=self.keys, policy=self.options.policy)
@@ -453,7 +455,12 @@ class _Normalization:
             self.ledger.store.create(self.ledger.layout.raw_beside(self.name, other.sha256), content)
         return True
 
-    def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None = None) -> LogRecord:
+    def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None, may_be_cut: bool) -> LogRecord:
+        """Turn the plain body into rows of the batch.
+
+        :param may_be_cut: load the body although its last record does not end.
+        :raises TruncatedError: if it does not, and that is no reason to load it; then the batch has none of its rows.
+        """
         header = plain.header
         sha256 = None
         if self.contents and plain.size:
@@ -480,10 +487,15 @@ class _Normalization:
                 lines += parsed.lines
                 rows += parsed.events.num_rows
                 quarantined += parsed.quarantined.num_rows
+                if not may_be_cut and Rejection.TRUNCATED in parsed.quarantined["reason"].to_pylist():
+                    raise TruncatedError("the last record does not end", do=_ASK_AGAIN, about=str(self.name))
                 if parsed.format is None:
                     unknown = _UNKNOWN_FORMAT
                 # Before the next block is read, not after.
                 del parsed
+        except TruncatedError:
+            self.parts.drop(mark)
+            raise
         except (ImpervaError, OSError, MemoryError):
             raise
         except Exception as error:

@@ -934,6 +934,36 @@ class TestAnswersThatAreNoLogs:
         assert account.states() == {name(1): "committed"}
         assert account.record(name(1))["rows"] == 1
 
+    @pytest.mark.parametrize("cut", [1, 2, 20, 25, 40])
+    def test_json_that_ends_within_a_record_is_damaged_until_it_comes_whole(
+        self, account: Account, clock: Clock, cut: int
+    ) -> None:
+        event = b'{"event":{"id":"%d"},"timestamp":1767225600000}\n'
+        body = b"".join(event % number for number in range(20))
+        account.repository.add(name(1), body[: len(event) * 10 + cut])
+        account.serve(2, prefix="9000")
+        account.run()
+        assert account.states() == {name(1): "damaged", "9000_2.log": "committed"}
+        assert account.rows() == account.expected(["9000_2.log"]), "none of its rows"
+        account.assert_balanced()
+        account.repository.add(name(1), body)
+        clock.ahead = timedelta(minutes=11)
+        account.run()
+        assert account.states() == {name(1): "committed", "9000_2.log": "committed"}
+        assert account.record(name(1))["rows"] == 20
+        account.assert_balanced()
+
+    def test_json_that_stays_cut_gives_its_whole_records_at_last(self, account: Account) -> None:
+        account.repository.add(name(1), b'{"event":{"id":"1"},"timestamp":1767225600000}\n{"event":{"id"')
+        account.run()
+        account.repository.remove(name(1))
+        account.serve(2)
+        account.run()
+        assert account.states() == {name(1): "committed", name(2): "committed"}
+        assert (account.record(name(1))["rows"], account.record(name(1))["quarantined_lines"]) == (1, 1)
+        assert [line[2] for line in account.quarantined()] == ["truncated"]
+        account.assert_balanced()
+
     def test_the_pauses_grow_and_end_with_the_window(self, account: Account, clock: Clock) -> None:
         (log, _) = account.serve(1, 2)
         account.repository.add(log.name, log.content[:-50])

@@ -64,15 +64,15 @@ MUTATIONS = [
     Mutation(
         "text that is no log is quarantined for good",
         "load/normalize.py",
-        "        if head and kind is None:\n",
-        "        if head and kind is None and plain.encrypted:\n",
+        "(head, plain.header.format if plain.header else None) is None:\n",
+        "(head, plain.header.format if plain.header else None) is None and plain.encrypted:\n",
         ("load/test_load.py::TestAnswersThatAreNoLogs",),
     ),
     Mutation(
         "a server's error in JSON is an event",
         "load/normalize.py",
-        'if plain.header is None and kind == "JSON" and self.has_headers(self.name.prefix):',
-        'if plain.header is None and kind == "JSON" and not self.has_headers(self.name.prefix):',
+        "            if is_error(head):\n",
+        "            if False:\n",
         ("load/test_load.py::TestAnswersThatAreNoLogs",),
     ),
     Mutation(
@@ -152,5 +152,19 @@ MUTATIONS = [
         "for since, log in sorted(found)",
         "for since, log in found",
         ("load/test_belief.py::TestOldestFirst",),
+    ),
+    Mutation(
+        "half of a cut JSON log is loaded for good",
+        "load/normalize.py",
+        "may_be_cut=doubtful or plain.checksum_ok is True)",
+        "may_be_cut=True)",
+        ("load/test_load.py::TestAnswersThatAreNoLogs",),
+    ),
+    Mutation(
+        "an answer without an end is read to its end",
+        "repository/client.py",
+        "            if body.tell() > self._max_body_bytes:\n",
+        "            if body.tell() > self._max_body_bytes and not body:\n",
+        ("repository/test_client.py::TestBounds",),
     ),
 ]

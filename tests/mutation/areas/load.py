@@ -101,8 +101,8 @@ MUTATIONS = [
     Mutation(
         "rows of a log that the parser fails at stay among those of its batch",
         "load/normalize.py",
-        "            self.parts.drop(mark)\n",
-        "",
+        "            self.parts.drop(mark)\n            reason =",
+        "            reason =",
         ("load/test_load.py::TestBadLogs",),
     ),
     Mutation(
