@@ -128,8 +128,8 @@ MUTATIONS = [
     Mutation(
         "an answer that is not a log proves a restart",
         "load/generations.py",
-        'return _is_other(self._beginning(record["raw_key"]), came) and',
-        "return True and",
+        '_is_other(self._beginning(record["raw_key"]), came)\n',
+        "came\n",
         ("load/test_generations.py::TestNoRestart",),
     ),
     Mutation(
