@@ -73,7 +73,7 @@ MUTATIONS = [
         "errors.py",
         "        found, about = _without_key(found), about and _without_key(about)\n",
         "",
-        ("dag/test_hook.py", "container/test_keys.py"),
+        ("test_errors.py",),
     ),
     Mutation(
         "the DAG's own params in place of ours",

@@ -1,0 +1,37 @@
+"""No message shows what may be a key, whichever text it was built of; nor does its traceback."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+
+import pytest
+
+from airflow_provider_imperva.errors import ConfigurationError, MissingKeyError, quoted
+
+PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEhidden\n-----END RSA PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "text", [PEM, PEM.replace("\n", " "), PEM.replace("\n", "\\n"), "MIIEhidden\nMIIE", "a\rhidden"]
+)
+def test_a_key_is_not_shown_as_what_a_message_is_about_or_has_found(text: str) -> None:
+    for error in (
+        ConfigurationError("cannot be read", do="Name a folder", about=text),
+        ConfigurationError(f"there is no {text}", do="Name a folder"),
+        MissingKeyError(f"encrypted for {text}", do="Add it", about="8416_1.log"),
+    ):
+        for shown in (error, pickle.loads(pickle.dumps(error))):
+            assert "hidden" not in "".join(traceback.format_exception(shown)) + repr(shown)
+            assert "may be a key, and is not shown" in str(shown)
+
+
+@pytest.mark.parametrize("text", [PEM, "A" * 64 + "hidden" + "B" * 64])
+def test_a_value_that_may_be_a_key_is_not_quoted(text: str) -> None:
+    assert "hidden" not in quoted(text)
+
+
+def test_names_paths_and_addresses_are_shown() -> None:
+    for text in ("/etc/imperva/keys", "s3://bucket/lake/raw/repository=8416_17", "8416_1.log", ""):
+        assert quoted(text) == repr(text)
+        assert str(ConfigurationError("is wrong", do="Correct it", about=text)).startswith(text)
