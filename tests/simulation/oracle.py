@@ -88,7 +88,10 @@ class Oracle:
                 assert name.sequence > self._highest(name.prefix), f"{name} has no state"
                 assert not was_at_hand(name, self.imperva, self.calm_runs), f"{name} is unknown, and could be had"
             else:
-                assert state in _WITHOUT_BYTES | {State.QUARANTINED}, f"{name} is {state} in the end"
+                # One that was written damaged is asked for again as long as it is listed.
+                assert state in _WITHOUT_BYTES | {State.QUARANTINED} or (state == State.DAMAGED and log.damaged), (
+                    f"{name} is {state} in the end"
+                )
                 assert not found, f"{name} is {state}, and has rows"
                 assert whole[str(name)] == (state == State.QUARANTINED)
             if state == State.QUARANTINED:
@@ -167,7 +170,7 @@ class Oracle:
             seen = [name.sequence for name in self.last if name.prefix == prefix]
             for number in range(min(seen), mark["highest"] + 1):
                 row = self.last.get(LogName(prefix, number))
-                decided = row is not None and row["state"] != State.AWAITING_KEY
+                decided = row is not None and row["state"] not in (State.AWAITING_KEY, State.DAMAGED)
                 reopened = decided and row["state"] in _WITHOUT_BYTES and number in undecided  # type: ignore[index]
                 assert decided != (number in undecided) or reopened, f"{prefix}_{number}: {undecided.get(number)}"
 
