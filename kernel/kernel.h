@@ -13,6 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #if defined(__GNUC__) || defined(__clang__)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
@@ -122,41 +126,79 @@ static inline uint64_t marks(uint64_t word, uint8_t sought) {
     return ~(((differ & ~HIGH_BITS) + ~HIGH_BITS) | differ | ~HIGH_BITS);
 }
 
-/* Which byte of a word is the first, or the last, that is marked; there has to be one. */
-static inline int first_mark(uint64_t marked) {
+/* The number of the lowest, or the highest, bit that is set; one has to be. */
+static inline int lowest_bit(uint64_t bits) {
 #if defined(__GNUC__) || defined(__clang__)
-    return __builtin_ctzll(marked) >> 3;
+    return __builtin_ctzll(bits);
 #else
     int place = 0;
-    for (; !(marked & 0x80); marked >>= 8)
+    for (; !(bits & 1); bits >>= 1)
         place++;
     return place;
 #endif
 }
 
-static inline int last_mark(uint64_t marked) {
+static inline int highest_bit(uint64_t bits) {
 #if defined(__GNUC__) || defined(__clang__)
-    return 7 - (__builtin_clzll(marked) >> 3);
+    return 63 - __builtin_clzll(bits);
 #else
-    int place = 7;
-    for (; !(marked >> 63); marked <<= 8)
+    int place = 63;
+    for (; !(bits >> 63); bits <<= 1)
         place--;
     return place;
 #endif
 }
 
-/* Where a byte comes next before an end that lies within the text; the end, if it does not. */
+enum { STRETCH = 32, CHUNK = 64 };
+
+/* Sixteen bytes that are there. */
+#if defined(__SSE2__)
+typedef __m128i Sixteen;
+static inline Sixteen sixteen_at(const uint8_t *at) { return _mm_loadu_si128((const __m128i *)at); }
+static inline uint64_t bits_of(Sixteen bytes, uint8_t sought) {
+    return (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)sought)));
+}
+#else
+typedef struct {
+    uint64_t words[2];
+} Sixteen;
+static inline Sixteen sixteen_at(const uint8_t *at) {
+    Text text = {at, 16};
+    return (Sixteen){{word_at(text, 0, 8), word_at(text, 8, 8)}};
+}
+static inline uint64_t bits_of(Sixteen bytes, uint8_t sought) {
+    uint64_t bits = 0;
+    for (int part = 0; part < 2; part++)
+        bits |= (marks(bytes.words[part], sought) >> 7) * UINT64_C(0x0102040810204080) >> 56 << (8 * part);
+    return bits;
+}
+#endif
+
+/* Which of the bytes of a stretch that is there are the one sought: a bit for each, the lowest for the first. */
+static inline uint64_t bits_in_stretch(const uint8_t *at, uint8_t sought) {
+    return bits_of(sixteen_at(at), sought) | bits_of(sixteen_at(at + 16), sought) << 16;
+}
+
+/* Where a byte comes next before an end; the end, if it does not. */
 static inline int64_t find_byte(Text text, int64_t place, int64_t end, uint8_t byte) {
-    if (end > text.size)
-        end = text.size;
-    for (; end - place >= 8; place += 8) {
-        uint64_t found = marks(word_at(text, place, 8), byte);
-        if (found)
-            return place + first_mark(found);
+    for (; place < end && place >= 0 && text.size - place >= 16; place += 16) {
+        uint64_t found = bits_of(sixteen_at(text.at + place), byte);
+        if (found) {
+            place += lowest_bit(found);
+            return place < end ? place : end;
+        }
     }
     while (place < end && byte_at(text, place) != byte)
         place++;
-    return place;
+    return place < end ? place : end;
+}
+
+/* Whether texts of the same length are the same; bytes outside of one are 0. */
+static inline bool equal(Text one, int64_t place, Text other, int64_t elsewhere, int64_t length) {
+    for (int64_t ahead = 0; ahead < length; ahead += 8)
+        if (word_at(one, place + ahead, length - ahead) != word_at(other, elsewhere + ahead, length - ahead))
+            return false;
+    return true;
 }
 
 static inline bool is_blank(uint8_t byte) { return byte == ' ' || byte == '\t'; }

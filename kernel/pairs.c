@@ -17,7 +17,14 @@ typedef struct {
     int64_t kind, label;
     Text expected; /* what its value must be; nothing for anything */
     int64_t seen;  /* the record in which it was seen last */
+    int64_t next;  /* the key that followed it last: most often it does again */
 } Key;
+
+/* The signs and blanks of a chunk of the text, a bit for each of its bytes. */
+typedef struct {
+    int64_t begin; /* a multiple of CHUNK; -1 at first */
+    uint64_t signs, blanks;
+} Chunk;
 
 typedef struct {
     Text text;
@@ -26,6 +33,7 @@ typedef struct {
     int32_t *slots;
     uint64_t mask;
     Places found;
+    Chunk chunk;
 } Cutter;
 
 /* A word in lower case: letters of ASCII only. */
@@ -56,9 +64,17 @@ static inline bool is_same(const Word *one, const Word *other) {
     return same;
 }
 
-/* Number of the key that stands between two places, 0 if it is none. */
-static inline int64_t number_of(const Cutter *cutter, int64_t begin, int64_t end) {
+/* Number of the key that stands between two places, 0 if it is none; one of them may be expected. */
+static inline int64_t number_of(const Cutter *cutter, int64_t begin, int64_t end, int64_t expected) {
     Word word;
+    if (expected && cutter->keys[expected].word.length == end - begin) {
+        bool same = true;
+        for (int part = 0; same && 8 * part < end - begin; part++)
+            same = cutter->keys[expected].word.words[part] ==
+                   lower(word_at(cutter->text, begin + 8 * part, end - begin - 8 * part));
+        if (same)
+            return expected;
+    }
     uint64_t hash = read_word(cutter->text, begin, end, &word);
     if (!hash)
         return 0;
@@ -81,19 +97,56 @@ static inline bool is_word(Text text, int64_t begin, int64_t end) {
     return true;
 }
 
+/* Look at the chunk that a place of the text is in. */
+static inline const Chunk *chunk_at(Cutter *cutter, int64_t place) {
+    Text text = cutter->text;
+    Chunk *chunk = &cutter->chunk;
+    int64_t begin = place & ~(int64_t)(CHUNK - 1);
+    if (LIKELY(chunk->begin == begin))
+        return chunk;
+    uint8_t last[CHUNK] = {0};
+    const uint8_t *at = last;
+    if (LIKELY(text.size - begin >= CHUNK))
+        at = text.at + begin;
+    else if (begin < text.size)
+        memcpy(last, text.at + begin, (size_t)(text.size - begin));
+    *chunk = (Chunk){begin, 0, 0};
+    for (int part = 0; part < CHUNK; part += 16) {
+        Sixteen bytes = sixteen_at(at + part);
+        chunk->signs |= bits_of(bytes, '=') << part;
+        chunk->blanks |= (bits_of(bytes, ' ') | bits_of(bytes, '\t')) << part;
+    }
+    return chunk;
+}
+
+/* Where the next sign is; the end, if there is none before. */
+static inline int64_t next_sign(Cutter *cutter, int64_t place, int64_t end) {
+    while (place < end) {
+        const Chunk *chunk = chunk_at(cutter, place);
+        uint64_t signs = chunk->signs >> (place - chunk->begin) << (place - chunk->begin);
+        if (signs) {
+            place = chunk->begin + lowest_bit(signs);
+            break;
+        }
+        place = chunk->begin + CHUNK;
+    }
+    return place < end ? place : end;
+}
+
 /* Where the word before a sign begins: behind the last blank, or where no key is so long any more; not before a place. */
-static inline int64_t begin_of_word(Text text, int64_t earliest, int64_t sign) {
+static inline int64_t begin_of_word(Cutter *cutter, int64_t earliest, int64_t sign) {
     if (earliest < sign - LONGEST_KEY - 1)
         earliest = sign - LONGEST_KEY - 1;
-    int64_t place = sign;
-    for (; place - earliest >= 8; place -= 8) {
-        uint64_t word = word_at(text, place - 8, 8), blanks = marks(word, ' ') | marks(word, '\t');
-        if (blanks)
-            return place - 8 + last_mark(blanks) + 1;
+    const Chunk *chunk = chunk_at(cutter, sign);
+    uint64_t blanks = chunk->blanks & ((UINT64_C(1) << (sign - chunk->begin)) - 1);
+    if (blanks) {
+        int64_t place = chunk->begin + highest_bit(blanks) + 1;
+        return place > earliest ? place : earliest;
     }
-    while (place > earliest && !is_blank(byte_at(text, place - 1)))
+    int64_t place = chunk->begin < sign ? chunk->begin : sign;
+    while (place > earliest && !is_blank(byte_at(cutter->text, place - 1)))
         place--;
-    return place;
+    return place > earliest ? place : earliest;
 }
 
 /* Where the bracket is that JSON begins with, maybe after the commas of empty slots; -1 if there is none. */
@@ -139,7 +192,7 @@ static inline bool begins_json(Text text, int64_t begin, int64_t end) {
 }
 
 /* Keep a pair, trimmed, as the row `count`; the next row, or -1 if the pair is odd. */
-static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, int64_t begin, int64_t end, int64_t count) {
+static inline int64_t keep(Cutter *cutter, int64_t record, int64_t key, int64_t begin, int64_t end, int64_t count) {
     Text text = cutter->text;
     while (begin < end && is_blank(byte_at(text, begin)))
         begin++;
@@ -157,8 +210,8 @@ static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, in
             return -1;
         known->seen = record;
         if (known->expected.size) {
-            bool is_expected = end - begin == known->expected.size &&
-                               memcmp(text.at + begin, known->expected.at, (size_t)known->expected.size) == 0;
+            bool is_expected =
+                end - begin == known->expected.size && equal(text, begin, known->expected, 0, end - begin);
             return is_expected ? count : -1;
         }
     }
@@ -167,7 +220,7 @@ static inline int64_t keep(const Cutter *cutter, int64_t record, int64_t key, in
 }
 
 /* Cut a record at its keys, the first of which was found; the next row, or -1 if the record is odd. */
-static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
+static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
     bool early = false; /* whether the pair is of a client's text, or behind such */
     for (;;) {
@@ -183,15 +236,15 @@ static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, in
             }
         }
         early = (cutter->keys[key].kind & EARLY) || (early && !key);
-        for (place = find_byte(text, place, end, '='); place < end; place = find_byte(text, place + 1, end, '=')) {
-            word = begin_of_word(text, begin, place);
+        for (place = next_sign(cutter, place, end); place < end; place = next_sign(cutter, place + 1, end)) {
+            word = begin_of_word(cutter, begin, place);
             /* A blank before a sign may stand behind a key. */
             if (word == place && place > begin)
                 return -1;
             /* What begins right behind the sign is the value's own. */
             if (word == begin && !is_blank(byte_at(text, word - 1)))
                 continue;
-            next = number_of(cutter, word, place);
+            next = number_of(cutter, word, place, cutter->keys[key].next);
             if (next || (!in_free_text && is_word(text, word, place)))
                 break;
         }
@@ -200,13 +253,14 @@ static int64_t cut_at_keys(const Cutter *cutter, int64_t record, int64_t key, in
         count = keep(cutter, record, key, begin, place < end ? word : end, count);
         if (count < 0 || place >= end)
             return count;
+        cutter->keys[key].next = next;
         key = next;
         sign = place;
     }
 }
 
 /* Cut a record at its tabs, behind each of which a key has to stand; the next row, or -1 if the record is odd. */
-static int64_t cut_at_tabs(const Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
+static int64_t cut_at_tabs(Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
     bool early = false, first = true;
     for (;;) {
@@ -228,7 +282,9 @@ static int64_t cut_at_tabs(const Cutter *cutter, int64_t record, int64_t key, in
         sign = find_byte(text, word, end, '=');
         if (sign >= end)
             return -1;
-        key = number_of(cutter, word, sign);
+        int64_t next = number_of(cutter, word, sign, cutter->keys[key].next);
+        cutter->keys[key].next = next;
+        key = next;
         if ((!key && !is_word(text, word, sign)) || (early && (cutter->keys[key].kind & LATE)))
             return -1;
     }
@@ -245,20 +301,21 @@ static bool has_bars(const Cutter *cutter, int64_t begin, int64_t end) {
     int64_t sign = find_byte(text, word, end, '='), stop = sign;
     while (stop > word && is_blank(byte_at(text, stop - 1)))
         stop--;
-    return sign < end && number_of(cutter, word, stop) > 0;
+    return sign < end && number_of(cutter, word, stop, 0) > 0;
 }
 
 /* Where the first key begins, which may follow the header's last bar, and the sign behind it; false if nowhere. */
-static bool first_key(const Cutter *cutter, int64_t begin, int64_t end, int64_t *word, int64_t *sign, int64_t *key) {
+static bool first_key(Cutter *cutter, int64_t begin, int64_t end, int64_t *word, int64_t *sign, int64_t *key) {
     Text text = cutter->text;
-    for (int64_t place = find_byte(text, begin, end, '='); place < end; place = find_byte(text, place + 1, end, '=')) {
+    for (int64_t place = next_sign(cutter, begin, end); place < end; place = next_sign(cutter, place + 1, end)) {
         int64_t start = place, earliest = place - LONGEST_KEY - 1 > begin ? place - LONGEST_KEY - 1 : begin;
         while (start > earliest && !is_blank(byte_at(text, start - 1)) && byte_at(text, start - 1) != '|')
             start--;
         if (start <= earliest)
             continue;
-        *key = number_of(cutter, start, place);
+        *key = number_of(cutter, start, place, cutter->keys[0].next);
         if (*key || is_word(text, start, place)) {
+            cutter->keys[0].next = *key;
             *word = start;
             *sign = place;
             return true;
@@ -310,7 +367,7 @@ const char *find_pairs(const Argument *arguments, int64_t *results) {
     bool tabs = arguments[5].number != 0;
     Bytes odd = bytes_of(&arguments[6]);
     Positions firsts = positions_of(&arguments[8]), headers = positions_of(&arguments[9]);
-    Cutter cutter = {.text = text_of(&arguments[0]), .count = arguments[4].rows, .found = places_of(&arguments[7])};
+    Cutter cutter = {.text = text_of(&arguments[0]), .count = arguments[4].rows, .found = places_of(&arguments[7]), .chunk = {-1, 0, 0}};
     Text text = cutter.text;
     int64_t records = begins.length, count = 0;
     if (ends.length != records || odd.size != records || headers.length != records || firsts.length != records + 1 ||

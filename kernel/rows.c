@@ -19,9 +19,9 @@ typedef struct {
 static void list_quotes(const Cutter *cutter, int64_t begin, int64_t end) {
     Text text = cutter->text;
     int64_t count = 0, room = 2 * cutter->names, place = begin;
-    for (; count < room && end - place >= 8; place += 8)
-        for (uint64_t found = marks(word_at(text, place, 8), '"'); found && count < room; found &= found - 1)
-            cutter->quotes[count++] = place + first_mark(found);
+    for (; count < room && end - place >= STRETCH && text.size - place >= STRETCH; place += STRETCH)
+        for (uint64_t found = bits_in_stretch(text.at + place, '"'); found && count < room; found &= found - 1)
+            cutter->quotes[count++] = place + lowest_bit(found);
     for (; count < room && place < end; place++)
         if (byte_at(text, place) == '"')
             cutter->quotes[count++] = place;

@@ -1,7 +1,7 @@
 /* Texts on their way from a block into columns. */
 #include "kernel.h"
 
-enum { PLAIN = 0, BACKSLASH = '\\', QUOTE = '"', STRETCH = 32 };
+enum { PLAIN = 0, BACKSLASH = '\\', QUOTE = '"' };
 
 /* (found, column_of, sizes) */
 const char *measure(const Argument *arguments, int64_t *results) {
@@ -42,31 +42,25 @@ static inline int64_t copy_plain(const Copier *copier, int64_t begin, int64_t en
     return to + end - begin;
 }
 
-static inline bool has_byte(const uint8_t *stretch, uint8_t sought) {
-    uint8_t found = 0;
-    for (int place = 0; place < STRETCH; place++)
-        found |= stretch[place] == sought;
-    return found != 0;
-}
-
 /* Copy a text without its escapes; where the copy ends. */
 static inline int64_t copy_unescaped(const Copier *copier, int64_t begin, int64_t end, int64_t to) {
     Text text = copier->text;
     int64_t place = begin;
     while (place < end) {
-        if (LIKELY(text.size - place >= STRETCH && !has_byte(text.at + place, copier->escape))) {
+        int64_t stop = end;
+        if (LIKELY(text.size - place >= STRETCH)) {
+            uint64_t found = bits_in_stretch(text.at + place, copier->escape);
             memcpy(copier->copied + to, text.at + place, STRETCH);
-            if (end - place <= STRETCH)
-                return to + end - place;
-            place += STRETCH;
-            to += STRETCH;
-            continue;
+            stop = place + (found ? lowest_bit(found) : STRETCH);
+        } else {
+            stop = find_byte(text, place, end, copier->escape);
+            memcpy(copier->copied + to, text.at + place, (size_t)(stop - place));
         }
-        int64_t stop = find_byte(text, place, end - place < STRETCH ? end : place + STRETCH, copier->escape);
-        memcpy(copier->copied + to, text.at + place, (size_t)(stop - place));
+        if (stop >= end)
+            return to + end - place;
         to += stop - place;
         place = stop;
-        if (place >= end || byte_at(text, place) != copier->escape)
+        if (byte_at(text, place) != copier->escape)
             continue;
         uint8_t byte = copier->escape, following = place + 1 < end ? byte_at(text, place + 1) : 0;
         place++;
@@ -101,8 +95,7 @@ static inline int64_t code_of(Text copied, Slots slots, const int32_t *ends, int
     for (; slots.codes[slot]; slot = (slot + 1) & slots.mask) {
         int64_t code = (int64_t)slots.codes[slot] - 1;
         int64_t other = ends[code];
-        if (ends[code + 1] - other == end - to && within(other, other + end - to, copied.size) &&
-            memcmp(copied.at + to, copied.at + other, (size_t)(end - to)) == 0)
+        if (ends[code + 1] - other == end - to && equal(copied, to, copied, other, end - to))
             return code;
     }
     slots.codes[slot] = (uint32_t)count + 1;
