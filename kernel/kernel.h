@@ -82,6 +82,7 @@ extern const char BAD_PLACES[];
 extern uint64_t SECRET; /* odd; another one in each process, so that nobody can make up texts that collide */
 
 const char *find_line_ends(const Argument *arguments, int64_t *results);
+const char *count_text(const Argument *arguments, int64_t *results);
 const char *tally(const Argument *arguments, int64_t *results);
 const char *find_pairs(const Argument *arguments, int64_t *results);
 const char *cut_rows(const Argument *arguments, int64_t *results);

@@ -19,6 +19,31 @@ const char *find_line_ends(const Argument *arguments, int64_t *results) {
     return NULL;
 }
 
+/* (text, sought) -> how many times, none of them within another */
+const char *count_text(const Argument *arguments, int64_t *results) {
+    Text text = text_of(&arguments[0]), sought = text_of(&arguments[1]);
+    int64_t count = 0, place = 0, last = sought.size - 1;
+    if (sought.size < 1)
+        return "nothing is sought";
+    while (text.size - place >= sought.size) {
+        /* Places of the first byte that have the last one where it belongs. */
+        if (LIKELY(text.size - place - last >= 16)) {
+            uint64_t found = bits_of(sixteen_at(text.at + place), sought.at[0]) &
+                             bits_of(sixteen_at(text.at + place + last), sought.at[last]);
+            if (!found) {
+                place += 16;
+                continue;
+            }
+            place += lowest_bit(found);
+        }
+        bool same = text.size - place >= sought.size && memcmp(text.at + place, sought.at, (size_t)sought.size) == 0;
+        count += same;
+        place += same ? sought.size : 1;
+    }
+    results[0] = count;
+    return NULL;
+}
+
 /* (text, prefix) -> line ends, lines, begun */
 const char *tally(const Argument *arguments, int64_t *results) {
     Text text = text_of(&arguments[0]), prefix = text_of(&arguments[1]);

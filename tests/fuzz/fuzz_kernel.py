@@ -31,7 +31,7 @@ REFUSALS = (ValueError, TypeError, OverflowError, BufferError, MemoryError)
 NUMBERS = (-(2**62), -(2**31), -2, -1, 0, 1, 2, 3, 7, 63, 64, 2**31 - 1, 2**31, 2**62)
 FUNCTIONS = (
     *("find_line_ends", "tally", "find_pairs", "cut_rows", "measure", "copy", "sum_lengths", "read_digits"),
-    *("find_doubtful", "cut_lists", "cut_urls", "count_values"),
+    *("count_text", "find_doubtful", "cut_lists", "cut_urls", "count_values"),
 )
 
 Arguments = list[Any]
@@ -129,6 +129,11 @@ class KernelFuzz:
 
     def _tally(self, body: bytes) -> Arguments:
         return [_array(body), _array(self.random.choice([b"", b"CEF:", *TOKENS]))]
+
+    def _count_text(self, body: bytes) -> Arguments:
+        begin = self.random.randrange(len(body) + 1)
+        sought = body[begin : begin + self.random.choice([1, 2, 15, 16, 17, 60])] or b"a"
+        return [_array(body), _array(sought)]
 
     def _find_pairs(self, body: bytes) -> Arguments:
         text, begins, ends = self._lines(body)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from airflow_provider_imperva.events.scan.lines import Tally
+from airflow_provider_imperva.events.scan.lines import Tally, count_text
 
 _NAMES = (b"|Incapsula|SIEMintegration|", b"|Imperva Inc|Attack Analytics|")
-_USUAL = b"CEF:0" + _NAMES[0]
+_USUAL = tuple(version + _NAMES[0] for version in (b"CEF:0", b"LEEF:1.0"))
 
 
 def count(block: bytes) -> tuple[int, int]:
     """Count a block's line ends, and its lines: each further record on a line counts as one more."""
-    tally = Tally.of(block, _USUAL)
-    found = [block.count(name) for name in _NAMES]
+    usual = next((begin for begin in _USUAL if block.startswith(begin)), _USUAL[0])
+    tally = Tally.of(block, usual)
+    found = [count_text(block, name) for name in _NAMES]
     if tally.begun == tally.lines == sum(found):
         return tally.line_ends, tally.lines
     places = sorted(place for name, most in zip(_NAMES, found, strict=True) for place in _places(block, name, most))

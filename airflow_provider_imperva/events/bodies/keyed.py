@@ -22,7 +22,7 @@ from airflow_provider_imperva.events.grammar import boundaries, cef, headers, ke
 from airflow_provider_imperva.events.grammar.fields import Fields
 from airflow_provider_imperva.events.grammar.record import WAF_PRODUCT, Record, Rejection
 from airflow_provider_imperva.events.scan.buffers import Mask, Positions
-from airflow_provider_imperva.events.scan.lines import Lines, blocks
+from airflow_provider_imperva.events.scan.lines import Lines, blocks, count_text
 from airflow_provider_imperva.events.scan.scan import scan
 from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 
@@ -104,7 +104,7 @@ class _Records:
         lines = Lines.split(block, first_number=first_number)
         while begun and len(lines) and _AT_ENDS[block[lines.begins[0]]] and lines.begins[0] < lines.ends[0] - 1:
             lines.begins[0] += 1
-        last_number = first_number + (0 if block.endswith(b"\n") else block.count(b"\n"))
+        last_number = first_number + (0 if block.endswith(b"\n") else count_text(block, b"\n"))
         if not begun and _are_usual(lines):
             is_on_last = len(lines) > 0 and int(lines.numbers[-1]) == last_number
             return cls(lines, np.zeros(len(lines), np.bool_), [], {}, 0, int(is_on_last))
@@ -177,8 +177,8 @@ def _are_usual(lines: Lines) -> bool:
     return (
         bool(prefix)
         and bool(lines.begin_with(prefix).all())
-        and lines.block.count(_SIGNATURES[0]) == len(lines)
-        and lines.block.find(_SIGNATURES[1]) < 0
+        and count_text(lines.block, _SIGNATURES[0]) == len(lines)
+        and not count_text(lines.block, _SIGNATURES[1])
     )
 
 

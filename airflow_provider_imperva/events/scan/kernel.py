@@ -28,6 +28,9 @@ class Kernel(Protocol):
     def find_line_ends(self, text: Bytes, places: Positions) -> int:
         """Write where each LF stands, as far as there is room in ``places``; return how many there are."""
 
+    def count_text(self, text: Bytes, sought: Bytes) -> int:
+        """Count how many times a text stands in another, as ``bytes.count`` does; it must not be empty."""
+
     def tally(self, text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
         """Count the LF, the lines that hold more than white space, and those that begin with ``prefix``.
 
@@ -206,6 +209,7 @@ def _chosen(wanted: str) -> Kernel:
 
 _KERNEL = _chosen(os.environ.get("IMPERVA_READER", ""))
 find_line_ends = _KERNEL.find_line_ends
+count_text = _KERNEL.count_text
 tally = _KERNEL.tally
 find_pairs = _KERNEL.find_pairs
 cut_rows = _KERNEL.cut_rows

@@ -158,6 +158,11 @@ class Tally(NamedTuple):
         return cls(*kernel.tally(np.frombuffer(block, np.uint8), np.frombuffer(prefix, np.uint8)))
 
 
+def count_text(block: bytes | memoryview, sought: bytes) -> int:
+    """Count as ``bytes.count`` does, at several times its speed."""
+    return kernel.count_text(np.frombuffer(block, np.uint8), np.frombuffer(sought, np.uint8))
+
+
 def _after_last_lf(piece: bytes) -> int:
     return piece.rfind(b"\n") + 1
 
@@ -183,18 +188,19 @@ def blocks(chunks: Iterable[bytes], *, cut: Callable[[bytes], int] = _after_last
     size = lines = 0
     for chunk in chunks:
         # A chunk is a piece as it is, without a copy, unless it holds a block's lines by itself.
-        length = BLOCK_BYTES if chunk.count(b"\n") < BLOCK_LINES else min(BLOCK_BYTES, _PIECE_BYTES)
+        in_chunk = count_text(chunk, b"\n")
+        length = BLOCK_BYTES if in_chunk < BLOCK_LINES else min(BLOCK_BYTES, _PIECE_BYTES)
         for begin in range(0, len(chunk), length):
             piece = chunk[begin : begin + length]
             size += len(piece)
-            lines += piece.count(b"\n")
+            lines += in_chunk if len(piece) == len(chunk) else count_text(piece, b"\n")
             place = cut(piece) if size >= BLOCK_BYTES or lines >= BLOCK_LINES else 0
             if not place and (size >= _LARGEST_BYTES or lines >= _LARGEST_LINES):
                 place = _after_last_lf(piece)
             if place:
                 yield b"".join([*pieces, piece[:place]])
                 piece = piece[place:]
-                pieces, size, lines = [], len(piece), piece.count(b"\n")
+                pieces, size, lines = [], len(piece), count_text(piece, b"\n")
             pieces.append(piece)
     if size:
         yield b"".join(pieces)

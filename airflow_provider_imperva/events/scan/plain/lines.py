@@ -17,6 +17,11 @@ def find_line_ends(text: Bytes, places: Positions) -> int:
     return len(found)
 
 
+def count_text(text: Bytes, sought: Bytes) -> int:
+    """Count as ``bytes.count`` does."""
+    return text.tobytes().count(sought.tobytes())
+
+
 def tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
     """Count the LF, the lines with content, and the lines that begin with a prefix."""
     *ended, rest = text.tobytes().split(b"\n")
