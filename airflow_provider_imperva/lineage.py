@@ -122,8 +122,8 @@ def _schema() -> SchemaDatasetFacet:
     """Return the columns of ``events/``, partitions last, with the names that query engines have for their types."""
     from airflow.providers.common.compat.openlineage.facet import SchemaDatasetFacet, SchemaDatasetFacetFields
 
-    from airflow_provider_imperva.events.ddl import table_columns
     from airflow_provider_imperva.events.schema.columns import COLUMNS
+    from airflow_provider_imperva.events.schema.hive import table_columns
 
     meanings = {column.name: column.meaning for column in COLUMNS}
     return SchemaDatasetFacet(

@@ -13,9 +13,9 @@ import duckdb
 import pytest
 import sqlglot
 
-from airflow_provider_imperva.events import ddl
 from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.testing import FakeRepository
+from pages import tables
 from tests.examples import EXAMPLES
 from tests.load.load_runs import Account
 
@@ -202,7 +202,7 @@ def test_a_query_has_a_twin_only_where_it_must() -> None:
 @pytest.mark.parametrize("engine", ["athena", "spark"])
 def test_the_table_definitions_are_those_of_the_schema(engine: str) -> None:
     text = (SQL / "tables" / f"{engine}.sql").read_text()
-    assert text == getattr(ddl, engine)(), f"python -m airflow_provider_imperva.events.ddl {engine} writes it anew"
+    assert text == getattr(tables, engine)(), f"python -m pages.tables {engine} writes it anew"
     table = sqlglot.parse_one(text, dialect="athena" if engine == "athena" else "spark")
     columns = [column.name for column in table.find_all(sqlglot.exp.ColumnDef)]
     assert columns == [*SCHEMA.names, "repository", "event_class", "event_date"]

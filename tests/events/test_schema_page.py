@@ -17,7 +17,7 @@ PAGE = ROOT / "docs" / "reference" / "schema.md"
 
 def test_page_is_up_to_date() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "airflow_provider_imperva.events.reference"],
+        [sys.executable, "-m", "pages.schema"],
         capture_output=True,
         text=True,
         check=True,

@@ -1,4 +1,4 @@
-"""Table definitions for query engines: ``python -m airflow_provider_imperva.events.ddl athena`` prints one.
+"""Table definitions for query engines: ``python -m pages.tables athena`` prints one.
 
 DuckDB needs none: it reads the lake's files as they are.
 """
@@ -7,25 +7,7 @@ from __future__ import annotations
 
 import sys
 
-import pyarrow as pa
-
-from airflow_provider_imperva.events.schema.schema import SCHEMA
-
-_PARTITIONS = ("repository", "event_class", "event_date")
-
-_HIVE_TYPES = {
-    pa.int16(): "smallint",
-    pa.int32(): "int",
-    pa.int64(): "bigint",
-    pa.float64(): "double",
-    pa.bool_(): "boolean",
-    pa.string(): "string",
-    pa.dictionary(pa.int32(), pa.string()): "string",
-    pa.list_(pa.string()): "array<string>",
-    pa.map_(pa.string(), pa.string()): "map<string,string>",
-    pa.timestamp("ms", tz="UTC"): "timestamp",
-}
-"""What Hive, Athena and Spark call the types of the columns, which they read from Parquet."""
+from airflow_provider_imperva.events.schema.hive import PARTITIONS, columns, partitions
 
 _ATHENA = """\
 -- The lake's events as a table of Athena (Glue Data Catalog). Put the lake's root in place of {{lake}}, and the ids of
@@ -68,25 +50,12 @@ LOCATION '{{lake}}/events/';
 
 def athena() -> str:
     """Return the definition for Athena, whose partition columns stand apart."""
-    return _ATHENA.format(columns=_lines(_columns()), partitions=_lines(_partitions()))
+    return _ATHENA.format(columns=_lines(columns()), partitions=_lines(partitions()))
 
 
 def spark() -> str:
     """Return the definition for Spark, whose partition columns are columns like the others."""
-    return _SPARK.format(columns=_lines(_columns()), partitions=_lines(_partitions()), names=", ".join(_PARTITIONS))
-
-
-def table_columns() -> list[tuple[str, str]]:
-    """Return the name and the Hive type of each column of ``events/``, then of each that is in the path."""
-    return _columns() + _partitions()
-
-
-def _columns() -> list[tuple[str, str]]:
-    return [(field.name, _HIVE_TYPES[field.type]) for field in SCHEMA]
-
-
-def _partitions() -> list[tuple[str, str]]:
-    return [(name, "date" if name == "event_date" else "string") for name in _PARTITIONS]
+    return _SPARK.format(columns=_lines(columns()), partitions=_lines(partitions()), names=", ".join(PARTITIONS))
 
 
 def _lines(columns: list[tuple[str, str]]) -> str:

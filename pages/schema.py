@@ -1,4 +1,4 @@
-"""The reference page of the columns: ``python -m airflow_provider_imperva.events.reference`` writes it."""
+"""The reference page of the columns: ``python -m pages.schema`` writes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPES = {
 _INTRODUCTION = f"""\
 # Columns of `events/`
 
-<!-- Written by `python -m airflow_provider_imperva.events.reference`; do not edit. -->
+<!-- Written by `python -m pages.schema`; do not edit. -->
 
 Version {SCHEMA_VERSION} of the schema, as `imperva.schema_version` in each file's metadata has it. Columns may be \
 added; the name, type and meaning of a column never change. Every column is nullable. `repository`, \
