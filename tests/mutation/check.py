@@ -24,7 +24,7 @@ from rich.table import Table
 from tests.mutation import areas
 from tests.mutation.mutation import ROOT, Mutation
 
-_COPIED = ("airflow_provider_imperva", "tests", "pyproject.toml")
+_COPIED = ("airflow_provider_imperva", "pages", "tests", "pyproject.toml")
 _PASSED, _FAILED = 0, 1
 
 
