@@ -31,7 +31,11 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     with FakeRepository() as repository:
         account = Account(repository, tmp_path_factory.mktemp("analysis") / "lake")
         account.serve(1, 2, 4, 5, events=150, security_share=0.4)
-        repository.add("8416_6.log", b"accountId:1\nformat:CEF\n|==|\nno event at all\n")
+        repository.add("8416_3.log", b"accountId:1\nformat:CEF\n|==|\nno event at all\n")
+        account.run()
+        for number in (1, 2, 3):
+            repository.remove(f"8416_{number}.log")
+        # What is still no log once the index begins above it goes to quarantine.
         account.run()
         yield account
 

@@ -99,7 +99,7 @@ def test_losing_airflows_database_changes_nothing_but_losing_the_lake_stops_the_
     output = home.run_dag(repository)
     state, tasks = home.last_run()
     assert state == "failed"
-    assert (tasks["plan"], tasks["commit"]) == ("failed", "failed")
+    assert (tasks["plan"], tasks["commit"]) == ("failed", "upstream_failed")
     assert "the last run left commit 2, but this lake has no ledger" in output
     assert fetched(repository)[before:] == []
 

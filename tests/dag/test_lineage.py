@@ -46,7 +46,7 @@ def test_logs_come_from_the_repository_or_from_where_it_delivers_to(url: str, na
 @pytest.mark.slow
 def test_a_run_tells_openlineage_what_went_where(home: AirflowHome, repository: FakeRepository, tmp_path: Path) -> None:
     """Read from the file that OpenLineage's own transport writes."""
-    logs = list(forge_repository(2, events_per_log=10))
+    logs = list(forge_repository(2, events_per_log=40))
     for log in logs:
         repository.add(log.name, log.content)
     repository.add("8416_3.log", forge_log("\n".join(["no record at all", *logs[0].events])))
@@ -65,7 +65,7 @@ def test_a_run_tells_openlineage_what_went_where(home: AirflowHome, repository: 
     received, written, quarantined = (statistics(found) for found in (fetch["outputs"][0], *normalize["outputs"]))
     assert received["size"] == sum(path.stat().st_size for path in home.lake.glob("raw/**/*.log"))
     parts = list(home.lake.glob("events/**/*.parquet"))
-    assert written["rowCount"] == sum(pq.ParquetFile(part).metadata.num_rows for part in parts) == 30
+    assert written["rowCount"] == sum(pq.ParquetFile(part).metadata.num_rows for part in parts) == 120
     assert (written["size"], written["fileCount"]) == (sum(part.stat().st_size for part in parts), len(parts))
     assert quarantined["rowCount"] == 1
 

@@ -32,8 +32,8 @@ def test_the_page_lists_every_metric_and_no_other() -> None:
 
 @pytest.fixture
 def all_that_happens(repository: FakeRepository) -> FakeRepository:
-    """Make the repository one whose logs make every metric tell something: 40 rows, a broken line, a broken log."""
-    logs = list(forge_repository(3, events_per_log=10))
+    """Make the repository one whose logs make every metric tell something: 160 rows, a broken line, a broken log."""
+    logs = list(forge_repository(3, events_per_log=40))
     for log in logs:
         repository.add(log.name, log.content)
     body = "\n".join(["no record at all", *logs[0].events])
@@ -53,8 +53,8 @@ def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: Fak
 
     totals = home.last_commit()["totals"]
     assert {tag: server.total("imperva.logs", state=tag) for tag in totals["logs"]} == totals["logs"]
-    assert server.total("imperva.rows") == totals["rows"] == 40
-    assert server.total("imperva.quarantined_lines") == totals["quarantined_lines"] == 2
+    assert server.total("imperva.rows") == totals["rows"] == 160
+    assert server.total("imperva.quarantined_lines") == totals["quarantined_lines"] == 1
     assert server.total("imperva.raw_bytes") == server.total("imperva.fetched_bytes") == totals["raw_bytes"]
     assert server.total("imperva.commits", outcome="complete", repository=all_that_happens.name) == 1
     lags = [one.value for one in server.ours() if one.name == "imperva.delivery_lag"]
@@ -70,7 +70,7 @@ def test_opentelemetry_is_told_the_same(home: AirflowHome, all_that_happens: Fak
         (metric.name, tuple(sorted(metric.tags))) for metric in METRICS
     }
     last = {one.name: one.value for one in server.ours()}
-    assert (last["imperva.rows"], last["imperva.quarantined_lines"], last["imperva.backlog_logs"]) == (40, 2, 0)
+    assert (last["imperva.rows"], last["imperva.quarantined_lines"], last["imperva.backlog_logs"]) == (160, 1, 0)
 
 
 def run(home: AirflowHome, repository: FakeRepository, metrics: dict[str, str]) -> None:

@@ -50,7 +50,7 @@ def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
         extra={"private_keys": {"1": key_pem}, "private_key_passphrase": PASSPHRASE, "private_keys_dir": ""},
     )
     with FakeRepository(password=PASSWORD) as repository:
-        logs = list(forge_repository(4, events_per_log=5, keys=[key]))
+        logs = list(forge_repository(4, events_per_log=40, keys=[key]))
         events = [event for log in logs for event in log.events]
         for log in logs[1:]:
             repository.add(log.name, log.content)

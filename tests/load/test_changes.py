@@ -10,13 +10,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.lake.changes import changes
 from airflow_provider_imperva.load import normalize as normalize_module
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan
 from airflow_provider_imperva.load.replay import replay as run_replay
-from airflow_provider_imperva.testing.forge import FORGED_START
+from airflow_provider_imperva.testing.forge import FORGED_START, KeyPair
 from tests.load.load_runs import Account
 
 _DAY_MS = 24 * 3600 * 1000
@@ -41,8 +42,9 @@ def test_several_commits_add_up(account: Account) -> None:
     assert last.rows == 20
 
 
-def test_quarantine_is_no_partition_of_events(account: Account) -> None:
-    account.repository.add("8416_1.log", b"no container of any kind")
+def test_quarantine_is_no_partition_of_events(account: Account, key_pair: KeyPair, other_pair: KeyPair) -> None:
+    account.keys = KeyRing({"1": other_pair.private_key})
+    account.serve(1, keys=[key_pair])
     account.run_some()
     found = changes(account.ledger, first=1, last=1)
     assert (found.partitions, found.logs) == ({}, {"quarantined": 1})

@@ -231,7 +231,7 @@ class TestRefusals:
             client.read_log(LogName("8416", 6))
         assert statuses(repository) == [404]
 
-    @pytest.mark.parametrize("status", [204, 206, 304, 400, 407, 410])
+    @pytest.mark.parametrize("status", [204, 206, 304, 400, 407])
     def test_another_status_is_an_error_and_not_a_body(
         self, client: RepositoryClient, repository: FakeRepository, status: int
     ) -> None:

@@ -89,14 +89,14 @@ class Oracle:
                 assert not was_at_hand(name, self.imperva, self.calm_runs), f"{name} is unknown, and could be had"
             else:
                 # One that was written damaged is asked for again as long as it is listed.
-                assert state in _WITHOUT_BYTES | {State.QUARANTINED} or (state == State.DAMAGED and log.damaged), (
-                    f"{name} is {state} in the end"
-                )
+                assert state in _WITHOUT_BYTES | {State.QUARANTINED} or (
+                    state == State.DAMAGED and (log.damaged or not log.events)
+                ), f"{name} is {state} in the end"
                 assert not found, f"{name} is {state}, and has rows"
                 assert whole[str(name)] == (state == State.QUARANTINED)
             if state == State.QUARANTINED:
-                # A body without a single event is of no known format, and quarantined as a whole.
-                eventless = bool(log.junk and not log.events)
+                # A body without a single event is of no known format, or nothing at all, and quarantined as a whole.
+                eventless = not log.events
                 assert log.damaged or eventless or self._came_cut(name), f"{name} was sound, and is in quarantine"
         assert not rows, f"rows of logs that nobody wrote: {list(rows)}"
 
