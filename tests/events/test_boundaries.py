@@ -407,3 +407,11 @@ class TestCount:
 def test_no_text_takes_more_than_linear_time(body: str) -> None:
     found = Body.of(cef(1, f" {body}"))
     assert found.lines >= 1
+
+
+@pytest.mark.parametrize("between", [" x ", ' "x ', " ", "", "\x00"])
+@pytest.mark.parametrize("end", ["src=192.0.2.1", '" "a=1', ""])
+def test_header_before_the_first_key_of_a_record_makes_nothing_fail(between: str, end: str) -> None:
+    found = Body.of(f"CEF:0|{SIGNATURE}{between}CEF:0|{SIGNATURE} {end}\n{cef(1)}\n")
+    assert found.lines == len(found.rows) + len(found.refused)
+    assert [row["client_ip"] for row in found.rows if row["src_line"] == 2] == ["192.0.2.1"]

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_imperva.events import SCHEMA, parse
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
-from airflow_provider_imperva.events.schema.schema import PARTITIONS
+from airflow_provider_imperva.events.schema.schema import PARTITIONS, SCHEMA_VERSION
 from tests.events.cef_lines import SOURCE, cef
 
 AGREED = Path(__file__).resolve().parents[3] / "shared" / "reference" / "schema.csv"
@@ -55,7 +55,7 @@ def test_keys_of_every_format_are_the_agreed_ones() -> None:
 
 
 def test_schema_has_its_version_and_no_partition_column() -> None:
-    assert SCHEMA.metadata == {b"imperva.schema_version": b"1"}
+    assert SCHEMA.metadata == {b"imperva.schema_version": SCHEMA_VERSION.encode()}
     assert not set(PARTITIONS.names) & set(SCHEMA.names)
 
 

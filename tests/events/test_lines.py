@@ -104,3 +104,10 @@ def test_a_chunk_of_usual_lines_is_not_copied() -> None:
     chunk = (b"a" * 500 + b"\n") * 1000
     (only,) = blocks([chunk])
     assert only is chunk
+
+
+def test_long_run_of_cr_takes_no_step_for_each_in_all_lines() -> None:
+    """A step for all lines at each CR would take hours here."""
+    block = b"a\n" * 100_000 + b"a" + b"\r" * 4_000_000 + b"\n" + b"a\r\r\n" * 10
+    lines = Lines.split(block, first_number=1)
+    assert (lines.ends - lines.begins).tolist() == [1] * 100_011

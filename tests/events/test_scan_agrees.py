@@ -372,3 +372,12 @@ def test_arrays_of_a_block_do_not_keep_the_block() -> None:
         texts = texts.dictionary if isinstance(texts, pa.DictionaryArray) else texts
         assert isinstance(texts, pa.StringArray)
         assert sum(buffer.size for buffer in texts.buffers() if buffer) < len(body)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t "])
+def test_long_run_of_blanks_takes_no_step_for_each_in_all_records(blank: str) -> None:
+    """A step for all records at each blank would take hours here."""
+    head = "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1 "
+    pairs = " ".join(f"k{number}=1 in={number}" for number in range(20))
+    body = "\n".join([*[head + pairs] * 1000, f"{head}url=a|{blank * 1_000_000}in=1"])
+    scan(Lines.split(body.encode(), first_number=1), "LEEF")

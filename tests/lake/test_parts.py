@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_imperva.events.schema.columns import CATEGORY
-from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA, SCHEMA_VERSION
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
@@ -102,7 +102,7 @@ def test_the_file_says_what_it_is(store: Store) -> None:
     event_part, quarantine_part = parts.write()
     for path, schema in ((event_part.path, SCHEMA), (quarantine_part.path, QUARANTINE_SCHEMA)):
         file = parquet(store, path)
-        assert file.schema_arrow.metadata[b"imperva.schema_version"] == b"1"
+        assert file.schema_arrow.metadata[b"imperva.schema_version"] == SCHEMA_VERSION.encode()
         assert file.schema_arrow.equals(schema, check_metadata=False), "the partition columns are in the path only"
         for number in range(file.metadata.num_columns):
             column = file.metadata.row_group(0).column(number)

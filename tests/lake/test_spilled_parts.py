@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.errors import LakeError
-from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA, SCHEMA_VERSION
 from airflow_provider_imperva.lake import groups, spill
 from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
@@ -116,7 +116,7 @@ def test_writing_again_over_the_disk_gives_the_same_bytes(store: Store, monkeypa
     file = pq.ParquetFile(io.BytesIO(store.read(first[0].path)))
     assert file.num_row_groups > 3
     assert file.schema_arrow.equals(SCHEMA, check_metadata=False)
-    assert file.schema_arrow.metadata[b"imperva.schema_version"] == b"1"
+    assert file.schema_arrow.metadata[b"imperva.schema_version"] == SCHEMA_VERSION.encode()
 
 
 @settings(max_examples=50, deadline=None)

@@ -212,8 +212,9 @@ class _Cutter:
 
     def _is_complete(self, record: _Record, place: int) -> bool:
         """Whether a record has all that every event has, before a place."""
-        ends = [span.start for span in record.found[1:]] + [place]
-        given = {span.key for span, end in zip(record.found, ends, strict=True) if self._text[span.begin : end].strip()}
+        starts = [span.start for span in record.found] + [place]
+        ended = zip(record.found, starts[1:], strict=True)
+        given = {span.key for span, end in ended if self._text[span.begin : end].strip()}
         return record.keys is not None and given.issuperset(record.keys.required)
 
     def _decide(self, record: _Record, signature: int, end: int, line: int) -> _Record:

@@ -63,8 +63,10 @@ class Lines:
         line_ends = _line_ends(text)
         begins = np.concatenate(([0], line_ends + 1)).astype(np.int64)
         ends = np.append(line_ends, len(block)).astype(np.int64)
-        while len(block) and (cr := (ends > begins) & (text[np.maximum(ends - 1, 0)] == _CR)).any():
-            ends -= cr
+        ends -= _end_in_cr(text, begins, ends)
+        # Those with more of them are few, so each is taken by itself: a step for all lines would be one for each CR.
+        for line in np.flatnonzero(_end_in_cr(text, begins, ends)).tolist():
+            ends[line] = begins[line] + len(block[begins[line] : ends[line]].rstrip(b"\r"))
         lines = cls(block, begins, ends, np.arange(first_number, first_number + len(begins), dtype=np.int64))
         return lines.take(~lines._are_blank(text))
 
@@ -121,6 +123,13 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.begins)
+
+
+def _end_in_cr(text: Bytes, begins: Positions, ends: Positions) -> Mask:
+    found: Mask = (
+        (ends > begins) & (text.take(ends - 1, mode="clip") == _CR) if len(text) else np.zeros_like(begins, bool)
+    )
+    return found
 
 
 def _line_ends(text: Bytes) -> Positions:

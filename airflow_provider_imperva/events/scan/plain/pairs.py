@@ -156,10 +156,9 @@ def _with_blank_before_sign(text: Bytes, begins: Positions, ends: Positions, wor
 def _with_bars(text: Bytes, words: _Words, at_tabs: Mask) -> Positions:
     """Tell in which records that are not cut at tabs a known key stands behind a bar."""
     found = words.take((words.number > 0) & ~words.is_first & ~at_tabs[words.line])
-    before = found.start - 1
-    while (blank := is_any(text[before], BLANKS)).any():
-        before -= blank
-    which: Positions = found.line[text[before] == _BAR]
+    behind = np.flatnonzero(text == _BAR) + 1
+    skip(text, behind, np.full(len(behind), len(text)), BLANKS)
+    which: Positions = found.line[np.isin(found.start, behind)]
     return which
 
 
