@@ -4,6 +4,9 @@ Run by ``make test-matrix``. Each combination has a virtual environment of its o
 requirements files pin, and the project installed as its users have it. Tests that depend on Airflow run on each; those
 that depend only on Python and its libraries, on the lowest. The combination that ``.venv`` has is left to ``make
 test``, which runs all tests there; ``.venv/bin/python .ci/matrix.py --all`` runs it nevertheless.
+
+Tests that start a whole Airflow are left out: on Airflow 3.2 ``airflow dags test`` does not wait for its own API to
+start, so that a run fails now and then by itself.
 """
 
 from __future__ import annotations
@@ -65,7 +68,8 @@ class Combination:
         )
         subprocess.run([python, "-W", "ignore", "-c", see], check=True)
         tests = [f"tests/{name}" for name in self.tests]
-        command = [python, "-m", "pytest", "-q", "-n", "2", "--dist=worksteal", "-p", "no:cacheprovider", *tests]
+        options = ["-q", "-n", "2", "--dist=worksteal", "-p", "no:cacheprovider", "-m", "not airflow"]
+        command = [python, "-m", "pytest", *options, *tests]
         return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
