@@ -37,7 +37,7 @@ from airflow_provider_imperva.uri import LakeUri, check_lake_uri
         ("s3n://bucket/a%20b/~x", "s3://bucket/a%20b/~x", "s3://bucket/a%20b/~x"),
         ("gs://bucket/lake", "gs://bucket/lake", "gs://bucket/lake"),
         ("abfss://logs@account.dfs.core.windows.net/x", *["abfss://logs@account.dfs.core.windows.net/x"] * 2),
-        ("memory://root/lake", "memory://root/lake", "memory://root/lake"),
+        ("memory://top/lake", "memory://top/lake", "memory://top/lake"),
     ],
 )
 def test_all_spellings_have_one_form(given: str, shown: str, opened: str) -> None:
