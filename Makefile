@@ -8,7 +8,8 @@ BIN := .venv/bin
 # What has been installed into .venv, by purpose: requirements/ has a file for each.
 ready = $(1:%=.venv/.ready-%)
 # Some tests try what other purposes do.
-TESTED := test cluster docs bench build pins
+# The layers are tested too, by what checks them in `make lint`.
+TESTED := test lint cluster docs bench build pins
 PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
 
 # Some tests try what is drawn at random: as much as LONG_FORM says, or little of it each time that all tests run.
@@ -47,7 +48,7 @@ test-cluster: $(call ready,test cluster) ## Load by two Celery workers into S3 a
 test-matrix: $(call ready,run) ## Run tests on Airflow 3.1, 3.2 and 3.3 with Python 3.11, 3.12 and 3.13
 	@$(BIN)/python .ci/matrix.py
 
-lint: $(call ready,lint $(TESTED)) ## Check style, format, types and layers
+lint: $(call ready,$(TESTED)) ## Check style, format, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
