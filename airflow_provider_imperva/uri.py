@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 from urllib.parse import unquote
 
@@ -139,7 +139,8 @@ def _folder(path: str, *, shown: str) -> str:
             f"{_shown(shown)} is relative, so that each process would take another folder for the lake", do=_DO
         )
     # What a path begins with two slashes for is up to the system; nobody means it here.
-    return re.sub("/+", "/", path).rstrip("/") or "/"
+    # Without single dots, as pathlib has it, so that one folder has one path.
+    return str(PurePosixPath(re.sub("/+", "/", path)))
 
 
 def _shown(text: str) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.errors import ConfigurationError
@@ -110,6 +110,8 @@ def test_what_only_a_run_can_tell_is_looked_at_then() -> None:
     check_lake_uri(object())
 
 
+@example("/.")
+@example("/a/./b/.")
 @given(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1).map(lambda text: f"/{text.strip('/')}"))
 def test_the_uri_of_a_folder_leads_back_to_it(path: str) -> None:
     """Which :meth:`pathlib.Path.as_uri` writes, also of a name with percent signs, blanks or umlauts."""

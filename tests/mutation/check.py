@@ -50,7 +50,9 @@ def main() -> int:
         for name in _COPIED:
             _copy(ROOT / name, sound / name)
         tests = sorted({test for one in MUTATIONS for test in one.tests})
-        if _run(sound, tests, "-n", str(os.cpu_count())) != _PASSED:
+        unmutated = _run(sound, tests, "-n", str(os.cpu_count()))
+        if unmutated.returncode != _PASSED:
+            print(unmutated.stdout)
             print("The tests fail without any mutation; nothing can be told.")
             return 1
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -69,7 +71,7 @@ def _verdict(mutation: Mutation, sound: Path) -> str:
     checkout = Path(tempfile.mkdtemp(dir=sound.parent))
     shutil.copytree(sound, checkout, dirs_exist_ok=True)
     mutation.apply(checkout)
-    code = _run(checkout, mutation.tests, "-x")
+    code = _run(checkout, mutation.tests, "-x").returncode
     shutil.rmtree(checkout)
     # Anything else than failed tests, such as code that cannot be imported, proves nothing.
     return {_FAILED: "red", _PASSED: "NOT NOTICED"}.get(code, f"NO VERDICT (pytest ended with {code})")
@@ -82,7 +84,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def _run(checkout: Path, tests: Sequence[str], *options: str) -> int:
+def _run(checkout: Path, tests: Sequence[str], *options: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
         "-m",
@@ -94,7 +96,7 @@ def _run(checkout: Path, tests: Sequence[str], *options: str) -> int:
         *(f"tests/{name}" for name in tests),
     ]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
-    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, check=False).returncode
+    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":
