@@ -401,6 +401,8 @@ SEPARATORS = [
 VALUE = st.text(st.characters(blacklist_characters='"\\\n\r', blacklist_categories=["Cs"]), max_size=8)
 
 
+@example(["\t=", "a", "", "\t", "\t=", "b", "", "c"], "\xa0", 0, False)
+@example(["a", "b", "c", "d", "\t", "\t", "\t", ""], "", 0, False)
 @given(st.lists(VALUE, min_size=8, max_size=8), st.sampled_from(SEPARATORS), st.integers(0, 3), st.booleans())
 def test_two_rows_never_become_one(values: list[str], separator: str, names: int, named: bool) -> None:
     first, second = (" ".join(f'"{value}"' for value in part) for part in (values[:4], values[4:]))

@@ -34,6 +34,7 @@ KNOWN_NAMES = frozenset(_KNOWN)
 """Names of fields, in lower case."""
 
 _VALUE = r'"((?:[^"\\]++|\\"?|"")*+)"'
+_WHOLE = re.compile(_VALUE)
 _QUOTED = re.compile(rf"{_VALUE}(?:[ \t]+|$)")
 _QUOTED_OR_BARE = re.compile(rf'(?:{_VALUE}|([^ \t"]++))(?:[ \t]+|$)')
 _QUOTE_INSIDE = re.compile(r'""|\\"')
@@ -143,8 +144,10 @@ def _cut(line: str, count: int) -> list[str] | None:
     mixed = [_mixed(match) for match in _matches(_QUOTED_OR_BARE, line)]
     if len(mixed) == count:
         return mixed
-    tabbed = line.split("\t")
-    return [_unquoted(text.strip(" ")) for text in tabbed] if len(tabbed) == count > 1 else None
+    tabbed = [text.strip(" ") for text in line.split("\t")]
+    # A quote that a tab leaves open was around the tab, so that tabs are not what stands between these values.
+    whole = all(_WHOLE.fullmatch(text) for text in tabbed if text.startswith('"'))
+    return [_unquoted(text) for text in tabbed] if whole and len(tabbed) == count > 1 else None
 
 
 def _matches(value: re.Pattern[str], line: str) -> list[re.Match[str]]:
