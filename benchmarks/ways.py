@@ -23,7 +23,7 @@ from airflow_provider_imperva.container.crypto import unwrap_key
 from airflow_provider_imperva.container.decode import decode
 from airflow_provider_imperva.container.header import split_container
 from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.events.parse import Parsed, parse
+from airflow_provider_imperva.events.parse import ParsedBlock, parse
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts, parquet_writer
@@ -59,7 +59,7 @@ class Parse:
         for _ in self.parsed():
             pass
 
-    def parsed(self) -> Iterator[Parsed]:
+    def parsed(self) -> Iterator[ParsedBlock]:
         """Yield every block of the log."""
         source = LogSource(file=self.log.name, sequence=LogName.parse(self.log.name).sequence, format=self.format)
         return parse([self.body], source)
@@ -70,7 +70,7 @@ class Write:
     """Arrow to Parquet, sorted, in a lake."""
 
     folder: Path
-    blocks: Sequence[Parsed]
+    blocks: Sequence[ParsedBlock]
 
     def __call__(self) -> None:
         """Write every block."""

@@ -6,7 +6,7 @@ import sys
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER, LABELS, Column, Format
 from airflow_provider_imperva.events.schema.schema import PARTITIONS, SCHEMA_VERSION
 
@@ -41,16 +41,16 @@ type, and a second value of a key (`key`, `key#2`, …).
 """
 
 
-_REASONS: dict[Rejection, str] = {
-    Rejection.NOT_A_RECORD: "does not begin like a record of the body's format, or is JSON but no object",
-    Rejection.BAD_HEADER: "begins like a CEF or LEEF record but lacks a part of the header",
-    Rejection.AMBIGUOUS_HEADER: "holds a second header, or follows one: a record, or text that a client wrote",
-    Rejection.TOO_LONG: "is longer than any column could hold",
-    Rejection.FIELD_COUNT: "a W3C row that has more or fewer values than there are names",
-    Rejection.BAD_JSON: "is no JSON",
-    Rejection.TRUNCATED: "JSON that ends within a value",
-    Rejection.TOO_DEEP: "JSON, nested deeper than can be read",
-    Rejection.UNKNOWN_FORMAT: "the whole body is of no known format; behind a colon, how it begins",
+_REASONS: dict[RejectionReason, str] = {
+    RejectionReason.NOT_A_RECORD: "does not begin like a record of the body's format, or is JSON but no object",
+    RejectionReason.BAD_HEADER: "begins like a CEF or LEEF record but lacks a part of the header",
+    RejectionReason.AMBIGUOUS_HEADER: "holds a second header, or follows one: a record, or text that a client wrote",
+    RejectionReason.TOO_LONG: "is longer than any column could hold",
+    RejectionReason.FIELD_COUNT: "a W3C row that has more or fewer values than there are names",
+    RejectionReason.BAD_JSON: "is no JSON",
+    RejectionReason.TRUNCATED: "JSON that ends within a value",
+    RejectionReason.TOO_DEEP: "JSON, nested deeper than can be read",
+    RejectionReason.UNKNOWN_FORMAT: "the whole body is of no known format; behind a colon, how it begins",
 }
 
 _WARNINGS = {

@@ -4,8 +4,8 @@
 column become values at once.
 """
 
-from airflow_provider_imperva.events.parse import Parsed, parse
+from airflow_provider_imperva.events.parse import ParsedBlock, parse
 from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.events.schema.source import LogSource
 
-__all__ = ["QUARANTINE_SCHEMA", "SCHEMA", "LogSource", "Parsed", "parse"]
+__all__ = ["QUARANTINE_SCHEMA", "SCHEMA", "LogSource", "ParsedBlock", "parse"]

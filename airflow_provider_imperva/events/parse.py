@@ -19,7 +19,7 @@ from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA
 from airflow_provider_imperva.events.schema.source import LogSource
 
 if TYPE_CHECKING:
-    from airflow_provider_imperva.events.bodies.reading import Reading, Rejected
+    from airflow_provider_imperva.events.bodies.text_block import RejectedLine, TextBlock
 
 HEAD_BYTES = 1 << 20
 """How much of a body is looked at for its format."""
@@ -28,8 +28,8 @@ _NONE_QUARANTINED = QUARANTINE_SCHEMA.empty_table()
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """What one block of a body holds.
+class ParsedBlock:
+    """What one block of a body holds, as typed tables.
 
     :param events: a table of ``PARSED_SCHEMA``: the schema's columns, then ``event_class`` and ``event_date``.
     :param quarantined: a table of ``QUARANTINE_SCHEMA``.
@@ -46,13 +46,13 @@ class Parsed:
     format: Format | None
 
 
-def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False) -> Iterator[Parsed]:
+def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False) -> Iterator[ParsedBlock]:
     """Parse a plain body, one block after the other; nothing in it makes this fail.
 
     :param chunks: the body's bytes in order, cut anywhere; how they are cut changes no row.
     :param source: where the body came from.
     :param keep_raw: whether to keep each record's text in ``raw``.
-    :return: at least nothing (an empty body), else one :class:`Parsed` a block.
+    :return: at least nothing (an empty body), else one :class:`ParsedBlock` a block.
     """
     # What reads and converts is compiled, which takes a second to import; whoever parses nothing is spared it.
     from airflow_provider_imperva.events.bodies import unknown
@@ -64,15 +64,15 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     format_name = find_format(head, source.format)
     body = chain([begin], remaining)
     known = _read(body, format_name, source, head=head, keep_raw=keep_raw) if format_name else None
-    for reading in known or unknown.read(body, head=head):
-        parsed = Parsed(
-            events=to_table(reading.fields, source),
-            quarantined=_quarantined(reading.rejected, source),
-            lines=reading.lines,
+    for text_block in known or unknown.read(body, head=head):
+        parsed = ParsedBlock(
+            events=to_table(text_block.columns, source),
+            quarantined=_quarantined(text_block.rejected, source),
+            lines=text_block.lines,
             format=format_name,
         )
         # Before the next block is read, not after.
-        del reading
+        del text_block
         yield parsed
         del parsed
 
@@ -86,7 +86,7 @@ def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _read(
     chunks: Iterable[bytes], format_name: Format, source: LogSource, *, head: bytes, keep_raw: bool
-) -> Iterator[Reading]:
+) -> Iterator[TextBlock]:
     from airflow_provider_imperva.events.bodies import keyed, objects, rows
 
     match format_name:
@@ -98,7 +98,7 @@ def _read(
             return objects.read(chunks, keep_raw=keep_raw)
 
 
-def _quarantined(rejected: list[Rejected], source: LogSource) -> pa.Table:
+def _quarantined(rejected: list[RejectedLine], source: LogSource) -> pa.Table:
     if not rejected:
         return _NONE_QUARANTINED
     return pa.Table.from_pylist(

@@ -38,7 +38,7 @@ from airflow_provider_imperva.errors import (
 )
 from airflow_provider_imperva.events.grammar.answers import is_error
 from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
-from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
@@ -487,7 +487,7 @@ class _Normalization:
                 lines += parsed.lines
                 rows += parsed.events.num_rows
                 quarantined += parsed.quarantined.num_rows
-                if not may_be_cut and Rejection.TRUNCATED in parsed.quarantined["reason"].to_pylist():
+                if not may_be_cut and RejectionReason.TRUNCATED in parsed.quarantined["reason"].to_pylist():
                     raise TruncatedError("the last record does not end", do=_ASK_AGAIN, about=str(self.name))
                 if parsed.format is None:
                     unknown = _UNKNOWN_FORMAT

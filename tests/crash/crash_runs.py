@@ -191,7 +191,7 @@ def _take_step(orders: _Orders) -> None:
 # A helper process without threads that has imported everything: forked from it, a run starts in milliseconds.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    [__name__, "airflow_provider_imperva.events.bodies.reading", "duckdb", "s3fs", "requests"]
+    [__name__, "airflow_provider_imperva.events.bodies.text_block", "duckdb", "s3fs", "requests"]
 )
 
 

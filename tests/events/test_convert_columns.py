@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import LogSource
-from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.grammar.record import Record
+from airflow_provider_imperva.events.grammar.record import TextRecord
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.typed.convert import (
     floats,
     integers,
@@ -225,8 +225,8 @@ def test_duration() -> None:
 
 def test_host_and_path_of_the_format_itself_count() -> None:
     texts = {"url": "a.example/x", "url_host": "b.example", "url_path": "/y"}
-    fields = Fields.of([Record("other", texts)], format_name="JSON", lines=[1], raw=None)
-    (found,) = to_table(fields, SOURCE).to_pylist()
+    columns = TextColumns.of([TextRecord("other", texts)], format_name="JSON", lines=[1], raw=None)
+    (found,) = to_table(columns, SOURCE).to_pylist()
     assert (found["url_host"], found["url_path"], found["src_format"]) == ("b.example", "/y", "JSON")
 
 

@@ -11,7 +11,7 @@ from airflow_provider_imperva.events import parse
 from tests.events.cef_lines import SOURCE, cef, rows
 
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
-READING = import_module("airflow_provider_imperva.events.bodies.reading")
+TEXT_BLOCK = import_module("airflow_provider_imperva.events.bodies.text_block")
 POST = "start=1700000000001 src=192.0.2.1 postbody=first line"
 CEF = [cef(f"{POST}{end} act=REQ_PASSED") for end in ("", "\nsecond\r\n\n  third", '\n{\n"a":1\n}\n#x: y\n')]
 LEEF = [
@@ -71,7 +71,7 @@ def test_line_after_a_broken_record_is_quarantined_by_itself() -> None:
 
 
 def test_joined_record_has_the_bound_of_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(READING, "MAX_RECORD_BYTES", 300)
+    monkeypatch.setattr(TEXT_BLOCK, "MAX_RECORD_BYTES", 300)
     long = CEF[0].removesuffix(" act=REQ_PASSED") + "\nmore" * 60
     (block,) = parse([f"{long}\n{CEF[1]}".encode()], SOURCE)
     assert block.quarantined.select(["src_line", "reason", "raw"]).to_pylist() == [

@@ -45,13 +45,13 @@ READ = """
 import json, sys
 from airflow_provider_imperva.events import LogSource, parse
 from airflow_provider_imperva.events.bodies import keyed
-from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 body, careful = sys.stdin.buffer.read(), "careful" in sys.argv
 if careful:
     import numpy as np
-    from airflow_provider_imperva.events.bodies import reading
-    none = lambda lines: (Fields.of([], format_name="CEF", lines=[], raw=None), np.zeros(len(lines), np.bool_))
-    keyed.read_lines = lambda lines, scan, *more, **named: reading.read_lines(lines, none, *more, **named)
+    from airflow_provider_imperva.events.bodies import text_block
+    none = lambda lines: (TextColumns.of([], format_name="CEF", lines=[], raw=None), np.zeros(len(lines), np.bool_))
+    keyed.read_lines = lambda lines, scan, *more, **named: text_block.read_lines(lines, none, *more, **named)
 (block,) = parse([body], LogSource(file="8416_1.log", fetched_time=1_795_300_000_000))
 print(json.dumps(block.events.to_pylist(), default=str))
 """

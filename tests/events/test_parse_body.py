@@ -17,7 +17,7 @@ from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
 from tests.events.cef_lines import FETCHED, SOURCE, cef, rows
 
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
-READING = import_module("airflow_provider_imperva.events.bodies.reading")
+TEXT_BLOCK = import_module("airflow_provider_imperva.events.bodies.text_block")
 LEEF = b"LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1\tstart=1700000000001"
 ROW = b" ".join(b'"%d"' % number for number in range(41))
 GOOD = cef("start=1700000000001 src=192.0.2.1").encode()
@@ -109,7 +109,7 @@ def test_empty_body_gives_nothing() -> None:
 
 
 def test_line_too_long_for_any_column_is_quarantined(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(READING, "MAX_RECORD_BYTES", 200)
+    monkeypatch.setattr(TEXT_BLOCK, "MAX_RECORD_BYTES", 200)
     events, quarantined, lines = tables(GOOD + b"\n" + GOOD + b"x" * 200)
     assert ([event["src_line"] for event in events], lines) == ([1], 2)
     assert [(row["src_line"], row["reason"]) for row in quarantined] == [(2, "too_long")]
@@ -117,7 +117,7 @@ def test_line_too_long_for_any_column_is_quarantined(monkeypatch: pytest.MonkeyP
 
 def test_block_too_large_to_scan_is_read_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tables(GOOD + b"\n" + GOOD)
-    monkeypatch.setattr(READING, "SCANNED_BYTES", len(GOOD))
+    monkeypatch.setattr(TEXT_BLOCK, "SCANNED_BYTES", len(GOOD))
     monkeypatch.setattr(
         import_module("airflow_provider_imperva.events.bodies.keyed"), "scan", lambda *_, **__: pytest.fail("scanned")
     )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import LogSource, parse
-from airflow_provider_imperva.events.parse import Parsed
+from airflow_provider_imperva.events.parse import ParsedBlock
 from airflow_provider_imperva.events.scan import lines as lines_module
 from airflow_provider_imperva.events.scan.buffers import BACKSLASH, PLAIN, QUOTE
 from airflow_provider_imperva.events.scan.texts import copy_texts
@@ -33,7 +33,7 @@ def reader() -> None:
     """Each test compares both, so none runs twice."""
 
 
-def read(body: bytes, *, block_bytes: int) -> list[Parsed]:
+def read(body: bytes, *, block_bytes: int) -> list[ParsedBlock]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module, "BLOCK_BYTES", block_bytes)
         return list(parse([body], SOURCE, keep_raw=True))

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_imperva.events.bodies.reading import Rejected, read_each, read_lines
+from airflow_provider_imperva.events.bodies.text_block import RejectedLine, read_each, read_lines
 from airflow_provider_imperva.events.grammar import cef, leef
-from airflow_provider_imperva.events.grammar.fields import Fields
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.scan import scan
@@ -40,14 +40,14 @@ def split(body: bytes, format_name: str) -> tuple[Lines, Mask]:
     return lines.joined(lines.begin_with(format_name.encode()) | (lines.numbers % 5 > 0))
 
 
-def merged(lines: Lines, joined: Mask, format_name: Format) -> tuple[Fields, list[Rejected], Mask]:
+def merged(lines: Lines, joined: Mask, format_name: Format) -> tuple[TextColumns, list[RejectedLine], Mask]:
     """Read in both ways; tells which lines the fast one took."""
     taken = np.zeros(len(lines), np.bool_)
 
-    def watched(some: Lines) -> tuple[Fields, Mask]:
-        fields, which = scan(some, format_name, keep_raw=True)
+    def watched(some: Lines) -> tuple[TextColumns, Mask]:
+        columns, which = scan(some, format_name, keep_raw=True)
         taken[np.isin(lines.numbers, some.numbers[which])] = True
-        return fields, which
+        return columns, which
 
     reader = READERS[format_name]
     return *read_lines(lines, watched, reader, odd=joined, format_name=format_name, keep_raw=True), taken
@@ -354,21 +354,21 @@ def test_what_is_odd_between_header_and_keys_is_left_to_the_careful_reader(forma
 def test_merging_puts_rows_and_notes_in_the_order_of_lines() -> None:
     head = b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| "
     body = b"\n".join([head + b"src=192.0.2.1", head + b"ccode=IL ccode=FR", head + b"cs12=1", head + b"in=4"])
-    fields, rejected, taken = merged(Lines.split(body, first_number=10), np.zeros(4, np.bool_), "CEF")
+    columns, rejected, taken = merged(Lines.split(body, first_number=10), np.zeros(4, np.bool_), "CEF")
     assert taken.tolist() == [True, False, False, True]
-    assert fields.lines.to_pylist() == [10, 11, 12, 13]
-    assert fields.notes.extra == [(1, "ccode", "FR"), (2, "cs12", "1")]
-    assert fields.notes.warnings == [(1, "duplicate_key:ccode")]
-    assert fields.texts["client_ip"].to_pylist() == ["192.0.2.1", None, None, None]
-    assert fields.raw is not None
-    assert fields.raw.to_pylist() == body.decode().split("\n")
+    assert columns.lines.to_pylist() == [10, 11, 12, 13]
+    assert columns.notes.extra == [(1, "ccode", "FR"), (2, "cs12", "1")]
+    assert columns.notes.warnings == [(1, "duplicate_key:ccode")]
+    assert columns.texts["client_ip"].to_pylist() == ["192.0.2.1", None, None, None]
+    assert columns.raw is not None
+    assert columns.raw.to_pylist() == body.decode().split("\n")
     assert rejected == []
 
 
 def test_arrays_of_a_block_do_not_keep_the_block() -> None:
     body = "\n".join(forge_events(200, seed=9)).encode()
-    fields, _ = scan(Lines.split(body, first_number=1), "CEF")
-    for texts in fields.texts.values():
+    columns, _ = scan(Lines.split(body, first_number=1), "CEF")
+    for texts in columns.texts.values():
         texts = texts.dictionary if isinstance(texts, pa.DictionaryArray) else texts
         assert isinstance(texts, pa.StringArray)
         assert sum(buffer.size for buffer in texts.buffers() if buffer) < len(body)

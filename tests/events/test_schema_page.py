@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from airflow_provider_imperva.events import SCHEMA
-from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def test_page_has_every_column_with_its_keys() -> None:
 
 def test_page_has_every_code_and_reason() -> None:
     page = PAGE.read_text()
-    assert all(f"| `{reason.value}` |" in page for reason in Rejection)
+    assert all(f"| `{reason.value}` |" in page for reason in RejectionReason)
     sources = "".join(path.read_text() for path in (ROOT / "airflow_provider_imperva" / "events").rglob("*.py"))
     codes = set(re.findall(r'warnings\.append\(f?"([a-z_]+)', sources)) | {"bad_", "epoch_seconds", "unaligned"}
     assert {"joined_lines", "duplicate_key"} <= codes

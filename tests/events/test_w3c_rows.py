@@ -318,10 +318,10 @@ def test_scan_takes_what_is_usual() -> None:
 
 def test_blanks_around_a_value_are_not_odd() -> None:
     block = quoted(" a\t", "\t", " ", 'x ""y"" ').encode()
-    fields, taken = scan(Lines.split(block, first_number=1), Layout.of("cs-uri c-ip cs-rule x-new"), keep_raw=False)
+    columns, taken = scan(Lines.split(block, first_number=1), Layout.of("cs-uri c-ip cs-rule x-new"), keep_raw=False)
     assert taken.all()
-    assert fields.texts["url"].to_pylist() == ["a"]
-    assert fields.notes.extra == [(0, "x-new", 'x "y"')]
+    assert columns.texts["url"].to_pylist() == ["a"]
+    assert columns.notes.extra == [(0, "x-new", 'x "y"')]
 
 
 @given(st.integers(0, 9_999_900_000), st.integers(-86_400, 86_400))
@@ -339,9 +339,9 @@ def test_scan_takes_quotes_that_are_doubled() -> None:
     """JSON in a value has many of them."""
     texts = ['""', '[{""k"":""""}]', '""a', 'a""""', '""""']
     block = "\n".join(quoted("", text, "x", "") for text in texts).encode()
-    fields, taken = scan(Lines.split(block, first_number=1), Layout.of("cs-rule cs-uri c-ip x-new"), keep_raw=False)
+    columns, taken = scan(Lines.split(block, first_number=1), Layout.of("cs-rule cs-uri c-ip x-new"), keep_raw=False)
     assert taken.all()
-    assert fields.texts["url"].to_pylist() == ['"', '[{"k":""}]', '"a', 'a""', '""']
+    assert columns.texts["url"].to_pylist() == ['"', '[{"k":""}]', '"a', 'a""', '""']
 
 
 def test_long_list_of_names_takes_no_memory_for_short_rows() -> None:

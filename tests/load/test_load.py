@@ -27,7 +27,7 @@ from airflow_provider_imperva.errors import (
     InvalidIndexError,
     LedgerConflictError,
 )
-from airflow_provider_imperva.events.parse import Parsed
+from airflow_provider_imperva.events.parse import ParsedBlock
 from airflow_provider_imperva.events.parse import parse as parse_body
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake import commit as commit_module
@@ -759,7 +759,7 @@ class TestBadLogs:
         names = {number: name(number) for number in (1, 2, 3)}
         sound = parse_body
 
-        def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool) -> Iterator[Parsed]:
+        def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool) -> Iterator[ParsedBlock]:
             yield from sound(chunks, source, keep_raw=keep_raw)
             if source.file == names[2]:
                 raise ValueError("client_ip=203.0.113.9")
@@ -793,7 +793,7 @@ class TestBadLogs:
             decoded.append(log)
             return decode_log(content, log=log, keys=keys, policy=policy)
 
-        def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool) -> Iterator[Parsed]:
+        def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool) -> Iterator[ParsedBlock]:
             yield from parse_body(chunks, source, keep_raw=keep_raw)
             if source.file in failing:
                 raise ValueError

@@ -24,7 +24,7 @@ import pytest
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
-from airflow_provider_imperva.events.parse import Parsed, parse
+from airflow_provider_imperva.events.parse import ParsedBlock, parse
 from airflow_provider_imperva.lake.records import Commit, Home, Plan, Run
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load import normalize as normalize_module
@@ -40,7 +40,7 @@ from tests.load.stepped_store import BrokenOffError, SteppedStore, break_off
 MIDNIGHT = 1_767_225_600_000
 ALL = Selection(state="all")
 QUARANTINED = Selection(state="quarantined")
-Parser = Callable[..., Iterator[Parsed]]
+Parser = Callable[..., Iterator[ParsedBlock]]
 
 
 def name(number: int) -> str:
@@ -58,8 +58,8 @@ def run_replay(account: Account, selection: Selection, *, keys: KeyRing | None =
     return replay(account.ledger, keys or account.keys, plan, options=NormalizeOptions())
 
 
-def parsed_anew(change: Callable[[Parsed], Parsed]) -> Parser:
-    def parse_anew(*arguments: Any, **options: Any) -> Iterator[Parsed]:
+def parsed_anew(change: Callable[[ParsedBlock], ParsedBlock]) -> Parser:
+    def parse_anew(*arguments: Any, **options: Any) -> Iterator[ParsedBlock]:
         yield from map(change, parse(*arguments, **options))
 
     return parse_anew
@@ -70,12 +70,12 @@ def with_column(table: pa.Table, column: str, values: pa.ChunkedArray | pa.Array
     return table.set_column(index, table.schema.field(index), values.cast(table.schema.field(index).type))
 
 
-def marked(parsed: Parsed, mark: str = "new") -> Parsed:
+def marked(parsed: ParsedBlock, mark: str = "new") -> ParsedBlock:
     """What a parser that gives another column value yields."""
     return replace(parsed, events=with_column(parsed.events, "account_ref", pa.repeat(mark, parsed.events.num_rows)))
 
 
-def moved(parsed: Parsed) -> Parsed:
+def moved(parsed: ParsedBlock) -> ParsedBlock:
     """What a very different parser yields: all is marked, days are swapped, and quarantined lines are events.
 
     With days swapped, lines go round in a circle between the parts of the two days.
@@ -92,7 +92,7 @@ def moved(parsed: Parsed) -> Parsed:
     return marked(replace(parsed, events=pa.concat_tables([events, more]), quarantined=parsed.quarantined[:0]))
 
 
-def moved_back_half(parsed: Parsed) -> Parsed:
+def moved_back_half(parsed: ParsedBlock) -> ParsedBlock:
     """The real parser, but half of the lines go to quarantine."""
     odd = pc.equal(pc.bit_wise_and(parsed.events["src_line"], 1), 1)
     taken = parsed.events.filter(odd)
@@ -108,7 +108,7 @@ def moved_back_half(parsed: Parsed) -> Parsed:
     )
 
 
-def use_parser(monkeypatch: pytest.MonkeyPatch, change: Callable[[Parsed], Parsed]) -> None:
+def use_parser(monkeypatch: pytest.MonkeyPatch, change: Callable[[ParsedBlock], ParsedBlock]) -> None:
     monkeypatch.setattr(normalize_module, "parse", parsed_anew(change))
 
 
@@ -381,7 +381,7 @@ class TestNothingGetsWorse:
         assert account.states()[name(2)] == "quarantined"
         secret = "198.51.100.7"
 
-        def fail(parsed: Parsed) -> Parsed:
+        def fail(parsed: ParsedBlock) -> ParsedBlock:
             if parsed.events["src_file"][0].as_py() == name(1):
                 raise MemoryError(f"src={secret} is in the message")
             return marked(parsed)

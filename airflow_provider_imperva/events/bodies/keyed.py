@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva.events.bodies.count import count
-from airflow_provider_imperva.events.bodies.reading import Reading, Rejected, read_lines
+from airflow_provider_imperva.events.bodies.text_block import RejectedLine, TextBlock, read_lines
 from airflow_provider_imperva.events.grammar import boundaries, cef, headers, keys, leef
-from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.grammar.record import WAF_PRODUCT, Record, Rejection
+from airflow_provider_imperva.events.grammar.record import WAF_PRODUCT, RejectionReason, TextRecord
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan.buffers import Mask, Positions
 from airflow_provider_imperva.events.scan.lines import Lines, blocks, count_text
 from airflow_provider_imperva.events.scan.scan import scan
@@ -34,18 +34,18 @@ _SIGNATURES = tuple(signature.encode() for signature in headers.SIGNATURES)
 _USUAL = re.compile(rb"(?:CEF:[0-9]|LEEF:[0-9](?:\.[0-9])?)" + re.escape(_SIGNATURES[0]))
 _AT_ENDS = np.zeros(256, np.bool_)
 _AT_ENDS[list(b"\r\x00\x0b\x0c")] = True
-_READERS: dict[str, Callable[[str], Record | Rejection]] = {"CEF": cef.read_record, "LEEF": leef.read_record}
+_READERS: dict[str, Callable[[str], TextRecord | RejectionReason]] = {"CEF": cef.read_record, "LEEF": leef.read_record}
 _KEYS = {"CEF": keys.CEF, "LEEF": keys.LEEF}
 
 
-def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_raw: bool) -> Iterator[Reading]:
+def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_raw: bool) -> Iterator[TextBlock]:
     """Read a body in blocks that begin with a record."""
     number = 1
     begun = 0
     after_incomplete = False
     for block in blocks(chunks, cut=partial(_last_start, format_name=format_name)):
         records = _Records.cut(block, first_number=number, begun=begun, format_name=format_name)
-        fields, rejected = read_lines(
+        columns, rejected = read_lines(
             records.lines,
             partial(scan, format_name=format_name, keep_raw=keep_raw),
             _READERS[format_name],
@@ -54,15 +54,15 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
             keep_raw=keep_raw,
         )
         rejected = sorted([*rejected, *records.refused], key=lambda line: divmod(line.number, LINES_AT_MOST)[::-1])
-        records.warn(fields)
-        after_incomplete = _note_incomplete(fields, _KEYS[format_name], after=after_incomplete)
+        records.warn(columns)
+        after_incomplete = _note_incomplete(columns, _KEYS[format_name], after=after_incomplete)
         line_ends, lines = count(block)
-        reading = Reading(fields, rejected, lines - records.folded)
+        text_block = TextBlock(columns, rejected, lines - records.folded)
         begun = 0 if block.endswith(b"\n") else records.on_last_line
         # Before the next block is read, not after.
-        del block, records, fields, rejected
-        yield reading
-        del reading
+        del block, records, columns, rejected
+        yield text_block
+        del text_block
         number += line_ends
 
 
@@ -90,7 +90,7 @@ class _Records:
 
     lines: Lines
     odd: Mask
-    refused: list[Rejected]
+    refused: list[RejectedLine]
     warnings: dict[int, list[str]]
     folded: int
     on_last_line: int
@@ -146,25 +146,25 @@ class _Records:
         firsts = np.searchsorted(numbers, numbers)
         place = np.arange(len(numbers)) - firsts + np.where(numbers == lines.numbers[0], begun, 0)
         numbers = numbers + place * LINES_AT_MOST
-        refused: list[Rejected] = []
+        refused: list[RejectedLine] = []
         warnings: dict[int, list[str]] = {}
         kept = np.ones(len(numbers), np.bool_)
         for index in np.flatnonzero(piece).tolist():
             one, number = pieces[int(piece[index]) - 1][0], int(numbers[index])
             if one.refused is not None:
-                refused.append(Rejected(number, one.refused.value, lines.block[begins[index] : ends[index]]))
+                refused.append(RejectedLine(number, one.refused.value, lines.block[begins[index] : ends[index]]))
                 kept[index] = False
             elif one.warnings:
                 warnings[number] = one.warnings
         records = Lines(lines.block, begins[kept].copy(), ends[kept].copy(), numbers[kept])
         return cls(records, piece[kept] > 0, refused, warnings, folded, int(place[-1]) + 1 if is_on_last else 0)
 
-    def warn(self, fields: Fields) -> None:
+    def warn(self, columns: TextColumns) -> None:
         """Add the warnings to the records that they are about."""
         if not self.warnings:
             return
-        row_of = {number: row for row, number in enumerate(fields.lines.to_pylist())}
-        fields.notes.warnings += [
+        row_of = {number: row for row, number in enumerate(columns.lines.to_pylist())}
+        columns.notes.warnings += [
             (row_of[number], code) for number, codes in self.warnings.items() if number in row_of for code in codes
         ]
 
@@ -234,29 +234,29 @@ def _without_ends(block: bytes, begins: Positions, ends: Positions, is_shared: M
     return ends
 
 
-def _note_incomplete(fields: Fields, names: keys.Keys, *, after: bool) -> bool:
+def _note_incomplete(columns: TextColumns, names: keys.Keys, *, after: bool) -> bool:
     """Note which WAF events lack what each has, and which follow one of those.
 
     :param after: whether the last event of the block before lacked something.
     :return: whether the last event of this one does.
     """
-    rows = len(fields.lines)
+    rows = len(columns.lines)
     if not rows:
         return after
-    product = fields.texts.get("device_product", pa.nulls(rows, pa.string())).cast(pa.string())
+    product = columns.texts.get("device_product", pa.nulls(rows, pa.string())).cast(pa.string())
     waf = pc.fill_null(pc.equal(product, WAF_PRODUCT), False).to_numpy(zero_copy_only=False)
     lacking = np.zeros(rows, np.bool_)
     for key in names.required:
-        texts = fields.texts.get(names.columns[key].name)
+        texts = columns.texts.get(names.columns[key].name)
         if texts is not None and not texts.null_count:
             continue
         null = waf if texts is None else waf & texts.is_null().to_numpy(zero_copy_only=False)
-        fields.notes.warnings += [(row, f"incomplete:{key}") for row in np.flatnonzero(null).tolist()]
+        columns.notes.warnings += [(row, f"incomplete:{key}") for row in np.flatnonzero(null).tolist()]
         lacking |= null
     if not lacking.any() and not after:
         return False
-    lines = fields.lines.to_numpy()
+    lines = columns.lines.to_numpy()
     order = np.lexsort((lines // LINES_AT_MOST, lines % LINES_AT_MOST))
     follows = np.concatenate(([after], lacking[order][:-1]))
-    fields.notes.warnings += [(row, "follows_incomplete") for row in order[follows].tolist()]
+    columns.notes.warnings += [(row, "follows_incomplete") for row in order[follows].tolist()]
     return bool(lacking[order][-1])

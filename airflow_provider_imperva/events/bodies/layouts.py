@@ -11,7 +11,7 @@ import numpy as np
 
 from airflow_provider_imperva.events.bodies.row_lines import begin_rows
 from airflow_provider_imperva.events.grammar.directives import DIRECTIVE, NAMES_BEHIND_ROW, Directive, continued_names
-from airflow_provider_imperva.events.grammar.record import Record
+from airflow_provider_imperva.events.grammar.record import TextRecord
 from airflow_provider_imperva.events.grammar.w3c import KNOWN_NAMES, Layout, read_row, separators
 from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import Lines, count_text
@@ -206,7 +206,7 @@ class _Block:
 
     def reads(self, index: int, layout: Layout) -> bool:
         """Whether a line is a row of so many values."""
-        return isinstance(read_row(self.lines.text(index).decode(errors="replace"), layout), Record)
+        return isinstance(read_row(self.lines.text(index).decode(errors="replace"), layout), TextRecord)
 
     def is_finished(self, index: int, layout: Layout) -> bool:
         """Whether the row before a line is finished, so that the line is none of its text."""

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from airflow_provider_imperva.events.bodies import records
-from airflow_provider_imperva.events.bodies.reading import MAX_RECORD_BYTES, Reading, Rejected
+from airflow_provider_imperva.events.bodies.text_block import MAX_RECORD_BYTES, RejectedLine, TextBlock
 from airflow_provider_imperva.events.bodies.values import Object, Values, dumped
 from airflow_provider_imperva.events.grammar.envelopes import (
     DEEPEST,
@@ -29,8 +29,8 @@ from airflow_provider_imperva.events.grammar.envelopes import (
     TIME_KEYS,
     event_key,
 )
-from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan import lines
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LIST
 
@@ -50,27 +50,27 @@ _PATHS = frozenset(path for _, paths in _COLUMNS for path in paths)
 _OBJECT_PATHS = frozenset(path for column, paths in _COLUMNS if column.kind == "json" for path in paths)
 _LIST_PATHS = frozenset(path for column, paths in _COLUMNS if column.type == LIST for path in paths)
 
-_Found = tuple[Record | Rejection, str]
+_Found = tuple[TextRecord | RejectionReason, str]
 """A record, or why there is none, with its text."""
 
 
-def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[Reading]:
+def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
     """Read a body in blocks; the ``lines`` of the last one are all that were counted less those of the others."""
     body = _Body()
     found: list[_Found] = []
     size = told = 0
     for record, text in body.read(chunks):
-        kept = text if keep_raw or isinstance(record, Rejection) else ""
+        kept = text if keep_raw or isinstance(record, RejectionReason) else ""
         found.append((record, kept))
         size += _size(record) + len(kept)
         if size >= lines.BLOCK_BYTES:
-            reading = _reading(found, first_number=told + 1, lines=len(found), keep_raw=keep_raw)
+            text_block = _block(found, first_number=told + 1, lines=len(found), keep_raw=keep_raw)
             told += len(found)
             found, size = [], 0
-            yield reading
-            del reading
+            yield text_block
+            del text_block
     if found or body.lines != told:
-        yield _reading(found, first_number=told + 1, lines=body.lines - told, keep_raw=keep_raw)
+        yield _block(found, first_number=told + 1, lines=body.lines - told, keep_raw=keep_raw)
 
 
 class _Body:
@@ -99,13 +99,13 @@ class _Body:
                     yield from self._line(split.text(index))
         elif values.is_open:
             self.lines += 1
-            yield Rejection.TRUNCATED, "["
+            yield RejectionReason.TRUNCATED, "["
 
     def _line(self, content: bytes) -> Iterator[_Found]:
         text = content.decode(errors="surrogateescape")
         if len(content) > MAX_RECORD_BYTES:
             self.lines += 1
-            yield Rejection.TOO_LONG, text
+            yield RejectionReason.TOO_LONG, text
             return
         values = Values([text])
         yield from self._records(values)
@@ -125,27 +125,27 @@ class _Body:
         self.lines += values.count()
 
 
-def _size(record: Record | Rejection) -> int:
-    if isinstance(record, Rejection):
+def _size(record: TextRecord | RejectionReason) -> int:
+    if isinstance(record, RejectionReason):
         return _LEAST_SIZE
     texts = sum(map(len, record.texts.values())) + sum(len(key) + len(text) for key, text in record.extra)
     return _LEAST_SIZE + texts + sum(len(text) + 1 for items in record.lists.values() for text in items)
 
 
-def _reading(found: list[_Found], *, first_number: int, lines: int, keep_raw: bool) -> Reading:
+def _block(found: list[_Found], *, first_number: int, lines: int, keep_raw: bool) -> TextBlock:
     numbered = list(enumerate(found, first_number))
-    kept = [(number, record, text) for number, (record, text) in numbered if isinstance(record, Record)]
-    return Reading(
-        fields=Fields.of(
+    kept = [(number, record, text) for number, (record, text) in numbered if isinstance(record, TextRecord)]
+    return TextBlock(
+        columns=TextColumns.of(
             [record for _, record, _ in kept],
             format_name="JSON",
             lines=[number for number, _, _ in kept],
             raw=[_SURROGATE.sub("\ufffd", text) for _, _, text in kept] if keep_raw else None,
         ),
         rejected=[
-            Rejected(number, record.value, text.encode(errors="surrogateescape"))
+            RejectedLine(number, record.value, text.encode(errors="surrogateescape"))
             for number, (record, text) in numbered
-            if isinstance(record, Rejection)
+            if isinstance(record, RejectionReason)
         ],
         lines=lines,
     )
@@ -166,7 +166,7 @@ def _opened(value: Object, text: str) -> Iterator[_Found] | None:
 def _items(items: Iterable[Any], beside: Object, with_each: bool) -> Iterator[_Found]:
     for item in items:
         if not isinstance(item, Object):
-            yield Rejection.NOT_A_RECORD, _escaped(dumped(item))
+            yield RejectionReason.NOT_A_RECORD, _escaped(dumped(item))
             continue
         # Elasticsearch has its own keys around an event.
         source = next((inner for key, inner in item if key == "_source" and isinstance(inner, Object)), Object())
@@ -211,10 +211,10 @@ def _escaped(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _record(value: Any) -> Record | Rejection:
+def _record(value: Any) -> TextRecord | RejectionReason:
     if not isinstance(value, Object):
-        return Rejection.NOT_A_RECORD
-    record = Record(event_class="other", texts={})
+        return RejectionReason.NOT_A_RECORD
+    record = TextRecord(event_class="other", texts={})
     texts: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     replaced = False
@@ -226,7 +226,7 @@ def _record(value: Any) -> Record | Rejection:
         # Much longer than its text can be what an object with a long name holds: the name is repeated.
         size += len(path) + len(text)
         if size > MAX_RECORD_BYTES:
-            return Rejection.TOO_LONG
+            return RejectionReason.TOO_LONG
         if _SURROGATE.search(path) or _SURROGATE.search(text):
             path, text, replaced = _SURROGATE.sub("\ufffd", path), _SURROGATE.sub("\ufffd", text), True
         if path in texts:

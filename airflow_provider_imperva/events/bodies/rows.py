@@ -21,7 +21,6 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_imperva.events.bodies.layouts import Layouts, Stretch
-from airflow_provider_imperva.events.bodies.reading import OneByOne, Reading, scan_lines
 from airflow_provider_imperva.events.bodies.row_lines import (
     Numbers,
     count,
@@ -31,8 +30,9 @@ from airflow_provider_imperva.events.bodies.row_lines import (
     rows_inside,
     split,
 )
-from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.bodies.text_block import OneByOne, TextBlock, scan_lines
+from airflow_provider_imperva.events.grammar.record import RejectionReason
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, first_is_bare, read_row, separators
 from airflow_provider_imperva.events.scan.buffers import Positions
 from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
@@ -44,7 +44,7 @@ FEW = 64
 """Rows of one layout that are read one by one, since a scan of so few takes longer."""
 
 
-def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: bool) -> Iterator[Reading]:
+def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: bool) -> Iterator[TextBlock]:
     """Read a body in blocks; one of directives only gives nothing.
 
     :param head: how the body begins.
@@ -74,14 +74,14 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
             rows = _Rows(behind_incomplete)
             for stretch in group:
                 rows.read(stretch, keep_raw=keep_raw)
-            reading = rows.reading(counted, number_of, keep_raw=keep_raw)
+            text_block = rows.text_block(counted, number_of, keep_raw=keep_raw)
             behind_incomplete = rows.behind_incomplete
             begin = end
             # Before the next block is read, not after.
             del rows
-            if reading.lines or len(reading.fields.lines) or reading.rejected:
-                yield reading
-            del reading
+            if text_block.lines or len(text_block.columns.lines) or text_block.rejected:
+                yield text_block
+            del text_block
         del block, lines, stretches, groups, group, stretch
 
 
@@ -108,7 +108,7 @@ class _Rows:
 
     def __init__(self, behind_incomplete: bool) -> None:
         self.behind_incomplete = behind_incomplete
-        self._scanned: Fields | None = None
+        self._scanned: TextColumns | None = None
         self._one_by_one = OneByOne()
         self._not_counted = 0
 
@@ -137,7 +137,7 @@ class _Rows:
         rejected = {line.number for line in found.rejected}
         for line in found.rejected:
             place = int(np.searchsorted(rows.numbers, line.number))
-            if line.reason != Rejection.FIELD_COUNT or not stretch.begun[place]:
+            if line.reason != RejectionReason.FIELD_COUNT or not stretch.begun[place]:
                 continue
             last = _last_line(stretch, place, rejected)
             if last is None:
@@ -176,19 +176,19 @@ class _Rows:
             elif scanned is not None:
                 scanned.notes.warnings.append((int(np.searchsorted(at_once, number)), mark))
 
-    def reading(self, counted: int, number_of: Positions, *, keep_raw: bool) -> Reading:
+    def text_block(self, counted: int, number_of: Positions, *, keep_raw: bool) -> TextBlock:
         """Give all of it.
 
         :param counted: how many lines there are in the bytes, directives among them.
         :param number_of: what number each line of the block has in the body.
         """
-        found, fields = self._one_by_one, self._scanned
-        if fields is None or found.numbers:
-            read = found.fields(format_name="W3C", keep_raw=keep_raw)
-            fields = read if fields is None else Fields.merge(fields, read)
+        found, columns = self._one_by_one, self._scanned
+        if columns is None or found.numbers:
+            read = found.columns(format_name="W3C", keep_raw=keep_raw)
+            columns = read if columns is None else TextColumns.merge(columns, read)
         rejected = sorted(found.rejected, key=lambda line: line.number)
-        return Reading(
-            replace(fields, lines=pa.array(number_of[fields.lines.to_numpy()])),
+        return TextBlock(
+            replace(columns, lines=pa.array(number_of[columns.lines.to_numpy()])),
             [replace(line, number=int(number_of[line.number])) for line in rejected],
             counted - self._not_counted,
         )

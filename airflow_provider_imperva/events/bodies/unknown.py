@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from airflow_provider_imperva.events.bodies.reading import Reading, Rejected
-from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.bodies.text_block import RejectedLine, TextBlock
+from airflow_provider_imperva.events.grammar.record import RejectionReason
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan.lines import Lines, Tally, blocks
 
 SHOWN = 80
@@ -18,24 +18,24 @@ SHOWN = 80
 _LOOKED_AT = 4096
 
 
-def read(chunks: Iterable[bytes], *, head: bytes) -> Iterator[Reading]:
+def read(chunks: Iterable[bytes], *, head: bytes) -> Iterator[TextBlock]:
     """Give every line; one row with the first bytes if there is a NUL among them, for that has no lines.
 
     :param head: how the body begins.
     """
-    reason = f"{Rejection.UNKNOWN_FORMAT.value}: begins with {repr(head[:SHOWN])[2:-1][:SHOWN]}"
+    reason = f"{RejectionReason.UNKNOWN_FORMAT.value}: begins with {repr(head[:SHOWN])[2:-1][:SHOWN]}"
     if b"\0" in head[:_LOOKED_AT]:
-        yield _reading([Rejected(1, reason, head[:SHOWN])], lines=1)
+        yield _block([RejectedLine(1, reason, head[:SHOWN])], lines=1)
         return
     number = 1
     for block in blocks(chunks):
         lines = Lines.split(block, first_number=number)
-        rejected = [Rejected(line, reason, lines.text(index)) for index, line in enumerate(lines.numbers.tolist())]
+        rejected = [RejectedLine(line, reason, lines.text(index)) for index, line in enumerate(lines.numbers.tolist())]
         tally = Tally.of(block)
-        yield _reading(rejected, lines=tally.lines)
+        yield _block(rejected, lines=tally.lines)
         number += tally.line_ends
 
 
-def _reading(rejected: list[Rejected], *, lines: int) -> Reading:
+def _block(rejected: list[RejectedLine], *, lines: int) -> TextBlock:
     # Of no rows; the format of none says nothing.
-    return Reading(Fields.of([], format_name="CEF", lines=[], raw=None), rejected, lines)
+    return TextBlock(TextColumns.of([], format_name="CEF", lines=[], raw=None), rejected, lines)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from airflow_provider_imperva.events.bodies.reading import MAX_RECORD_BYTES
+from airflow_provider_imperva.events.bodies.text_block import MAX_RECORD_BYTES
 from airflow_provider_imperva.events.grammar.envelopes import EVENT_KEYS, LISTS
-from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.scan import kernel
 
 _BLANKS = re.compile("[\x00-\x20\x85\xa0\u2028\u2029\ufeff]*")
@@ -70,7 +70,7 @@ class Values:
 
         :param texts: the text in order, cut anywhere.
         """
-        self.failed: Rejection | None = None
+        self.failed: RejectionReason | None = None
         self.is_open = False
         self._texts = iter(texts)
         self._text = ""
@@ -92,14 +92,14 @@ class Values:
                 self._behind_value = False
                 continue
             found, end = self._missed_comma() if self._behind_value and self.is_open else self._read()
-            if isinstance(found, Rejection):
+            if isinstance(found, RejectionReason):
                 self.failed = found
                 return
             begin, self._place = self._place, end
             self._behind_value = True
             yield found, self._text[begin:end]
 
-    def skip(self) -> tuple[Rejection, str]:
+    def skip(self) -> tuple[RejectionReason, str]:
         """Pass over the value that could not be read.
 
         That is its text up to the bracket that closes it, if that is in its line; else up to the next line with a value
@@ -108,7 +108,7 @@ class Values:
 
         :return: why it could not be read, and its text.
         """
-        reason, self.failed = self.failed or Rejection.BAD_JSON, None
+        reason, self.failed = self.failed or RejectionReason.BAD_JSON, None
         self._count_passed()
         self._read_ahead()
         end = self._list_begin()
@@ -120,8 +120,8 @@ class Values:
         if end is None:
             end = self._next_begin()
             at_end = end == len(self._text)
-            if at_end and self._stopped_at_end and reason == Rejection.BAD_JSON:
-                reason = Rejection.TRUNCATED
+            if at_end and self._stopped_at_end and reason == RejectionReason.BAD_JSON:
+                reason = RejectionReason.TRUNCATED
             # Whoever is told of this needs not be told that the array around it has no end.
             if at_end or self._text[self._place : end].rstrip(" ,\t\r\n").endswith("]"):
                 self.is_open = False
@@ -175,20 +175,20 @@ class Values:
             if not at_end or end - self._place > MAX_RECORD_BYTES or not self._read_on():
                 break
         if end - self._place > MAX_RECORD_BYTES:
-            return Rejection.TOO_LONG, end
-        if isinstance(found, Rejection):
+            return RejectionReason.TOO_LONG, end
+        if isinstance(found, RejectionReason):
             left = self._text[end:].rstrip()
             self._stopped_at_end = at_end and (not left or _UNFINISHED.fullmatch(left) is not None)
-            self._cost += _LEAST_COST + (_COST_OF_DEPTH if found == Rejection.TOO_DEEP else end - self._place)
+            self._cost += _LEAST_COST + (_COST_OF_DEPTH if found == RejectionReason.TOO_DEEP else end - self._place)
             return found, end
         if self.is_open or isinstance(found, Object):
             return found, end
         self._stopped_at_end = False
-        return Rejection.NOT_A_RECORD, end
+        return RejectionReason.NOT_A_RECORD, end
 
-    def _missed_comma(self) -> tuple[Rejection, int]:
+    def _missed_comma(self) -> tuple[RejectionReason, int]:
         self._stopped_at_end = False
-        return Rejection.BAD_JSON, self._place
+        return RejectionReason.BAD_JSON, self._place
 
     def _read_ahead(self) -> None:
         """Read the whole line, and as much as may stand before a list of events."""
@@ -255,10 +255,10 @@ def _decoded(text: str, place: int) -> tuple[Any, int]:
     try:
         return _DECODER.raw_decode(text, place)
     except RecursionError:
-        return Rejection.TOO_DEEP, place
+        return RejectionReason.TOO_DEEP, place
     except json.JSONDecodeError as error:
         # Of a string without end its begin is told.
-        return Rejection.BAD_JSON, len(text) if error.msg.startswith("Unterminated") else error.pos
+        return RejectionReason.BAD_JSON, len(text) if error.msg.startswith("Unterminated") else error.pos
 
 
 def _counted(text: str, *, depth: int, level: int) -> int:

@@ -30,7 +30,7 @@ from airflow_provider_imperva.events.grammar import cef, headers, keys
 from airflow_provider_imperva.events.grammar.extension import Span, delimiter_of, spans
 from airflow_provider_imperva.events.grammar.headers import Header, read_cef_header, read_leef_header
 from airflow_provider_imperva.events.grammar.keys import Keys
-from airflow_provider_imperva.events.grammar.record import Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason
 
 _REACH = 64 << 10
 _REACH_BEHIND, _MANY = 1 << 10, 16
@@ -57,7 +57,7 @@ class Piece:
     begin: int
     end: int
     line: int
-    refused: Rejection | None = None
+    refused: RejectionReason | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -166,7 +166,7 @@ class _Cutter:
             found = found[1:]
         else:
             self._record = None
-            self._pieces.append(Piece(begin, end, line, Rejection.NOT_A_RECORD))
+            self._pieces.append(Piece(begin, end, line, RejectionReason.NOT_A_RECORD))
             self._folded += max(len(found) - 1, 0)
             return
         for place in found:
@@ -236,18 +236,18 @@ class _Cutter:
         if text is not None and not (whole and record.imperva):
             return self._fold(record, text)
         if not record.imperva:
-            record.piece.refused = Rejection.AMBIGUOUS_HEADER
+            record.piece.refused = RejectionReason.AMBIGUOUS_HEADER
             self._folded += 1
             return record
         complete = self._is_complete(record, behind)
         if not whole or (not complete and (text is not None or self._has_client_text(record))):
-            record.piece.refused = Rejection.AMBIGUOUS_HEADER
+            record.piece.refused = RejectionReason.AMBIGUOUS_HEADER
         elif text is not None:
             record.piece.warnings.append(f"header_in_text:{text.key}")
         record.piece.end = behind
         after = self._begin(begin, signature + 1, end, line, imperva=True)
         if text is not None or record.piece.refused is not None:
-            after.piece.refused = Rejection.AMBIGUOUS_HEADER
+            after.piece.refused = RejectionReason.AMBIGUOUS_HEADER
         return after
 
     def _is_text(self, record: _Record, span: Span, place: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_imperva.events.grammar import keys
 from airflow_provider_imperva.events.grammar.extension import read_pairs
 from airflow_provider_imperva.events.grammar.headers import CEF, Header, begin_of, read_cef_header
-from airflow_provider_imperva.events.grammar.record import ANALYTICS_PRODUCT, Record, Rejection, class_of
+from airflow_provider_imperva.events.grammar.record import ANALYTICS_PRODUCT, RejectionReason, TextRecord, class_of
 
 HEADER_COLUMNS = ("device_vendor", "device_product", "device_version", "signature_id", "event_name", "rule_type_code")
 
@@ -15,18 +15,18 @@ def keys_of(header: Header) -> keys.Keys:
     return keys.ANALYTICS if header.parts[1] == ANALYTICS_PRODUCT else keys.CEF
 
 
-def read_record(line: str) -> Record | Rejection:
+def read_record(line: str) -> TextRecord | RejectionReason:
     """Read one record, without its line end."""
     start = begin_of(line, CEF)
     if start is None:
-        return Rejection.NOT_A_RECORD
+        return RejectionReason.NOT_A_RECORD
     header = read_cef_header(line, start.end, len(line))
     if header is None:
-        return Rejection.BAD_HEADER
+        return RejectionReason.BAD_HEADER
     texts = {column: part for column, part in zip(HEADER_COLUMNS, header.parts, strict=True) if part}
     names = keys_of(header)
     analytics = names is keys.ANALYTICS
-    record = Record(event_class=class_of(header.parts[1], header.parts[4]), texts=texts)
+    record = TextRecord(event_class=class_of(header.parts[1], header.parts[4]), texts=texts)
     start.note(record)
     if analytics and (severity := texts.pop("rule_type_code", None)) is not None:
         # There it is a level (MAJOR), not the number of a rule type.

@@ -36,7 +36,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from airflow_provider_imperva.events.grammar.keys import Keys
-from airflow_provider_imperva.events.grammar.record import Record
+from airflow_provider_imperva.events.grammar.record import TextRecord
 from airflow_provider_imperva.events.schema.columns import LABELS
 
 LONGEST_KEY = 63
@@ -79,7 +79,7 @@ class _Pair(NamedTuple):
 
 
 def read_pairs(
-    text: str, begin: int, record: Record, keys: Keys, *, delimiter: str | None = None, escaped_quotes: bool = False
+    text: str, begin: int, record: TextRecord, keys: Keys, *, delimiter: str | None = None, escaped_quotes: bool = False
 ) -> None:
     """Read the pairs from a place on into a record.
 
@@ -261,7 +261,7 @@ def json_end(text: str, opening: int, end: int) -> int | None:
     return None
 
 
-def _value(key: str, text: str, record: Record, keys: Keys, escape: re.Pattern[str]) -> str:
+def _value(key: str, text: str, record: TextRecord, keys: Keys, escape: re.Pattern[str]) -> str:
     text = text.strip(_BLANKS)
     if text[:1] == '"' and (inner := _unwrapped(text, json=key in keys.json)) is not None:
         record.warnings.append(f"quoted_value:{key}")
@@ -314,7 +314,7 @@ def _chosen(pairs: list[_Pair]) -> _Pair:
     return trusted[-1] if trusted[0].behind_client else trusted[0]
 
 
-def _resolve(pairs: list[_Pair], record: Record, keys: Keys) -> None:
+def _resolve(pairs: list[_Pair], record: TextRecord, keys: Keys) -> None:
     """Give each value to its column, or to ``extra``; custom keys by their labels."""
     by_key: dict[str, list[_Pair]] = {}
     for pair in pairs:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from airflow_provider_imperva.events.grammar.record import ANALYTICS_PRODUCT, WAF_PRODUCT, Record
+from airflow_provider_imperva.events.grammar.record import ANALYTICS_PRODUCT, WAF_PRODUCT, TextRecord
 
 VENDORS = {WAF_PRODUCT: "Incapsula", ANALYTICS_PRODUCT: "Imperva Inc"}
 """Who writes what: the two headers that Imperva's logs have."""
@@ -102,7 +102,7 @@ class Start:
     is_syslog: bool
     end: int
 
-    def note(self, record: Record) -> None:
+    def note(self, record: TextRecord) -> None:
         """Keep in a record what stands before it."""
         if self.prefix:
             record.extra.append(("prefix", self.prefix))

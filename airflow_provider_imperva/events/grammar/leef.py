@@ -8,7 +8,7 @@ from __future__ import annotations
 from airflow_provider_imperva.events.grammar import keys
 from airflow_provider_imperva.events.grammar.extension import delimiter_of, read_pairs
 from airflow_provider_imperva.events.grammar.headers import LEEF, begin_of, read_leef_header
-from airflow_provider_imperva.events.grammar.record import Record, Rejection, class_of
+from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord, class_of
 
 HEADER_COLUMNS = ("device_vendor", "device_product", "device_version", "event_name")
 
@@ -20,15 +20,15 @@ def is_delimited(header: str) -> bool:
     return read is not None and read.delimiter not in (None, "\t")
 
 
-def read_record(line: str) -> Record | Rejection:
+def read_record(line: str) -> TextRecord | RejectionReason:
     """Read one record, without its line end."""
     start = begin_of(line, LEEF)
     if start is None:
-        return Rejection.NOT_A_RECORD
+        return RejectionReason.NOT_A_RECORD
     header = read_leef_header(line, start.end, len(line))
     if header is None:
-        return Rejection.BAD_HEADER
-    record = Record(
+        return RejectionReason.BAD_HEADER
+    record = TextRecord(
         event_class=class_of(header.parts[1], header.parts[3]),
         texts={column: part for column, part in zip(HEADER_COLUMNS, header.parts, strict=True) if part},
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class Rejection(StrEnum):
+class RejectionReason(StrEnum):
     """Why a line is no event: the reason codes of ``quarantine/``."""
 
     NOT_A_RECORD = "not_a_record"
@@ -21,7 +21,7 @@ class Rejection(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TextRecord:
     """One record as texts.
 
     :param event_class: ``access``, ``security``, ``attack_analytics`` or ``other``.

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from airflow_provider_imperva.events.grammar.directives import CONTROLS, DIRECTIVE, Directive, continued_names
-from airflow_provider_imperva.events.grammar.record import NORMAL, Record, Rejection
+from airflow_provider_imperva.events.grammar.record import NORMAL, RejectionReason, TextRecord
 from airflow_provider_imperva.events.schema.columns import COLUMNS
 
 COLUMN_BY_FIELD: Mapping[str, str] = {column.w3c: column.name for column in COLUMNS if column.w3c}
@@ -94,20 +94,20 @@ def first_is_bare(head: bytes, layout: Layout) -> bool:
         if line.strip():
             text = line.decode(errors="replace")
             layouts = (Layout.of(some, bare=True) for some in (names, listed))
-            reads = any(isinstance(read_row(text, some), Record) for some in layouts)
+            reads = any(isinstance(read_row(text, some), TextRecord) for some in layouts)
             return reads and not text.lstrip("\ufeff").startswith('"')
     return False
 
 
-def read_row(line: str, layout: Layout) -> Record | Rejection:
+def read_row(line: str, layout: Layout) -> TextRecord | RejectionReason:
     """Read one row, without its line end."""
     line = line.strip(" \t\ufeff")
     if not layout.bare and not line.startswith('"'):
-        return Rejection.NOT_A_RECORD
+        return RejectionReason.NOT_A_RECORD
     values = _cut(line, len(layout.names))
     if values is None:
-        return Rejection.FIELD_COUNT
-    record = Record(event_class="access", texts={})
+        return RejectionReason.FIELD_COUNT
+    record = TextRecord(event_class="access", texts={})
     aside: dict[str, str] = {}
     seen: set[str] = set()
     for name, value in zip(layout.names, values, strict=True):
@@ -127,7 +127,7 @@ def read_row(line: str, layout: Layout) -> Record | Rejection:
     _use_date_and_time(aside, record)
     if record.texts.setdefault("event_name", NORMAL) == NORMAL:
         return record
-    return Record("security", record.texts, record.extra, record.warnings)
+    return TextRecord("security", record.texts, record.extra, record.warnings)
 
 
 def _cut(line: str, count: int) -> list[str] | None:
@@ -184,7 +184,7 @@ def iso_date(date: str) -> str:
     return f"{found[3]}-{_MONTHS.index(found[2].title()) + 1:02}-{found[1]}"
 
 
-def _use_date_and_time(aside: dict[str, str], record: Record) -> None:
+def _use_date_and_time(aside: dict[str, str], record: TextRecord) -> None:
     """Take date and time for the event's, if it has no other; keep them if they say another thing than that one."""
     start, date = record.texts.get("event_time"), iso_date(aside.get("date", ""))
     if start is None and len(aside) == 2:

@@ -1,4 +1,4 @@
-"""The fast way from lines to fields: a whole block at once, in loops over its bytes.
+"""The fast way from lines to columns of texts: a whole block at once, in loops over its bytes.
 
 Only those lines are taken of which it is certain that the careful reader gives the same. To it is left any line with
 something out of the ordinary: a header that is none, bytes that are no UTF-8, a key that comes twice, a value in
@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from airflow_provider_imperva.events.grammar import cef, leef
 from airflow_provider_imperva.events.grammar.extension import LABEL_KEY, LONGEST_KEY, unescaped
-from airflow_provider_imperva.events.grammar.fields import Fields, Notes
 from airflow_provider_imperva.events.grammar.keys import CEF, LEEF, Keys
-from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord
+from airflow_provider_imperva.events.grammar.text_columns import RowNotes, TextColumns
 from airflow_provider_imperva.events.scan.buffers import BACKSLASH, BEGIN, END, NUMBER, Mask, Positions
 from airflow_provider_imperva.events.scan.lines import Lines
 from airflow_provider_imperva.events.scan.pairs import Pairs
@@ -43,7 +43,7 @@ class _Dialect:
     vocabulary: Vocabulary
     columns: Mapping[int, str]
     recurring: Set[int]
-    read: Callable[[str], Record | Rejection]
+    read: Callable[[str], TextRecord | RejectionReason]
     is_delimited: Callable[[str], bool]
     tabs: bool
 
@@ -51,7 +51,7 @@ class _Dialect:
     def of(
         cls,
         keys: Keys,
-        read: Callable[[str], Record | Rejection],
+        read: Callable[[str], TextRecord | RejectionReason],
         is_delimited: Callable[[str], bool],
         *,
         tabs: bool,
@@ -68,13 +68,13 @@ _DIALECTS: Mapping[str, _Dialect] = {
 }
 
 
-def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = False) -> tuple[Fields, Mask]:
+def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = False) -> tuple[TextColumns, Mask]:
     """Read those records that are as nearly all records are.
 
     :param lines: records of one block.
     :param format_name: the format of all of them.
     :param keep_raw: whether to keep each record in ``raw``.
-    :return: the fields of the records taken, and which of ``lines`` those are.
+    :return: the texts of the records taken, and which of ``lines`` those are.
     """
     dialect = _DIALECTS[format_name]
     odd = np.zeros(len(lines), np.bool_)
@@ -93,15 +93,15 @@ def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = 
         escape=BACKSLASH,
     )
     texts = dict(zip(dialect.columns.values(), copied, strict=True)) | headers.texts(rows)
-    fields = Fields(
+    columns = TextColumns(
         format=format_name,
         lines=pa.array(lines.numbers[rows]),
         event_class=texts.pop("event_class"),
         texts={name: column for name, column in texts.items() if column.null_count < len(rows)},
-        notes=Notes(extra=unknown.notes(rows)),
+        notes=RowNotes(extra=unknown.notes(rows)),
         raw=copy_lines(lines, lines.ends, rows) if keep_raw else None,
     )
-    return fields, ~odd
+    return columns, ~odd
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +113,7 @@ class _Headers:
     """
 
     kinds: Positions
-    records: list[Record]
+    records: list[TextRecord]
 
     @classmethod
     def read(cls, lines: Lines, pairs: Pairs, dialect: _Dialect, odd: Mask) -> _Headers:
@@ -121,10 +121,10 @@ class _Headers:
         rows = np.flatnonzero(~odd)
         headers = copy_lines(lines, pairs.headers, rows, recurring=[0])
         kind_of = np.full(len(headers.dictionary), -1, np.int64)
-        records: list[Record] = []
+        records: list[TextRecord] = []
         for number, header in enumerate(headers.dictionary.to_pylist()):
             record = dialect.read(header)
-            if isinstance(record, Record) and _is_header(record, dialect) and not dialect.is_delimited(header):
+            if isinstance(record, TextRecord) and _is_header(record, dialect) and not dialect.is_delimited(header):
                 kind_of[number] = len(records)
                 records.append(record)
         kinds = np.full(len(lines), -1, np.int64)
@@ -141,7 +141,7 @@ class _Headers:
         return {name: pa.array(by_kind, CATEGORY).take(kinds) for name, by_kind in texts.items()}
 
 
-def _is_header(record: Record, dialect: _Dialect) -> bool:
+def _is_header(record: TextRecord, dialect: _Dialect) -> bool:
     """Whether what was read as a record is a header, nothing but it, and of events with the keys known here."""
     more = record.extra or record.warnings or not record.texts.keys().isdisjoint(dialect.columns.values())
     return not more and record.event_class != "attack_analytics"

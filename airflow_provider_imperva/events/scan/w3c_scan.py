@@ -1,4 +1,4 @@
-"""The fast way from W3C rows to fields: a whole block at once, in one loop over its bytes.
+"""The fast way from W3C rows to columns of texts: a whole block at once, in one loop over its bytes.
 
 Only those rows are taken of which it is certain that the careful reader gives the same: they are cut in the first or
 the second of its ways, and date and time say nothing that the start does not.
@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.grammar.fields import Fields, Notes
 from airflow_provider_imperva.events.grammar.record import NORMAL
+from airflow_provider_imperva.events.grammar.text_columns import RowNotes, TextColumns
 from airflow_provider_imperva.events.grammar.w3c import COLUMN_BY_FIELD, Layout, iso_date
 from airflow_provider_imperva.events.scan import kernel
 from airflow_provider_imperva.events.scan.buffers import QUOTE, Mask, Places, Positions
@@ -27,17 +27,17 @@ _SHORTEST = len('"" ')
 """Bytes of an empty value, with the blank before it."""
 
 
-def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
+def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[TextColumns, Mask]:
     """Read those rows that are as nearly all rows are.
 
     :param rows: lines of one block that are no directives.
     :param keep_raw: whether to keep each row in ``raw``.
-    :return: the fields of the rows taken, and which of ``rows`` those are.
+    :return: the texts of the rows taken, and which of ``rows`` those are.
     """
     names = layout.names
     if len(set(names)) < len(names):
         # Which value of a name comes first, the careful reader knows.
-        return Fields.of([], format_name="W3C", lines=[], raw=[]), np.zeros(len(rows), np.bool_)
+        return TextColumns.of([], format_name="W3C", lines=[], raw=[]), np.zeros(len(rows), np.bool_)
     odd = np.zeros(len(rows), np.bool_)
     odd[rows.undecodable()] = True
     values = _Values.find(rows, names, odd)
@@ -55,12 +55,12 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
     kinds = [*rules.dictionary.to_pylist(), NORMAL]
     kind_of = pc.fill_null(rules.indices, len(kinds) - 1)
     texts["cs-rule"] = pa.array(kinds, CATEGORY).take(kind_of)
-    fields = Fields(
+    columns = TextColumns(
         format="W3C",
         lines=pa.array(rows.numbers[taken]),
         event_class=pa.array(["access" if kind == NORMAL else "security" for kind in kinds], CATEGORY).take(kind_of),
         texts={COLUMN_BY_FIELD[name]: column for name, column in texts.items() if name in COLUMN_BY_FIELD},
-        notes=Notes(
+        notes=RowNotes(
             extra=[
                 (row, name, text)
                 for name, column in texts.items()
@@ -71,7 +71,7 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[Fields, Mask]:
         ),
         raw=copy_lines(rows, rows.ends, taken) if keep_raw else None,
     )
-    return fields, ~odd
+    return columns, ~odd
 
 
 @dataclass(frozen=True, slots=True, eq=False)

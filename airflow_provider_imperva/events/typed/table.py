@@ -1,4 +1,4 @@
-"""From fields to a table of the schema: typed columns, derived columns, provenance, and what did not fit.
+"""From columns of texts to a table of the schema: typed columns, derived columns, provenance, and what did not fit.
 
 A text that does not fit its column goes to ``extra`` under the log's own key, with the code ``bad_<kind>:<key>`` in
 ``parse_warnings``. A key that came before in the same ``extra`` gets ``#2``, ``#3`` and so on, for readers take no map
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.grammar.fields import Fields, Notes
+from airflow_provider_imperva.events.grammar.text_columns import RowNotes, TextColumns
 from airflow_provider_imperva.events.schema.columns import COLUMNS, EXTRA, INT64, LIST, TEXT, TIME
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
 from airflow_provider_imperva.events.schema.source import LogSource
@@ -27,27 +27,27 @@ DAY = 86_400_000
 """Milliseconds. An event cannot be later than a day after its log was fetched; clocks differ by less."""
 
 
-def to_table(fields: Fields, source: LogSource) -> pa.Table:
-    """Turn fields into a table of ``PARSED_SCHEMA``, row by row in the same order."""
-    rows = len(fields.lines)
-    notes = Notes(extra=[*fields.notes.extra], warnings=[*fields.notes.warnings])
+def to_table(text_columns: TextColumns, source: LogSource) -> pa.Table:
+    """Turn columns of texts into a table of ``PARSED_SCHEMA``, row by row in the same order."""
+    rows = len(text_columns.lines)
+    notes = RowNotes(extra=[*text_columns.notes.extra], warnings=[*text_columns.notes.warnings])
     latest = (int(time.time() * 1000) if source.fetched_time is None else source.fetched_time) + DAY
     notes.warnings += [(row, code) for code in source.warnings for row in range(rows)]
-    columns = _typed(fields, notes, latest=latest)
-    _note_unaligned(columns, fields, notes)
+    columns = _typed(text_columns, notes, latest=latest)
+    _note_unaligned(columns, text_columns, notes)
     columns |= _derived(columns)
     columns |= _when(columns, source, notes, rows=rows, latest=latest)
-    columns |= _provenance(fields, source)
+    columns |= _provenance(text_columns, source)
     columns["extra"] = _extra(notes, rows)
     columns["parse_warnings"] = _warnings(notes, rows)
     arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in PARSED_SCHEMA]
     return pa.table(arrays, schema=PARSED_SCHEMA)
 
 
-def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
-    columns: dict[str, pa.Array] = {**fields.lists}
+def _typed(text_columns: TextColumns, notes: RowNotes, *, latest: int) -> dict[str, pa.Array]:
+    columns: dict[str, pa.Array] = {**text_columns.lists}
     for column in COLUMNS:
-        texts = fields.texts.get(column.name)
+        texts = text_columns.texts.get(column.name)
         if texts is None:
             continue
         values = convert.to_type(column, texts)
@@ -56,14 +56,16 @@ def _typed(fields: Fields, notes: Notes, *, latest: int) -> dict[str, pa.Array]:
         columns[column.name] = values
         misfits = _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))) if values.null_count > texts.null_count else []
         for row in misfits:
-            notes.extra.append((row, fields.key(row, column), texts[row].as_py()))
+            notes.extra.append((row, text_columns.key(row, column), texts[row].as_py()))
         wrong = [*misfits, *(convert.no_addresses(texts) if column.kind == "ip" else [])]
         notes.warnings += [
-            (row, f"bad_{column.kind}:{fields.key(row, column)}") for row in wrong if not is_masked(texts[row].as_py())
+            (row, f"bad_{column.kind}:{text_columns.key(row, column)}")
+            for row in wrong
+            if not is_masked(texts[row].as_py())
         ]
         if column.kind == "time":
             seconds = [row for row in convert.in_seconds(texts) if values[row].is_valid]
-            notes.warnings += [(row, f"epoch_seconds:{fields.key(row, column)}") for row in seconds]
+            notes.warnings += [(row, f"epoch_seconds:{text_columns.key(row, column)}") for row in seconds]
     # Imperva's way to say that no origin server was asked.
     for name, nothing in (("server_ip", "0.0.0.0"), ("server_port", 0)):  # noqa: S104
         if name in columns:
@@ -81,7 +83,7 @@ def _without(values: pa.Array, which: pa.BooleanArray) -> pa.Array:
     return pc.if_else(which, pa.scalar(None, values.type), values) if which.true_count else values
 
 
-def _note_unaligned(columns: dict[str, pa.Array], fields: Fields, notes: Notes) -> None:
+def _note_unaligned(columns: dict[str, pa.Array], text_columns: TextColumns, notes: RowNotes) -> None:
     """Note where the parallel lists differ in length, as they do when a rule's name has a comma in it."""
     codes = columns.get("attack_type_codes")
     for column in COLUMNS:
@@ -91,7 +93,7 @@ def _note_unaligned(columns: dict[str, pa.Array], fields: Fields, notes: Notes) 
         # Nearly all begin at the same places, if none differs in length.
         if not np.array_equal(codes.offsets, other.offsets):
             unequal = pc.not_equal(pc.list_value_length(codes), pc.list_value_length(other))
-            notes.warnings += [(row, f"unaligned:{column.key(fields.format)}") for row in _rows(unequal)]
+            notes.warnings += [(row, f"unaligned:{column.key(text_columns.format)}") for row in _rows(unequal)]
 
 
 def _derived(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
@@ -110,7 +112,7 @@ def _derived(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
 
 
 def _when(
-    columns: dict[str, pa.Array], source: LogSource, notes: Notes, *, rows: int, latest: int
+    columns: dict[str, pa.Array], source: LogSource, notes: RowNotes, *, rows: int, latest: int
 ) -> dict[str, pa.Array]:
     """Give every event a time, if need be the log's start, and the date of its partition.
 
@@ -128,8 +130,8 @@ def _when(
     return {"event_time": times, "event_date": pa.array(dates)}
 
 
-def _provenance(fields: Fields, source: LogSource) -> dict[str, pa.Array]:
-    rows = len(fields.lines)
+def _provenance(text_columns: TextColumns, source: LogSource) -> dict[str, pa.Array]:
+    rows = len(text_columns.lines)
     same_in_all = {
         "src_file": pa.scalar(source.file, TEXT),
         "src_seq": pa.scalar(source.sequence, INT64),
@@ -142,15 +144,15 @@ def _provenance(fields: Fields, source: LogSource) -> dict[str, pa.Array]:
         "src_compressed": pa.scalar(source.compressed, pa.bool_()),
     }
     columns = {name: pa.repeat(value, rows) for name, value in same_in_all.items()}
-    columns["src_format"] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [fields.format])
-    columns["src_line"] = fields.lines
-    columns["event_class"] = fields.event_class
-    if fields.raw is not None:
-        columns["raw"] = fields.raw
+    columns["src_format"] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [text_columns.format])
+    columns["src_line"] = text_columns.lines
+    columns["event_class"] = text_columns.event_class
+    if text_columns.raw is not None:
+        columns["raw"] = text_columns.raw
     return columns
 
 
-def _extra(notes: Notes, rows: int) -> pa.MapArray:
+def _extra(notes: RowNotes, rows: int) -> pa.MapArray:
     by_row: dict[int, dict[str, str]] = {}
     times: dict[tuple[int, str], int] = {}
     for row, key, text in notes.extra:
@@ -168,7 +170,7 @@ def _extra(notes: Notes, rows: int) -> pa.MapArray:
     ).cast(EXTRA)
 
 
-def _warnings(notes: Notes, rows: int) -> pa.ListArray:
+def _warnings(notes: RowNotes, rows: int) -> pa.ListArray:
     by_row: dict[int, dict[str, None]] = {}
     for row, code in notes.warnings:
         by_row.setdefault(row, {})[code] = None

@@ -57,7 +57,7 @@ MUTATIONS = [
     Mutation(
         "a JSON body that is cut is not told from one that is wrong",
         "events/bodies/values.py",
-        "                reason = Rejection.TRUNCATED\n",
+        "                reason = RejectionReason.TRUNCATED\n",
         "                pass\n",
         ("events/test_json_envelopes.py::TestDamage",),
     ),
@@ -225,7 +225,7 @@ MUTATIONS = [
     Mutation(
         "an event that lacks something is not marked",
         "events/bodies/keyed.py",
-        'fields.notes.warnings += [(row, f"incomplete:{key}") for row in np.flatnonzero(null).tolist()]',
+        'columns.notes.warnings += [(row, f"incomplete:{key}") for row in np.flatnonzero(null).tolist()]',
         "pass",
         ("events/test_boundaries.py::TestClientText",),
     ),

@@ -1,7 +1,7 @@
 """What the formats hand on: for every column with a source an Arrow array of texts, and notes on single rows.
 
-This is the seam between the two stages of reading. A format turns lines into fields, record by record or a whole
-chunk at once; :mod:`~airflow_provider_imperva.events.typed.table` turns fields into typed columns and knows no format.
+This is the seam between the two stages of reading. A format turns lines into texts by column, record by record or a
+whole block at once; :mod:`~airflow_provider_imperva.events.typed.table` gives them their types and knows no format.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.grammar.record import Record
+from airflow_provider_imperva.events.grammar.record import TextRecord
 from airflow_provider_imperva.events.schema.columns import CATEGORY, LIST, TEXT, Column, Format
 
 
 @dataclass(slots=True)
-class Notes:
+class RowNotes:
     """What does not fit the columns, by row: texts for ``extra``, codes for ``parse_warnings``.
 
     :param extra: row, key and text.
@@ -30,7 +30,7 @@ class Notes:
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class TextColumns:
     """The records of one block, as texts.
 
     :param format: the format they were found in.
@@ -48,7 +48,7 @@ class Fields:
     lines: pa.Int64Array
     event_class: pa.DictionaryArray
     texts: Mapping[str, pa.StringArray | pa.DictionaryArray]
-    notes: Notes
+    notes: RowNotes
     raw: pa.StringArray | None = None
     lists: Mapping[str, pa.ListArray] = field(default_factory=dict)
     keys: Mapping[tuple[int, str], str] = field(default_factory=dict)
@@ -59,10 +59,10 @@ class Fields:
 
     @classmethod
     def of(
-        cls, records: Sequence[Record], *, format_name: Format, lines: Sequence[int], raw: Sequence[str] | None
-    ) -> Fields:
+        cls, records: Sequence[TextRecord], *, format_name: Format, lines: Sequence[int], raw: Sequence[str] | None
+    ) -> TextColumns:
         """Gather records that were read one by one."""
-        notes = Notes(
+        notes = RowNotes(
             extra=[(row, key, text) for row, record in enumerate(records) for key, text in record.extra],
             warnings=[(row, code) for row, record in enumerate(records) for code in record.warnings],
         )
@@ -80,7 +80,7 @@ class Fields:
         )
 
     @classmethod
-    def merge(cls, one: Fields, other: Fields) -> Fields:
+    def merge(cls, one: TextColumns, other: TextColumns) -> TextColumns:
         """Put records of one body that were read in two ways back in the order of their lines; they have no lists."""
         if not len(one.lines) or not len(other.lines):
             return one if len(one.lines) else other
@@ -101,22 +101,22 @@ class Fields:
             lines=lines.take(order),
             event_class=gather(one.event_class, other.event_class).dictionary_encode(),
             texts={name: gather(one.texts.get(name), other.texts.get(name)) for name in names},
-            notes=Notes(
+            notes=RowNotes(
                 extra=[
                     (int(row[place + shift]), key, text)
-                    for fields, shift in ((one, 0), (other, offset))
-                    for place, key, text in fields.notes.extra
+                    for columns, shift in ((one, 0), (other, offset))
+                    for place, key, text in columns.notes.extra
                 ],
                 warnings=[
                     (int(row[place + shift]), code)
-                    for fields, shift in ((one, 0), (other, offset))
-                    for place, code in fields.notes.warnings
+                    for columns, shift in ((one, 0), (other, offset))
+                    for place, code in columns.notes.warnings
                 ],
             ),
             raw=None if one.raw is None else gather(one.raw, other.raw),
             keys={
                 (int(row[place + shift]), name): key
-                for fields, shift in ((one, 0), (other, offset))
-                for (place, name), key in fields.keys.items()
+                for columns, shift in ((one, 0), (other, offset))
+                for (place, name), key in columns.keys.items()
             },
         )

@@ -1,4 +1,4 @@
-"""What a reader of one format makes of a block, and the careful way there: line by line."""
+"""What the reader of a format makes of a block, as texts; and the careful way there, line by line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from airflow_provider_imperva.events.grammar.fields import Fields
-from airflow_provider_imperva.events.grammar.record import Record, Rejection
+from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord
+from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import SCANNED_BYTES, Lines
 from airflow_provider_imperva.events.schema.columns import Format
@@ -18,7 +18,7 @@ MAX_RECORD_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedLine:
     """A line that is no event.
 
     :param number: its 1-based number in the plain body.
@@ -32,16 +32,16 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a block holds.
+class TextBlock:
+    """What a block holds, before its texts become values.
 
-    :param fields: its events.
-    :param rejected: its lines that are none.
+    :param columns: texts of its events, by column.
+    :param rejected: its lines that are no events.
     :param lines: how many events and lines there should be, counted by other means.
     """
 
-    fields: Fields
-    rejected: list[Rejected]
+    columns: TextColumns
+    rejected: list[RejectedLine]
     lines: int
 
 
@@ -53,12 +53,12 @@ class OneByOne:
     :param rejected: those that are none.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: list[TextRecord] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     raws: list[str] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedLine] = field(default_factory=list)
 
-    def read(self, lines: Lines, read_record: Callable[[str], Record | Rejection]) -> None:
+    def read(self, lines: Lines, read_record: Callable[[str], TextRecord | RejectionReason]) -> None:
         """Read lines, too; whatever is in them, each becomes a record or is rejected.
 
         :param read_record: reads the text of one.
@@ -66,9 +66,9 @@ class OneByOne:
         for index, number in enumerate(lines.numbers.tolist()):
             content = lines.text(index)
             text, replaced = decoded(content) if len(content) <= MAX_RECORD_BYTES else ("", False)
-            record = read_record(text) if len(content) <= MAX_RECORD_BYTES else Rejection.TOO_LONG
-            if isinstance(record, Rejection):
-                self.rejected.append(Rejected(number, record.value, content))
+            record = read_record(text) if len(content) <= MAX_RECORD_BYTES else RejectionReason.TOO_LONG
+            if isinstance(record, RejectionReason):
+                self.rejected.append(RejectedLine(number, record.value, content))
                 continue
             if b"\n" in content:
                 record.warnings.append("joined_lines")
@@ -85,13 +85,13 @@ class OneByOne:
         self.raws += others.raws
         self.rejected += others.rejected
 
-    def fields(self, *, format_name: Format, keep_raw: bool) -> Fields:
+    def columns(self, *, format_name: Format, keep_raw: bool) -> TextColumns:
         """Give the records as columns, in the order of their lines.
 
         :param keep_raw: whether to keep the texts.
         """
         order = sorted(range(len(self.numbers)), key=self.numbers.__getitem__)
-        return Fields.of(
+        return TextColumns.of(
             [self.records[place] for place in order],
             format_name=format_name,
             lines=[self.numbers[place] for place in order],
@@ -101,16 +101,16 @@ class OneByOne:
 
 def read_lines(
     lines: Lines,
-    scan: Callable[[Lines], tuple[Fields, Mask]],
-    read_record: Callable[[str], Record | Rejection],
+    scan: Callable[[Lines], tuple[TextColumns, Mask]],
+    read_record: Callable[[str], TextRecord | RejectionReason],
     *,
     odd: Mask | None = None,
     format_name: Format,
     keep_raw: bool,
-) -> tuple[Fields, list[Rejected]]:
+) -> tuple[TextColumns, list[RejectedLine]]:
     """Read lines in two ways: those that a scan takes all at once, the others with care.
 
-    :param scan: gives the fields of the lines it takes, and which those are.
+    :param scan: gives the texts of the lines it takes, and which those are.
     :param read_record: reads the text of one line.
     :param odd: which lines no scan may see.
     """
@@ -118,18 +118,18 @@ def read_lines(
     scanned = scan_lines(lines, scan, read_record, one_by_one, odd=odd)
     if scanned is not None and not one_by_one.numbers:
         return scanned, one_by_one.rejected
-    read = one_by_one.fields(format_name=format_name, keep_raw=keep_raw)
-    return read if scanned is None else Fields.merge(scanned, read), one_by_one.rejected
+    read = one_by_one.columns(format_name=format_name, keep_raw=keep_raw)
+    return read if scanned is None else TextColumns.merge(scanned, read), one_by_one.rejected
 
 
 def scan_lines(
     lines: Lines,
-    scan: Callable[[Lines], tuple[Fields, Mask]],
-    read_record: Callable[[str], Record | Rejection],
+    scan: Callable[[Lines], tuple[TextColumns, Mask]],
+    read_record: Callable[[str], TextRecord | RejectionReason],
     one_by_one: OneByOne,
     *,
     odd: Mask | None = None,
-) -> Fields | None:
+) -> TextColumns | None:
     """Read lines in two ways, as :func:`read_lines` does, and keep what comes of each apart.
 
     :param one_by_one: is given the lines that no scan takes.
@@ -151,12 +151,12 @@ def scan_lines(
 
 
 def read_each(
-    lines: Lines, read_record: Callable[[str], Record | Rejection], *, format_name: Format, keep_raw: bool
-) -> tuple[Fields, list[Rejected]]:
+    lines: Lines, read_record: Callable[[str], TextRecord | RejectionReason], *, format_name: Format, keep_raw: bool
+) -> tuple[TextColumns, list[RejectedLine]]:
     """Read lines one by one, and none of them in another way."""
     one_by_one = OneByOne()
     one_by_one.read(lines, read_record)
-    return one_by_one.fields(format_name=format_name, keep_raw=keep_raw), one_by_one.rejected
+    return one_by_one.columns(format_name=format_name, keep_raw=keep_raw), one_by_one.rejected
 
 
 def decoded(content: bytes) -> tuple[str, bool]:
