@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_imperva"
 WITHOUT_AIRFLOW = (
     "errors",
+    "clock",
     "extras",
     "uri",
     "options",

@@ -109,15 +109,23 @@ def last_number(store: Store, layout: Layout) -> int:
 
 
 def read_entries(
-    store: Store, layout: Layout, *, first: int = 1, last: int, whole: bool = False, progress: Progress = silent
+    store: Store,
+    layout: Layout,
+    *,
+    first: int = 1,
+    last: int,
+    whole: bool = False,
+    at_once: int = _ENTRIES_AT_ONCE,
+    progress: Progress = silent,
 ) -> Iterator[Entry]:
     """Read the ledger's entries, in order; each is there, even if nothing of it can be read.
 
     :param whole: plans and reports too, which only a proof needs; else plans without a commit only.
+    :param at_once: how many are in memory while the first of them is worked on.
     """
     with ThreadPoolExecutor(_READERS) as pool:
-        for begin in range(first, last + 1, _ENTRIES_AT_ONCE):
-            some = range(begin, min(begin + _ENTRIES_AT_ONCE, last + 1))
+        for begin in range(first, last + 1, at_once):
+            some = range(begin, min(begin + at_once, last + 1))
             for entry in pool.map(lambda number: _read_entry(store, layout, number, whole=whole), some):
                 yield entry
                 if entry.number % _ENTRIES_A_STEP == 0 or entry.number == last:
@@ -167,7 +175,9 @@ class History:
     :ivar damages: what could not be read, or is missing beside a commit.
     """
 
-    def __init__(self, repository: str) -> None:
+    def __init__(self, repository: str, *, gather: int = _ENTRIES_AT_ONCE) -> None:
+        """Begin before the first entry; the logs of so many entries are put together to one table."""
+        self._gather = gather
         self.repository = repository
         self.layout = Layout(repository)
         self.commits: dict[int, Commit] = {}
@@ -212,7 +222,7 @@ class History:
             )
         if entry.logs is not None:
             self._latest[entry.number] = entry.logs.select(_AUDITED)
-            if len(self._latest) == _ENTRIES_AT_ONCE:
+            if len(self._latest) == self._gather:
                 self._gather_latest()
 
     def _gather_latest(self) -> None:

@@ -30,7 +30,7 @@ from airflow_provider_imperva.repository.names import LogName
 PREFIX = "0"
 """Prefix of the logs that are numbered here; Imperva has none such."""
 
-PAGES_AT_A_TIME = 64
+_PAGES_AT_A_TIME = 64
 """After so many pages, all arrivals are gathered anew."""
 
 _ATTEMPTS = 5
@@ -119,16 +119,17 @@ class Catalog:
                 found += page.arrivals
         return found, len(paths)
 
-    def add(self, listed: Sequence[DeliveredObject]) -> Arrivals:
+    def add(self, listed: Sequence[DeliveredObject], *, pages_at_a_time: int = _PAGES_AT_A_TIME) -> Arrivals:
         """Give numbers to those listed that have none, in the order given, and return all arrivals.
 
+        :param pages_at_a_time: how many pages there may be until they are gathered.
         :raises LedgerConflictError: if others catalog at the same time, again and again.
         :raises LedgerCorruptError: as :meth:`read`.
         """
         for _ in range(_ATTEMPTS):
             found, pages = self._read()
             known = Arrivals(found)
-            if pages >= PAGES_AT_A_TIME:
+            if pages >= pages_at_a_time:
                 self._gather(known)
             every = known.with_new(listed)
             if len(every) == len(known):

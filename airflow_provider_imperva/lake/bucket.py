@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 
 import fsspec
 
+from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.lake.failure import already_there, failing, failure, server_code
 from airflow_provider_imperva.lake.store import StoredObject
@@ -196,10 +197,10 @@ class S3Store(ObjectStore):
     def _put(self, file: str, path: str) -> None:
         self._fs.put_file(file, self._full(path), chunksize=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE)
 
-    def sweep(self) -> None:
+    def sweep(self, *, clock: Clock = wall_clock) -> None:
         """Give up uploads below the root that began more than a day ago, where the credentials allow it."""
         bucket, root, _ = self._fs.split_path(self._root)
-        oldest = datetime.now(UTC) - _UPLOAD_AGE
+        oldest = clock() - _UPLOAD_AGE
         # They cost money and nothing else, and a rule of the bucket may see to them.
         with contextlib.suppress(LakeError), failing(self.uri()):
             answer = self._fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{root}/" if root else "")

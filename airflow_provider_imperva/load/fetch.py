@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
+from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import AuthenticationError, LogNotFoundError, ObjectExistsError, RepositoryError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Plan, PlannedLog
@@ -52,12 +53,14 @@ def fetch(
     max_concurrency: int,
     window: timedelta,
     on_log: Callable[[], None] = lambda: None,
+    clock: Clock = wall_clock,
 ) -> Fetched:
     """Fetch the logs of a batch that are not in ``raw/`` yet.
 
     :param max_concurrency: how many requests may be under way at once.
     :param window: how long Imperva keeps a log.
     :param on_log: called after each log, for a progress bar.
+    :param clock: tells whether the window has passed over a log.
     :raises AuthenticationError: if the repository refuses us, in the index too. One log that is refused is unavailable.
     """
     logs = batch_logs(plan, batch)
@@ -92,10 +95,11 @@ def fetch(
     unanswered = [log for log, _ in wanted if log.name in unavailable]
     # Also to see whether it is us that the repository refuses.
     listed = _listed(client) if not_found or unanswered else frozenset()
-    lagging = [log.name for log in not_found if _is_ahead(log, listed)]
+    at = clock()
+    lagging = [log.name for log in not_found if _is_ahead(log, listed, at=at)]
     not_found = [log for log in not_found if log.name not in lagging]
-    expired = {log.name for log in _expired(not_found, listed, window=window)}
-    expired |= {log.name for log in unanswered if log.name not in listed and _has_left(log, window=window)}
+    expired = {log.name for log in _expired(not_found, listed, at=at, window=window)}
+    expired |= {log.name for log in unanswered if log.name not in listed and _has_left(log, at=at, window=window)}
     for log, _ in wanted:
         if log.name in expired:
             called = f"{log.name} ({log.delivered_as!a})" if log.delivered_as else log.name
@@ -117,29 +121,31 @@ def _listed(client: LogOrigin) -> frozenset[str]:
         return frozenset()
 
 
-def _is_ahead(log: PlannedLog, listed: Collection[str]) -> bool:
+def _is_ahead(log: PlannedLog, listed: Collection[str], *, at: datetime) -> bool:
     """Tell whether a log that is gone was only just listed, by an index that went on further than this one does.
 
     Imperva overwrites the oldest log first. So while older logs of its prefix are listed and no newer one is, it is the
     index that lags, and not the log that has left.
     """
-    if log.name in listed or datetime.now(UTC) - log.first_listed_at > _LAG:
+    if log.name in listed or at - log.first_listed_at > _LAG:
         return False
     name = LogName.parse(log.name)
     others = [other.sequence for other in map(LogName.parse, listed) if other.prefix == name.prefix]
     return bool(others) and max(others) < name.sequence
 
 
-def _expired(not_found: Collection[PlannedLog], listed: Collection[str], *, window: timedelta) -> list[PlannedLog]:
+def _expired(
+    not_found: Collection[PlannedLog], listed: Collection[str], *, at: datetime, window: timedelta
+) -> list[PlannedLog]:
     """Return the logs that are gone for good.
 
     An empty index says nothing; then a log is gone only once the window has passed over it.
     """
     if listed:
         return [log for log in not_found if log.name not in listed]
-    return [log for log in not_found if _has_left(log, window=window)]
+    return [log for log in not_found if _has_left(log, at=at, window=window)]
 
 
-def _has_left(log: PlannedLog, *, window: timedelta) -> bool:
+def _has_left(log: PlannedLog, *, at: datetime, window: timedelta) -> bool:
     """Whether the window has passed over a log."""
-    return log.first_listed_at < datetime.now(UTC) - window
+    return log.first_listed_at < at - window

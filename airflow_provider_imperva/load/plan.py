@@ -7,12 +7,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 import msgspec
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import LedgerCorruptError, TornPlanError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
@@ -160,7 +161,7 @@ def look(
     return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
 
 
-def whole_head(ledger: Ledger, *, run: Run) -> Head:
+def whole_head(ledger: Ledger, *, run: Run, clock: Clock = wall_clock) -> Head:
     """Find the end of the ledger; a plan there that does not read is replaced by one that loads nothing.
 
     Nothing rests on a plan without a commit: its logs are still open in the commit before, and are planned again. The
@@ -173,7 +174,7 @@ def whole_head(ledger: Ledger, *, run: Run) -> Head:
     except TornPlanError as error:
         logger.warning("%s", error)
     last = ledger.head(with_plan=False)
-    at = datetime.now(UTC)
+    at = clock()
     ledger.replace_torn_plan(
         Plan(
             v=VERSION,
@@ -208,7 +209,14 @@ def recover(ledger: Ledger, head: Head, *, run: Run, at: datetime) -> Head:
     return head
 
 
-def find_work(ledger: Ledger, client: LogOrigin, *, key_ids: frozenset[str], options: PlanOptions) -> Work | None:
+def find_work(
+    ledger: Ledger,
+    client: LogOrigin,
+    *,
+    key_ids: frozenset[str],
+    options: PlanOptions,
+    clock: Clock = wall_clock,
+) -> Work | None:
     """Tell whether a plan would have anything to do; nothing is written.
 
     :raises RepositoryError: if the index cannot be read.
@@ -221,7 +229,7 @@ def find_work(ledger: Ledger, client: LogOrigin, *, key_ids: frozenset[str], opt
     if head.plan:
         return Work(recover=head.plan.commit)
     index = client.read_index()
-    at = datetime.now(UTC)
+    at = clock()
     listed = _by_prefix(index.names)
     restarts = find_restarts(ledger, client, head, listed, at=at, window=options.window, thorough=False)
     outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, restarts=restarts)
@@ -243,6 +251,7 @@ def make_plan(
     run: Run,
     key_ids: frozenset[str],
     options: PlanOptions,
+    clock: Clock = wall_clock,
 ) -> Plan | None:
     """Recover what a dead run left, and plan what is to be loaded now.
 
@@ -250,17 +259,18 @@ def make_plan(
 
     :param run: who plans.
     :param key_ids: ids of the private keys at hand.
+    :param clock: tells when the index was read.
     :returns: the plan as written to the ledger; None if there is nothing to do.
     :raises RepositoryError: if the index cannot be read.
     :raises LedgerConflictError: if another run planned at the same time.
     """
-    head = whole_head(ledger, run=run)
+    head = whole_head(ledger, run=run, clock=clock)
     if head.plan and head.plan.run == run and not head.plan.torn:
         return head.plan
-    head = recover(ledger, head, run=run, at=datetime.now(UTC))
+    head = recover(ledger, head, run=run, at=clock())
     stop_if_older_than_events(ledger, head=head.next_commit - 1)
     index = client.read_index()
-    at = datetime.now(UTC)
+    at = clock()
     for line in index.unsafe:
         logger.error("A line of the index is no name that could be asked for: %s", line)
     restarts = find_restarts(ledger, client, head, _by_prefix(index.names), at=at, window=options.window, thorough=True)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias, cast
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LedgerConflictError, LedgerCorruptError
 from airflow_provider_imperva.lake.commit import commit_plan
@@ -204,7 +205,9 @@ def _within(log: LogRecord, numbers: SequenceRange) -> bool:
     return log.prefix == numbers.prefix and numbers.first <= log.sequence <= numbers.last
 
 
-def make_replay_plan(ledger: Ledger, *, run: Run, selection: Selection, take_over: bool) -> Plan | None:
+def make_replay_plan(
+    ledger: Ledger, *, run: Run, selection: Selection, take_over: bool, clock: Clock = wall_clock
+) -> Plan | None:
     """Plan to replay the homes of the logs that are selected, and those whose replay was not finished.
 
     A retry of the same run gets the plan it made before.
@@ -215,7 +218,7 @@ def make_replay_plan(ledger: Ledger, *, run: Run, selection: Selection, take_ove
     :raises LedgerConflictError: if there is such a plan and it is not to be recovered, or another run planned at the
         same time.
     """
-    head = whole_head(ledger, run=run)
+    head = whole_head(ledger, run=run, clock=clock)
     if head.plan and head.plan.run == run and not head.plan.torn:
         return head.plan
     if head.plan and not (take_over or head.plan.torn):
@@ -224,7 +227,7 @@ def make_replay_plan(ledger: Ledger, *, run: Run, selection: Selection, take_ove
             do="Wait until it has ended; if it has died, say that its plan is to be recovered",
             about=ledger.store.uri(ledger.layout.plan(head.plan.commit)),
         )
-    at = datetime.now(UTC)
+    at = clock()
     head = recover(ledger, head, run=run, at=at)
     if head.commit is None:
         return None
@@ -273,6 +276,7 @@ def replay(
     options: NormalizeOptions,
     client: LogOrigin | None = None,
     on_log: Callable[[], None] = lambda: None,
+    clock: Clock = wall_clock,
 ) -> Commit:
     """Do all batches of a replay, one after the other, and commit.
 
@@ -294,4 +298,4 @@ def replay(
             told = str(error) if isinstance(error, ImpervaError) else type(error).__name__
             place = "".join(traceback.format_tb(error.__traceback__))
             logger.error("Batch %d failed: %s\n%s", batch, told, place)
-    return commit_plan(ledger, plan, by=plan.run, provider_version=__version__, at=datetime.now(UTC))
+    return commit_plan(ledger, plan, by=plan.run, provider_version=__version__, at=clock())

@@ -8,11 +8,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 """Where virtual time begins unless told otherwise; forged events begin here too."""
 
 
-def wall_clock() -> datetime:
-    """Tell the time of this machine, UTC."""
-    return datetime.now(UTC)
-
-
 class VirtualClock:
     """Days in no time: call it for the time, UTC, and put it forward by hand.
 

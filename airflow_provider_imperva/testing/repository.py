@@ -17,16 +17,15 @@ import re
 import ssl
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.repository.index import INDEX_NAME
 from airflow_provider_imperva.repository.names import LogName
-from airflow_provider_imperva.testing.clock import wall_clock
 from airflow_provider_imperva.testing.faults import CALM, Fault, FaultScript
 from airflow_provider_imperva.testing.server import Answer, Server
 from airflow_provider_imperva.testing.storage import FolderStorage, MemoryStorage, newest
@@ -88,7 +87,7 @@ class FakeRepository:
         latency: float = 0.0,
         window: timedelta | None = None,
         byte_cap: int | None = None,
-        clock: Callable[[], datetime] = wall_clock,
+        clock: Clock = wall_clock,
         script: FaultScript = CALM,
         request_log: Path | None = None,
         ssl_context: ssl.SSLContext | None = None,

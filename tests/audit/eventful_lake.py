@@ -6,16 +6,12 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
 from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.records import Commit, Plan
-from airflow_provider_imperva.load import fetch as fetch_module
-from airflow_provider_imperva.load import plan as plan_module
-from airflow_provider_imperva.load import replay as replay_module
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
@@ -28,19 +24,6 @@ BEGIN = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SPAN = HOUR
 """Time one log covers here."""
-
-
-@dataclass
-class _Now:
-    """Stands in for ``datetime`` in modules that ask for the time."""
-
-    clock: VirtualClock
-
-    def now(self, zone: tzinfo) -> datetime:
-        return self.clock().astimezone(zone)
-
-    def fromtimestamp(self, *arguments: object) -> datetime:
-        return datetime.fromtimestamp(*arguments)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -80,9 +63,6 @@ class TimedAccount(Account):
                 os.utime(path, (now, now))
         return fetched
 
-    def commit(self, plan: Plan) -> Commit:
-        return commit_plan(self.ledger, plan, by=plan.run, provider_version="0.0.0", at=self.clock())
-
 
 def make_eventful_lake(lake: Path) -> None:
     """Load two repositories over seven days; all times are made up, so that each lake is like the other."""
@@ -91,8 +71,6 @@ def make_eventful_lake(lake: Path) -> None:
     with ExitStack() as stack:
         # Nobody needs this lake after a power cut.
         stack.enter_context(patch("os.fsync"))
-        for module in (plan_module, fetch_module, replay_module):
-            stack.enter_context(patch.object(module, "datetime", _Now(clock)))
         repository, other = (
             stack.enter_context(FakeRepository(name=name, window=48 * HOUR, clock=clock))
             for name in ("8416_1745073", "9001_1745073")
@@ -169,6 +147,8 @@ def _last_days(account: TimedAccount, beside: TimedAccount, *, right: KeyPair, l
 
 
 def replay_all(account: Account, selection: Selection, *, options: NormalizeOptions | None = None) -> Commit:
-    plan = make_replay_plan(account.ledger, run=account.next_run(), selection=selection, take_over=True)
+    plan = make_replay_plan(
+        account.ledger, run=account.next_run(), selection=selection, take_over=True, clock=account.clock
+    )
     assert plan is not None
-    return replay(account.ledger, account.keys, plan, options=options or NormalizeOptions())
+    return replay(account.ledger, account.keys, plan, options=options or NormalizeOptions(), clock=account.clock)

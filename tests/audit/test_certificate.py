@@ -60,17 +60,14 @@ def test_the_days_of_a_month_come_to_the_month(eventful_lake: Path, issue: Issue
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
-    with FakeRepository() as repository:
-        yield Account(repository, tmp_path / "lake", options=PlanOptions(account_group="group"))
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    for module in ("plan", "fetch"):
-        monkeypatch.setattr(f"airflow_provider_imperva.load.{module}.datetime", clock)
-    return clock
+def account(tmp_path: Path, clock: Clock) -> Iterator[Account]:
+    with FakeRepository() as repository:
+        yield Account(repository, tmp_path / "lake", options=PlanOptions(account_group="group"), clock=clock)
 
 
 def test_a_day_is_complete_once_the_repository_was_seen_after_it(

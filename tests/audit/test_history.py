@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.audit import history as history_module
 from airflow_provider_imperva.audit.coverage import cover
-from airflow_provider_imperva.audit.history import LOGS, History
+from airflow_provider_imperva.audit.history import LOGS, History, read_entries
 from airflow_provider_imperva.lake.store import open_store
 from tests.lake.s3_front import BUCKET, moto_server
 
@@ -19,12 +18,12 @@ WINDOW = timedelta(hours=48)
 
 
 @pytest.mark.parametrize("entries_at_once", [1, 2, 3])
-def test_rows_are_those_of_the_commits_in_their_order(
-    small_lake: Path, monkeypatch: pytest.MonkeyPatch, entries_at_once: int
-) -> None:
+def test_rows_are_those_of_the_commits_in_their_order(small_lake: Path, entries_at_once: int) -> None:
     """They are gathered some at a time, and the last ones when they are asked for."""
-    monkeypatch.setattr(history_module, "_ENTRIES_AT_ONCE", entries_at_once)
-    logs = History.read(open_store(str(small_lake)), REPOSITORY).logs
+    store, history = open_store(str(small_lake)), History(REPOSITORY, gather=entries_at_once)
+    for entry in read_entries(store, history.layout, last=5, at_once=entries_at_once):
+        history.add(entry)
+    logs = history.logs
     assert logs.schema.equals(LOGS)
     assert list(zip(logs["commit"].to_pylist(), logs["sequence"].to_pylist(), strict=True)) == [
         *((1, number) for number in (1, 2, 3, 5)),

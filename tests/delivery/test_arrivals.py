@@ -8,7 +8,6 @@ import pytest
 
 from airflow_provider_imperva.delivery.folder import DeliveredObject
 from airflow_provider_imperva.errors import LedgerCorruptError
-from airflow_provider_imperva.lake import arrivals as arrivals_module
 from airflow_provider_imperva.lake.arrivals import Catalog
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
@@ -61,12 +60,9 @@ def test_of_two_who_catalog_at_once_both_see_the_same_numbers(tmp_path: Path) ->
     assert other.read().ordered == mine.ordered
 
 
-def test_many_pages_are_gathered_and_read_the_same(
-    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(arrivals_module, "PAGES_AT_A_TIME", 3)
+def test_many_pages_are_gathered_and_read_the_same(catalog: Catalog, tmp_path: Path) -> None:
     for number in range(1, 12):
-        catalog.add(objects(f"a{number}", f"b{number}"))
+        catalog.add(objects(f"a{number}", f"b{number}"), pages_at_a_time=3)
     assert len(list(tmp_path.glob("arrivals/**/*.parquet"))) == 3
     assert [item.path for item in catalog.read().ordered][-2:] == ["a11", "b11"]
     (last, *_) = sorted(tmp_path.glob("arrivals/**/*.parquet"), reverse=True)

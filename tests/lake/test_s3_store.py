@@ -17,8 +17,8 @@ from typing import Any
 import fsspec
 import pytest
 
+from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.errors import LakeError, ObjectExistsError
-from airflow_provider_imperva.lake import bucket
 from airflow_provider_imperva.lake.bucket import S3Store
 from airflow_provider_imperva.lake.store import Store, open_store
 from tests.crash.object_server import BUCKET, KEY, READER
@@ -101,11 +101,9 @@ class TestAnyS3(test_store.TestAnyStore):
         assert store.read("a/part") == piece * 50
 
 
-def test_pieces_of_the_dead_are_given_up_after_a_day_and_those_of_the_living_are_not(
-    s3_url: str, root: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pieces_of_the_dead_are_given_up_after_a_day_and_those_of_the_living_are_not(s3_url: str, root: str) -> None:
     fs = seaweedfs_filesystem(s3_url)
-    store = open_store(f"s3://{root}", fs=fs)
+    store = S3Store(fs, root)
     ours = {"Bucket": BUCKET, "Key": f"{root.partition('/')[2]}/events/part"}
     foreign = {"Bucket": BUCKET, "Key": f"{uuid.uuid4().hex}/part"}
     for place in (ours, foreign):
@@ -118,8 +116,7 @@ def test_pieces_of_the_dead_are_given_up_after_a_day_and_those_of_the_living_are
 
     store.sweep()
     assert uploads(ours) == 1
-    monkeypatch.setattr(bucket, "_UPLOAD_AGE", timedelta(seconds=-60))
-    store.sweep()
+    store.sweep(clock=lambda: wall_clock() + timedelta(days=1, minutes=1))
     assert (uploads(ours), uploads(foreign)) == (0, 1)
 
 

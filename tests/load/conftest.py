@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.load import fetch as fetch_module
-from airflow_provider_imperva.load import plan as plan_module
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair
 from tests.load.load_runs import Account, Clock
@@ -25,14 +23,11 @@ def other_pair() -> KeyPair:
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
-    with FakeRepository() as repository:
-        yield Account(repository, tmp_path / "lake")
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    for module in (plan_module, fetch_module):
-        monkeypatch.setattr(module, "datetime", clock)
-    return clock
+def account(tmp_path: Path, clock: Clock) -> Iterator[Account]:
+    with FakeRepository() as repository:
+        yield Account(repository, tmp_path / "lake", clock=clock)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -36,13 +37,13 @@ Row = tuple[str, int, str]
 
 
 class Clock:
-    """Stands in for ``datetime`` in a module that asks for the time; it goes on, and can be put forward."""
+    """The wall clock, which can be put forward."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
 
-    def now(self, zone: tzinfo) -> datetime:
-        return datetime.now(zone) + self.ahead
+    def __call__(self) -> datetime:
+        return wall_clock() + self.ahead
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Account:
     lake: Path
     keys: KeyRing = field(default_factory=KeyRing)
     options: PlanOptions = field(default_factory=PlanOptions)
+    clock: Callable[[], datetime] = wall_clock
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(open_store(str(self.lake)), self.repository.name)
@@ -90,18 +92,22 @@ class Account:
     def plan_if_any(self, run: Run | None = None) -> Plan | None:
         with self.client() as client:
             run = run or self.next_run()
-            return make_plan(self.ledger, client, run=run, key_ids=self.keys.ids, options=self.options)
+            return make_plan(
+                self.ledger, client, run=run, key_ids=self.keys.ids, options=self.options, clock=self.clock
+            )
 
     def fetch(self, plan: Plan, batch: int = 0) -> Fetched:
         with self.client() as client:
-            return fetch(self.ledger, client, plan, batch, max_concurrency=4, window=self.options.window)
+            return fetch(
+                self.ledger, client, plan, batch, max_concurrency=4, window=self.options.window, clock=self.clock
+            )
 
     def normalize(self, plan: Plan, fetched: Fetched) -> Report:
         with self.client() as client:
             return normalize(self.ledger, client, self.keys, plan, fetched)
 
     def commit(self, plan: Plan) -> Commit:
-        return commit_plan(self.ledger, plan, by=plan.run, provider_version="0.0.0", at=datetime.now(UTC))
+        return commit_plan(self.ledger, plan, by=plan.run, provider_version="0.0.0", at=self.clock())
 
     def finish(self, plan: Plan) -> Commit:
         """Do all that comes after planning."""
@@ -122,7 +128,7 @@ class Account:
     def work(self) -> Work | None:
         """Tell what there is to do, but not which logs these are."""
         with self.client() as client:
-            work = find_work(self.ledger, client, key_ids=self.keys.ids, options=self.options)
+            work = find_work(self.ledger, client, key_ids=self.keys.ids, options=self.options, clock=self.clock)
         return msgspec.structs.replace(work, digest="") if work else None
 
     def rows(self) -> Counter[Row]:

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -70,13 +71,14 @@ class TestPlainRuns:
         for log in account.forged.values():
             assert account.raw(log.name).read_bytes() == log.content
 
-    def test_logs_too_large_to_be_read_at_once_give_the_same(
-        self, account: Account, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("airflow_provider_imperva.load.normalize._SMALL_BYTES", 0)
-        account.serve(*range(1, 4), events=40)
+    def test_a_log_too_large_to_be_read_at_once_gives_the_same(self, account: Account) -> None:
+        event = forge_events(1)[0]
+        count = (17 << 20) // len(event)
+        account.serve(1, events=40)
+        account.repository.add(name(2), forge_log(f"{event}\n" * count, compress=False))
         account.run()
-        assert account.rows() == account.expected()
+        lines = Counter((name(2), line, request_id(event)) for line in range(1, count + 1))
+        assert account.rows() == account.expected() + lines
         account.assert_balanced()
 
     @pytest.mark.parametrize("content", [b"", b" \r\n\n", b"CEF:0|x\n\n\x00 ", bytes(range(256)) * 300])
@@ -143,13 +145,11 @@ class TestPlainRuns:
         assert plan.logs == 2500
         assert len(plan.batches) <= 1000
 
-    def test_batches_are_cut_by_what_the_last_commit_weighed(
-        self, account: Account, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        account.serve(1, 2, events=20)
+    def test_batches_are_cut_by_what_the_last_commit_weighed(self, account: Account) -> None:
+        """Two logs of 8 MiB make a batch of 16 MiB."""
+        for number in (1, 2):
+            account.repository.add(name(number), bytes(8 << 20))
         account.run()
-        raw_bytes = account.ledger.commit(1).totals.raw_bytes
-        monkeypatch.setattr("airflow_provider_imperva.load.plan._BATCH_BYTES", raw_bytes)
         account.serve(3, 4, 5, 6, 7)
         assert [len(batch) for batch in account.plan().batches] == [2, 2, 1]
 

@@ -163,9 +163,10 @@ class Airflow:
         """Plan, fetch and normalize each batch, commit; a step is what may be the last before something happens."""
         run = Run("imperva_logs_to_parquet", f"{kind}__{self.imperva.clock().isoformat()}")
         key_ids = self.imperva.key_ring.ids
+        clock = self.imperva.clock
         options = PlanOptions(window=WINDOW, window_bytes=BYTE_CAP, logs_per_batch=self.rng.choice([5, 20, None]))
         plan = yield from self._task(
-            lambda ledger, client: make_plan(ledger, client, run=run, key_ids=key_ids, options=options)
+            lambda ledger, client: make_plan(ledger, client, run=run, key_ids=key_ids, options=options, clock=clock)
         )
         if plan is None:
             return
@@ -174,14 +175,14 @@ class Airflow:
                 yield from self._batch(plan, batch)
             except TaskFailedError:
                 continue  # the commit comes whatever became of the batches
-        yield from self._task(
-            lambda ledger, _: commit_plan(ledger, plan, by=run, provider_version="0.0.0", at=self.imperva.clock())
-        )
+        yield from self._task(lambda ledger, _: commit_plan(ledger, plan, by=run, provider_version="0.0.0", at=clock()))
 
     def _batch(self, plan: Plan, batch: int) -> Steps:
         # One request at a time, so that the same seed gives the same order of things.
         fetched = yield from self._task(
-            lambda ledger, client: fetch(ledger, client, plan, batch, max_concurrency=1, window=WINDOW),
+            lambda ledger, client: fetch(
+                ledger, client, plan, batch, max_concurrency=1, window=WINDOW, clock=self.imperva.clock
+            ),
             again=lambda fetched: bool(fetched.unavailable),
         )
         keys = self.imperva.key_ring

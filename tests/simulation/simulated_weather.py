@@ -7,8 +7,8 @@ from collections.abc import Callable
 from email.utils import format_datetime
 from fnmatch import fnmatchcase
 
+from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.testing import Fault, FaultRule, FaultScript
-from airflow_provider_imperva.testing.clock import wall_clock
 
 STALL = 1.5
 """Seconds, real ones: longer than the simulated client's read time-out."""

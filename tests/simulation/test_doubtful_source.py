@@ -21,13 +21,11 @@ from airflow_provider_imperva.lake import disk as disk_module
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.lake.store import open_store
-from airflow_provider_imperva.load import fetch as fetch_module
-from airflow_provider_imperva.load import plan as plan_module
 from airflow_provider_imperva.testing import FakeRepository, Fault, VirtualClock
 from airflow_provider_imperva.testing.forge import forge_repository
 from tests.load.load_runs import Account, request_id
 from tests.simulation.simulated_workers import Disk, WorkerStore
-from tests.simulation.test_simulation import Now, seeds
+from tests.simulation.test_simulation import seeds
 
 HOUR = timedelta(hours=1)
 WINDOW = 48 * HOUR
@@ -128,12 +126,10 @@ class Runs:
 @pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
 def test_nothing_is_lost_or_doubled(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = VirtualClock()
-    for module in (plan_module, fetch_module):
-        monkeypatch.setattr(module, "datetime", Now(clock))
     monkeypatch.setattr(disk_module.os, "fsync", lambda _: None)  # type: ignore[attr-defined]
     rng = random.Random(f"{seed}/doubtful")
     with FakeRepository(window=WINDOW, clock=clock) as repository:
-        account = Account(repository, tmp_path)
+        account = Account(repository, tmp_path, clock=clock)
         account.ledger = Ledger(WorkerStore(Disk(open_store(str(tmp_path)), clock)), repository.name)
         source = Source(repository, clock, rng)
         runs = Runs(account, source)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import random
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_imperva.lake.store import open_store
-from airflow_provider_imperva.load import fetch as fetch_module
-from airflow_provider_imperva.load import plan as plan_module
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, VirtualClock
 from tests.simulation.oracle import Oracle
 from tests.simulation.simulated_airflow import Airflow
@@ -33,16 +31,6 @@ def seeds() -> list[int]:
     return list(range(1, int(os.environ.get("IMPERVA_SIMULATION_SEEDS", "1")) + 1))
 
 
-class Now:
-    """Stands in for ``datetime`` in a module that asks for the time."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-
-    def now(self, zone: tzinfo) -> datetime:
-        return self._clock().astimezone(zone)
-
-
 @pytest.fixture(scope="module")
 def pairs() -> list[KeyPair]:
     return [KeyPair.generate(str(number)) for number in (1, 2, 3)]
@@ -55,8 +43,6 @@ def test_thirty_days(
     seed: int, pairs: list[KeyPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = VirtualClock()
-    for module in (plan_module, fetch_module):
-        monkeypatch.setattr(module, "datetime", Now(clock))
     # No power is cut here, and to wait for the disk would take most of the time.
     monkeypatch.setattr(os, "fsync", lambda _: None)
     rng = random.Random(f"{seed}/airflow")

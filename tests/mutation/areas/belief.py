@@ -86,7 +86,7 @@ MUTATIONS = [
     Mutation(
         "a log that always answers oddly never expires",
         "load/fetch.py",
-        "if log.name not in listed and _has_left(log, window=window)}",
+        "if log.name not in listed and _has_left(log, at=at, window=window)}",
         "if log.name not in listed and not listed}",
         ("load/test_load.py::TestOneLogRefused",),
     ),
