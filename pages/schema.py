@@ -45,7 +45,7 @@ _REASONS: dict[RejectionReason, str] = {
     RejectionReason.NOT_A_RECORD: "does not begin like a record of the body's format, or is JSON but no object",
     RejectionReason.BAD_HEADER: "begins like a CEF or LEEF record but lacks a part of the header",
     RejectionReason.AMBIGUOUS_HEADER: "holds a second header, or follows one: a record, or text that a client wrote",
-    RejectionReason.TOO_LONG: "is longer than any column could hold",
+    RejectionReason.TOO_LONG: "is longer than 16 MiB; behind a colon, how much of it is kept: `raw/` has all",
     RejectionReason.FIELD_COUNT: "a W3C row that has more or fewer values than there are names",
     RejectionReason.BAD_JSON: "is no JSON",
     RejectionReason.TRUNCATED: "JSON that ends within a value",

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from airflow_provider_imperva.events.grammar.formats import find_format
+from airflow_provider_imperva.events.scan.long_lines import ShortLines
 from airflow_provider_imperva.events.schema.columns import Format
-from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
 from airflow_provider_imperva.events.schema.source import LogSource
 
 if TYPE_CHECKING:
@@ -56,13 +57,14 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     """
     # What reads and converts is compiled, which takes a second to import; whoever parses nothing is spared it.
     from airflow_provider_imperva.events.bodies import unknown
+    from airflow_provider_imperva.events.bodies.text_block import RejectedLine
     from airflow_provider_imperva.events.typed.table import to_table
 
     remaining = iter(chunks)
     begin = b"".join(_first(remaining))
     head = begin[:HEAD_BYTES]
     format_name = find_format(head, source.format)
-    body = chain([begin], remaining)
+    body = ShortLines(chain([begin], remaining))
     known = _read(body, format_name, source, head=head, keep_raw=keep_raw) if format_name else None
     for text_block in known or unknown.read(body, head=head):
         parsed = ParsedBlock(
@@ -75,6 +77,13 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
         del text_block
         yield parsed
         del parsed
+    if body.long:
+        yield ParsedBlock(
+            events=PARSED_SCHEMA.empty_table(),
+            quarantined=_quarantined([RejectedLine.too_long(line.number, line.head) for line in body.long], source),
+            lines=len(body.long),
+            format=format_name,
+        )
 
 
 def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -85,17 +94,18 @@ def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _read(
-    chunks: Iterable[bytes], format_name: Format, source: LogSource, *, head: bytes, keep_raw: bool
+    body: ShortLines, format_name: Format, source: LogSource, *, head: bytes, keep_raw: bool
 ) -> Iterator[TextBlock]:
     from airflow_provider_imperva.events.bodies import keyed, objects, rows
 
     match format_name:
         case "CEF" | "LEEF":
-            return keyed.read(chunks, format_name=format_name, keep_raw=keep_raw)
+            return keyed.read(body, format_name=format_name, keep_raw=keep_raw)
         case "W3C":
-            return rows.read(chunks, head=head, names=source.fields or "", keep_raw=keep_raw)
+            return rows.read(body, head=head, names=source.fields or "", keep_raw=keep_raw)
         case "JSON":
-            return objects.read(chunks, keep_raw=keep_raw)
+            # One line may hold all records there are: their lengths are bounded one by one.
+            return objects.read(body.chunks, keep_raw=keep_raw)
 
 
 def _quarantined(rejected: list[RejectedLine], source: LogSource) -> pa.Table:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
@@ -33,6 +34,7 @@ _Positions = npt.NDArray[np.int32]
 _Numbers = npt.NDArray[np.int32]
 _QUARANTINE = None
 _EPOCH = date(1970, 1, 1)
+_NAMED = 20
 _HARDLY_RECUR = {"event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line"}
 
 
@@ -172,12 +174,20 @@ class BatchParts:
         schema = QUARANTINE_SCHEMA if partition is _QUARANTINE else SCHEMA
         rows, order = self._rows(partition)
         hashing = _HashingFile(file)
-        with parquet_writer(hashing, schema) as writer:
-            for group in row_groups(rows.blocks, order, forget=rows.forget):
-                writer.write_table(group, row_group_size=group.num_rows)
-                # Before the next one is gathered, not after.
-                del group
-                rows.forget()
+        try:
+            with parquet_writer(hashing, schema) as writer:
+                for group in row_groups(rows.blocks, order, forget=rows.forget):
+                    writer.write_table(group, row_group_size=group.num_rows)
+                    # Before the next one is gathered, not after.
+                    del group
+                    rows.forget()
+        except (pa.ArrowException, MemoryError) as error:
+            raise LakeError(
+                f"the rows of {_logs_of(rows)} could not be written as Parquet ({type(error).__name__})",
+                do="Nothing is lost: the bytes are in raw/. If it lasts, set logs_per_batch to 1, so that the log that"
+                " is the cause holds up no other, and report it",
+                about=self._store.uri(path),
+            ) from error
         return Part(
             path=path,
             rows=len(order),
@@ -193,6 +203,13 @@ class BatchParts:
     @property
     def _quarantine_path(self) -> str:
         return self._layout.quarantine(commit=self._commit, batch=self._batch)
+
+
+def _logs_of(rows: Rows) -> str:
+    """Name the logs that rows are of, a few of them if they are many."""
+    names = sorted({name for block in rows.blocks for name in block.table["src_file"].unique().to_pylist()})
+    shown = ", ".join(ascii(name)[1:-1] for name in names[:_NAMED])
+    return f"{shown} and {len(names) - _NAMED} more logs" if len(names) > _NAMED else shown
 
 
 def parquet_writer(file: BinaryIO | _HashingFile, schema: pa.Schema) -> pq.ParquetWriter:

@@ -12,6 +12,7 @@ FETCHED = 1_795_300_000_000
 START = 1_700_000_000_000
 """What the header of the log says, 2023-11-14."""
 
+TOO_LONG = "too_long: these are its first 1024 bytes; raw/ has all of it"
 SOURCE = LogSource(file="8416_7.log", sequence=7, account_id=8416, config_id=3, start_time=START, fetched_time=FETCHED)
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from airflow_provider_imperva.events import parse
-from tests.events.cef_lines import SOURCE, cef, rows
+from tests.events.cef_lines import SOURCE, TOO_LONG, cef, rows
 
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
 TEXT_BLOCK = import_module("airflow_provider_imperva.events.bodies.text_block")
@@ -75,6 +75,6 @@ def test_joined_record_has_the_bound_of_any(monkeypatch: pytest.MonkeyPatch) -> 
     long = CEF[0].removesuffix(" act=REQ_PASSED") + "\nmore" * 60
     (block,) = parse([f"{long}\n{CEF[1]}".encode()], SOURCE)
     assert block.quarantined.select(["src_line", "reason", "raw"]).to_pylist() == [
-        {"src_line": 1, "reason": "too_long", "raw": long.encode()}
+        {"src_line": 1, "reason": TOO_LONG, "raw": long.encode()}
     ]
     assert (block.events["src_line"].to_pylist(), block.lines) == ([62], 2)

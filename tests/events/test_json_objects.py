@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
-from tests.events.cef_lines import SOURCE, rows, set_in
+from tests.events.cef_lines import SOURCE, TOO_LONG, rows, set_in
 
 PARSE = import_module("airflow_provider_imperva.events.parse")
 OBJECTS = import_module("airflow_provider_imperva.events.bodies.objects")
@@ -280,19 +280,23 @@ class TestBombs:
             assert looked_at < 6 * len(body)
 
     def test_longer_value_than_any_column_could_hold_is_quarantined(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for module in (VALUES, OBJECTS):
-            monkeypatch.setattr(module, "MAX_RECORD_BYTES", 200)
+        for module, bound in (
+            (VALUES, "MAX_RECORD_BYTES"),
+            (VALUES, "MAX_ENVELOPE_BYTES"),
+            (OBJECTS, "MAX_RECORD_BYTES"),
+        ):
+            monkeypatch.setattr(module, bound, 200)
         long = json.dumps({"a": "x" * 200})
         events, quarantined, lines = tables(f'{{"b":1}}\n{long}\n{{"c":"{"y" * 190}"}}\n[{{"d":1}},\n{{"e":1}}]')
         assert ([list(dict(r["extra"])) for r in events], lines) == ([["b"], ["c"], ["d"], ["e"]], 5)
-        assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [("too_long", long)]
+        assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [(TOO_LONG, long)]
 
     def test_record_that_its_names_make_too_long_is_quarantined(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(OBJECTS, "MAX_RECORD_BYTES", 10_000)
         record = json.dumps({"x" * 250: {str(n): n for n in range(100)}})
         events, quarantined, lines = tables(f'{record}{{"a":1}}')
         assert (len(events), lines) == (1, 2)
-        assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [("too_long", record)]
+        assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [(TOO_LONG, record[:1024])]
 
     def test_what_stands_beside_a_list_is_not_copied_without_bounds(self) -> None:
         found = rows(json.dumps({"x": "y" * 10_000, "events": [{"a": 1}] * 1000}))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_imperva.events import QUARANTINE_SCHEMA, SCHEMA, LogSource, parse
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
-from tests.events.cef_lines import FETCHED, SOURCE, cef, rows
+from tests.events.cef_lines import FETCHED, SOURCE, TOO_LONG, cef, rows
 
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
 TEXT_BLOCK = import_module("airflow_provider_imperva.events.bodies.text_block")
@@ -112,7 +112,7 @@ def test_line_too_long_for_any_column_is_quarantined(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(TEXT_BLOCK, "MAX_RECORD_BYTES", 200)
     events, quarantined, lines = tables(GOOD + b"\n" + GOOD + b"x" * 200)
     assert ([event["src_line"] for event in events], lines) == ([1], 2)
-    assert [(row["src_line"], row["reason"]) for row in quarantined] == [(2, "too_long")]
+    assert [(row["src_line"], row["reason"]) for row in quarantined] == [(2, TOO_LONG)]
 
 
 def test_block_too_large_to_scan_is_read_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:

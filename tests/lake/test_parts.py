@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.events.schema.columns import CATEGORY
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA, SCHEMA, SCHEMA_VERSION
 from airflow_provider_imperva.lake.layout import Layout
@@ -203,3 +204,17 @@ def test_an_independent_reader_sees_the_partitions_as_columns(tmp_path: Path) ->
         ("8416_1745073", "security", day, None, 2),
     ]
     assert all(found_row[3] == NOON.timestamp() * 1000 for found_row in found)
+
+
+def test_rows_that_cannot_be_written_are_told_with_the_logs_they_are_of(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise pa.ArrowInvalid("Parquet cannot store strings with size 2GB or more: 203.0.113.9")
+
+    parts = batch_parts(store)
+    parts.add(table([row(1), row(2) | {"src_file": "8416_2.log"}]), NOTHING)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", refuse)
+    with pytest.raises(LakeError, match=r"rows of 8416_1\.log, 8416_2\.log could not be written .* \(ArrowInvalid\)"):
+        parts.write()
+    assert store.objects("events/repository=8416_1745073/event_class=access/event_date=2026-11-22") == []

@@ -780,6 +780,20 @@ class TestBadLogs:
         account.finish(plan)
         assert account.rows() == account.expected()
 
+    def test_one_with_a_line_that_is_too_long_loses_that_line_only(self, account: Account) -> None:
+        account.serve(1, 3)
+        line = b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| start=1700000000001 src=192.0.2.1 deviceExternalId=7 "
+        body = b"\n".join([line + b"act=REQ_PASSED", line + b"request=" + b"x" * (17 << 20), line + b"act=REQ_PASSED"])
+        content = forge_log(body)
+        account.repository.add(name(2), content)
+        commit = account.run_some()
+        assert account.record(name(2))["state"] == "committed"
+        assert (commit.totals.lines, commit.totals.rows, commit.totals.quarantined_lines) == (13, 12, 1)
+        ((log, number, _),) = account.quarantined()
+        assert (log, number) == (name(2), 2)
+        assert account.raw(name(2)).read_bytes() == content
+        account.assert_balanced()
+
     def test_many_that_the_parser_fails_at_are_decoded_once_each(
         self, account: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -32,6 +32,7 @@ from airflow_provider_imperva.events.grammar.envelopes import (
 from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord
 from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan import lines
+from airflow_provider_imperva.events.scan.long_lines import HEAD_BYTES, ShortLines
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LIST
 
 _DEEPEST, _LONGEST = 32, 255
@@ -60,6 +61,8 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
     found: list[_Found] = []
     size = told = 0
     for record, text in body.read(chunks):
+        if len(text) > MAX_RECORD_BYTES:
+            record, text = RejectionReason.TOO_LONG, text[:HEAD_BYTES]
         kept = text if keep_raw or isinstance(record, RejectionReason) else ""
         found.append((record, kept))
         size += _size(record) + len(kept)
@@ -93,21 +96,20 @@ class _Body:
             yield reason, text
             yield from self._records(values)
         if values.failed is not None:
-            for block in lines.blocks(text.encode(errors="surrogateescape") for text in values.rest()):
+            short = ShortLines(text.encode(errors="surrogateescape") for text in values.rest())
+            for block in lines.blocks(short):
                 split = lines.Lines.split(block, first_number=1)
                 for index in range(len(split)):
                     yield from self._line(split.text(index))
+            for line in short.long:
+                self.lines += 1
+                yield RejectionReason.TOO_LONG, line.head.decode(errors="surrogateescape")
         elif values.is_open:
             self.lines += 1
             yield RejectionReason.TRUNCATED, "["
 
     def _line(self, content: bytes) -> Iterator[_Found]:
-        text = content.decode(errors="surrogateescape")
-        if len(content) > MAX_RECORD_BYTES:
-            self.lines += 1
-            yield RejectionReason.TOO_LONG, text
-            return
-        values = Values([text])
+        values = Values([content.decode(errors="surrogateescape")])
         yield from self._records(values)
         if values.failed is not None:
             self.lines += 1
@@ -143,7 +145,9 @@ def _block(found: list[_Found], *, first_number: int, lines: int, keep_raw: bool
             raw=[_SURROGATE.sub("\ufffd", text) for _, _, text in kept] if keep_raw else None,
         ),
         rejected=[
-            RejectedLine(number, record.value, text.encode(errors="surrogateescape"))
+            RejectedLine.too_long(number, text.encode(errors="surrogateescape"))
+            if record == RejectionReason.TOO_LONG
+            else RejectedLine(number, record.value, text.encode(errors="surrogateescape"))
             for number, (record, text) in numbered
             if isinstance(record, RejectionReason)
         ],

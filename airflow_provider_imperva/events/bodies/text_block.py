@@ -11,10 +11,11 @@ from airflow_provider_imperva.events.grammar.record import RejectionReason, Text
 from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan.buffers import Mask
 from airflow_provider_imperva.events.scan.lines import SCANNED_BYTES, Lines
+from airflow_provider_imperva.events.scan.long_lines import HEAD_BYTES, MAX_LINE_BYTES
 from airflow_provider_imperva.events.schema.columns import Format
 
-MAX_RECORD_BYTES = 256 << 20
-"""A longer record goes to quarantine as ``too_long``: no column could hold its texts."""
+MAX_RECORD_BYTES = MAX_LINE_BYTES
+"""A longer record goes to quarantine as ``too_long``, however many lines it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,12 @@ class RejectedLine:
     number: int
     reason: str
     content: bytes
+
+    @classmethod
+    def too_long(cls, number: int, content: bytes) -> RejectedLine:
+        """Reject what is too long; only its head is kept."""
+        reason = f"{RejectionReason.TOO_LONG.value}: these are its first {HEAD_BYTES} bytes; raw/ has all of it"
+        return cls(number, reason, content[:HEAD_BYTES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,11 @@ class OneByOne:
         """
         for index, number in enumerate(lines.numbers.tolist()):
             content = lines.text(index)
-            text, replaced = decoded(content) if len(content) <= MAX_RECORD_BYTES else ("", False)
-            record = read_record(text) if len(content) <= MAX_RECORD_BYTES else RejectionReason.TOO_LONG
+            if len(content) > MAX_RECORD_BYTES:
+                self.rejected.append(RejectedLine.too_long(number, content))
+                continue
+            text, replaced = decoded(content)
+            record = read_record(text)
             if isinstance(record, RejectionReason):
                 self.rejected.append(RejectedLine(number, record.value, content))
                 continue

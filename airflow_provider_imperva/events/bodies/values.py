@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from airflow_provider_imperva.events.bodies.brackets import Brackets
 from airflow_provider_imperva.events.bodies.text_block import MAX_RECORD_BYTES
 from airflow_provider_imperva.events.grammar.envelopes import EVENT_KEYS, LISTS
 from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.scan import kernel
+from airflow_provider_imperva.events.scan.long_lines import HEAD_BYTES
 
 _BLANKS = re.compile("[\x00-\x20\x85\xa0\u2028\u2029\ufeff]*")
 _BRACKET = re.compile(r'(?:[^\[\]{}"\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+([\[\]{}])')
@@ -29,6 +32,9 @@ _UNFINISHED = re.compile(
 
 _LEAST_COST, _COST_OF_DEPTH, _MOST_COST = 1 << 10, 1 << 18, 1 << 26
 """Characters that may be looked at for values that cannot be read; one counts as so many, and one too deep."""
+
+MAX_ENVELOPE_BYTES = 2 * MAX_RECORD_BYTES
+"""What is read as one value: an envelope holds many records, and may be longer than one of them."""
 
 _LONGEST_TOKEN = 16
 """Characters that tell where a number, word or escape ends: what is found closer to the end of a text may change."""
@@ -45,6 +51,8 @@ _EVENT_KEY = re.compile(rf'"(?:{"|".join(map(re.escape, sorted(EVENT_KEYS)))})(?
 class Object(list[tuple[str, Any]]):
     """The pairs of an object, in order; a key may recur."""
 
+    __slots__ = ()
+
 
 class Literal(str):
     """A number as it is written."""
@@ -53,8 +61,10 @@ class Literal(str):
 
 
 # What Python would make of numbers and repeated keys loses digits and values.
+# A list of a million ones holds the same one a million times.
+_literal = lru_cache(1 << 12)(Literal)
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=Object, parse_int=Literal, parse_float=Literal, parse_constant=Literal, strict=False
+    object_pairs_hook=Object, parse_int=_literal, parse_float=_literal, parse_constant=_literal, strict=False
 )
 
 
@@ -106,7 +116,7 @@ class Values:
         that is indented as this one, the end of the line if this one begins within it, or the next record separator.
         In an object around a list of events it is what stands before them.
 
-        :return: why it could not be read, and its text.
+        :return: why it could not be read, and its text; of what is too long, the head of it.
         """
         reason, self.failed = self.failed or RejectionReason.BAD_JSON, None
         self._count_passed()
@@ -114,21 +124,55 @@ class Values:
         end = self._list_begin()
         if end is not None:
             self.is_open, self._behind_value = True, False
-        else:
+        elif reason != RejectionReason.TOO_LONG:
             end = self._bracket_end()
             self._behind_value = self.is_open and end is not None
+            if end is None:
+                end = self._next_begin()
+                at_end = end == len(self._text)
+                if at_end and self._stopped_at_end and reason == RejectionReason.BAD_JSON:
+                    reason = RejectionReason.TRUNCATED
+                # Whoever is told of this needs not be told that the array around it has no end.
+                if at_end or (end is not None and _ends_array(self._text[self._place : end])):
+                    self.is_open = False
         if end is None:
-            end = self._next_begin()
-            at_end = end == len(self._text)
-            if at_end and self._stopped_at_end and reason == RejectionReason.BAD_JSON:
-                reason = RejectionReason.TRUNCATED
-            # Whoever is told of this needs not be told that the array around it has no end.
-            if at_end or self._text[self._place : end].rstrip(" ,\t\r\n").endswith("]"):
-                self.is_open = False
+            return RejectionReason.TOO_LONG, self._pass_by()
         text = self._text[self._place : end].rstrip()
         self._place = self._counted_up_to = end
         self._depth_there = int(self.is_open)
         return reason, text
+
+    def _pass_by(self) -> str:
+        """Pass over a value that is too long to be in memory, to where it closes or the next begins; keep its head."""
+        head = self._text[self._place : self._place + HEAD_BYTES]
+        brackets = Brackets() if head[:1] in ("{", "[") else None
+        begin = self._begin_of_next()
+        overlap = len(self._indent or "") + 3
+        seen, first, length = 0, 1, 0
+        while True:
+            left = self._text[self._place :]
+            looked_at, closed = brackets.close(left[seen:]) if brackets else (len(left) - seen, False)
+            seen += looked_at
+            found = begin.search(left, first)
+            if closed or found:
+                end = min(seen if closed else len(left), found.start() if found else len(left))
+                by_bracket = closed and end == seen
+                break
+            # What is passed is neither kept nor counted.
+            passed = max(len(left) - overlap, 0)
+            self._place = self._counted_up_to = self._place + passed
+            length += passed
+            if not self._read_on():
+                end, by_bracket = len(self._text) - self._place, False
+                self.is_open = False
+                break
+            seen, first = seen - passed, 0 if passed else 1
+        if not by_bracket and _ends_array(left[:end]):
+            self.is_open = False
+        self._behind_value = self.is_open and by_bracket
+        self._place = self._counted_up_to = self._place + end
+        self._depth_there = int(self.is_open)
+        return head[: length + end].rstrip()
 
     @property
     def is_costly(self) -> bool:
@@ -172,9 +216,9 @@ class Values:
             found, end = _decoded(self._text, self._place)
             ahead = len(self._text) - end
             at_end = ahead < _LONGEST_TOKEN
-            if not at_end or end - self._place > MAX_RECORD_BYTES or not self._read_on():
+            if not at_end or end - self._place > MAX_ENVELOPE_BYTES or not self._read_on():
                 break
-        if end - self._place > MAX_RECORD_BYTES:
+        if end - self._place > MAX_ENVELOPE_BYTES:
             return RejectionReason.TOO_LONG, end
         if isinstance(found, RejectionReason):
             left = self._text[end:].rstrip()
@@ -191,8 +235,10 @@ class Values:
         return RejectionReason.BAD_JSON, self._place
 
     def _read_ahead(self) -> None:
-        """Read the whole line, and as much as may stand before a list of events."""
-        while self._text.find("\n", self._place) < 0 or len(self._text) - self._place < 2 * _FARTHEST:
+        """Read the whole line, unless that is too long, and as much as may stand before a list of events."""
+        while (left := len(self._text) - self._place) < 2 * _FARTHEST or (
+            left <= MAX_RECORD_BYTES and self._text.find("\n", self._place) < 0
+        ):
             if not self._read_on():
                 break
 
@@ -220,20 +266,24 @@ class Values:
                 return place
         return None
 
-    def _next_begin(self) -> int:
-        """Find where the next value may begin behind the one here."""
-        if self._indent is None:
-            begin = re.compile("[\n\x1e]")
-        else:
-            closing = rf"|\n[ \t]{{0,{len(self._indent) - 1}}}(?=\])" if self.is_open and self._indent else ""
-            begin = re.compile(rf"\x1e|\n{re.escape(self._indent)}(?=[{{\[]){closing}")
+    def _next_begin(self) -> int | None:
+        """Find where the next value may begin behind the one here; None if that is too far away."""
+        begin = self._begin_of_next()
         place = self._place + 1
         while not (found := begin.search(self._text, place)):
-            passed = max(len(self._text) - self._place - len(self._indent or "") - 2, 1)
+            left = len(self._text) - self._place
+            if left > MAX_RECORD_BYTES:
+                return None
             if not self._read_on():
                 return len(self._text)
-            place = self._place + passed
+            place = self._place + max(left - len(self._indent or "") - 2, 1)
         return found.start()
+
+    def _begin_of_next(self) -> re.Pattern[str]:
+        if self._indent is None:
+            return re.compile("[\n\x1e]")
+        closing = rf"|\n[ \t]{{0,{len(self._indent) - 1}}}(?=\])" if self.is_open and self._indent else ""
+        return re.compile(rf"\x1e|\n{re.escape(self._indent)}(?=[{{\[]){closing}")
 
     def _read_on(self) -> bool:
         """Read at least as much again as is left; a value that is read anew each time still takes linear time."""
@@ -248,6 +298,10 @@ class Values:
         self._text = "".join(pieces)
         self._place = self._counted_up_to = 0
         return True
+
+
+def _ends_array(passed: str) -> bool:
+    return passed.rstrip(" ,\t\r\n").endswith("]")
 
 
 def _decoded(text: str, place: int) -> tuple[Any, int]:
@@ -268,21 +322,40 @@ def _counted(text: str, *, depth: int, level: int) -> int:
 def dumped(value: Any) -> str:
     """Write JSON without blanks; without recursion, so that nothing is too deep for it."""
     parts: list[str] = []
-    stack = [value]
+    # What is left of each list and object around, so that memory is taken for what is written only.
+    stack: list[Iterator[Any]] = [iter((value,))]
     while stack:
-        item = stack.pop()
-        if isinstance(item, Literal):
+        if (item := next(stack[-1], stack)) is stack:
+            stack.pop()
+        elif isinstance(item, Literal):
             parts.append(item)
         elif isinstance(item, Object):
-            stack.append(Literal("}"))
-            for place, (key, inner) in reversed(list(enumerate(item))):
-                stack += [inner, Literal(f"{',' if place else ''}{json.dumps(key, ensure_ascii=False)}:")]
-            stack.append(Literal("{"))
+            stack.append(_object(item))
         elif isinstance(item, list):
-            stack.append(Literal("]"))
-            for place, inner in reversed(list(enumerate(item))):
-                stack += [inner, Literal("," if place else "")]
-            stack.append(Literal("["))
+            stack.append(_list(item))
         else:
             parts.append(json.dumps(item, ensure_ascii=False))
     return "".join(parts)
+
+
+_BEGIN, _END, _BEGIN_LIST, _END_LIST, _COMMA, _COLON = map(Literal, "{}[],:")
+
+
+def _object(pairs: Object) -> Iterator[Any]:
+    yield _BEGIN
+    for place, (key, inner) in enumerate(pairs):
+        if place:
+            yield _COMMA
+        yield key
+        yield _COLON
+        yield inner
+    yield _END
+
+
+def _list(items: list[Any]) -> Iterator[Any]:
+    yield _BEGIN_LIST
+    for place, inner in enumerate(items):
+        if place:
+            yield _COMMA
+        yield inner
+    yield _END_LIST

@@ -13,6 +13,27 @@ MUTATIONS = [
         ("events/test_parse_body.py",),
     ),
     Mutation(
+        "lines of any length are gathered",
+        "events/scan/long_lines.py",
+        "        if self._size > MAX_LINE_BYTES:\n",
+        "        if False:\n",
+        ("events/test_long_lines.py",),
+    ),
+    Mutation(
+        "lines that are too long are dropped without a trace",
+        "events/parse.py",
+        "    if body.long:\n",
+        "    if False:\n",
+        ("events/test_long_lines.py",),
+    ),
+    Mutation(
+        "what stands behind a JSON value that is too long is lost with it",
+        "events/bodies/values.py",
+        "            if closed or found:\n",
+        "            if False:\n",
+        ("events/test_long_lines.py",),
+    ),
+    Mutation(
         "JSON event with an empty list taken for an envelope without events",
         "events/bodies/objects.py",
         "is_empty = len(value) == 1 and ",
