@@ -7,6 +7,7 @@ an object store, the time of the last change elsewhere. So what is written anew 
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,10 @@ SETTLED = timedelta(minutes=1)
 _GONE = "it is gone"
 _ANEW = "it has been written anew since it was listed"
 
+_ESCAPE = 0xDC00
+_NO_TEXT = re.compile("[\udc80-\udcff]")
+_ESCAPED = re.compile("%([89A-F][0-9A-F])")
+
 SMALLEST_LOG = 64
 """Bytes. The header of a log alone takes more; less is a placeholder, or what the console tests the connection with."""
 
@@ -40,7 +45,7 @@ SMALLEST_LOG = 64
 class DeliveredObject(msgspec.Struct, frozen=True, array_like=True):
     """What a delivered object is known by.
 
-    :ivar path: below the folder that Imperva delivers to.
+    :ivar path: below the folder that Imperva delivers to. A byte of it that is no UTF-8 is written as ``%FF``.
     :ivar size: bytes.
     :ivar version: its ETag, or when it was last changed.
     """
@@ -139,9 +144,9 @@ class DeliveryFolder:
         :raises AuthenticationError: if the store refuses us.
         :raises RepositoryUnavailableError: if it could not be read.
         """
-        path = f"{self._root}/{item.path}"
         about = f"{self.url}{item.path!a}"
         with _telling(about):
+            path = self._find(item)
             try:
                 content: bytes = self._fs.cat_file(path)
             except FileNotFoundError:
@@ -160,14 +165,26 @@ class DeliveryFolder:
         """
         if self.keeps:
             return
-        path = f"{self._root}/{item.path}"
         about = f"{self.url}{item.path!a}"
         with _telling(about):
+            path = self._find(item)
             self._see_unchanged(item, path, about)
             if self._moved is not None:
                 self._move(path, f"{self._moved}/{item.path}", version=item.version)
             else:
                 self._fs.rm_file(path)
+
+    def _find(self, item: DeliveredObject) -> str:
+        """Return where an object is; its path may stand for one that is no text."""
+        path = f"{self._root}/{item.path}"
+        # The keys of object stores are always text.
+        if self._in_bucket or (other := f"{self._root}/{as_named(item.path)}") == path:
+            return path
+        self._fs.invalidate_cache()
+        with contextlib.suppress(FileNotFoundError, UnicodeError):
+            if self._object(self._fs.info(other) | {"name": other}) == item:
+                return other
+        return path
 
     def _see_unchanged(self, item: DeliveredObject, path: str, about: str) -> None:
         self._fs.invalidate_cache()
@@ -236,10 +253,20 @@ class DeliveryFolder:
     def _object(self, entry: dict[str, Any]) -> DeliveredObject:
         etag = entry.get("ETag") or entry.get("etag")
         version = str(etag).strip('"') if etag else f"{_modified(entry).timestamp():.6f}"
-        return DeliveredObject(entry["name"].removeprefix(f"{self._root}/"), int(entry["size"]), version)
+        return DeliveredObject(as_text(entry["name"].removeprefix(f"{self._root}/")), int(entry["size"]), version)
 
     def _is_log(self, item: DeliveredObject) -> bool:
         return item.size >= SMALLEST_LOG and not any(fnmatchcase(item.path, pattern) for pattern in self._ignore)
+
+
+def as_text(name: str) -> str:
+    """Write the bytes of a name that are no UTF-8, which Python has as halves of surrogate pairs, as ``%FF``."""
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - _ESCAPE:02X}", name)
+
+
+def as_named(text: str) -> str:
+    """Return the name that a text stands for, if it was written by :func:`as_text`."""
+    return _ESCAPED.sub(lambda found: chr(_ESCAPE + int(found[1], 16)), text)
 
 
 def _modified(entry: dict[str, Any]) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections import Counter
 from dataclasses import replace
@@ -278,3 +279,56 @@ def test_thousands_of_objects_are_listed_and_cataloged_at_once(deliveries: Deliv
     assert [name.sequence for name in names] == list(range(1, 3001))
     assert len(deliveries.catalog.read()) == 3000
     assert len(deliveries.ledger.store.folders(deliveries.ledger.layout.arrivals_folder)) == 1
+
+
+HOSTILE = [
+    b"bad-\xff\xfe.log",
+    b"half-\xed\xa0\x80.log",
+    b"cut-\xe2\x82.log",
+    b"%FF.log",
+    b"bell\x07-esc\x1b[31m-tab\t-line\nend\r.log",
+    b"\xe2\x80\xae\xe2\x80\xa8.log",
+    b"long-" + b"x" * 240 + b".log",
+    b"/".join([b"d" * 200] * 4) + b"/" + b"y" * 195 + b".log",
+]
+
+
+def test_a_name_of_any_bytes_is_loaded_and_stops_no_other(account: Deliveries) -> None:
+    """On a disk a name is bytes; what is no UTF-8 among them is shown as %FF."""
+    for number, name in enumerate(HOSTILE, 1):
+        (log,) = forge_repository(1, first=number, events_per_log=3)
+        path = Path(account.inbox.root) / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(log.content)
+        shown = name.decode(errors="surrogateescape")
+        shown = "".join(f"%{ord(one) - 0xDC00:02X}" if "\udc80" <= one <= "\udcff" else one for one in shown)
+        account.forged[shown] = replace(log, name=shown)
+    account.deliver("sound.log", 99)
+    # Another object with the name that one of the others is shown under; both are known by it.
+    account.forged["the other"] = account.forged["bad-%FF%FE.log"]
+    account.deliver("bad-%FF%FE.log", 98)
+    commit = account.run_some()
+    assert commit.totals.logs == {"committed": len(HOSTILE) + 2}
+    assert account.rows() == account.expected()
+    account.after_commit = "delete"
+    assert account.dispose() == len(HOSTILE) + 2
+    assert account.inbox.paths() == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bell\x07\x1b[31m\t.log",
+        "line\nend\r.log",
+        "\u202e\u2028.log",
+        "/".join(["n" * 230] * 4) + ".log",
+        "%FF.log",
+    ],
+    ids=["control", "line-ends", "bidi", "long", "percent"],
+)
+def test_a_hostile_key_is_loaded_and_stops_no_other(deliveries: Deliveries, name: str) -> None:
+    deliveries.deliver(name, 1)
+    deliveries.deliver("sound.log", 2)
+    commit = deliveries.run_some()
+    assert commit.totals.logs == {"committed": 2}
+    assert deliveries.rows() == deliveries.expected()

@@ -6,6 +6,13 @@ from tests.mutation.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
+        "names that are no UTF-8 as Python has them",
+        "delivery/folder.py",
+        'DeliveredObject(as_text(entry["name"].removeprefix(f"{self._root}/")), ',
+        'DeliveredObject(entry["name"].removeprefix(f"{self._root}/"), ',
+        ("delivery/test_delivered_loads.py::test_a_name_of_any_bytes_is_loaded_and_stops_no_other",),
+    ),
+    Mutation(
         "what is delivered is taken while it is being written",
         "delivery/folder.py",
         "for modified, item in found if modified <= latest and self._is_log(item)",
