@@ -11,11 +11,14 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests import debian
+from tests import debian, scratch
+from tests.long_form import EXAMPLES
 
 # How long an example takes says something of the machine, and nothing of the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("suite", deadline=None, max_examples=EXAMPLES)
+settings.load_profile("suite")
+
+scratch.use_memory()
 
 # Airflow reads these when it is first imported, and creates its home at once.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")

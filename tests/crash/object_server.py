@@ -14,6 +14,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import fsspec
+from aiobotocore.session import AioSession
+
+SESSION = AioSession()
+"""For all connections of this process: it reads the descriptions of S3 once, which takes longer than a test."""
 
 KEY = "crash-tests"
 READER = "who-only-reads"
@@ -82,7 +86,7 @@ def object_server(folder: Path) -> Iterator[str]:
 
 def object_filesystem(url: str) -> fsspec.AbstractFileSystem:
     """Connect to the server; fsspec keeps the connection for the next one in this process who asks."""
-    return fsspec.filesystem("s3", key=KEY, secret=KEY, endpoint_url=url)
+    return fsspec.filesystem("s3", key=KEY, secret=KEY, endpoint_url=url, session=SESSION)
 
 
 def _wait_until_it_stores(url: str, server: subprocess.Popen[bytes], output: Path) -> None:

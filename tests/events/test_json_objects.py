@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
 from tests.events.cef_lines import SOURCE, TOO_LONG, rows, set_in
+from tests.long_form import TIMES_AS_LARGE
 
 PARSE = import_module("airflow_provider_imperva.events.parse")
 OBJECTS = import_module("airflow_provider_imperva.events.bodies.objects")
@@ -258,7 +259,15 @@ class TestBombs:
         assert json.loads(text) == inner
 
     @pytest.mark.parametrize(
-        "text", ["[" * 300_000, '{"a":' * 60_000, "[1,\n" * 30_000, '{"' * 100_000, '[{"a":[' + "{}," * 99_999]
+        "text",
+        [
+            "[" * 100_000 * TIMES_AS_LARGE,
+            '{"a":' * 20_000 * TIMES_AS_LARGE,
+            "[1,\n" * 10_000 * TIMES_AS_LARGE,
+            '{"' * 33_000 * TIMES_AS_LARGE,
+            '[{"a":[' + "{}," * 33_333 * TIMES_AS_LARGE,
+        ],
+        ids=lambda text: text[:10],
     )
     def test_what_never_closes_is_quarantined(self, text: str) -> None:
         events, quarantined, lines = tables(text)

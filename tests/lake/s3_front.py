@@ -14,6 +14,8 @@ from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from tests.crash.object_server import SESSION
+
 BUCKET = "lake"
 _STATUS = {"SlowDown": "503 Slow Down", "ExpiredToken": "400 Bad Request", "XMinioStorageFull": "507 Full"}
 
@@ -89,6 +91,7 @@ class Front:
             "key": "key",
             "secret": "secret",
             "endpoint_url": self.url,
+            "session": SESSION,
             "config_kwargs": {"retries": {"max_attempts": attempts}},
         }
         return fsspec.filesystem("s3", skip_instance_cache=True, **settings | options)
@@ -102,7 +105,7 @@ def moto_server() -> Iterator[Front]:
     front = Front()
     server = make_server("127.0.0.1", 0, front, threaded=True)
     front.url = f"http://127.0.0.1:{server.port}"
-    serving = threading.Thread(target=server.serve_forever, daemon=True)
+    serving = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     serving.start()
     try:
         front.filesystem().mkdir(BUCKET)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from datetime import timedelta
-from itertools import accumulate, cycle, islice
+from itertools import accumulate, cycle, islice, pairwise
 
 import msgspec
 import pytest
@@ -46,6 +47,29 @@ def plan_with(seen: Observation, *, commit: int = 1, logs: int = 2000) -> Plan:
     )
 
 
+def all_loaded(numbers: list[int], *, looks: int) -> Prefix:
+    """The watermark when all is loaded that so many looks within the window found, each the next part of it."""
+    since = [T0 + WINDOW * look / (looks + 1) for look in range(1, looks + 1)]
+    ends = [len(numbers) * look // looks for look in range(1, looks + 1)]
+    gaps = [
+        Range(before + 1, number - 1, State.GAP, since[bisect_right(ends, position)])
+        for position, (before, number) in enumerate(pairwise(numbers), 1)
+        if number - before > 1
+    ]
+    return Prefix(gaps[0].first - 1, numbers[-1], tuple(gaps))
+
+
+def test_the_watermark_when_all_is_loaded_is_what_the_looks_come_to() -> None:
+    numbers, looks = index_of(500), 24
+    seen = begin(numbers[:1], at=T0, window=WINDOW)
+    for look in range(1, looks + 1):
+        at = T0 + WINDOW * look / (looks + 1)
+        listed = numbers[: len(numbers) * look // looks]
+        seen = observe(seen.prefix, listed, at=at, window=WINDOW, unwatched=False)
+        seen = Observation(decide(seen.prefix, dict.fromkeys(listed)), ())
+    assert seen.prefix == all_loaded(numbers, looks=looks)
+
+
 def json_bytes(value: object) -> int:
     return len(json.dumps(value))
 
@@ -66,14 +90,7 @@ class TestBounds:
 
     def test_all_loaded_it_is_smaller_and_so_are_gaps_of_many_looks(self, ledger: Ledger) -> None:
         numbers = index_of(50_000)
-        seen = begin(numbers[:1], at=T0, window=WINDOW)
-        looks = 288
-        for look in range(1, looks + 1):
-            at = T0 + WINDOW * look / (looks + 1)
-            listed = numbers[: len(numbers) * look // looks]
-            seen = observe(seen.prefix, listed, at=at, window=WINDOW, unwatched=False)
-            seen = Observation(decide(seen.prefix, dict.fromkeys(listed)), ())
-        assert {item.state for item in seen.prefix.open} == {State.GAP}
+        seen = Observation(all_loaded(numbers, looks=288), ())
         plan = ledger.create_plan(plan_with(seen))
         commit_of(ledger, plan)
         sizes = {len(ledger.store.read(path)) for path in (ledger.layout.plan(1), ledger.layout.commit(1))}

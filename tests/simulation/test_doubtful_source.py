@@ -1,4 +1,4 @@
-"""Thirty days of a source that is not to be believed: counters begin again, names change, and one server lags.
+"""Weeks of a source that is not to be believed: counters begin again, names change, and one server lags.
 
 Runs are far closer together than the window is long, so not one event may be lost, and no run may be green in which one
 was. ``IMPERVA_SIMULATION_SEEDS=10`` tries ten seeds of thirty days; by default it is one of ten days.
@@ -6,7 +6,6 @@ was. ``IMPERVA_SIMULATION_SEEDS=10`` tries ten seeds of thirty days; by default 
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,11 +24,11 @@ from airflow_provider_imperva.testing import FakeRepository, Fault, VirtualClock
 from airflow_provider_imperva.testing.forge import forge_repository
 from tests.load.load_runs import Account, request_id
 from tests.simulation.simulated_workers import Disk, WorkerStore
-from tests.simulation.test_simulation import seeds
+from tests.simulation.test_simulation import LONG, seeds
 
 HOUR = timedelta(hours=1)
 WINDOW = 48 * HOUR
-DAYS = 30 if "IMPERVA_SIMULATION_SEEDS" in os.environ else 10
+DAYS = 30 if LONG else 10
 PREFIXES = ("8416", "9001")
 
 
