@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -36,11 +35,12 @@ _SECONDS = 240
 pytestmark = [pytest.mark.slow, pytest.mark.cluster, pytest.mark.needs("postgresql"), pytest.mark.timeout(600)]
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Cluster]:
-    folder = tmp_path / "dags"
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    home = tmp_path_factory.mktemp("cluster")
+    folder = home / "dags"
     folder.mkdir()
-    (tmp_path / "airflow").mkdir()
+    (home / "airflow").mkdir()
     (folder / "both.py").write_text(DAG_FILE)
     with FakeRepository() as repository:
         connection = {
@@ -53,9 +53,9 @@ def running(tmp_path: Path) -> Iterator[Cluster]:
             "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
-            "IMPERVA_LAKE_URI": (tmp_path / "lake").as_uri(),
+            "IMPERVA_LAKE_URI": (home / "lake").as_uri(),
         }
-        with airflow(tmp_path, environment, names=services.ONE_MACHINE) as started:
+        with airflow(home, environment, names=services.ONE_MACHINE) as started:
             yield started
 
 

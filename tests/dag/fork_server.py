@@ -6,7 +6,7 @@ A server that has both behind it forks for each run, as Airflow's own executors 
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import json
 import os
 import runpy
@@ -15,6 +15,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
 
 
 class ForkServer:
@@ -70,8 +74,6 @@ def load() -> None:
 
     Arrow is left out, since its allocator starts a thread.
     """
-    import asyncio
-
     import httpx
     from airflow.cli import cli_parser
     from airflow.cli.commands import dag_command  # noqa: F401
@@ -79,15 +81,28 @@ def load() -> None:
 
     cli_parser.get_parser()
     # Airflow 3.1 makes the routes anew for each task of a run in one process; later releases keep them, as this does.
-    supervisor.in_process_api_server = functools.cache(supervisor.in_process_api_server)
+    api = supervisor.in_process_api_server()
+    patched: Any = supervisor
+    patched.in_process_api_server = lambda: started(api)
 
     async def make_routes() -> None:
         # They are made for the first request, whichever it is.
-        transport = httpx.ASGITransport(supervisor.in_process_api_server().app)
+        transport = httpx.ASGITransport(api.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
             await client.get("/nothing")
 
     asyncio.run(make_routes())
+
+
+def started(api: InProcessExecutionAPI) -> InProcessExecutionAPI:
+    """Start the API, in the process that asks it, and wait until it has started, which Airflow does from 3.3 on.
+
+    Before that it may be asked for what it does not have yet, and the task fails.
+    """
+    # What was handed to its loop before, which is the start, is at its end by then.
+    served: Any = api.transport.app
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), served.loop).result()
+    return api
 
 
 def serve() -> None:

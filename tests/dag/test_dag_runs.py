@@ -46,6 +46,7 @@ def fetched(repository: FakeRepository) -> list[str]:
     return [request.path.rpartition("/")[2] for request in whole if request.path.endswith(".log")]
 
 
+@pytest.mark.every_airflow
 def test_runs_in_a_row_load_every_line_once(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:
     """Gaps and a late number: no row twice, none missing, XCom equal to the ledger, no work is no failure."""
     logs = {log.name: log for log in forge(key, [1, 2, 3, 5, 6, 9, 10, 11, 12])}
@@ -241,3 +242,33 @@ def test_a_group_in_a_dag_of_ones_own_loads_every_line_once(home: AirflowHome, r
     state, tasks = home.last_run()
     assert (state, tasks["waf.commit"]) == ("success", "success"), output
     assert home.last_commit()["totals"]["rows"] == 40
+
+
+OTHER_DAGS = """
+import os
+from airflow.sdk import DAG
+from airflow_provider_imperva.dag import imperva_coverage_dag
+from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
+
+LAKE = os.environ["IMPERVA_LAKE_URI"]
+
+with DAG("replays", schedule=None):
+    ImpervaReplayLogsOperator(task_id="replay", lake_uri=LAKE, state="all", retries=0)
+
+coverage = imperva_coverage_dag("shows", lake_uri=LAKE, schedule=None, default_args={"retries": 0})
+"""
+
+
+@pytest.mark.every_airflow
+def test_what_is_loaded_is_replayed_and_shown(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:
+    """By the two other ways to a lake that have a DAG: one replays all of it, one writes its coverage page."""
+    expected = add(repository, forge(key, [1, 2, 4]))
+    home.run_dag(repository)
+    (home.folder / "dags" / "others.py").write_text(OTHER_DAGS)
+    for dag_id in ("replays", "shows"):
+        output = home.run(repository, "dags", "test", dag_id)
+        assert home.last_run()[0] == "success", output
+    assert rows(home.lake) == expected
+    assert home.last_commit()["replaced"]
+    (page,) = home.lake.rglob("*.html")
+    assert repository.name in page.read_text()

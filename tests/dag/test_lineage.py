@@ -82,7 +82,7 @@ def run(home: AirflowHome, repository: FakeRepository, file: Path) -> list[dict[
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "tests",
     }
-    output, _ = home.start(repository, "dags", "test", "imperva_test", environment=environment).communicate(timeout=240)
+    output = home.run_dag(repository, environment)
     assert home.last_run()[0] == "success", output
     assert file.exists(), output
     return [json.loads(line) for line in file.read_text().splitlines() if line]

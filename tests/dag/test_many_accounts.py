@@ -21,9 +21,9 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_repository
 from tests.dag.airflow_home import AirflowHome, airflow_environment
 
-ACCOUNTS = int(os.environ.get("IMPERVA_ACCOUNTS", "8"))
+ACCOUNTS = int(os.environ.get("IMPERVA_ACCOUNTS", "5"))
 """Thirty in the long form."""
-WRONG_PASSWORD, DEAD_URL, WRONG_KEY = 1, 3, 6
+WRONG_PASSWORD, DEAD_URL, WRONG_KEY = 1, 2, 3
 BROKEN = {WRONG_PASSWORD, DEAD_URL, WRONG_KEY}
 
 DAG_FILE = """
