@@ -74,7 +74,7 @@ picture: $(call ready,test) ## Take the README's picture of the coverage page an
 	$(BIN)/python -m tests.browser.readme_picture
 
 build: $(call ready,test build) ## Build wheel and sdist into dist/, and check what is in them
-	@rm -rf dist build
+	@rm -rf dist
 	$(BIN)/python -m build --no-isolation
 	DIST=dist $(BIN)/python -m pytest -q tests/test_package.py
 
@@ -83,7 +83,7 @@ pins: ## Write requirements/ anew from pyproject.toml; UPGRADE=1: with the newes
 	$(BIN)/python .ci/pins.py $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
-	rm -rf .venv .matrix .site dist build *.egg-info .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .matrix .site dist *.egg-info .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -f airflow_provider_imperva/events/scan/_kernel.*.so
 	find airflow_provider_imperva benchmarks tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 

@@ -1,6 +1,16 @@
-"""What pyproject.toml cannot say: the extension, which is compiled where there is a compiler and left out elsewhere."""
+"""What pyproject.toml cannot say: the extension, which is compiled where there is a compiler and left out elsewhere.
+
+Nor does it say where to build: not in the checkout, since what an older version left there would go into the wheel.
+"""
+
+import atexit
+import shutil
+import tempfile
 
 from setuptools import Extension, setup
+
+BUILD = tempfile.mkdtemp(prefix="imperva-build-")
+atexit.register(shutil.rmtree, BUILD, ignore_errors=True)
 
 SOURCES = ["lines", "module", "pairs", "rows", "texts", "values"]
 
@@ -18,5 +28,5 @@ setup(
             optional=True,
         )
     ],
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}, "build": {"build_base": BUILD}},
 )

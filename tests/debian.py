@@ -1,19 +1,23 @@
 """The Debian packages whose programs some tests use, and what is skipped without them.
 
 A test says what it needs with ``@pytest.mark.needs("qpdf")``. This table is where the marker, the tests that run such a
-program, and the two tables that ``make test`` prints have their knowledge from.
+program, and the two tables that ``make test`` prints have their knowledge from. As a program, which any Python runs
+without a package of its own, it prints what is missing for all that continuous integration runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 _LACKS = "lacks the Debian package"
 
@@ -69,6 +73,12 @@ PACKAGES = {
     )
 }
 
+BESIDES = (
+    Package(name="gcc", command="gcc", shows="the compiled kernel, under sanitizers too (make sanitize)"),
+    Package(name="redis-server", command="redis-server", shows="a cluster of workers (make test-cluster)"),
+)
+"""What other commands than ``make test`` need."""
+
 
 def program(package: str) -> str:
     """Find the program of a package that is known to be there.
@@ -90,6 +100,8 @@ def skip_what_lacks_its_packages(items: Iterable[pytest.Item]) -> None:
 
     :raises pytest.UsageError: if a test needs a package that is not in the table.
     """
+    import pytest
+
     absent = {package.name for package in missing()}
     for item in items:
         needed = [str(name) for marker in item.iter_markers("needs") for name in marker.args]
@@ -133,3 +145,15 @@ def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:2]
     for *cells, last in rows:
         yield "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)), last])
+
+
+def main() -> None:
+    """Print the names of the packages that are missing, if asked for them."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--missing", action="store_true", required=True, help="print what is not installed")
+    parser.parse_args()
+    print(*(package.name for package in (*PACKAGES.values(), *BESIDES) if not package.program()))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.debian import PACKAGES
+from tests.debian import BESIDES, PACKAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,3 +59,15 @@ def test_a_package_that_the_table_does_not_have_is_an_error(tmp_path: Path) -> N
 def test_each_package_of_the_table_is_needed_by_a_test() -> None:
     named = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py") if path != Path(__file__))
     assert [name for name in PACKAGES if f'"{name}"' not in named] == []
+
+
+def test_a_bare_python_prints_what_continuous_integration_lacks(tmp_path: Path) -> None:
+    """Before there is an environment: nothing but the standard library is imported."""
+    command = [sys.executable, "-I", "-S", str(ROOT / "tests" / "debian.py"), "--missing"]
+
+    def printed(path: str) -> set[str]:
+        done = subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=True)
+        return set(done.stdout.split())
+
+    (tmp_path / "gcc").touch(mode=0o755)
+    assert printed(str(tmp_path)) | {"postgresql"} == {*PACKAGES, *(package.name for package in BESIDES)} - {"gcc"}

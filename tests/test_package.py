@@ -120,6 +120,7 @@ def test_without_a_compiler_it_installs_and_says_once_that_it_reads_slowly(tmp_p
     ]
     run("-m", "pip", "install", *options, source, env={"CC": "/bin/false", "LDSHARED": "/bin/false"})
     assert not [*site.rglob("*.so")]
+    assert not (source / "build").exists(), "the next wheel would hold what an older version left there"
     done = subprocess.run(
         [sys.executable, "-c", PARSED],
         env=os.environ | {"PYTHONPATH": str(site), "HOME": str(tmp_path)},
