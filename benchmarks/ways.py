@@ -83,7 +83,7 @@ class Write:
     def finished(self) -> list[pa.Table]:
         """Write, and read the parts back as the tables they are."""
         self()
-        return [pq.ParquetFile(path).read() for path in sorted(self.folder.glob("events/**/*.parquet"))]
+        return [pq.ParquetFile(path).read() for path in sorted(self.folder.glob("events/repository=*/**/*.parquet"))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from demo.setting import ROOT, Setting
 
 SETTING = Setting(ROOT / ".demo")
 LAKE, LOG = SETTING.lake, SETTING.folder / "airflow.log"
-EVENTS = f"read_parquet('{LAKE}/events/**/*.parquet', hive_partitioning = true)"
+EVENTS = f"read_parquet('{LAKE}/events/repository=*/**/*.parquet', hive_partitioning = true)"
 QUERY = f"""\
 SELECT client_ip, client_country_code AS country, count(*) AS attacks,
        count(*) FILTER (outcome = 'blocked') AS blocked, mode(event_name) AS mostly

@@ -252,7 +252,7 @@ def _logs_of(history: History, numbers: list[Numbers], period: Period) -> pa.Tab
 
 def _events(history: History, period: Period) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for part, _ in history.parts.values():
+    for part, _ in history.live.parts.values():
         if part.event_class and part.event_date and period.first <= date.fromisoformat(part.event_date) < period.end:
             classes = found.setdefault(part.event_date, {})
             classes[part.event_class] = classes.get(part.event_class, 0) + part.rows

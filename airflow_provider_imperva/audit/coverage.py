@@ -171,7 +171,7 @@ def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) 
             low = sum(part.count for part in item.stretches)
             yield Sum(f"numbers of {item.prefix} from {first} to {item.highest}", low, "numbers in all states", told)
     yield Sum("lines", totals["lines"], "rows + lines in quarantine", totals["rows"] + totals["quarantined_lines"])
-    parts = sum(part.rows for part, _ in history.parts.values() if part.event_class)
+    parts = sum(part.rows for part, _ in history.live.parts.values() if part.event_class)
     yield Sum("rows of all logs", totals["rows"], "rows of all parts", parts)
 
 

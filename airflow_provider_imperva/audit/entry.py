@@ -9,7 +9,8 @@ from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import Entry
 from airflow_provider_imperva.lake.commit import advance
 from airflow_provider_imperva.lake.layout import Layout
-from airflow_provider_imperva.lake.records import Commit, LogRecord, Plan
+from airflow_provider_imperva.lake.live import batch_of_part
+from airflow_provider_imperva.lake.records import Commit, LogRecord, Plan, Report
 
 _COMPARED = ("name", "prefix", "sequence", "sequence_to", "state", "raw_sha256", "lines", "rows", "quarantined_lines")
 
@@ -68,10 +69,9 @@ def _check_logs(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findin
     if states != totals.logs or sums != told or sum(row["raw_bytes"] or 0 for row in rows) != totals.raw_bytes:
         yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), "its totals are not those of its logs")
     written = sum(part.rows for part in commit.parts if part.event_class is not None)
-    if written != totals.rows:
-        yield Finding(
-            Kind.CONTRADICTION, layout.commit(entry.number), f"its parts have {written} rows, its logs {totals.rows}"
-        )
+    if written != totals.rows + commit.carried_rows:
+        found = f"its parts have {written} rows, its logs {totals.rows}, and it carried {commit.carried_rows} over"
+        yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), found)
 
 
 def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Iterator[Finding]:
@@ -97,6 +97,8 @@ def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Ite
     reports = [entry.reports[batch] for batch in commit.batches]
     if [part for report in reports for part in report.parts] != list(commit.parts):
         yield Finding(Kind.CONTRADICTION, path, "its parts are not those that its batches reported")
+    if commit.v > 1:
+        yield from _check_removed(path, plan, commit, reports)
     replaced = {
         report.batch: plan.homes[report.batch] for report in reports if report.logs and report.batch in plan.homes
     }
@@ -110,6 +112,28 @@ def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Ite
     yield from _check_planned(path, plan, commit, {str(log.name) for log in records})
     if plan.prefixes.keys() != commit.prefixes.keys() or advance(plan, records) != commit.prefixes:
         yield Finding(Kind.CONTRADICTION, path, "its watermark does not follow from its plan and its batches")
+
+
+def _check_removed(path: str, plan: Plan, commit: Commit, reports: list[Report]) -> Iterator[Finding]:
+    """Hold what a commit did to the parts of others against its plan and reports."""
+    if commit.kind is not plan.kind:
+        yield Finding(Kind.CONTRADICTION, path, f"it is of kind {commit.kind}, its plan of kind {plan.kind}")
+    if bool(plan.retires) != bool(commit.retired):
+        yield Finding(Kind.CONTRADICTION, path, "it does not retire what its plan set out to retire")
+    if sum(report.carried_rows for report in reports) != commit.carried_rows:
+        yield Finding(Kind.CONTRADICTION, path, "it did not carry over the rows that its batches reported")
+    if plan.v == 1:
+        return  # its replays wrote over parts, and an older release reported them
+    if [part for report in reports for part in report.removed] != list(commit.removed):
+        yield Finding(Kind.CONTRADICTION, path, "the parts it removed are not those that its batches reported")
+    for part in commit.parts:
+        # A name that was committed is never written again.
+        if (by := batch_of_part(part.path)) is None or by.commit != commit.commit:
+            yield Finding(Kind.CONTRADICTION, path, f"{part.path} does not have the name of a part of this commit")
+    for report in reports:
+        if report.removed and report.removed != plan.inputs.get(report.batch):
+            found = f"batch {report.batch} removed other parts than its plan says"
+            yield Finding(Kind.CONTRADICTION, path, found)
 
 
 def _check_planned(path: str, plan: Plan, commit: Commit, decided: set[str]) -> Iterator[Finding]:

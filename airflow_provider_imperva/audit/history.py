@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.errors import ConfigurationError, LakeError, LedgerCorruptError
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.ledger import decode_logs, decode_record
-from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Commit, Home, Part, Plan, Report
+from airflow_provider_imperva.lake.live import LiveSet
+from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Commit, Plan, Report
 from airflow_provider_imperva.lake.store import Store
 
 _READERS = 32
@@ -25,7 +25,6 @@ _ENTRIES_AT_ONCE = 500
 _ENTRIES_A_STEP = 50
 """How many entries are read before progress is told again, which takes its time too."""
 
-_PART = re.compile(r"part-(\d{12})-(\d{4,})\.parquet")
 _ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4,}(?:\.parts)?\.json)")
 
 _T = TypeVar("_T")
@@ -47,7 +46,9 @@ _AUDITED = [
     "quarantined_lines",
     "reason",
     "delivered_as",
+    "rows_digest",
 ]
+_SINCE_VERSION_2 = "rows_digest"
 LOGS = pa.schema([*(LOGS_SCHEMA.field(name) for name in _AUDITED), ("commit", pa.int64())])
 """Schema of what all commits together say of logs: the columns of ``logs.parquet`` that an audit looks at, and the
 commit they are of."""
@@ -160,6 +161,8 @@ def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> En
     if whole and commit:
         found = {batch: record(layout.report(number, batch), Report)[0] for batch in commit.batches}
         reports = {batch: report for batch, report in found.items() if report}
+    if logs is not None and _SINCE_VERSION_2 not in logs.schema.names:
+        logs = logs.append_column(LOGS_SCHEMA.field(_SINCE_VERSION_2), pa.nulls(len(logs), pa.string()))
     if logs is not None and set(_AUDITED) - set(logs.schema.names):
         damages.append(Finding(Kind.UNREADABLE, path, "it lacks columns"))
         logs = None
@@ -170,6 +173,7 @@ class History:
     """What the commits of a ledger come to, put together entry by entry.
 
     :ivar commits, sha256: by number, as far as they can be read; ``logs_sha256`` of the logs of each commit.
+    :ivar live: the parts that the lake is made of, and those that it was made of before.
     :ivar plans: those without a commit, by number.
     :ivar last: the highest number that anything in the ledger has.
     :ivar damages: what could not be read, or is missing beside a commit.
@@ -188,7 +192,7 @@ class History:
         self.last = 0
         self._logs: list[pa.Table] = []
         self._latest: dict[int, pa.Table] = {}
-        self._homes: defaultdict[Home, dict[str, tuple[Part, int]]] = defaultdict(dict)
+        self.live = LiveSet()
 
     @classmethod
     def read(cls, store: Store, repository: str, *, last: int | None = None, progress: Progress = silent) -> History:
@@ -211,11 +215,7 @@ class History:
             return
         self.commits[entry.number] = entry.commit
         self.logs_sha256[entry.number] = entry.logs_sha256
-        for replaced in entry.commit.replaced.values():
-            self._homes.pop(replaced, None)
-        for part in entry.commit.parts:
-            if home := home_of(part.path):
-                self._homes[home][part.path] = (part, entry.number)
+        self.live.add(entry.commit)
         if entry.logs_sha256 is None and not entry.damages:
             self.damages.append(
                 Finding(Kind.MISSING, self.layout.logs(entry.number), "the logs of a commit are missing")
@@ -256,21 +256,6 @@ class History:
         if len(self._logs) > 1:
             self._logs = [pa.concat_tables(self._logs).combine_chunks()]
         return self._logs[0] if self._logs else LOGS.empty_table()
-
-    @property
-    def parts(self) -> dict[str, tuple[Part, int]]:
-        """The parts that the lake is made of, by path, each with the commit that names it last."""
-        return {path: named for home in self._homes.values() for path, named in home.items()}
-
-    def parts_of(self, home: Home) -> list[Part]:
-        """Return the parts of a home as they are now."""
-        return [part for part, _ in self._homes.get(home, {}).values()]
-
-
-def home_of(path: str) -> Home | None:
-    """Tell by its name which batch a part is of; None if it is no part's name."""
-    match = _PART.fullmatch(path.rsplit("/", 1)[-1])
-    return Home(int(match[1]), int(match[2])) if match else None
 
 
 def number_of(path: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from airflow_provider_imperva.lake.layout import TABLE_LOG
 from airflow_provider_imperva.lake.store import Store, StoredObject
 
 RAW, EVENTS, QUARANTINE, LEDGER = TREES = ("raw", "events", "quarantine", "ledger")
@@ -15,6 +16,7 @@ REPORTS = "reports"
 """The folder of pages about the lake; they prove nothing, and are not looked at."""
 
 _SCRATCH = ".tmp"
+_TABLE = f"{TABLE_LOG}/"
 _LISTERS = 16
 
 
@@ -47,7 +49,7 @@ def strangers(store: Store, repositories: list[str]) -> Iterator[str]:
         yield from (item.path for item in store.objects(folder))
     yield from (f"{name}/" for name in store.folders("") if name not in {*TREES, *_ASIDE, REPORTS, _SCRATCH})
     for tree in TREES:
-        yield from (f"{tree}/{name}/" for name in store.folders(tree) if name not in own)
+        yield from (path for name in store.folders(tree) if name not in own if (path := f"{tree}/{name}/") != _TABLE)
 
 
 def walk(store: Store, folder: str) -> Iterator[StoredObject]:

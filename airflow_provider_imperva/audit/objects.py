@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ import pyarrow.parquet as pq
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.lake.digest import RowsDigest, digests_of
+from airflow_provider_imperva.lake.layout import partition_of
 from airflow_provider_imperva.lake.store import Store
 
 _READERS = 8
@@ -47,12 +48,13 @@ class Named:
 class Checked:
     """What the bytes of an object told.
 
-    :ivar lines: of a part that is as it was written: how many rows it has of each log.
+    :ivar lines: of a part that is as it was written: which rows it has of each log; of one in ``quarantine/`` only how
+        many.
     """
 
     named: Named
     findings: tuple[Finding, ...]
-    lines: Mapping[LogKey, int] | None = None
+    lines: Mapping[LogKey, RowsDigest] | None = None
 
 
 def draw(objects: Iterable[Named], *, sample: int | None, seed: int) -> list[Named]:
@@ -91,7 +93,8 @@ def _check(store: Store, named: Named) -> Checked:
             if not named.is_part:
                 return Checked(named, ())
             file.seek(0)
-            return Checked(named, (), _lines(pq.read_table(file, columns=["src_file", "src_seq"])))
+            lines = _counts if partition_of(named.path) is None else digests_of
+            return Checked(named, (), lines(pq.read_table(file, columns=["src_file", "src_seq", "src_line"])))
     except FileNotFoundError:
         found = f"{named.by} names it, and it is not there"
         return Checked(named, (Finding(Kind.MISSING, named.path, found),))
@@ -100,6 +103,6 @@ def _check(store: Store, named: Named) -> Checked:
         return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
 
 
-def _lines(table: pa.Table) -> Mapping[LogKey, int]:
+def _counts(table: pa.Table) -> Mapping[LogKey, RowsDigest]:
     counts = table.group_by(["src_file", "src_seq"]).aggregate([([], "count_all")]).to_pylist()
-    return Counter({(row["src_file"], row["src_seq"]): row["count_all"] for row in counts})
+    return {(row["src_file"], row["src_seq"]): RowsDigest(row["count_all"]) for row in counts}

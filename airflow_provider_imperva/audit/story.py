@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries, silent
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Commit, Home, Part, Plan
+from airflow_provider_imperva.lake.records import Commit, Plan
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 from airflow_provider_imperva.repository.names import prefix_order
@@ -111,7 +111,7 @@ class _Teller:
     steps: list[Step] = field(default_factory=list)
     open: Range | None = None
     record: dict[str, Any] | None = None
-    home: Home | None = None
+    written: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -166,9 +166,9 @@ class _Teller:
     def _hear_commit(self, entry: Entry, commit: Commit) -> None:
         if reason := commit.open.get(self.name):
             self._add(commit.committed_at, commit.commit, f"commit {commit.commit}: it stays as it is: {reason}")
-        for batch, report in entry.reports.items():
+        for report in entry.reports.values():
             if any(log.name == self.name and log.state in _IN_PARTS for log in report.logs):
-                self.home = commit.replaced.get(batch, Home(commit.commit, batch))
+                self.written = tuple(part.path for part in report.parts)
         self.open = self._find(commit.prefixes)
 
     def _find(self, prefixes: dict[str, Prefix]) -> Range | None:
@@ -181,7 +181,7 @@ class _Teller:
     def story(self, history: History) -> Story:
         state = self.open.state.value if self.open else self.record["state"] if self.record else None
         steps = self.steps or [Step(None, None, self._unknown(history))]
-        parts = tuple(self._rows(history)) if self.home else ()
+        parts = tuple(self._rows(history))
         unread = [finding.about for finding in history.damages]
         unread += [history.layout.commit(number) for number in history.missing]
         return Story(
@@ -200,11 +200,11 @@ class _Teller:
         return "never listed: it lies below the first number that this lake knows of"
 
     def _rows(self, history: History) -> Iterator[PartRows]:
-        for part in history.parts_of(self.home) if self.home else ():
+        for path in sorted(history.live.successors(self.written)):
             delivered_as = self.record["delivered_as"] if self.record else None
-            rows = _count(self.ledger.store, part, delivered_as or self.name, self.number)
+            rows = _count(self.ledger.store, path, delivered_as or self.name, self.number)
             if rows != 0:
-                yield PartRows(part.path, rows)
+                yield PartRows(path, rows)
 
 
 def _outcome(row: dict[str, Any]) -> str:
@@ -214,9 +214,9 @@ def _outcome(row: dict[str, Any]) -> str:
     return told + (f": {row['reason']}" if row["reason"] else "")
 
 
-def _count(store: Store, part: Part, file_name: str, number: int) -> int | None:
+def _count(store: Store, path: str, file_name: str, number: int) -> int | None:
     try:
-        with store.reader(part.path) as file:
+        with store.reader(path) as file:
             rows = pq.read_table(file, columns=["src_file", "src_seq"])
     except (OSError, LakeError, pa.ArrowException):
         return None

@@ -100,10 +100,10 @@ def read_traffic(store: Store, history: History, *, days: int, progress: Progres
 
     :param days: counted back from the last day that has events.
     """
-    dates = {part.event_date for part, _ in history.parts.values() if part.event_date}
+    dates = {part.event_date for part, _ in history.live.parts.values() if part.event_date}
     last = date.fromisoformat(max(dates, default="0001-01-01"))
     told = {day for day in dates if last - date.fromisoformat(day) < timedelta(days=days)}
-    recent = [part for part, _ in history.parts.values() if part.event_date in told]
+    recent = [part for part, _ in history.live.parts.values() if part.event_date in told]
     times = _times(history)
     total, unread = _Tally.empty(), []
     with ThreadPoolExecutor(_READERS) as pool:

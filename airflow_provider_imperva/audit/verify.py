@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -19,7 +19,6 @@ from airflow_provider_imperva.audit.history import (
     Entry,
     History,
     Progress,
-    home_of,
     last_number,
     number_of,
     read_entries,
@@ -30,8 +29,10 @@ from airflow_provider_imperva.audit.inventory import QUARANTINE, Inventory, stra
 from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.objects import Checked, LogKey, Named, check_bytes, check_presence, draw
 from airflow_provider_imperva.lake.claim import is_claim
+from airflow_provider_imperva.lake.digest import RowsDigest
 from airflow_provider_imperva.lake.layout import Layout
-from airflow_provider_imperva.lake.records import Home
+from airflow_provider_imperva.lake.live import LiveSet, batch_of_part
+from airflow_provider_imperva.lake.records import Commit, Home, Report
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
@@ -145,16 +146,17 @@ def verify(
     rows = last_rows(history.logs)
     named = list(_named(layout, history, rows))
     named += _beside(layout, history, inventory, {item.path for item in named})
+    removed = list(_removed(history))
     in_flux = _in_flux(history)
-    settled = [item for item in named if home_of(item.path) not in in_flux or not item.is_part]
+    settled = [item for item in named if batch_of_part(item.path) not in in_flux or not item.is_part]
     there = inventory.raw | inventory.parts
-    findings += check_presence(settled, there)
-    findings += _unnamed(layout, history, inventory, {item.path for item in named})
+    findings += check_presence([*settled, *removed], there)
+    findings += _unnamed(layout, history, inventory, {item.path for item in [*named, *removed]})
     present = [item for item in settled if item.path in there and item.size in (None, there[item.path])]
     drawn = draw(present, sample=sample, seed=seed)
     checked = list(_hashed(store, drawn, progress))
     findings += [finding for item in checked for finding in item.findings]
-    findings += _check_lines(rows, proof.homes, named, checked)
+    findings += _check_lines(rows, proof, named, checked)
     numbers = all_numbers(history)
     findings += _check_numbers(numbers)
     findings += _check_claim(store, layout, inventory)
@@ -180,24 +182,46 @@ def verify(
 class _Ledger:
     """What reading the ledger gave.
 
-    :ivar homes: the batch that loaded a log, by the log's name.
+    :ivar homes: the batch that loaded a log last, by the log's name.
+    :ivar written: the parts that each of these wrote, by path.
     """
 
     history: History
     findings: list[Finding] = field(default_factory=list)
     homes: dict[str, Home] = field(default_factory=dict)
+    written: dict[Home, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, layout: Layout, entry: Entry, *, before: str | None, last: bool) -> None:
+        if entry.commit:
+            self.findings += _check_live(layout, self.history.live, entry.commit)
         self.history.add(entry)
         self.findings += entry.damages
         self.findings += check_entry(layout, entry, before=before, last=last)
-        for batch, report in entry.reports.items():
-            replaced = entry.commit.replaced.get(batch) if entry.commit else None
-            home = replaced or Home(entry.number, batch)
-            for log in report.logs:
-                if log.name and log.state in _IN_PARTS and self.homes.setdefault(log.name, home) != home:
-                    found = f"it is loaded by batch {home.batch} of commit {home.commit}, and was by another before"
+        if entry.commit:
+            for batch, report in entry.reports.items():
+                self._settle(entry.commit, batch, report)
+
+    def _settle(self, commit: Commit, batch: int, report: Report) -> None:
+        """Note where the rows of a batch's logs are now."""
+        replaced = commit.replaced.get(batch)
+        home = replaced if replaced and commit.v == 1 else Home(commit.commit, batch)
+        self.written[home] = tuple(part.path for part in report.parts)
+        for log in report.logs:
+            if log.name and log.state in _IN_PARTS:
+                before = self.homes.get(log.name)
+                if before not in (None, replaced):
+                    found = f"batch {batch} of commit {commit.commit} loads it, and batch {before.batch} of commit"
+                    found += f" {before.commit}, whose parts it does not replace, did before"
                     self.findings.append(Finding(Kind.CONTRADICTION, log.name, found))
+                self.homes[log.name] = home
+
+
+def _check_live(layout: Layout, live: LiveSet, commit: Commit) -> Iterator[Finding]:
+    """Tell which of the parts that a commit removed were no part of the lake."""
+    path = layout.commit(commit.commit)
+    for part in commit.removed:
+        if live.parts.get(part.path, (None,))[0] != part:
+            yield Finding(Kind.CONTRADICTION, path, f"it removed {part.path}, which was no part of the lake")
 
 
 def _read_ledger(store: Store, layout: Layout, *, anchors: Iterable[Anchor], progress: Progress) -> _Ledger:
@@ -230,8 +254,14 @@ def _named(layout: Layout, history: History, rows: pa.Table) -> Iterator[Named]:
         first = layout.raw(LogName.parse(row["name"]))
         if first != row["raw_key"]:
             yield Named(first, None, row["replaced_sha256"], by, is_part=False)
-    for path, (part, commit) in history.parts.items():
+    for path, (part, commit) in history.live.parts.items():
         yield Named(path, part.size, part.sha256, f"commit {commit}", is_part=True)
+
+
+def _removed(history: History) -> Iterator[Named]:
+    """Yield the objects of parts that are no longer part of the lake, and are not retired yet."""
+    for path, (part, commit) in history.live.removed.items():
+        yield Named(path, part.size, part.sha256, f"until it is retired commit {commit}", is_part=True)
 
 
 def _beside(layout: Layout, history: History, inventory: Inventory, named: set[str]) -> Iterator[Named]:
@@ -243,9 +273,11 @@ def _beside(layout: Layout, history: History, inventory: Inventory, named: set[s
 
 
 def _in_flux(history: History) -> frozenset[Home]:
-    """Return the homes that a replay is at, or has broken off: their parts may be new ones that no commit names yet."""
+    """Return the homes that a replay of an older release is at, or has broken off: it writes over their parts."""
     unfinished = {item.home for item in history.head.replaying} if history.head else set()
-    return frozenset(unfinished | set(history.open_plan.homes.values() if history.open_plan else ()))
+    if history.open_plan and history.open_plan.v == 1:
+        unfinished |= set(history.open_plan.homes.values())
+    return frozenset(home for home in unfinished if (by := history.commits.get(home.commit)) is None or by.v == 1)
 
 
 def _unnamed(layout: Layout, history: History, inventory: Inventory, named: set[str]) -> Iterator[Finding]:
@@ -255,9 +287,11 @@ def _unnamed(layout: Layout, history: History, inventory: Inventory, named: set[
         if not _is_open(layout, history, path):
             yield Finding(Kind.UNNAMED, path, "no commit names it, and no log of that name waits to be loaded")
     for path in inventory.parts.keys() - named:
-        home = home_of(path)
+        home = batch_of_part(path)
         if home is None:
             yield Finding(Kind.UNNAMED, path, "it does not have the name of a part")
+        elif by := history.live.retired.get(path):
+            yield Finding(Kind.UNNAMED, path, f"commit {by} retired it, and it is still there; the next run deletes it")
         elif not _is_planned(history, home) and home not in in_flux:
             commit = history.commits.get(home.commit)
             unfinished = commit is not None and home.batch in commit.failed_batches
@@ -319,31 +353,38 @@ def _hashed(store: Store, drawn: list[Named], progress: Progress) -> Iterator[Ch
 
 
 def _check_lines(
-    rows: pa.Table, homes: dict[str, Home], named: Iterable[Named], checked: Iterable[Checked]
+    rows: pa.Table, proof: _Ledger, named: Iterable[Named], checked: Iterable[Checked]
 ) -> Iterator[Finding]:
-    """Count the rows of each log in the parts themselves, and hold them against what the commits say."""
-    events: Counter[LogKey] = Counter()
-    quarantine: Counter[LogKey] = Counter()
+    """Look which rows of each log are in the parts themselves, and hold them against what the commits say."""
+    events: defaultdict[LogKey, RowsDigest] = defaultdict(RowsDigest)
+    quarantine: defaultdict[LogKey, RowsDigest] = defaultdict(RowsDigest)
     read = set()
     for item in checked:
         if item.lines is not None:
             read.add(item.named.path)
-            (quarantine if item.named.path.startswith(f"{QUARANTINE}/") else events).update(item.lines)
-    # Of a batch whose parts were not all read, nothing can be said.
-    unread = {home_of(item.path) for item in named if item.is_part and item.path not in read}
+            found_in = quarantine if item.named.path.startswith(f"{QUARANTINE}/") else events
+            for key, lines in item.lines.items():
+                found_in[key] += lines
+    # Of a log whose parts were not all read, nothing can be said.
+    unread = {item.path for item in named if item.is_part and item.path not in read}
+    live = proof.history.live
+    unsure = {home for home, paths in proof.written.items() if not unread.isdisjoint(live.successors(paths))}
     told = rows.filter(pc.is_in(rows["state"], pa.array([state.value for state in _IN_PARTS])))
-    columns = ["name", "sequence", "delivered_as", "state", "rows", "quarantined_lines"]
+    columns = ["name", "sequence", "delivered_as", "state", "rows", "quarantined_lines", "rows_digest"]
     for row in told.select(columns).to_pylist():
         name = row["name"]
         key = (row["delivered_as"] or name, row["sequence"])
-        if homes.get(name) in unread:
+        if proof.homes.get(name) in unsure:
             continue
         # A log that is in quarantine as a whole has one row there.
         whole = row["state"] == State.QUARANTINED
         expected = (row["rows"], row["quarantined_lines"] + whole)
-        if expected != (events[key], quarantine[key]):
-            found = f"events/ has {events[key]} rows of it and quarantine/ {quarantine[key]}"
+        there = (events[key].rows, quarantine[key].rows)
+        if expected != there:
+            found = f"events/ has {there[0]} rows of it and quarantine/ {there[1]}"
             yield Finding(Kind.CONTRADICTION, name, f"{found}; the commits say {expected[0]} and {expected[1]}")
+        elif row["rows_digest"] not in (None, str(events[key])):
+            yield Finding(Kind.CONTRADICTION, name, f"its {there[0]} rows in events/ are not those that were loaded")
 
 
 def _check_claim(store: Store, layout: Layout, inventory: Inventory) -> Iterator[Finding]:
@@ -363,19 +404,22 @@ def _still_so(store: Store, layout: Layout, history: History, findings: Iterable
     """Pass on the findings that are not due to a run that went on while the lake was looked at."""
     last = last_number(store, layout)
     logs: set[str] = set()
+    gone: set[str] = set()
     homes: set[Home] = set()
     # From the plan on that had no commit.
     for entry in read_entries(store, layout, first=history.last + (history.open_plan is None), last=last, whole=True):
         if entry.plan and (entry.commit or entry.number > history.last):
             logs |= {log.name for batch in entry.plan.batches for log in batch}
-            homes |= set(entry.plan.homes.values())
+            homes |= set(entry.plan.homes.values()) if entry.plan.v == 1 else set()
+        if entry.commit and entry.number > history.last - (history.open_plan is not None):
+            gone |= {part.path for part in entry.commit.removed} | set(entry.commit.retired)
     for finding in findings:
         if finding.kind is Kind.UNNAMED and not store.exists(finding.about):
             continue
         # Written between the listing and the reading of the ledger that names it.
         if finding.kind is Kind.MISSING and store.exists(finding.about):
             continue
-        if home_of(finding.about) in homes or finding.about.rsplit("/", 1)[-1] in logs:
+        if finding.about in gone or batch_of_part(finding.about) in homes or finding.about.rsplit("/", 1)[-1] in logs:
             continue
         yield finding
 
@@ -383,7 +427,9 @@ def _still_so(store: Store, layout: Layout, history: History, findings: Iterable
 def _notes(history: History, inventory: Inventory, in_flux: frozenset[Home]) -> Iterator[str]:
     plan = history.open_plan
     if plan:
-        parts = sum((home := home_of(path)) is not None and _is_planned(history, home) for path in inventory.parts)
+        parts = sum(
+            (home := batch_of_part(path)) is not None and _is_planned(history, home) for path in inventory.parts
+        )
         yield (
             f"Plan {plan.commit} of run {plan.run.run_id} has no commit: the run is under way, or has died. "
             f"{counted(parts, 'part')} of it {'is' if parts == 1 else 'are'} there."

@@ -91,7 +91,7 @@ def _replay(options: argparse.Namespace) -> int:
     ledger = Ledger(store, one_repository(store, options.repository))
     if options.dry_run:
         homes = find_homes(ledger, selection)
-        logs = [log for home in homes.values() for log in home]
+        logs = [log for loaded in homes.values() for log in loaded.logs]
         rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
         _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
         return 0

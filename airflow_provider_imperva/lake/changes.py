@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from airflow_provider_imperva.lake.layout import partition_of
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.records import Commit, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,11 @@ def changes(ledger: Ledger, *, first: int, last: int) -> Changes:
 
 
 def _touched(ledger: Ledger, commit: Commit) -> dict[str, int]:
-    """Return the rows of each part that a commit wrote or removed."""
-    # A replay may have left a part of its home out, and only the home's intent knows of it.
-    homes = {path: 0 for home in commit.replaced.values() for path in ledger.intent(home.commit, home.batch)}
-    return homes | {part.path: part.rows for part in commit.parts}
+    """Return the rows of each part that a commit wrote, and each that it removed; none if the rows are the same."""
+    if commit.kind is Kind.COMPACT:
+        return {}
+    removed = {part.path: 0 for part in commit.removed}
+    if commit.v == 1:
+        # A replay may have left a part of its home out, and only the home's intent knows of it.
+        removed |= {path: 0 for home in commit.replaced.values() for path in ledger.intent(home.commit, home.batch)}
+    return removed | {part.path: part.rows for part in commit.parts}

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.live import parts_of_home
 from airflow_provider_imperva.lake.records import (
     LOGS_SCHEMA,
     VERSION,
@@ -23,7 +24,9 @@ from airflow_provider_imperva.lake.records import (
     Home,
     LeftOpen,
     LogRecord,
+    Part,
     Plan,
+    Removal,
     Replaying,
     Report,
     Run,
@@ -49,6 +52,8 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
     else:
         reports, failures = _gather(ledger, plan)
         replaced = {report.batch: plan.homes[report.batch] for report in reports if _replaces(plan, report)}
+        removed = tuple(part for report in reports for part in _removed(ledger, plan, report))
+        before = ledger.commit(plan.commit - 1) if plan.commit > 1 else None
         content = _logs_parquet(plan, reports)
         ledger.store.write(ledger.layout.logs(plan.commit), content)
         commit = ledger.create_commit(
@@ -69,8 +74,13 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 totals=_totals(plan, reports),
                 **opened(_left_open(plan, reports, failures)),
                 prefixes=advance(plan, [log for report in reports for log in report.logs]),
+                kind=plan.kind,
+                removed=removed,
+                carried_rows=sum(report.carried_rows for report in reports),
+                retired=tuple(part.path for number in plan.retires for part in ledger.commit(number).removed),
+                unretired=_unretired(before, plan, removed, at=at),
                 replaced=replaced,
-                replaying=_replaying(ledger, plan, replaced.values(), failures),
+                replaying=_replaying(before, plan, replaced.values(), failures),
                 restarts=plan.restarts,
                 unread=plan.unread,
                 unread_count=plan.unread_count,
@@ -90,6 +100,8 @@ def finish_commit(ledger: Ledger, commit: Commit) -> None:
         one = commit if number == commit.commit else ledger.commit(number)
         _repair_logs(ledger, one)
         _sweep(ledger, one)
+    # There is no next plan before this was done, so no other commit has to do it.
+    ledger.store.delete(commit.retired)
     ledger.store.sweep()
 
 
@@ -185,12 +197,26 @@ def _replaces(plan: Plan, report: Report) -> bool:
     return report.batch in plan.homes and bool(report.logs)
 
 
+def _removed(ledger: Ledger, plan: Plan, report: Report) -> tuple[Part, ...]:
+    """Return the parts that a batch took the place of."""
+    if report.v > 1 or not _replaces(plan, report):
+        return report.removed
+    # A replay of version 1 has written over the parts of its home, and deleted those it does not have.
+    kept = {part.path for part in report.parts}
+    return tuple(part for part in parts_of_home(ledger, plan.homes[report.batch]) if part.path not in kept)
+
+
+def _unretired(before: Commit | None, plan: Plan, removed: tuple[Part, ...], *, at: datetime) -> tuple[Removal, ...]:
+    """Return the commits whose removed parts are still there once this one is made."""
+    left = tuple(item for item in (before.unretired if before else ()) if item.commit not in plan.retires)
+    return (*left, Removal(plan.commit, at)) if removed else left
+
+
 def _replaying(
-    ledger: Ledger, plan: Plan, replaced: Iterable[Home], failed_batches: Iterable[int]
+    before: Commit | None, plan: Plan, replaced: Iterable[Home], failed_batches: Iterable[int]
 ) -> tuple[Replaying, ...]:
-    """Return the replays that are unfinished, from this plan and from before."""
-    before = ledger.commit(plan.commit - 1).replaying if plan.commit > 1 else ()
-    unfinished = {item.home: item for item in before}
+    """Return the replays that have yet to be done, from this plan and from before."""
+    unfinished = {item.home: item for item in (before.replaying if before else ())}
     for batch in failed_batches:
         if home := plan.homes.get(batch):
             unfinished[home] = Replaying(home, plan.commit, batch)
@@ -200,9 +226,6 @@ def _replaying(
 
 
 def _sweep(ledger: Ledger, commit: Commit) -> None:
-    """Remove parts that a commit does not name: those of batches that did not finish, or finished after it.
-
-    The parts that an unfinished replay wrote have the names of another commit's, and stay.
-    """
+    """Remove parts that a commit does not name: those of batches that did not finish, or finished after it."""
     for batch in commit.failed_batches:
         ledger.store.delete(ledger.parts_begun(commit.commit, batch))

@@ -4,6 +4,7 @@
 
     raw/repository=<r>/<prefix>/<sequence // 1000>/<log name>, .<SHA-256>
     events/repository=<r>/event_class=<c>/event_date=<date>/part-<commit>-<batch>.parquet
+    events/_delta_log/                                              the table's own log, of all repositories
     quarantine/repository=<r>/part-<commit>-<batch>.parquet
     ledger/repository=<r>/claim.json
     ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
@@ -133,6 +134,9 @@ class Layout:
         """All arrivals up to a number."""
         return f"{self.gathered_arrivals}/{last:012d}.parquet"
 
+
+TABLE_LOG = "events/_delta_log"
+"""Folder of the table's log."""
 
 _PART = re.compile(r"part-(\d{12})-\d{4,}\.parquet")
 _PARTITION = re.compile(r"events/repository=[^/]+/event_class=([^/]+)/event_date=([^/]+)/")

@@ -24,7 +24,7 @@ from airflow_provider_imperva.errors import (
     UnreadableObjectError,
 )
 from airflow_provider_imperva.lake.layout import Layout
-from airflow_provider_imperva.lake.packing import PACKED_VERSION, decode_packed, encode
+from airflow_provider_imperva.lake.packing import PACKED_VERSION, decode_packed, encode, is_packed
 from airflow_provider_imperva.lake.partitions import parts_named
 from airflow_provider_imperva.lake.records import VERSION, Commit, Intent, Plan, Replaying, Report
 from airflow_provider_imperva.lake.store import Store, StoredObject
@@ -220,10 +220,6 @@ class Ledger:
             return self._read(path, Intent).outcome == outcome
         return True
 
-    def write_intent(self, number: int, batch: int, paths: Iterable[str]) -> None:
-        """Note which parts a replay of a batch is about to write, besides those it may have."""
-        self.store.write(self.layout.intent(number, batch), encode(Intent(VERSION, tuple(sorted(paths)))))
-
     def create_commit(self, commit: Commit) -> Commit:
         """Write a commit, or return the one that is there: whoever came first has settled the plan."""
         try:
@@ -267,12 +263,10 @@ def decode_record(content: bytes, kind: type[_Record], *, about: str) -> _Record
         raise _unreadable(kind.__name__.lower(), about) from error
     _check_version(version, about, highest=PACKED_VERSION if kind in (Plan, Commit) else VERSION)
     try:
-        record: _Record = decode_packed(content, kind) if version == PACKED_VERSION else _DECODERS[kind].decode(content)
+        packed = kind in (Plan, Commit) and is_packed(content, version)
+        record: _Record = decode_packed(content, kind) if packed else _DECODERS[kind].decode(content)
         return record
     except msgspec.DecodeError as error:
-        if version != VERSION:
-            # Not torn, as far as can be told: a newer provider may have written it.
-            raise _newer(version, about) from error
         raise _unreadable(kind.__name__.lower(), about) from error
 
 
@@ -289,7 +283,7 @@ def decode_logs(content: bytes, *, about: str, columns: Sequence[str] | None = N
         table = pq.ParquetFile(pa.BufferReader(content)).read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable("table of logs", about) from error
-    _check_version(int((table.schema.metadata or {}).get(b"imperva.ledger_version", VERSION)), about)
+    _check_version(int((table.schema.metadata or {}).get(b"imperva.ledger_version", 1)), about)
     return table
 
 
@@ -302,16 +296,12 @@ def _unreadable(kind: str, about: str) -> LedgerCorruptError:
 
 
 def _check_version(version: int, about: str, *, highest: int = VERSION) -> None:
-    if not VERSION <= version <= highest:
-        raise _newer(version, about)
-
-
-def _newer(version: int, about: str) -> LedgerCorruptError:
-    return LedgerCorruptError(
-        f"it is of ledger version {version}, in a form that this provider does not know",
-        do="upgrade the provider to at least the version that last wrote to this lake",
-        about=about,
-    )
+    if not 1 <= version <= highest:
+        raise LedgerCorruptError(
+            f"it is of ledger version {version}, in a form that this provider does not know",
+            do="upgrade the provider to at least the version that last wrote to this lake",
+            about=about,
+        )
 
 
 def _highest(paths: Iterable[str], ending: str) -> int:

@@ -1,28 +1,38 @@
 """How ledger objects are written: plain while few numbers are open, packed when an index has thousands of holes.
 
-A packed object has version 2. In its watermark, and in what it closes, all ranges that say the same share one entry::
+A packed object has version 3. In its watermark, and in what it closes, all ranges that say the same share one entry::
 
     {"state": "gap", "since": "2026-11-22T10:00:00Z", "from": 545, "runs": [2, 3, 1]}
 
 ``runs`` are lengths in turn: 2 numbers that are open (545 and 546), 3 that are not, 1 that is (550). A range takes
-about four bytes so, and eighty in version 1. In memory there is no difference.
+about four bytes so, and eighty otherwise. In memory there is no difference.
+
+Earlier releases wrote version 1 plain and called its packed form version 2; both are read for ever. Version 2 without
+``runs`` is the plain form that is written now, which those releases refuse.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 """Version of the ledger's format, in every JSON object of it."""
 
-PACKED_VERSION = 2
+PACKED_VERSION = 3
 """Version of plans and commits with packed ranges."""
+
+_PACKED = {2: 1, PACKED_VERSION: VERSION}
+"""The version that a packed object of each version has in memory."""
 
 PLAIN_RANGES = 200
 """How many ranges an object names one by one; with more it is packed."""
+
+_RUNS = re.compile(rb'"runs":\s*\[')
+"""The key, which nothing else in a ledger has; within a text its quotes would be escaped."""
 
 _Entry: TypeAlias = dict[str, Any]
 _Record = TypeVar("_Record", bound=msgspec.Struct)
@@ -43,14 +53,20 @@ def encode(record: msgspec.Struct, *, plain_ranges: int = PLAIN_RANGES) -> bytes
     return msgspec.json.encode(packed)
 
 
+def is_packed(content: bytes, version: int) -> bool:
+    """Tell whether a plan or a commit is packed.
+
+    :param version: the one it has.
+    """
+    return version == PACKED_VERSION or (version in _PACKED and _RUNS.search(content) is not None)
+
+
 def decode_packed(content: bytes, kind: type[_Record]) -> _Record:
-    """Read a plan or a commit of version 2.
+    """Read a packed plan or commit.
 
     :raises msgspec.DecodeError: if it is none.
     """
     packed = msgspec.json.decode(content)
-    if b'"runs"' not in content:
-        raise msgspec.DecodeError("nothing in it is packed, so it is of another version 2")
     try:
         for prefix in packed["prefixes"].values():
             if "open" in prefix:
@@ -59,7 +75,7 @@ def decode_packed(content: bytes, kind: type[_Record]) -> _Record:
             packed["closed"] = _unpack(packed["closed"])
     except (AttributeError, KeyError, TypeError) as error:
         raise msgspec.DecodeError("packed ranges are not what they must be") from error
-    return msgspec.convert(packed | {"v": VERSION}, kind, str_keys=True)
+    return msgspec.convert(packed | {"v": _PACKED[packed["v"]]}, kind, str_keys=True)
 
 
 def _pack(ranges: Iterable[_Entry]) -> list[_Entry]:

@@ -73,6 +73,25 @@ def opened(left_open: Mapping[str, LeftOpen]) -> Opened:
     }
 
 
+class Kind(StrEnum):
+    """What a plan sets out to do, and a commit did."""
+
+    LOAD = "load"
+    """New logs were loaded."""
+    REPLAY = "replay"
+    """Logs were loaded again from ``raw/``."""
+    COMPACT = "compact"
+    """Parts were merged; the rows are the same."""
+    RETIRE = "retire"
+    """Objects that earlier commits removed from the lake were deleted."""
+    EXPIRE = "expire"
+    """Rows or raw bytes were removed since a retention rule says so."""
+    ERASE = "erase"
+    """Rows were removed since a person asked for it."""
+    HOLD = "hold"
+    """A hold was placed or lifted."""
+
+
 class Run(msgspec.Struct, frozen=True):
     """The Airflow run (or command) that wrote a record."""
 
@@ -129,14 +148,43 @@ class Restart(msgspec.Struct, frozen=True):
 
 
 class Home(msgspec.Struct, frozen=True, order=True):
-    """The batch that first loaded a log: its parts are named by it, however often it is replayed."""
+    """The batch that loaded a log last: what it reported are the log's rows and the parts they were written to.
+
+    In commits of version 1 it is the batch that loaded the log first, since a replay wrote over the parts of that one.
+    """
 
     commit: int
     batch: int
 
 
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A Parquet object in ``events/`` or ``quarantine/``.
+
+    :ivar path: below the lake's root.
+    :ivar size: bytes.
+    :ivar event_class, event_date: its partition; None in ``quarantine/``.
+    """
+
+    path: str
+    rows: int
+    size: int
+    sha256: str
+    event_class: str | None = None
+    event_date: str | None = None
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """A commit that removed parts whose objects are still there.
+
+    :ivar at: when it was committed, UTC: readers may hold the parts for a grace from then on.
+    """
+
+    commit: int
+    at: datetime
+
+
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one run set out to load.
+    """What one run set out to do.
 
     :ivar created_at: when it was written, UTC.
     :ivar observed_at: when the repository's index was last read and had names in it, UTC.
@@ -144,7 +192,10 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar batches: the logs, oldest first, cut for the mapped tasks.
     :ivar closed: gaps that this plan's commit decides.
     :ivar prefixes: the watermark as it would be if no log of this plan were loaded.
-    :ivar homes: for each batch that is a replay, the one whose parts it writes again.
+    :ivar kind: what is to be done.
+    :ivar homes: for each batch that is a replay, the one whose logs it loads again.
+    :ivar inputs: for each batch that takes the place of parts, those parts.
+    :ivar retires: the commits whose removed parts are to be deleted.
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
     :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
     :ivar restarts: counters that began again, as this plan noticed.
@@ -165,6 +216,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     closed: tuple[Closed, ...]
     prefixes: dict[str, Prefix]
     homes: dict[int, Home] = {}
+    kind: Kind = Kind.LOAD
+    inputs: dict[int, tuple[Part, ...]] = {}
+    retires: tuple[int, ...] = ()
     urgent: bool = False
     account_group: str | None = None
     restarts: tuple[Restart, ...] = ()
@@ -176,22 +230,6 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     def logs(self) -> int:
         """How many logs it sets out to load."""
         return sum(map(len, self.batches))
-
-
-class Part(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A Parquet object in ``events/`` or ``quarantine/``.
-
-    :ivar path: below the lake's root.
-    :ivar size: bytes.
-    :ivar event_class, event_date: its partition; None in ``quarantine/``.
-    """
-
-    path: str
-    rows: int
-    size: int
-    sha256: str
-    event_class: str | None = None
-    event_date: str | None = None
 
 
 class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -207,6 +245,8 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         ``truncated``. None in ledgers written before there were codes.
     :ivar delivered_as: what it is called where it was delivered, below the folder that Imperva delivers to.
     :ivar content_sha256: of the plain body, where logs that come twice are looked for.
+    :ivar rows_digest: which rows these are, as :class:`~airflow_provider_imperva.lake.digest.RowsDigest` writes it;
+        None if there are none, and in ledgers of version 1.
     """
 
     prefix: str
@@ -238,6 +278,7 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     delivered_as: str | None = None
     content_sha256: str | None = None
     reason_code: str | None = None
+    rows_digest: str | None = None
 
     def waiting(self, *, planned_at: datetime) -> Waiting | None:
         """Tell what keeps the log undecided; None if it is decided.
@@ -289,6 +330,7 @@ LOGS_SCHEMA = pa.schema(
         ("delivered_as", pa.string()),
         ("content_sha256", pa.string()),
         ("reason_code", pa.string()),
+        ("rows_digest", pa.string()),
     ],
     metadata={"imperva.ledger_version": str(VERSION)},
 )
@@ -299,7 +341,7 @@ class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
     """The parts a batch is about to write, noted before it does.
 
     :ivar outcome: SHA-256 of what the rows follow from: attempts that have the same one write the same bytes. None
-        once a replay has taken over.
+        where a replay of version 1 has taken over.
     """
 
     v: int
@@ -315,6 +357,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar open: logs that stay open for the next plan, with the reason. In a replay: those that keep the batch from
         being replaced, which then has neither parts nor logs and stays as it is.
     :ivar open_codes: the reason of each as a code of :class:`Why`; empty in ledgers written before there were codes.
+    :ivar removed: the parts whose place those of this batch take.
+    :ivar carried_rows: how many rows of the removed parts in ``events/`` are in the new ones as they were; those of
+        logs that were loaded again do not count.
     """
 
     v: int
@@ -324,6 +369,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     logs: tuple[LogRecord, ...]
     open: dict[str, str] = {}
     open_codes: dict[str, str] = {}
+    removed: tuple[Part, ...] = ()
+    carried_rows: int = 0
 
     @property
     def left_open(self) -> dict[str, LeftOpen]:
@@ -336,9 +383,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
             if log.lines != log.rows + log.quarantined_lines:
                 return f"{log.name} has {log.lines} lines, but {log.rows} rows and {log.quarantined_lines} quarantined"
         written = sum(part.rows for part in self.parts if part.event_class is not None)
-        rows = sum(log.rows for log in self.logs)
+        rows = sum(log.rows for log in self.logs) + self.carried_rows
         if written != rows:
-            return f"the parts have {written} rows, the logs {rows}"
+            return f"the parts have {written} rows, the logs and the parts they replace {rows}"
         # A log that went to quarantine as a whole has one row there.
         quarantined = sum(log.quarantined_lines + (log.state is State.QUARANTINED) for log in self.logs)
         written = sum(part.rows for part in self.parts if part.event_class is None)
@@ -362,11 +409,11 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class Replaying(msgspec.Struct, frozen=True):
-    """A replay that did not finish: some parts may be new and others old, so it has to be done again.
+    """A replay that was asked for and is not done; the lake has the rows as they were before.
 
-    No line is in them twice, but lines that go from one part to another may be in none for now.
+    Of a plan of version 1, some parts may be new and others old: no line is in them twice, but some may be in none.
 
-    :ivar home: whose parts they are.
+    :ivar home: whose logs are to be loaded again.
     :ivar commit, batch: the plan, and the batch of it, that names the logs.
     """
 
@@ -386,9 +433,14 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar open: logs that were planned and stay open, with the reason.
     :ivar open_codes: the reason of each as a code of :class:`Why`; empty in ledgers written before there were codes.
     :ivar prefixes: the watermark.
-    :ivar replaced: for each batch that was a replay, the one whose parts it replaced: all that earlier commits say of
-        the parts and logs of that one counts no more.
-    :ivar replaying: replays that have yet to be finished.
+    :ivar kind: what was done.
+    :ivar removed: parts of earlier commits that are no longer part of the lake.
+    :ivar carried_rows: as in the reports, all batches together.
+    :ivar retired: objects of parts that an earlier commit removed, to be deleted from now on.
+    :ivar unretired: the commits up to this one whose removed parts were not retired, oldest first.
+    :ivar replaced: for each batch that was a replay, the one whose logs it loaded again. In version 1, where a replay
+        wrote over the parts of that one, nothing counts that earlier commits say of its parts.
+    :ivar replaying: replays that have yet to be done.
     :ivar restarts, unread, unread_count: as in the plan.
     """
 
@@ -408,6 +460,11 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     totals: Totals
     open: dict[str, str]
     prefixes: dict[str, Prefix]
+    kind: Kind = Kind.LOAD
+    removed: tuple[Part, ...] = ()
+    carried_rows: int = 0
+    retired: tuple[str, ...] = ()
+    unretired: tuple[Removal, ...] = ()
     replaced: dict[int, Home] = {}
     replaying: tuple[Replaying, ...] = ()
     open_codes: dict[str, str] = {}

@@ -42,13 +42,14 @@ from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
+from airflow_provider_imperva.lake.digest import RowsDigest, digest_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
 from airflow_provider_imperva.lake.records import (
     VERSION,
-    Home,
     LeftOpen,
     LogRecord,
+    Part,
     Plan,
     PlannedLog,
     Report,
@@ -62,7 +63,7 @@ from airflow_provider_imperva.load.generations import current_prefixes, same_in_
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
-from airflow_provider_imperva.load.rewrite import rewrite
+from airflow_provider_imperva.load.rewrite import kept_as_they_are, replaced_parts
 from airflow_provider_imperva.options import DecodePolicy
 from airflow_provider_imperva.repository.names import LogName
 
@@ -106,7 +107,7 @@ def normalize(
     """Turn the logs of a batch into parts, and report.
 
     Doing it again gives the same parts under the same names; a batch that has reported is left as it is. A batch that
-    is a replay puts its parts in the place of its home's.
+    is a replay says which parts its own take the place of.
 
     :param client: to fetch once more what does not decode; a replay needs none.
     :param refetch: whether a replay fetches, too.
@@ -118,14 +119,20 @@ def normalize(
     if report := ledger.finished(plan.commit, batch):
         return report
     is_replay = batch in plan.homes
-    home = plan.homes.get(batch, Home(plan.commit, batch))
     client = None if is_replay and not refetch else client
-    with BatchParts(ledger.store, ledger.layout, commit=home.commit, batch=home.batch) as parts:
+    with BatchParts(ledger.store, ledger.layout, commit=plan.commit, batch=batch) as parts:
         records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
-        if is_replay:
-            return rewrite(ledger, plan, batch, parts, records, left_open)
         outcome = _outcome(records, left_open, options)
-        return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
+        if not is_replay:
+            return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
+        kept = kept_as_they_are(plan, batch, records, left_open)
+        _stop_if_overtaken(ledger, plan, batch)
+        if kept:
+            report = Report(VERSION, plan.commit, batch, (), (), **opened(kept))
+            ledger.write_report(report)
+            return report
+        removed = replaced_parts(ledger, plan, batch)
+        return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome, removed=removed)
 
 
 def _read(
@@ -254,6 +261,7 @@ def _write(
     left_open: dict[str, LeftOpen],
     *,
     outcome: str,
+    removed: tuple[Part, ...] = (),
 ) -> Report:
     """Write intent, parts and report, in this order.
 
@@ -273,7 +281,7 @@ def _write(
             about=ledger.store.uri(ledger.layout.intent(plan.commit, batch)),
         )
     stop_if_older_than_events(ledger, {path.rpartition("/")[0] for path in paths}, head=plan.commit)
-    report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), **opened(left_open))
+    report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), **opened(left_open), removed=removed)
     try:
         # Once more, since it may have hung in between for longer than commits look back for orphans.
         _stop_if_overtaken(ledger, plan, batch)
@@ -478,14 +486,15 @@ class _Normalization:
                 )
         source = self._source(plain)
         mark = self.parts.mark()
-        lines = rows = quarantined = 0
+        lines = quarantined = 0
+        rows = RowsDigest()
         unknown = None
         blocks = parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=self.options.keep_raw)
         try:
             while parsed := next(blocks, None):
                 self.parts.add(parsed.events, parsed.quarantined)
                 lines += parsed.lines
-                rows += parsed.events.num_rows
+                rows += digest_of(self._file, parsed.events["src_line"])
                 quarantined += parsed.quarantined.num_rows
                 if not may_be_cut and RejectionReason.TRUNCATED in parsed.quarantined["reason"].to_pylist():
                     raise TruncatedError("the last record does not end", do=_ASK_AGAIN, about=str(self.name))
@@ -527,7 +536,8 @@ class _Normalization:
             compressed=plain.compressed,
             checksum_ok=plain.checksum_ok,
             lines=lines,
-            rows=rows,
+            rows=rows.rows,
+            rows_digest=str(rows) if rows.rows else None,
             quarantined_lines=quarantined,
             content_sha256=sha256,
         )

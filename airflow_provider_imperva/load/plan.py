@@ -18,7 +18,9 @@ from airflow_provider_imperva.errors import LedgerCorruptError, TornPlanError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Plan, PlannedLog, Replaying, Restart, Run
+from airflow_provider_imperva.lake.live import parts_of_home
+from airflow_provider_imperva.lake.maintenance import retire
+from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Kind, Plan, PlannedLog, Replaying, Restart, Run
 from airflow_provider_imperva.lake.watermark import (
     ABSENT,
     CLOCKS_DIFFER,
@@ -265,9 +267,11 @@ def make_plan(
     :raises LedgerConflictError: if another run planned at the same time.
     """
     head = whole_head(ledger, run=run, clock=clock)
-    if head.plan and head.plan.run == run and not head.plan.torn:
+    if head.plan and head.plan.run == run and head.plan.kind is Kind.LOAD and not head.plan.torn:
         return head.plan
     head = recover(ledger, head, run=run, at=clock())
+    if head.commit and retire(ledger, head.commit, run=run, provider_version=__version__, at=clock()):
+        head = ledger.head()
     stop_if_older_than_events(ledger, head=head.next_commit - 1)
     index = client.read_index()
     at = clock()
@@ -297,6 +301,7 @@ def make_plan(
             closed=outlook.closed,
             prefixes=outlook.prefixes,
             homes=dict(enumerate(replays, len(batches))),
+            inputs={batch: parts_of_home(ledger, home) for batch, home in enumerate(replays, len(batches))},
             urgent=urgent,
             account_group=options.account_group,
             restarts=restarts,
@@ -307,7 +312,7 @@ def make_plan(
 
 
 def unfinished_replays(ledger: Ledger, replaying: Iterable[Replaying]) -> dict[Home, tuple[PlannedLog, ...]]:
-    """Return the logs of replays that are to be done again, by home."""
+    """Return the logs of replays that have yet to be done, by home."""
     return {item.home: ledger.plan(item.commit).batches[item.batch] for item in replaying}
 
 

@@ -1,8 +1,8 @@
 """Replay: logs are loaded again from ``raw/``, after a fix or a change of the parser; nothing is fetched.
 
-A part holds rows of many logs, so what is done again is always a whole *home*: all logs of the batch that first loaded
-those that were asked for, under the names that its parts have. A log that waited for its key has its home in the batch
-that did load it.
+A part holds rows of many logs, so what is done again is always a whole *home*: all logs of the batch that loaded those
+that were asked for. Their new parts have the number of the replay's own commit, which adds them and removes the old
+ones at once. A log that waited for its key has its home in the batch that did load it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, cast
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.clock import Clock, wall_clock
@@ -21,7 +21,20 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LedgerConflictError, LedgerCorruptError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import VERSION, Commit, Home, LogRecord, Plan, PlannedLog, Report, Run
+from airflow_provider_imperva.lake.live import parts_of_home
+from airflow_provider_imperva.lake.maintenance import retire
+from airflow_provider_imperva.lake.records import (
+    VERSION,
+    Commit,
+    Home,
+    Kind,
+    LogRecord,
+    Part,
+    Plan,
+    PlannedLog,
+    Report,
+    Run,
+)
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
@@ -149,26 +162,35 @@ def _time(value: str | datetime | None) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, tuple[LogRecord, ...]]:
-    """Find the homes of the logs that are selected, newest first, each with the last record of every log in it.
+class Loaded(NamedTuple):
+    """What a home has now.
+
+    :ivar logs: the last record of every log in it.
+    :ivar parts: the parts with their rows.
+    """
+
+    logs: tuple[LogRecord, ...]
+    parts: tuple[Part, ...]
+
+
+def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
+    """Find the homes of the logs that are selected, newest first.
 
     Logs that wait for a key, and numbers without a log, have no home. The whole ledger is read.
 
     :raises ConfigurationError: if a log that is selected by its name has none.
     """
-    found: dict[Home, tuple[LogRecord, ...]] = {}
-    replayed: dict[Home, tuple[LogRecord, ...]] = {}
+    found: dict[Home, Loaded] = {}
+    told: set[str] = set()
     missing = set(selection.names)
     for commit, reports in _history(ledger):
         for report in reports:
-            if home := commit.replaced.get(report.batch):
-                # The last replay counts; it has all logs of its home.
-                replayed.setdefault(home, report.logs)
-                continue
-            home = Home(commit.commit, report.batch)
-            logs = replayed.pop(home, tuple(log for log in report.logs if log.state in _IN_PARTS))
+            # What a later commit says of a log counts.
+            logs = tuple(log for log in report.logs if log.state in _IN_PARTS and log.name not in told)
+            told.update(str(log.name) for log in report.logs)
             if any(map(selection.takes, logs)):
-                found[home] = logs
+                home = Home(commit.commit, report.batch)
+                found[commit.replaced.get(report.batch, home) if commit.v == 1 else home] = Loaded(logs, report.parts)
             missing -= {str(log.name) for log in logs}
     if missing:
         raise ConfigurationError(
@@ -219,7 +241,7 @@ def make_replay_plan(
         same time.
     """
     head = whole_head(ledger, run=run, clock=clock)
-    if head.plan and head.plan.run == run and not head.plan.torn:
+    if head.plan and head.plan.run == run and head.plan.kind is Kind.REPLAY:
         return head.plan
     if head.plan and not (take_over or head.plan.torn):
         raise LedgerConflictError(
@@ -231,10 +253,12 @@ def make_replay_plan(
     head = recover(ledger, head, run=run, at=at)
     if head.commit is None:
         return None
-    homes = {home: tuple(map(_planned, logs)) for home, logs in find_homes(ledger, selection).items()}
+    found = find_homes(ledger, selection)
+    homes = {home: tuple(map(_planned, loaded.logs)) for home, loaded in found.items()}
     homes |= unfinished_replays(ledger, head.replaying)
     if not homes:
         return None
+    batches = dict(enumerate(sorted(homes)))
     return ledger.create_plan(
         Plan(
             v=VERSION,
@@ -245,10 +269,12 @@ def make_replay_plan(
             created_at=at,
             observed_at=head.commit.observed_at,
             listed=0,
-            batches=tuple(homes[home] for home in sorted(homes)),
+            batches=tuple(homes[home] for home in batches.values()),
             closed=(),
             prefixes=head.prefixes,
-            homes=dict(enumerate(sorted(homes))),
+            kind=Kind.REPLAY,
+            homes=batches,
+            inputs={batch: parts_of_home(ledger, home) for batch, home in batches.items()},
             account_group=ledger.plan(head.commit.commit).account_group,
         )
     )
@@ -278,7 +304,7 @@ def replay(
     on_log: Callable[[], None] = lambda: None,
     clock: Clock = wall_clock,
 ) -> Commit:
-    """Do all batches of a replay, one after the other, and commit.
+    """Do all batches of a replay, one after the other, and commit; then delete the parts that were replaced, if due.
 
     A batch that fails does not hold up the others. The commit says which batches were replaced; of the others, which
     failed and are done again by the next plan (``failed_batches``), and which logs kept theirs as it is (``open``).
@@ -298,4 +324,6 @@ def replay(
             told = str(error) if isinstance(error, ImpervaError) else type(error).__name__
             place = "".join(traceback.format_tb(error.__traceback__))
             logger.error("Batch %d failed: %s\n%s", batch, told, place)
-    return commit_plan(ledger, plan, by=plan.run, provider_version=__version__, at=clock())
+    commit = commit_plan(ledger, plan, by=plan.run, provider_version=__version__, at=clock())
+    retire(ledger, commit, run=plan.run, provider_version=__version__, at=clock())
+    return commit

@@ -1,64 +1,48 @@
-"""Rewriting: the end of a batch that is a replay, which puts new parts in the place of those its logs had."""
+"""Rewriting: what a batch that is a replay has to see to before its parts take the place of those its logs had."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 
-from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.parts import BatchParts
-from airflow_provider_imperva.lake.records import VERSION, LeftOpen, LogRecord, Plan, PlannedLog, Report, Why, opened
-from airflow_provider_imperva.lake.replacement import replace_parts
+from airflow_provider_imperva.lake.live import parts_of_home
+from airflow_provider_imperva.lake.records import LeftOpen, LogRecord, Part, Plan, PlannedLog, Why
 from airflow_provider_imperva.lake.watermark import State
 
 logger = logging.getLogger(__name__)
 
 
-def rewrite(
-    ledger: Ledger,
-    plan: Plan,
-    batch: int,
-    parts: BatchParts,
-    records: Iterable[LogRecord],
-    left_open: dict[str, LeftOpen],
-) -> Report:
-    """Write the parts of a replayed batch over those of its home, and report.
+def replaced_parts(ledger: Ledger, plan: Plan, batch: int) -> tuple[Part, ...]:
+    """Return the parts whose place those of a replay take; nothing that an older release left half done is in the way.
 
-    A replay takes no events out of the lake: if one of the logs was loaded and now does not decode, or cannot be
-    told, nothing is written, and the report says so.
-
-    The home's intent names every object it may have, and only ever grows: whoever replays it next finds what this
-    replay wrote, however it ended.
-
-    :param parts: named by the home, with all rows of its logs.
-    :param left_open: logs that could not be read, with the reason.
-    :raises LedgerConflictError: if the plan was committed without this batch, which then stops where it is.
+    A replay of ledger version 1 wrote over the parts of its home, and may have been broken off: what it began and no
+    commit names is deleted.
     """
     home = plan.homes[batch]
+    if ledger.commit(home.commit).v > 1:
+        return plan.inputs[batch]
+    parts = parts_of_home(ledger, home)
+    ledger.store.delete(set(ledger.intent(home.commit, home.batch)) - {part.path for part in parts})
+    return parts
 
-    def look() -> None:
-        if ledger.committed(plan.commit):
-            raise LedgerConflictError(
-                f"plan {plan.commit} was committed before batch {batch} of it was done",
-                do="nothing is lost: a later plan does it again",
-                about=ledger.store.uri(ledger.layout.plan(plan.commit)),
-            )
 
+def kept_as_they_are(
+    plan: Plan, batch: int, records: Iterable[LogRecord], left_open: dict[str, LeftOpen]
+) -> dict[str, LeftOpen]:
+    """Return the logs that keep a batch from being replayed, and why; it is replayed if there are none.
+
+    A replay takes no events out of the lake: if one of the logs was loaded and now does not decode, or cannot be told,
+    all stay as they are.
+
+    :param left_open: logs that could not be read, with the reason.
+    """
     kept = left_open | _worse(plan.batches[batch], records)
-    if kept:
-        for name, left in kept.items():
-            logger.error("%s: not replayed, with the other logs of commit %d: %s", name, home.commit, left.reason)
-        report = Report(VERSION, plan.commit, batch, (), (), **opened(kept))
-    else:
-        look()
-        before = ledger.intent(home.commit, home.batch)
-        ledger.write_intent(home.commit, home.batch, {*before, *parts.paths})
-        written = replace_parts(ledger.store, parts, before, look=look)
-        report = Report(VERSION, plan.commit, batch, written, tuple(records))
-    look()
-    ledger.write_report(report)
-    return report
+    for name, left in kept.items():
+        logger.error(
+            "%s: not replayed, with the other logs of commit %d: %s", name, plan.homes[batch].commit, left.reason
+        )
+    return kept
 
 
 def _worse(logs: Iterable[PlannedLog], records: Iterable[LogRecord]) -> dict[str, LeftOpen]:

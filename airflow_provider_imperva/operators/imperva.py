@@ -363,6 +363,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         """Commit, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
         from airflow_provider_imperva.lake.headroom import measure
+        from airflow_provider_imperva.lake.maintenance import retire
         from airflow_provider_imperva.lake.quarantine import too_much
         from airflow_provider_imperva.load.delivered import DeliveredLogs
 
@@ -375,6 +376,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         with self._open(hook) as (origin, ledger):
             plan = ledger.plan(number)
             commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
+            retire(ledger, commit, run=_run(context), provider_version=__version__, at=now)
             # If an old run's task is cleared, there are some after its own.
             last_commits = [*islice(ledger.commits(newest_first=True), 1 + _MEASURED_COMMITS)][::-1]
             if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):

@@ -14,6 +14,8 @@ import pytest
 import sqlglot
 
 from airflow_provider_imperva.events.schema.schema import SCHEMA
+from airflow_provider_imperva.load.normalize import NormalizeOptions
+from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.testing import FakeRepository
 from pages import tables
 from tests.examples import EXAMPLES
@@ -210,3 +212,26 @@ def test_the_table_definitions_are_those_of_the_schema(engine: str) -> None:
     table = sqlglot.parse_one(text, dialect="athena" if engine == "athena" else "spark")
     columns = [column.name for column in table.find_all(sqlglot.exp.ColumnDef)]
     assert columns == [*SCHEMA.names, "repository", "event_class", "event_date"]
+
+
+def test_the_view_of_committed_events_shows_no_other(tmp_path: Path) -> None:
+    """Files of a run under way are there too, and those that a replay has replaced."""
+    with FakeRepository() as repository:
+        account = Account(repository, tmp_path / "lake")
+        account.serve(1, 2)
+        account.run()
+        (account.lake / "events/_delta_log").mkdir()  # so that what is replaced stays for its grace
+        plan = make_replay_plan(
+            account.ledger, run=account.next_run(), selection=Selection(state="all"), take_over=True
+        )
+        assert plan is not None
+        replay(account.ledger, account.keys, plan, options=NormalizeOptions())
+        committed = account.expected()
+        account.serve(3)
+        plan = account.plan()
+        account.normalize(plan, account.fetch(plan))
+    connection = duckdb.connect()
+    connection.execute((SQL / "views.duckdb.sql").read_text().replace("{lake}", str(account.lake)))
+    found = connection.execute("SELECT src_file, src_line, request_id FROM committed_events").fetchall()
+    assert Counter(found) == committed
+    assert connection.execute("SELECT count(*) FROM events").fetchall() == [(2 * committed.total() + 5,)]

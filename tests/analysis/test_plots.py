@@ -57,11 +57,12 @@ def test_what_clients_send_is_neither_markup_nor_formula(plots: dict[str, Any], 
                1 AS src_line, 'security' AS event_class"""
     lake = tmp_path / "lake"
     for folder, query, name in (
-        ("events", events, "part.parquet"),
-        ("ledger", "SELECT 1 AS sequence", "1.logs.parquet"),
+        ("events/repository=1", events, "part.parquet"),
+        ("ledger/repository=1/000000000", "SELECT 1 AS sequence", "1.logs.parquet"),
     ):
         (lake / folder).mkdir(parents=True)
         duckdb.execute(f"COPY ({query}) TO '{lake / folder / name}' (FORMAT parquet)")
+    (lake / "ledger/repository=1/000000000/1.commit.json").write_text("{}")
     page = plots["page"](str(lake))
     opened: list[str] = []
     parser = HTMLParser()

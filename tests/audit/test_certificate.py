@@ -164,7 +164,7 @@ def test_a_lake_that_was_changed_since_does_not_bear_it_out(
     lake: Path, issue: Issue, spoil: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     certificate = issue(lake, "--day", today(lake))
-    patterns = {"raw": "raw/**/8416_2.log", "commit": "ledger/**/*5.commit.json", "logs": "ledger/**/*2.logs.parquet"}
+    patterns = {"raw": "raw/**/8416_2.log", "commit": "ledger/**/*6.commit.json", "logs": "ledger/**/*2.logs.parquet"}
     [path] = lake.glob(patterns[spoil])
     content = path.read_bytes()
     path.write_bytes(content.replace(b"2026", b"2025", 1) if spoil == "commit" else content[:-1])
@@ -176,7 +176,7 @@ def test_a_lake_that_was_changed_since_does_not_bear_it_out(
 def test_a_chain_that_was_cut_off_does_not_bear_it_out(lake: Path, issue: Issue) -> None:
     """Which verify alone cannot see."""
     certificate = issue(lake, "--day", today(lake))
-    for path in lake.glob("ledger/**/000000000005.*"):
+    for path in lake.glob("ledger/**/000000000006.*"):
         path.unlink()
     assert check(lake, certificate) == 1
 

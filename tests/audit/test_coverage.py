@@ -144,7 +144,7 @@ class TestWreck:
         [
             "ledger/**/000000000001.commit.json",
             "ledger/**/000000000003.commit.json",
-            "ledger/**/000000000005.commit.json",
+            "ledger/**/000000000006.commit.json",
             "ledger/**/000000000002.logs.parquet",
             "events/**/part-000000000001-0000.parquet",
         ],
@@ -158,7 +158,7 @@ class TestWreck:
         page = tmp_path / "page.html"
         code = main(["coverage", str(lake), "--html", str(page)])
         told = capsys.readouterr()
-        if (pattern, damage) == ("ledger/**/000000000005.commit.json", "gone"):
+        if (pattern, damage) == ("ledger/**/000000000006.commit.json", "gone"):
             # This is how a run under way looks.
             assert code == 0
         else:

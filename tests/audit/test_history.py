@@ -46,7 +46,7 @@ def test_coverage_on_s3_asks_once_for_each_object(small_lake: Path) -> None:
     assert found.unread == ()
     assert set(asked.values()) == {1}
     assert {path.rsplit(".", 2)[-2] for path in asked if "/ledger/" in path} == {"commit", "logs"}
-    assert sum("/events/" in path for path in asked) == len(list(small_lake.glob("events/**/*.parquet")))
+    assert sum("/events/" in path for path in asked) == len(list(small_lake.glob("events/repository=*/**/*.parquet")))
 
 
 def test_progress_is_told_to_its_end(small_lake: Path) -> None:
@@ -57,5 +57,5 @@ def test_progress_is_told_to_its_end(small_lake: Path) -> None:
 
     store = open_store(str(small_lake))
     cover(store, History.read(store, REPOSITORY, progress=progress), window=WINDOW, days=30, progress=progress)
-    parts = len(list(small_lake.glob("events/**/*.parquet")))
-    assert told == {"Reading the ledger": (5, 5), "Reading events": (parts, parts)}
+    parts = len(list(small_lake.glob("events/repository=*/**/*.parquet")))
+    assert told == {"Reading the ledger": (6, 6), "Reading events": (parts, parts)}

@@ -42,7 +42,7 @@ def test_what_lies_above_is_seen(below: list[Stretch], above: list[Stretch]) -> 
 def test_a_hole_of_any_length_costs_nothing_and_is_drawn_short(lake: Path) -> None:
     """One line of an index with a huge number opens a gap that cannot be counted through."""
     history = History.read(open_store(str(lake)), REPOSITORY)
-    commit = history.commits[5]
+    commit = history.commits[6]
     huge = 2**62
     prefix = commit.prefixes["8416"]
     gap = type(prefix.open[0])(12, huge - 1, State.GAP, datetime.now(UTC))

@@ -29,7 +29,7 @@ def test_a_log_that_was_replayed(lake: Path, capsys: pytest.CaptureFixture[str])
     assert [next(at for at, line in enumerate(lines) if text in line) for text in order] == list(range(1, 7))
     assert "  bytes as received: raw/repository=8416_1745073/8416/000000000/8416_6.log" in lines
     assert sum(int(rows) for rows in re.findall(r"(\d) rows: events/", told)) == 5
-    assert "part-000000000002-0000.parquet" in told
+    assert "part-000000000005-0000.parquet" in told
 
 
 def test_its_record_is_all_that_the_commit_says_of_it(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:

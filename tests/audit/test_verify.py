@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_imperva.audit.history import _ENTRY, _PART
+from airflow_provider_imperva.audit.history import _ENTRY
 from airflow_provider_imperva.audit.objects import check_bytes
 from airflow_provider_imperva.audit.verify import Verification, verify, verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.live import batch_of_part
+from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.testing import FakeRepository
 from tests.lake.s3_front import BUCKET, moto_server
@@ -69,6 +73,16 @@ def flip(path: Path) -> None:
 
 def verified(lake: Path) -> Verification:
     return verify(open_store(str(lake)), REPOSITORY)
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    """Two logs, loaded in one commit."""
+    with FakeRepository() as repository:
+        account = Account(repository, tmp_path / "loaded")
+        account.serve(1, 2)
+        account.run_some()
+        yield account
 
 
 class TestSound:
@@ -271,6 +285,7 @@ class TestLedger:
     ) -> None:
         """No commit after it has its hash; but little of it does not follow from plan and batches."""
         self.drop(lake, 5)
+        self.drop(lake, 6)
         path = self.commit(lake, 4)
         assert old in path.read_text()
         path.write_text(path.read_text().replace(old, new, 1))
@@ -328,12 +343,12 @@ class TestLedger:
 
     def test_a_newer_ledger_is_named_and_not_guessed_at(self, run: Run, lake: Path) -> None:
         path = self.commit(lake, 5)
-        path.write_text(path.read_text().replace('"v": 1', '"v": 2', 1))
+        path.write_text(path.read_text().replace('"v": 2', '"v": 4', 1))
         assert ("unreadable", relative(lake, path)) in run().findings
 
     @pytest.mark.parametrize("half", ["older", "newer"])
     def test_a_ledger_cut_in_half_is_told_commit_by_commit(self, run: Run, lake: Path, half: str) -> None:
-        numbers = (1, 2, 3) if half == "older" else (4, 5)
+        numbers = (1, 2, 3) if half == "older" else (4, 5, 6)
         for number in numbers:
             self.drop(lake, number)
         done = run()
@@ -367,7 +382,7 @@ class TestAnchors:
         head = run().report["repositories"][0]["head"]  # type: ignore[index]
         anchor = f"{head['commit']}:{head['sha256']}"
         assert run("--anchor", anchor).code == 0
-        commit = lake / LEDGER / "000000000005.commit.json"
+        commit = lake / LEDGER / "000000000006.commit.json"
         commit.write_text(re.sub(r'"committed_at": "....', '"committed_at": "2001', commit.read_text()))
         assert run().code == 0
         done = run("--anchor", anchor)
@@ -375,9 +390,9 @@ class TestAnchors:
 
     def test_an_end_that_was_cut_off_cleanly_lacks_the_anchor(self, run: Run, lake: Path) -> None:
         head = run().report["repositories"][0]["head"]  # type: ignore[index]
-        for path in lake.glob(f"{LEDGER}/000000000005.*"):
+        for path in lake.glob(f"{LEDGER}/000000000006.*"):
             path.unlink()
-        assert ("chain", f"{LEDGER}/000000000005.commit.json") in run(
+        assert ("chain", f"{LEDGER}/000000000006.commit.json") in run(
             "--anchor", f"{head['commit']}:{head['sha256']}"
         ).findings
 
@@ -430,14 +445,6 @@ class TestNoLake:
 
 class TestRunsMeanwhile:
     """A lake is verified while it is loaded; what is under way is told apart from what is wrong."""
-
-    @pytest.fixture
-    def account(self, tmp_path: Path) -> Iterator[Account]:
-        with FakeRepository() as repository:
-            account = Account(repository, tmp_path / "loaded")
-            account.serve(1, 2)
-            account.run_some()
-            yield account
 
     def test_a_plan_without_a_commit_is_a_note(self, account: Account) -> None:
         account.serve(3, 4)
@@ -498,4 +505,81 @@ def test_an_object_of_the_ten_thousandth_batch_is_known_as_one() -> None:
     for number in (7, 9_999, 10_000, 123_456):
         for path in (layout.report(1, number), layout.intent(1, number)):
             assert _ENTRY.fullmatch(Path(path).name), path
-        assert _PART.fullmatch(Path(layout.quarantine(commit=1, batch=number)).name)
+        assert batch_of_part(layout.quarantine(commit=1, batch=number)) == Home(1, number)
+
+
+class TestRemoved:
+    """Parts that a commit removed stay for a grace, if the lake has a table."""
+
+    @pytest.fixture
+    def graceful(self, account: Account) -> Account:
+        table = account.lake / "events/_delta_log"
+        table.mkdir()
+        replay_shortened(account)
+        assert account.ledger.head().commit.unretired  # type: ignore[union-attr]
+        return account
+
+    def removed(self, account: Account) -> list[Path]:
+        return [account.lake / part.path for part in account.ledger.commit(2).removed]
+
+    def test_they_are_no_finding_and_their_rows_do_not_count(self, graceful: Account) -> None:
+        assert all(path.exists() for path in self.removed(graceful))
+        assert verified(graceful.lake).findings == ()
+
+    def test_one_that_goes_before_its_time_is_a_finding(self, graceful: Account) -> None:
+        """As a vacuum below the grace does."""
+        path = self.removed(graceful)[0]
+        path.unlink()
+        (finding,) = verified(graceful.lake).findings
+        assert (finding.kind, finding.about) == ("missing", relative(graceful.lake, path))
+
+    def test_one_that_comes_back_is_a_finding(self, graceful: Account) -> None:
+        content = {path: path.read_bytes() for path in self.removed(graceful)}
+        (graceful.lake / "events/_delta_log").rmdir()
+        graceful.serve(3)
+        graceful.run()
+        assert not any(path.exists() for path in content)
+        path = min(content)
+        path.write_bytes(content[path])
+        (finding,) = verified(graceful.lake).findings
+        assert (finding.kind, finding.about) == ("unnamed", relative(graceful.lake, path))
+        assert "commit 3 retired it" in finding.found
+
+
+def test_rows_of_a_log_that_are_not_those_that_were_loaded_are_found(
+    account: Account,
+) -> None:
+    """Each log has as many rows as before, and every hash in the ledger is made to fit."""
+    path = min(account.lake.glob("events/**/event_class=access/**/*.parquet"))
+    table = pq.read_table(path)
+    lines = pa.array([number + 100 for number in table["src_line"].to_pylist()], table["src_line"].type)
+    file = pa.BufferOutputStream()
+    pq.write_table(table.set_column(table.column_names.index("src_line"), "src_line", lines), file)
+    rewrite_part(account.lake, path, file.getvalue().to_pybytes())
+    chain_anew(account.lake)
+    found = verified(account.lake).findings
+    assert {finding.about for finding in found} == {"8416_1.log", "8416_2.log"}
+    assert all("not those that were loaded" in finding.found for finding in found)
+
+
+def test_a_commit_that_removes_what_is_no_part_of_the_lake_is_found(account: Account) -> None:
+    replay_shortened(account)
+    for path in sorted((account.lake / LEDGER).glob("000000000002.*.json")):
+        path.write_text(path.read_text().replace("part-000000000001-0000", "part-000000000001-0007"))
+    chain_anew(account.lake)
+    found = verified(account.lake).findings
+    assert ("contradiction", f"{LEDGER}/000000000002.commit.json") in {(item.kind, item.about) for item in found}
+    assert any("was no part of the lake" in item.found for item in found)
+
+
+def test_a_part_that_is_written_under_the_name_of_another_commit_is_found(account: Account) -> None:
+    replay_shortened(account)
+    stem, other = "part-000000000002-0000", "part-000000000001-0003"
+    for path in account.lake.glob(f"events/**/{stem}.parquet"):
+        path.rename(path.with_name(f"{other}.parquet"))
+    for path in sorted((account.lake / LEDGER).glob("000000000002.*.json")):
+        path.write_text(path.read_text().replace(stem, other))
+    chain_anew(account.lake)
+    assert any(
+        "does not have the name of a part of this commit" in item.found for item in verified(account.lake).findings
+    )

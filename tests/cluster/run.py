@@ -175,7 +175,7 @@ def look(s3: str, expected: pa.Table) -> tuple[list[Commit], Rows]:
     connection.register("forged", expected)
     connection.sql(
         f"CREATE VIEW found AS SELECT src_file, CAST(src_line AS BIGINT) AS src_line, CAST(request_id AS VARCHAR) AS"
-        f" request_id FROM read_parquet('{FOLDER}/lake/events/**/*.parquet', hive_partitioning = true)"
+        f" request_id FROM read_parquet('{FOLDER}/lake/events/repository=*/**/*.parquet', hive_partitioning = true)"
     )
 
     def count(sql: str) -> int:

@@ -31,7 +31,7 @@ from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
 from tests.crash.object_server import BUCKET, object_filesystem
 from tests.crash.stopping_store import Hook, StoppingStore, nothing_happens
-from tests.load.load_runs import Account, Row, request_id
+from tests.load.load_runs import Account, Row, current_parts, request_id
 
 LOG = "8416_{}.log"
 _MOST_RUNS = 3
@@ -222,19 +222,30 @@ def quarantined_in(lake: Path) -> Counter[tuple[str, int | None]]:
 
 
 def _select(lake: Path, folder: str, columns: str) -> list[tuple]:  # type: ignore[type-arg]
-    if not any(lake.glob(f"{folder}/**/*.parquet")):
+    if not any(lake.glob(f"{folder}/repository=*/**/*.parquet")):
         return []
-    return duckdb.execute(f"SELECT {columns} FROM read_parquet('{lake}/{folder}/**/*.parquet')").fetchall()
+    return duckdb.execute(f"SELECT {columns} FROM read_parquet('{lake}/{folder}/repository=*/**/*.parquet')").fetchall()
 
 
 def raw_names(lake: Path) -> set[str]:
     return {path.name for path in lake.glob("raw/**/*.log")}
 
 
-def assert_nothing_twice(lake: Path) -> None:
-    """No line is in the lake twice, not even right after the crash."""
-    lines = Counter({row[:2]: number for row, number in rows_of(lake).items()}) + quarantined_in(lake)
-    assert [line for line, number in lines.items() if number > 1] == []
+def assert_nothing_twice(account: CrashAccount, *, in_files: bool) -> None:
+    """No line is in the lake twice, not even right after the crash.
+
+    :param in_files: for readers who list files, too, and not only in the parts that the commits name.
+    """
+    lake = account.address.look()
+    commits = Ledger(open_store(str(lake)), account.repository.name).commits()
+    assert _twice([str(lake / path) for path in current_parts(commits)]) == []
+    if in_files:
+        assert _twice([str(path) for path in lake.glob("[eq]*/repository=*/**/*.parquet")]) == []
+
+
+def _twice(parts: list[str]) -> list[tuple[str, int | None]]:
+    found = duckdb.execute(f"SELECT src_file, src_line FROM read_parquet({parts})").fetchall() if parts else []
+    return [line for line, number in Counter(found).items() if number > 1]
 
 
 def assert_all_is_well(account: CrashAccount) -> None:
@@ -248,7 +259,7 @@ def assert_all_is_well(account: CrashAccount) -> None:
     assert ledger.head().plan is None
     commits = list(ledger.commits())
     _assert_chain(ledger, commits)
-    _assert_parts(lake, _current_parts(commits))
+    _assert_parts(lake, current_parts(commits))
     assert commits[-1].replaying == ()
     _assert_states(account, ledger, commits)
 
@@ -263,22 +274,11 @@ def _assert_chain(ledger: Ledger, commits: list[Commit]) -> None:
         assert hashlib.sha256(logs).hexdigest() == commit.logs_sha256
 
 
-def _current_parts(commits: list[Commit]) -> dict[str, Part]:
-    """Return the parts there should be: a replay's take the place of all that its home had."""
-    parts: dict[str, Part] = {}
-    for commit in commits:
-        for home in commit.replaced.values():
-            name = f"part-{home.commit:012d}-{home.batch:04d}.parquet"
-            parts = {path: part for path, part in parts.items() if not path.endswith(name)}
-        parts |= {part.path: part for part in commit.parts}
-    return parts
-
-
 def _assert_parts(lake: Path, named: dict[str, Part]) -> None:
     found = {
         str(path.relative_to(lake)): path.read_bytes()
         for folder in ("events", "quarantine")
-        for path in lake.glob(f"{folder}/**/*.parquet")
+        for path in lake.glob(f"{folder}/repository=*/**/*.parquet")
     }
     assert found.keys() == named.keys(), "a part that no commit names, or one that is named and not there"
     for path, content in found.items():

@@ -168,7 +168,7 @@ def stop(account: CrashAccount, scene: Scene, play: Play, *, at: StopAt) -> None
     with contextlib.suppress(ConnectionResetError, LakeError):
         play.step(account, run)
     assert account.store.operations >= at.number
-    assert_nothing_twice(account.address.look())
+    assert_nothing_twice(account, in_files=play.step is load)
     play.step(account, run)
 
 
@@ -176,9 +176,8 @@ def survive(scene: Scene, play: Play, repository: FakeRepository, *, at: StopAt)
     account = begin(scene, play, repository, str(at.number))
     asked = len(account.requested())
     stop(account, scene, play, at=at)
-    lake = account.address.look()
-    assert_nothing_twice(lake)
-    received, told = raw_names(lake), len(account.requested())
+    assert_nothing_twice(account, in_files=play.step is load)
+    received, told = raw_names(account.address.look()), len(account.requested())
     settle(account, scene, play)
     again = [name for name in account.requested()[told:] if name in received]
     assert again in ([], [DAMAGED]), "what is in raw/ is not fetched again, unless it is damaged, and then once"

@@ -37,7 +37,7 @@ def add(repository: FakeRepository, logs: Iterable[ForgedLog]) -> Counter[tuple[
 
 def rows(lake: Path) -> Counter[tuple[str, int]]:
     """Read with DuckDB which lines the lake has, as often as it has them."""
-    events = f"read_parquet('{lake}/events/**/*.parquet', hive_partitioning = true)"
+    events = f"read_parquet('{lake}/events/repository=*/**/*.parquet', hive_partitioning = true)"
     return Counter(duckdb.execute(f"SELECT src_file, src_line FROM {events}").fetchall())
 
 

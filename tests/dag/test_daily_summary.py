@@ -57,7 +57,7 @@ def summary(account: Account) -> list[tuple[Any, ...]]:
 
 
 def events(account: Account) -> list[tuple[Any, ...]]:
-    table = f"read_parquet('{account.lake}/events/**/*.parquet', hive_partitioning = true)"
+    table = f"read_parquet('{account.lake}/events/repository=*/**/*.parquet', hive_partitioning = true)"
     figures = "count(*), sum(response_bytes)::bigint"
     return duckdb.execute(f"SELECT {_COLUMNS}, {figures} FROM {table} GROUP BY ALL ORDER BY ALL").fetchall()
 

@@ -64,7 +64,7 @@ def test_a_run_tells_openlineage_what_went_where(home: AirflowHome, repository: 
 
     received, written, quarantined = (statistics(found) for found in (fetch["outputs"][0], *normalize["outputs"]))
     assert received["size"] == sum(path.stat().st_size for path in home.lake.glob("raw/**/*.log"))
-    parts = list(home.lake.glob("events/**/*.parquet"))
+    parts = list(home.lake.glob("events/repository=*/**/*.parquet"))
     assert written["rowCount"] == sum(pq.ParquetFile(part).metadata.num_rows for part in parts) == 120
     assert (written["size"], written["fileCount"]) == (sum(part.stat().st_size for part in parts), len(parts))
     assert quarantined["rowCount"] == 1

@@ -121,7 +121,7 @@ def test_one_accounts_trouble_never_holds_anothers(
         f"imperva_logs_to_parquet__account_{number}": "failed" if number in BROKEN else "success"
         for number in range(ACCOUNTS)
     }
-    events = f"read_parquet('{home.lake}/events/**/*.parquet', hive_partitioning = true)"
+    events = f"read_parquet('{home.lake}/events/repository=*/**/*.parquet', hive_partitioning = true)"
     assert dict(duckdb.execute(f"SELECT repository, count(*) FROM {events} GROUP BY 1").fetchall()) == expected
     for number, repository in enumerate(repositories):
         commits = sorted(home.lake.glob(f"ledger/repository={repository.name}/*/*.commit.json"))

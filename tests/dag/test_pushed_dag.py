@@ -100,7 +100,7 @@ def run(home: AirflowHome, place: Place, **extra: Any) -> str:
 
 
 def rows(lake: Path) -> Counter[tuple[str, int]]:
-    events = f"read_parquet('{lake}/events/**/*.parquet', hive_partitioning = true)"
+    events = f"read_parquet('{lake}/events/repository=*/**/*.parquet', hive_partitioning = true)"
     return Counter(duckdb.execute(f"SELECT src_file, src_line FROM {events}").fetchall())
 
 

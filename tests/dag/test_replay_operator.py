@@ -92,7 +92,9 @@ def add(repository: FakeRepository, first: int, count: int = 2, *, keys: tuple[K
 
 
 def events(lake: Path) -> int:
-    [(count,)] = duckdb.execute(f"SELECT count(*) FROM read_parquet('{lake}/events/**/*.parquet')").fetchall()
+    [(count,)] = duckdb.execute(
+        f"SELECT count(*) FROM read_parquet('{lake}/events/repository=*/**/*.parquet')"
+    ).fetchall()
     return int(count)
 
 

@@ -50,9 +50,11 @@ class BothWays:
             self.push.inbox.put(f"day/{number}", forge_log(body, start=start, compress=False, key=key))
 
     def events(self) -> Counter[str]:
-        if not any(self.lake.glob("events/**/*.parquet")):
+        if not any(self.lake.glob("events/repository=*/**/*.parquet")):
             return Counter()
-        found = duckdb.execute(f"SELECT request_id FROM read_parquet('{self.lake}/events/**/*.parquet')").fetchall()
+        found = duckdb.execute(
+            f"SELECT request_id FROM read_parquet('{self.lake}/events/repository=*/**/*.parquet')"
+        ).fetchall()
         return Counter(request for (request,) in found)
 
     def assert_each_once(self) -> None:

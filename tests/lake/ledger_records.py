@@ -76,7 +76,7 @@ def finish_batch(ledger: Ledger, plan: Plan, batch: int = 0, *, rows: int = 2) -
     """Write the parts and the report of a batch, as its normalize task would."""
     numbers = [int(log.name.split("_")[1].removesuffix(".log")) for log in plan.batches[batch]]
     parts = parts_of(ledger, plan, batch, numbers, rows=rows)
-    ledger.write_intent(plan.commit, batch, parts.paths)
+    ledger.create_intent(plan.commit, batch, parts.paths, outcome="")
     report = report_of(
         *(record_of(number, rows=rows) for number in numbers), commit=plan.commit, batch=batch, parts=parts.write()
     )

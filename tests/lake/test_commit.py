@@ -96,7 +96,7 @@ class TestOnce:
     ) -> None:
         """The slow one saw no report; before it goes on, the batch finishes and its own run commits."""
         plan = ledger.create_plan(plan_of([1, 2]))
-        ledger.write_intent(1, 0, parts_of(ledger, plan, 0, [1, 2]).paths)
+        ledger.create_intent(1, 0, parts_of(ledger, plan, 0, [1, 2]).paths, outcome="")
         commits: list[Commit] = []
         interrupt_after(monkeypatch, "_gather", lambda: commits.append(commit_after_finishing(ledger, plan)))
         slow = commit_of(ledger, plan, by=OTHER_RUN)
@@ -130,7 +130,7 @@ class TestLeftOpen:
         plan = ledger.create_plan(plan_of([1, 2], [3, 4]))
         finish_batch(ledger, plan, 0)
         parts = parts_of(ledger, plan, 1, [3, 4])
-        ledger.write_intent(1, 1, parts.paths)
+        ledger.create_intent(1, 1, parts.paths, outcome="")
         parts.write()
         assert len(event_parts(ledger)) == 2
         commit = commit_of(ledger, plan)
@@ -200,7 +200,7 @@ class TestSweep:
     def late_parts(self, ledger: Ledger, plan: Plan) -> None:
         """What a task does that looked just before its plan was committed without it, and writes just after."""
         parts = parts_of(ledger, plan, 0, [1, 2])
-        ledger.write_intent(plan.commit, 0, parts.paths)
+        ledger.create_intent(plan.commit, 0, parts.paths, outcome="")
         parts.write()
 
     def test_the_next_commit_sweeps_the_parts_of_a_task_that_wrote_too_late(self, ledger: Ledger) -> None:
@@ -261,7 +261,7 @@ class TestContent:
         commit = commit_of(ledger, plan, by=OTHER_RUN)
         written = json.loads(ledger.store.read(ledger.layout.commit(1)))
         assert {key: written[key] for key in ("v", "repository", "commit", "prefixes")} == {
-            "v": 1,
+            "v": 2,
             "repository": "8416_1745073",
             "commit": 1,
             "prefixes": {
@@ -300,7 +300,7 @@ class TestContent:
         commit_of(ledger, plan)
         table = ledger.logs(1)
         assert table.schema.equals(LOGS_SCHEMA, check_metadata=False)
-        assert table.schema.metadata[b"imperva.ledger_version"] == b"1"
+        assert table.schema.metadata[b"imperva.ledger_version"] == b"2"
         rows = table.to_pylist()
         assert [(row["sequence"], row["sequence_to"], row["state"], row["name"]) for row in rows] == [
             (1, 1, "committed", "8416_1.log"),

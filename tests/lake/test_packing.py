@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_imperva.errors import LedgerCorruptError
+from airflow_provider_imperva.errors import LedgerCorruptError, UnreadableObjectError
 from airflow_provider_imperva.lake.ledger import Ledger, decode_record
-from airflow_provider_imperva.lake.packing import PACKED_VERSION, PLAIN_RANGES, encode
-from airflow_provider_imperva.lake.records import Closed, Plan, PlannedLog
+from airflow_provider_imperva.lake.packing import PACKED_VERSION, PLAIN_RANGES, VERSION, encode
+from airflow_provider_imperva.lake.records import Closed, Plan, PlannedLog, Run
 from airflow_provider_imperva.lake.watermark import (
     MOST_SUMMARIZED,
     Observation,
@@ -119,7 +119,7 @@ class TestForms:
         opened = tuple(Range(2 * number, 2 * number, State.GAP, T0) for number in range(PLAIN_RANGES))
         plan = msgspec.structs.replace(plan_of(), prefixes={"8416": Prefix(-1, 10**6, opened)})
         written = json.loads(encode(plan))
-        assert written["v"] == 1
+        assert written["v"] == VERSION
         assert written["prefixes"]["8416"]["open"][1] == {
             "from": 2,
             "to": 2,
@@ -140,15 +140,32 @@ class TestForms:
             "runs": [2, 1] * PLAIN_RANGES + [2],
         }
 
-    def test_an_object_written_before_is_read(self) -> None:
-        plan = msgspec.structs.replace(plan_of(), prefixes={"8416": Prefix(1, 3, (Range(2, 2, State.GAP, T0),))})
+    def test_an_object_of_version_1_is_read(self) -> None:
+        plan = msgspec.structs.replace(plan_of(), v=1, prefixes={"8416": Prefix(1, 3, (Range(2, 2, State.GAP, T0),))})
         indented = msgspec.json.format(msgspec.json.encode(plan), indent=1)
         assert decode_record(indented, Plan, about="plan") == plan
 
-    @pytest.mark.parametrize("spoiled", ['{"v": 2}', '{"v": 2, "prefixes": {"8416": {"open": [{"from": 1}]}}}'])
+    def test_the_packed_form_of_version_1_is_read(self) -> None:
+        """It was called version 2, which is now what is plain and not of version 1."""
+        plan = msgspec.structs.replace(plan_of(), v=1, prefixes={"8416": Prefix(1, 3, (Range(2, 2, State.GAP, T0),))})
+        packed = encode(plan, plain_ranges=0).replace(b'"v":3', b'"v":2')
+        assert json.loads(packed)["v"] == 2
+        assert decode_record(packed, Plan, about="plan") == plan
+
+    def test_a_run_called_runs_does_not_make_an_object_packed(self) -> None:
+        plan = msgspec.structs.replace(plan_of(), run=Run("runs", '"runs": ['))
+        assert decode_record(encode(plan), Plan, about="plan") == plan
+
+    @pytest.mark.parametrize(
+        "spoiled", ['{"v": 2}', '{"v": 2, "prefixes": {"8416": {"open": [{"runs": []}]}}}', '{"v": 3}']
+    )
     def test_a_packed_object_that_is_none_is_named(self, spoiled: str) -> None:
-        with pytest.raises(LedgerCorruptError, match="plan-1: it is of ledger version 2"):
+        with pytest.raises(UnreadableObjectError, match="plan-1: the object does not read"):
             decode_record(spoiled.encode(), Plan, about="plan-1")
+
+    def test_a_later_version_is_refused(self) -> None:
+        with pytest.raises(LedgerCorruptError, match="plan-1: it is of ledger version 4"):
+            decode_record(b'{"v": 4}', Plan, about="plan-1")
 
 
 @st.composite

@@ -70,11 +70,11 @@ def test_a_store_that_asks_to_slow_down_now_and_then_is_no_failure(account: S3Ac
 def test_a_lake_of_a_newer_ledger_version_is_refused_before_anything_is_fetched(account: S3Account) -> None:
     account.run_some()
     ledger = account.ledger
-    newer = ledger.store.read(ledger.layout.commit(1)).replace(b'"v": 1', b'"v": 2', 1)
+    newer = ledger.store.read(ledger.layout.commit(1)).replace(b'"v": 2', b'"v": 4', 1)
     ledger.store.write(ledger.layout.commit(1), newer)
     account.serve(13)
     asked = account.requested()
-    with pytest.raises(LedgerCorruptError, match="ledger version 2") as caught:
+    with pytest.raises(LedgerCorruptError, match="ledger version 4") as caught:
         account.run()
     assert "upgrade the provider" in caught.value.do
     assert account.requested() == asked

@@ -19,6 +19,7 @@ from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.maintenance import retire
 from airflow_provider_imperva.lake.records import Commit, Part, Plan, Report, Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched, fetch
@@ -107,7 +108,10 @@ class Account:
             return normalize(self.ledger, client, self.keys, plan, fetched)
 
     def commit(self, plan: Plan) -> Commit:
-        return commit_plan(self.ledger, plan, by=plan.run, provider_version="0.0.0", at=self.clock())
+        now = self.clock()
+        commit = commit_plan(self.ledger, plan, by=plan.run, provider_version="0.0.0", at=now)
+        retire(self.ledger, commit, run=plan.run, provider_version="0.0.0", at=now)
+        return commit
 
     def finish(self, plan: Plan) -> Commit:
         """Do all that comes after planning."""
@@ -149,9 +153,9 @@ class Account:
         return sorted(self._read("quarantine", "src_file, src_line, reason"), key=str)
 
     def _read(self, folder: str, columns: str) -> list[tuple]:  # type: ignore[type-arg]
-        if not list(self.lake.glob(f"{folder}/**/*.parquet")):
+        if not list(self.lake.glob(f"{folder}/repository=*/**/*.parquet")):
             return []
-        glob = f"{self.lake}/{folder}/**/*.parquet"
+        glob = f"{self.lake}/{folder}/repository=*/**/*.parquet"
         return duckdb.execute(f"SELECT {columns} FROM read_parquet('{glob}', hive_partitioning=true)").fetchall()
 
     def states(self) -> dict[str, str]:
@@ -190,19 +194,28 @@ class Account:
         per_log = Counter(row[0] for row in self.rows().elements())
         assert per_log == Counter({log["name"]: log["rows"] for log in logs if log["rows"]})
         named = {str(self.lake / path) for path in self.parts()}
-        found = {str(path) for folder in ("events", "quarantine") for path in self.lake.glob(f"{folder}/**/*.parquet")}
+        found = {
+            str(path)
+            for folder in ("events", "quarantine")
+            for path in self.lake.glob(f"{folder}/repository=*/**/*.parquet")
+        }
         assert found == named, "a part that no commit names, or one that is named and not there"
         assert not list(self.lake.glob(".tmp/*"))
 
     def parts(self) -> dict[str, Part]:
-        """The parts that the lake is made of, by path; a replay takes back what was said of those it replaced."""
-        parts: dict[str, Part] = {}
-        for commit in self.ledger.commits():
-            for home in commit.replaced.values():
-                name = f"part-{home.commit:012d}-{home.batch:04d}.parquet"
-                parts = {path: part for path, part in parts.items() if not path.endswith(name)}
-            parts |= {part.path: part for part in commit.parts}
-        return parts
+        """The parts that the lake is made of, by path."""
+        return current_parts(self.ledger.commits())
+
+
+def current_parts(commits: Iterable[Commit]) -> dict[str, Part]:
+    """Return all parts of all commits less all that were removed."""
+    parts: dict[str, Part] = {}
+    for commit in commits:
+        for part in commit.removed:
+            assert parts.pop(part.path) == part
+        assert not any(part.path in parts for part in commit.parts), "a name that was committed is written again"
+        parts |= {part.path: part for part in commit.parts}
+    return parts
 
 
 def request_id(event: str) -> str:

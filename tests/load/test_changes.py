@@ -24,7 +24,7 @@ _DAY_MS = 24 * 3600 * 1000
 
 
 def counted(account: Account) -> dict[tuple[str, str], int]:
-    table = f"read_parquet('{account.lake}/events/**/*.parquet', hive_partitioning = true)"
+    table = f"read_parquet('{account.lake}/events/repository=*/**/*.parquet', hive_partitioning = true)"
     found = duckdb.execute(f"SELECT event_class, event_date::text, count(*) FROM {table} GROUP BY ALL").fetchall()
     return {(event_class, event_date): rows for event_class, event_date, rows in found}
 

@@ -1236,11 +1236,11 @@ class TestZombies:
         plan = account.plan()
         fetched = account.fetch(plan)
         account.run()
-        parts = sorted(account.lake.glob("events/**/*.parquet"))
+        parts = sorted(account.lake.glob("events/repository=*/**/*.parquet"))
         monkeypatch.setattr(BatchParts, "write", lambda _: pytest.fail("it wrote, if only for a moment"))
         with pytest.raises(LedgerConflictError, match="committed without batch 0"):
             account.normalize(plan, fetched)
-        assert sorted(account.lake.glob("events/**/*.parquet")) == parts
+        assert sorted(account.lake.glob("events/repository=*/**/*.parquet")) == parts
         assert account.commit(plan) == account.ledger.commit(1), "and its commit task finds the plan committed"
         assert account.rows() == account.expected()
 
@@ -1423,7 +1423,7 @@ def test_a_lake_on_an_object_store_is_loaded_the_same_way(account: Account) -> N
     fs = fsspec.filesystem("memory")
     found = [
         row
-        for path in fs.glob(f"/{root}/events/**/*.parquet")
+        for path in fs.glob(f"/{root}/events/repository=*/**/*.parquet")
         for row in pq.read_table(path, filesystem=fs, columns=["src_file", "src_line", "request_id"]).to_pylist()
     ]
     assert sorted((row["src_file"], row["src_line"], row["request_id"]) for row in found) == sorted(

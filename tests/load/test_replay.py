@@ -1,4 +1,4 @@
-"""Replay: logs are loaded again from raw/, and at no moment is a line in the lake twice."""
+"""Replay: logs are loaded again from raw/, and one commit takes their old parts out of the lake and the new ones in."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
 from airflow_provider_imperva.events.parse import ParsedBlock, parse
-from airflow_provider_imperva.lake.records import Commit, Home, Plan, Run
+from airflow_provider_imperva.lake.records import Commit, Home, Kind, Plan, Run
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load import normalize as normalize_module
 from airflow_provider_imperva.load.normalize import NormalizeOptions
@@ -113,7 +113,7 @@ def use_parser(monkeypatch: pytest.MonkeyPatch, change: Callable[[ParsedBlock], 
 
 
 def marks(account: Account) -> Counter[str]:
-    glob = f"{account.lake}/events/**/*.parquet"
+    glob = f"{account.lake}/events/repository=*/**/*.parquet"
     found = duckdb.execute(f"SELECT CASE account_ref WHEN 'new' THEN 'new' ELSE 'old' END FROM read_parquet('{glob}')")
     return Counter(mark for (mark,) in found.fetchall())
 
@@ -122,14 +122,26 @@ def lines(lake: Path) -> Counter[tuple[str, int | None]]:
     """How often each line is in the lake, events and quarantine together, as DuckDB reads it."""
     found: Counter[tuple[str, int | None]] = Counter()
     for folder in ("events", "quarantine"):
-        if list(lake.glob(f"{folder}/**/*.parquet")):
-            glob = f"{lake}/{folder}/**/*.parquet"
+        if list(lake.glob(f"{folder}/repository=*/**/*.parquet")):
+            glob = f"{lake}/{folder}/repository=*/**/*.parquet"
             found.update(duckdb.execute(f"SELECT src_file, src_line FROM read_parquet('{glob}')").fetchall())
     return found
 
 
 def assert_nothing_twice(lake: Path) -> None:
     assert not [line for line, count in lines(lake).items() if count > 1]
+
+
+def committed(account: Account) -> Counter[tuple[str, int | None, str]]:
+    """The lines in the parts that the commits say the lake is made of, each with its mark; quarantine has none."""
+    found: Counter[tuple[str, int | None, str]] = Counter()
+    columns = {"events": "CASE account_ref WHEN 'new' THEN 'new' ELSE 'old' END", "quarantine": "'quarantine'"}
+    for folder, mark in columns.items():
+        if paths := [str(account.lake / path) for path in account.parts() if path.startswith(f"{folder}/")]:
+            rows = duckdb.execute(f"SELECT src_file, src_line, {mark} FROM read_parquet({paths})").fetchall()
+            found.update(rows)
+    assert max(found.values()) == 1, "a line is there twice"
+    return found
 
 
 def digests(account: Account, *, batch: str) -> dict[str, str]:
@@ -178,16 +190,15 @@ class TestQuarantinedLogs:
     def test_no_log_is_in_quarantine_as_a_whole_and_in_events_at_once(
         self, account: Account, key_pair: KeyPair, other_pair: KeyPair
     ) -> None:
-        """Either way: a log that decodes now leaves quarantine before its events come."""
         account.serve(1)
         account.serve(2, keys=[key_pair])
         account.keys = KeyRing({"1": other_pair.private_key})
         account.run()
 
         def look(step: int, path: str) -> None:
-            found = lines(account.lake)
-            whole = {log for log, line in found if line is None}
-            assert whole.isdisjoint(log for log, line in found if line is not None)
+            found = committed(account)
+            whole = {log for log, line, _ in found if line is None}
+            assert whole.isdisjoint(log for log, line, _ in found if line is not None)
 
         account.ledger.store = SteppedStore(account.ledger.store, after=look)
         run_replay(account, QUARANTINED, keys=KeyRing({"1": key_pair.private_key}))
@@ -231,9 +242,14 @@ class TestAfterAParserChange:
         commit = run_replay(account, ALL)
         assert marks(account) == {"new": 25}
         assert account.rows() == account.expected()
-        assert set(account.parts()) == names == {part.path for part in commit.parts}
+        assert {part.path for part in commit.removed} == names
+        assert set(account.parts()) == {part.path for part in commit.parts}
+        assert all("/part-000000000003-" in path for path in account.parts()), "named by the replay's own commit"
         assert commit.replaced == {0: Home(1, 0), 1: Home(2, 0)}
         assert (commit.commit, commit.prefixes, commit.replaying) == (3, last.prefixes, ())
+        retired = account.ledger.commit(4)
+        assert (retired.kind, set(retired.retired)) == (Kind.RETIRE, names)
+        assert (commit.kind, [item.commit for item in commit.unretired], retired.unretired) == (Kind.REPLAY, [3], ())
         assert account.run() is None, "there is nothing left to do"
 
     def test_a_log_replaced_twice_is_there_once_and_the_last_counts(
@@ -247,7 +263,7 @@ class TestAfterAParserChange:
         assert len(account.quarantined()) == 6
         monkeypatch.undo()
         second = run_replay(account, QUARANTINED)
-        assert first.replaced == second.replaced == {0: Home(1, 0)}
+        assert (first.replaced, second.replaced) == ({0: Home(1, 0)}, {0: Home(2, 0)})
         assert account.quarantined() == []
         assert account.rows() == account.expected()
         assert len(find_homes(account.ledger, ALL)) == 1
@@ -278,7 +294,7 @@ class TestAfterAParserChange:
         account.run()
         account.keys = KeyRing({"1": key_pair.private_key, "2": other.private_key})
         homes = find_homes(account.ledger, ALL)
-        assert {home: [log.name for log in logs] for home, logs in homes.items()} == {
+        assert {home: [log.name for log in loaded.logs] for home, loaded in homes.items()} == {
             Home(1, 0): [name(1)],
             Home(2, 0): [name(2)],
         }
@@ -411,7 +427,7 @@ class TestSelection:
 
         def select(**conditions: Any) -> list[int]:
             found = find_homes(account.ledger, Selection.of(**conditions))
-            return sorted(log.sequence for logs in found.values() for log in logs)
+            return sorted(log.sequence for loaded in found.values() for log in loaded.logs)
 
         return select
 
@@ -499,7 +515,7 @@ class TestOtherRuns:
 
         def overtake(step: int, path: str) -> None:
             changed.append(path)
-            if "part-000000000001-0001" in path:
+            if "part-000000000002-0001" in path:
                 store.__init__(account.ledger.store._store)  # type: ignore[attr-defined,misc]
                 account.ledger.store = store._store
                 account.serve(4)
@@ -508,13 +524,14 @@ class TestOtherRuns:
 
         store = SteppedStore(account.ledger.store, after=overtake)
         account.ledger.store = store
-        with pytest.raises(LedgerConflictError, match="a later plan does it again"):
+        with pytest.raises(LedgerConflictError, match="was committed without batch 1"):
             replay(account.ledger, account.keys, plan, options=NormalizeOptions())
         commit = account.ledger.commit(2)
         assert commit.replaced == {0: Home(1, 0)}
         assert [item.home for item in commit.replaying] == [Home(1, 1), Home(1, 2)]
         assert_nothing_twice(account.lake)
-        last = account.finish(account.ledger.plan(3))
+        assert account.ledger.commit(3).kind is Kind.RETIRE
+        last = account.finish(account.ledger.plan(4))
         assert last.replaced == {1: Home(1, 1), 2: Home(1, 2)}
         assert last.replaying == ()
         assert account.rows() == account.expected()
@@ -579,19 +596,28 @@ class TestBrokenOff:
             account.ledger.store = store._store
         return store
 
-    def test_at_no_step_is_a_line_there_twice(self, account: Account) -> None:
+    def test_at_every_step_the_commits_say_the_old_rows_or_the_new_ones(self, account: Account) -> None:
         """Though lines go from quarantine to events, and round in a circle between two days."""
         untouched = digests(account, batch="000000000001-0001")
-        store = self.step_through(account, after=lambda *_: assert_nothing_twice(account.lake))
-        changed = [path for path in store.steps if "/event_date=" in path or "quarantine/" in path]
-        assert sum(path.startswith("-quarantine") for path in changed) == 1
-        assert sum(path.startswith("-events") for path in changed) == 2, "a circle is broken by taking one part away"
-        assert marks(account) == {"new": 19, "old": 18}
+        seen = [committed(account)]
+
+        def look(step: int, path: str) -> None:
+            if (found := committed(account)) != seen[-1]:
+                seen.append(found)
+
+        store = self.step_through(account, after=look)
+        assert [Counter(mark for *_, mark in rows) for rows in seen] == [
+            {"old": 36, "quarantine": 1},
+            {"old": 18, "new": 19},
+        ]
         assert digests(account, batch="000000000001-0001") == untouched
+        assert [step for step in store.steps if step.startswith("-")] == [
+            f"-{path}" for path in account.ledger.commit(3).retired
+        ]
         assert len(store.steps) == self.STEPS
 
-    STEPS = 12
-    """Plan, the home's intent, four parts and one away in between for each circle, quarantine, report, logs, commit."""
+    STEPS = 17
+    """Plan, intent, four parts, report, logs, commit; to retire the old ones plan, logs, commit and five parts."""
 
     @pytest.mark.parametrize("by", ["a run", "a replay"])
     @pytest.mark.parametrize("moment", ["before", "after"])
@@ -599,8 +625,10 @@ class TestBrokenOff:
     def test_the_next_run_puts_it_right(self, account: Account, step: int, moment: str, by: str) -> None:
         watermark = account.ledger.commit(1).prefixes
         untouched = digests(account, batch="000000000001-0001")
+        before = committed(account)
         self.step_through(account, **{moment: break_off(step)})
-        assert_nothing_twice(account.lake)
+        is_done = account.ledger.committed(2)
+        assert (committed(account) == before) != is_done
         if by == "a run":
             account.run()
             account.run()
@@ -608,32 +636,31 @@ class TestBrokenOff:
             run_replay(account, self.SELECTION)
         planned = (step, moment) > (0, "before") or (step, moment) == (0, "after")
         last = list(account.ledger.commits())[-1]
-        assert (last.prefixes, last.replaying) == (watermark, ())
+        assert (last.prefixes, last.replaying, last.unretired) == (watermark, (), ())
         if by == "a replay" or planned:
             assert marks(account) == {"new": 19, "old": 18}
             assert lines(account.lake) == dict.fromkeys(lines(account.lake), 1)
             assert sum(lines(account.lake).values()) == 37
         assert digests(account, batch="000000000001-0001") == untouched
 
-    @pytest.mark.parametrize("step", range(1, STEPS, 2))
+    @pytest.mark.parametrize("step", range(1, STEPS, 3))
     def test_it_may_break_off_again_and_again(self, account: Account, step: int) -> None:
         """The runs that do it again die too, one step later each time."""
         for more in range(4):
             self.step_through(account, after=break_off(step + more))
-            assert_nothing_twice(account.lake)
+            assert sum(committed(account).values()) == 37
         account.run()
         account.run()
         assert marks(account) == {"new": 19, "old": 18}
 
     def test_another_parser_may_finish_it(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
         """What was written half by one version is replaced by the next, which has other parts."""
-        for step in range(2, self.STEPS - 3):
+        for step in range(1, 8):
             use_parser(monkeypatch, moved)
             self.step_through(account, after=break_off(step))
-            assert_nothing_twice(account.lake)
             use_parser(monkeypatch, moved_back_half)
             self.step_through(account, after=break_off(step))
-            assert_nothing_twice(account.lake)
+            assert sum(committed(account).values()) == 37
         monkeypatch.setattr(normalize_module, "parse", parse)
         run_replay(account, self.SELECTION)
         expected = [(name(number), line) for number in range(1, 7) for line in range(1, 7)] + [(name(2), 7)]

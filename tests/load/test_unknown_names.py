@@ -37,7 +37,7 @@ def forge(seed: int) -> ForgedLog:
 
 
 def rows_of(account: Account) -> dict[str, set[str]]:
-    glob = f"{account.lake}/events/**/*.parquet"
+    glob = f"{account.lake}/events/repository=*/**/*.parquet"
     read = f"SELECT src_file, request_id FROM read_parquet('{glob}', hive_partitioning=true)"
     found = duckdb.execute(read).fetchall()
     rows: dict[str, set[str]] = {}

@@ -151,7 +151,7 @@ def test_nothing_is_lost_or_doubled(seed: int, tmp_path: Path, monkeypatch: pyte
         for _ in range(4):
             clock.advance(2 * HOUR)
             runs.run()
-        read = f"SELECT request_id FROM read_parquet('{tmp_path}/events/**/*.parquet', hive_partitioning=true)"
+        read = f"SELECT request_id FROM read_parquet('{tmp_path}/events/repository=*/**/*.parquet')"
         found = Counter(request for (request,) in duckdb.execute(read).fetchall())
         assert found - source.events == Counter(), "doubled, or made up"
         assert source.events - found == Counter(), "lost"

@@ -1,0 +1,116 @@
+"""The live set: the parts that a lake is made of, which are all parts of all commits less all that were removed.
+
+It is what readers are to see, what a table is made from, and what the objects of a lake are held against.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from airflow_provider_imperva.lake.layout import partition_of
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import Commit, Home, Part
+
+_READERS = 16
+_NAME = re.compile(r"part-(\d{12})-(\d{4,})\.parquet")
+
+
+class PartOf(NamedTuple):
+    """A part, and the commit that says so: that added it or, of one that is gone, that removed it."""
+
+    part: Part
+    commit: int
+
+
+class LiveSet:
+    """The live set after some commits, which are to be added in order.
+
+    :ivar parts: the live parts, by path.
+    :ivar removed: parts that are no longer live and whose objects are still there, by path.
+    :ivar retired: paths whose objects were deleted, or are about to be, with the commit that says so.
+    """
+
+    def __init__(self) -> None:
+        self.parts: dict[str, PartOf] = {}
+        self.removed: dict[str, PartOf] = {}
+        self.retired: dict[str, int] = {}
+        self._successors: dict[str, tuple[str, ...]] = {}
+
+    def add(self, commit: Commit) -> None:
+        """Take the next commit."""
+        if commit.v == 1 and commit.replaced:
+            # Its replays wrote over the parts of their homes, or deleted them.
+            homes = set(commit.replaced.values())
+            self.parts = {path: part for path, part in self.parts.items() if batch_of_part(path) not in homes}
+        for part in commit.removed:
+            self.parts.pop(part.path, None)
+            self.removed[part.path] = PartOf(part, commit.commit)
+        if commit.removed:
+            self._note_successors(commit)
+        for path in commit.retired:
+            self.removed.pop(path, None)
+            self.retired[path] = commit.commit
+        self.parts |= {part.path: PartOf(part, commit.commit) for part in commit.parts}
+
+    def _note_successors(self, commit: Commit) -> None:
+        added: dict[tuple[str, str] | None, list[str]] = {}
+        for part in commit.parts:
+            added.setdefault(partition_of(part.path), []).append(part.path)
+        successors = {partition: tuple(paths) for partition, paths in added.items()}
+        for part in commit.removed:
+            self._successors[part.path] = successors.get(partition_of(part.path), ())
+
+    def successors(self, paths: Iterable[str]) -> set[str]:
+        """Return the live parts in which rows of some parts may be now: themselves, or what took their place.
+
+        :param paths: parts of any commit.
+        """
+        found: set[str] = set()
+        seen: set[str] = set()
+        ahead = list(paths)
+        while ahead:
+            path = ahead.pop()
+            if path in seen:
+                continue
+            seen.add(path)
+            if path in self.parts:
+                found.add(path)
+            else:
+                ahead += self._successors.get(path, ())
+        return found
+
+
+def live_set(ledger: Ledger) -> LiveSet:
+    """Return the live set of a repository; the whole ledger is read.
+
+    :raises LedgerCorruptError: if a commit is missing or does not read.
+    """
+    live = LiveSet()
+    with ThreadPoolExecutor(_READERS) as pool:
+        for commit in pool.map(ledger.commit, range(1, ledger.head(with_plan=False).next_commit)):
+            live.add(commit)
+    return live
+
+
+def parts_of_home(ledger: Ledger, home: Home) -> tuple[Part, ...]:
+    """Return the parts that a home's rows were written to last.
+
+    :raises LedgerCorruptError: if a record that tells is missing or does not read.
+    """
+    if ledger.commit(home.commit).v == 1:
+        for number in range(ledger.head(with_plan=False).next_commit - 1, home.commit, -1):
+            commit = ledger.commit(number)
+            for batch, replaced in commit.replaced.items():
+                if replaced == home and (report := ledger.report(number, batch)):
+                    return report.parts
+    report = ledger.report(home.commit, home.batch)
+    return report.parts if report else ()
+
+
+def batch_of_part(path: str) -> Home | None:
+    """Tell by its name which batch wrote a part; None if it does not have the name of a part."""
+    match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
+    return Home(int(match[1]), int(match[2])) if match else None

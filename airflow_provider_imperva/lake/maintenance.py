@@ -1,0 +1,107 @@
+"""Plans that load nothing: compaction, retiring and the like take a number of the ledger as loading does.
+
+Such a plan repeats what the last commit says of the repository, so that the watermark stays as it is. Its batches, if
+it has any, report as others do: the parts they wrote, the parts they removed, and how many rows they carried over.
+``commit_plan`` commits it, and so does any run that finds it without a commit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from airflow_provider_imperva.errors import LedgerConflictError
+from airflow_provider_imperva.lake.commit import commit_plan
+from airflow_provider_imperva.lake.layout import TABLE_LOG
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import VERSION, Commit, Kind, Part, Plan, Run
+from airflow_provider_imperva.lake.store import Store
+
+logger = logging.getLogger(__name__)
+
+GRACE = timedelta(days=7)
+"""How long readers of a table may hold a part that a commit removed."""
+
+
+def plan_maintenance(
+    ledger: Ledger,
+    last: Commit,
+    *,
+    kind: Kind,
+    run: Run,
+    provider_version: str,
+    at: datetime,
+    inputs: Mapping[int, tuple[Part, ...]] | None = None,
+    retires: tuple[int, ...] = (),
+) -> Plan:
+    """Plan to change what is in the lake.
+
+    :param last: the ledger's last commit.
+    :param at: now, UTC.
+    :param inputs: for each batch, from 0 without a hole, the live parts whose place its own will take.
+    :param retires: commits whose removed parts are to be deleted.
+    :returns: the plan as written to the ledger.
+    :raises LedgerConflictError: if another run planned since.
+    """
+    inputs = dict(inputs or {})
+    return ledger.create_plan(
+        Plan(
+            v=VERSION,
+            repository=ledger.layout.repository,
+            commit=last.commit + 1,
+            run=run,
+            provider_version=provider_version,
+            created_at=at,
+            observed_at=last.observed_at,
+            listed=0,
+            batches=((),) * len(inputs),
+            closed=(),
+            prefixes=dict(last.prefixes),
+            kind=kind,
+            inputs=inputs,
+            retires=retires,
+            account_group=ledger.plan(last.commit).account_group,
+            unread=last.unread,
+            unread_count=last.unread_count,
+        )
+    )
+
+
+def retire(
+    ledger: Ledger, commit: Commit, *, run: Run, provider_version: str, at: datetime, grace: timedelta | None = None
+) -> Commit | None:
+    """Delete the objects of parts that commits removed, once no reader has to hold them; the ledger says so first.
+
+    Broken off anywhere, the next run does the rest.
+
+    :param commit: one of the last; what it says spares a look at the ledger where there is nothing to do.
+    :param run: who does it.
+    :param at: now, UTC.
+    :param grace: how long the objects stay; by default a week if the lake has a table, else not at all.
+    :returns: the commit that says so; None if nothing was to be done, or another run is at work.
+    """
+    if not commit.unretired:
+        return None
+    head = ledger.head()
+    if head.commit is None or head.plan:
+        return None
+    if grace is None:
+        grace = GRACE if has_table(ledger.store) else timedelta()
+    due = tuple(removal.commit for removal in head.commit.unretired if at - removal.at >= grace)
+    if not due:
+        return None
+    try:
+        plan = plan_maintenance(
+            ledger, head.commit, kind=Kind.RETIRE, run=run, provider_version=provider_version, at=at, retires=due
+        )
+    except LedgerConflictError as error:
+        logger.info("%s What was removed is deleted later", error)
+        return None
+    return commit_plan(ledger, plan, by=run, provider_version=provider_version, at=at)
+
+
+def has_table(store: Store) -> bool:
+    """Tell whether a lake has a table."""
+    folder, _, name = TABLE_LOG.rpartition("/")
+    return name in store.folders(folder)
