@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from unittest.mock import patch
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.records import Commit, Plan
@@ -69,8 +68,6 @@ def make_eventful_lake(lake: Path) -> None:
     right, wrong, later = (KeyPair.generate(key_id) for key_id in ("1", "1", "2"))
     clock = VirtualClock(BEGIN)
     with ExitStack() as stack:
-        # Nobody needs this lake after a power cut.
-        stack.enter_context(patch("os.fsync"))
         repository, other = (
             stack.enter_context(FakeRepository(name=name, window=48 * HOUR, clock=clock))
             for name in ("8416_1745073", "9001_1745073")

@@ -16,7 +16,6 @@ import duckdb
 import pytest
 
 from airflow_provider_imperva.audit.verify import verify_lake
-from airflow_provider_imperva.lake import disk as disk_module
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.lake.store import open_store
@@ -123,9 +122,8 @@ class Runs:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
-def test_nothing_is_lost_or_doubled(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_lost_or_doubled(seed: int, tmp_path: Path) -> None:
     clock = VirtualClock()
-    monkeypatch.setattr(disk_module.os, "fsync", lambda _: None)  # type: ignore[attr-defined]
     rng = random.Random(f"{seed}/doubtful")
     with FakeRepository(window=WINDOW, clock=clock) as repository:
         account = Account(repository, tmp_path, clock=clock)

@@ -41,11 +41,9 @@ def pairs() -> list[KeyPair]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
 def test_weeks_of_an_account(
-    seed: int, pairs: list[KeyPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    seed: int, pairs: list[KeyPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = VirtualClock()
-    # No power is cut here, and to wait for the disk would take most of the time.
-    monkeypatch.setattr(os, "fsync", lambda _: None)
     rng = random.Random(f"{seed}/airflow")
     with FakeRepository(window=WINDOW, byte_cap=BYTE_CAP, clock=clock) as repository:
         imperva = Imperva(str(seed), clock, repository, pairs, DAYS)
