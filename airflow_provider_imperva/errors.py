@@ -22,6 +22,9 @@ secret, a key or text out of a log.
     │   ├── NotALogError              text that is not a log: an error page, another format
     │   ├── ChecksumError
     │   └── TooLargeError
+    ├── DestinationError              a SIEM did not take what was sent to it
+    │   ├── DestinationUnavailableError   not reached, too busy, or no acknowledgement in time
+    │   └── DestinationRefusedError       it refused credentials, certificate or event
     └── LakeError
         ├── ObjectExistsError         create-if-absent found the object there
         ├── LedgerConflictError       somebody else wrote this plan or commit
@@ -206,6 +209,26 @@ class TooLargeError(ContainerError):
     """The body inflates to more than the bound set for it."""
 
     reason = "too_large"
+
+
+class DestinationError(ImpervaError):
+    """A destination that events are forwarded to did not take what was sent to it."""
+
+    reason = "destination"
+
+
+class DestinationUnavailableError(DestinationError):
+    """The destination was not reached, was too busy, or did not acknowledge in time; a later try may succeed."""
+
+    reason = "destination_unavailable"
+    may_pass = True
+
+
+class DestinationRefusedError(DestinationError):
+    """The destination refused credentials, certificate or settings; a person has to change something."""
+
+    reason = "destination_refused"
+    needs_person = True
 
 
 class LakeError(ImpervaError):

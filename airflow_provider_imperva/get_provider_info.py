@@ -93,8 +93,8 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 
 _MODULES = {
-    "hooks": ["imperva", "lake"],
-    "operators": ["imperva", "replay", "verify", "coverage", "watch"],
+    "hooks": ["imperva", "lake", "destination"],
+    "operators": ["imperva", "replay", "verify", "coverage", "watch", "forward"],
     "sensors": ["imperva"],
     "triggers": ["imperva", "event"],
 }

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import Stats
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from airflow_provider_imperva.lake.forwards import Forwarded, Standing
     from airflow_provider_imperva.lake.headroom import Headroom
     from airflow_provider_imperva.lake.records import Commit
 
@@ -98,6 +99,42 @@ FETCHED_BYTES = Metric(
     name="imperva.fetched_bytes", kind="counter", unit="bytes", meaning="what came in of a batch's logs"
 )
 
+FORWARDED_LINES = Metric(
+    name="imperva.forward.lines",
+    kind="counter",
+    unit="lines",
+    meaning="lines of forwarded commits, by `outcome`: `sent`, `filtered`, `rejected`, `held_back` or `unread`",
+    tags=("repository", "destination", "outcome"),
+)
+FORWARDED_BYTES = Metric(
+    name="imperva.forward.bytes",
+    kind="counter",
+    unit="bytes",
+    meaning="what these lines were as they were sent",
+    tags=("repository", "destination"),
+)
+FORWARD_RESENT = Metric(
+    name="imperva.forward.resent",
+    kind="counter",
+    unit="messages",
+    meaning="messages that were sent again after a broken connection: they may be at the destination twice",
+    tags=("repository", "destination"),
+)
+FORWARD_PENDING = Metric(
+    name="imperva.forward.pending_commits",
+    kind="gauge",
+    unit="commits",
+    meaning="commits that are not at the destination yet",
+    tags=("repository", "destination"),
+)
+FORWARD_LAG = Metric(
+    name="imperva.forward.lag_seconds",
+    kind="gauge",
+    unit="seconds",
+    meaning="age of the oldest of them; 0 if there is none",
+    tags=("repository", "destination"),
+)
+
 METRICS = (
     COMMITS,
     LOGS,
@@ -110,6 +147,11 @@ METRICS = (
     BACKLOG_LOGS,
     FETCH_DURATION,
     FETCHED_BYTES,
+    FORWARDED_LINES,
+    FORWARDED_BYTES,
+    FORWARD_RESENT,
+    FORWARD_PENDING,
+    FORWARD_LAG,
 )
 
 
@@ -146,3 +188,26 @@ def send_fetch(*, seconds: float, received: int, repository: str) -> None:
     """Send how long a batch took to be fetched, and how many bytes came in."""
     FETCH_DURATION.send(seconds, repository=repository)
     FETCHED_BYTES.send(received, repository=repository)
+
+
+def send_forwarded(outcome: Forwarded) -> None:
+    """Send what became of a commit at a destination."""
+    tags = {"repository": outcome.repository, "destination": outcome.destination}
+    counts = {
+        "sent": outcome.sent,
+        "filtered": sum(outcome.filtered.values()),
+        "rejected": sum(outcome.rejected.values()),
+        "held_back": outcome.held_back,
+        "unread": outcome.unread,
+    }
+    for name, count in counts.items():
+        FORWARDED_LINES.send(count, outcome=name, **tags)
+    FORWARDED_BYTES.send(outcome.size, **tags)
+    FORWARD_RESENT.send(outcome.resent, **tags)
+
+
+def send_standing(standing: Standing) -> None:
+    """Send how far a destination is behind."""
+    tags = {"repository": standing.repository, "destination": standing.destination}
+    FORWARD_PENDING.send(standing.pending, **tags)
+    FORWARD_LAG.send(standing.lag_seconds, **tags)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ _LACKS = "lacks the Debian package"
 class Package:
     """A Debian package.
 
-    :ivar command: the program of it that tests run.
+    :ivar command: the program of it that tests run, or a module that another program loads.
     :ivar others: programs that do as well.
     :ivar folders: where the program is if not on the PATH, as a pattern below ``/``.
     :ivar shows: what the tests with it show.
@@ -41,14 +42,18 @@ class Package:
     def program(self) -> str | None:
         """Find the program, the newest one first; None if the package is not installed."""
         # PostgreSQL's folders are named by its major version.
-        versions = sorted(Path("/").glob(self.folders), key=lambda path: int(path.parent.name)) if self.folders else []
+        versions = sorted(Path("/").glob(self.folders), key=_numbers) if self.folders else []
         for command in (self.command, *self.others):
             for folder in reversed(versions):
-                if found := shutil.which(command, path=str(folder)):
-                    return found
+                if (folder / command).is_file():
+                    return str(folder / command)
             if found := shutil.which(command):
                 return found
         return None
+
+
+def _numbers(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", str(path))]
 
 
 PACKAGES = {
@@ -69,6 +74,24 @@ PACKAGES = {
             command="initdb",
             folders="usr/lib/postgresql/*/bin",
             shows="Airflow's services, started by events",
+        ),
+        Package(
+            name="rsyslog",
+            command="rsyslogd",
+            folders="usr/sbin",
+            shows="events forwarded by syslog, against a real receiver",
+        ),
+        Package(
+            name="rsyslog-relp",
+            command="imrelp.so",
+            folders="usr/lib/*/rsyslog",
+            shows="events forwarded by RELP, with nothing that was acknowledged lost",
+        ),
+        Package(
+            name="rsyslog-openssl",
+            command="lmnsd_ossl.so",
+            folders="usr/lib/*/rsyslog",
+            shows="events forwarded by syslog in TLS",
         ),
     )
 }

@@ -26,6 +26,7 @@ WITHOUT_AIRFLOW = (
     "lake",
     "load",
     "audit",
+    "forward",
     "cli",
     "testing",
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from airflow_provider_imperva.lake.layout import TABLE_LOG
+from airflow_provider_imperva.lake.layout import FORWARDS, TABLE_LOG
 from airflow_provider_imperva.lake.store import Store, StoredObject
 
 RAW, EVENTS, QUARANTINE, LEDGER = TREES = ("raw", "events", "quarantine", "ledger")
@@ -20,8 +20,9 @@ _TABLE = f"{TABLE_LOG}/"
 _LISTERS = 16
 
 
-_ASIDE = ("arrivals", "contents")
-"""Folders of what loading looks up: which delivered object has which number, which log brought a content first."""
+_ASIDE = ("arrivals", "contents", FORWARDS)
+"""Folders of what loading looks up (which delivered object has which number, which log brought a content first), and of
+what was forwarded."""
 
 
 @dataclass(frozen=True, slots=True)

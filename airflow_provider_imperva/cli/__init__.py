@@ -13,11 +13,22 @@ import sys
 from collections.abc import Sequence
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.cli import certificate, coverage, decode, deliveries, examples, explain, replay, verify
+from airflow_provider_imperva.cli import (
+    certificate,
+    coverage,
+    decode,
+    deliveries,
+    examples,
+    explain,
+    forward,
+    forwards,
+    replay,
+    verify,
+)
 from airflow_provider_imperva.cli.terminal import complain
 from airflow_provider_imperva.errors import ImpervaError
 
-_COMMANDS = (decode, replay, verify, explain, certificate, coverage, deliveries, examples)
+_COMMANDS = (decode, replay, verify, explain, certificate, coverage, deliveries, forward, forwards, examples)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

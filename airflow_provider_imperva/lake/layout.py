@@ -11,6 +11,7 @@
     arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
     reports/repository=<r>/coverage.html
+    forwards/<destination>/repository=<r>/<commit>.json, progress.json, start.json
 
 The thousands keep listings short after years. Commits have 12 digits, thousands 9 and batches 4, so that the order of
 the names is the order of the numbers.
@@ -48,6 +49,10 @@ class Layout:
     def coverage_page(self) -> str:
         """The page that shows how completely the repository is in the lake."""
         return f"reports/repository={self.repository}/coverage.html"
+
+    def forwards(self, destination: str) -> str:
+        """Folder of what was sent to a destination."""
+        return f"{FORWARDS}/{destination}/repository={self.repository}"
 
     @property
     def raw_root(self) -> str:
@@ -137,6 +142,9 @@ class Layout:
 
 TABLE_LOG = "events/_delta_log"
 """Folder of the table's log."""
+
+FORWARDS = "forwards"
+"""The folder of what was sent to SIEMs, with a folder for each destination."""
 
 _PART = re.compile(r"part-(\d{12})-\d{4,}\.parquet")
 _PARTITION = re.compile(r"events/repository=[^/]+/event_class=([^/]+)/event_date=([^/]+)/")
