@@ -147,12 +147,11 @@ METRICS = (
     BACKLOG_LOGS,
     FETCH_DURATION,
     FETCHED_BYTES,
-    FORWARDED_LINES,
-    FORWARDED_BYTES,
-    FORWARD_RESENT,
-    FORWARD_PENDING,
-    FORWARD_LAG,
 )
+"""What loading sends."""
+
+FORWARD_METRICS = (FORWARDED_LINES, FORWARDED_BYTES, FORWARD_RESENT, FORWARD_PENDING, FORWARD_LAG)
+"""What forwarding sends."""
 
 
 def send_commit(commit: Commit, logs: pa.Table, *, is_complete: bool) -> None:

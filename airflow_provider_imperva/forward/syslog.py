@@ -14,9 +14,9 @@ Header: TypeAlias = Literal["rfc5424", "rfc3164", "none"]
 _FACILITIES = "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp audit alert clock"
 _SEVERITIES = "emerg alert crit err warning notice info debug"
 
-FACILITIES = {
-    name: code for code, name in enumerate([*_FACILITIES.split(), *(f"local{number}" for number in range(8))])
-}
+_LOCAL = [f"local{number}" for number in range(8)]
+
+FACILITIES = {name: code for code, name in enumerate([*_FACILITIES.split(), *_LOCAL])}
 """Codes of RFC 5424, table 1, by the names that syslog daemons use."""
 
 SEVERITIES = {name: code for code, name in enumerate(_SEVERITIES.split())}

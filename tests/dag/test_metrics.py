@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.metrics import METRICS, Metric
+from airflow_provider_imperva.metrics import FORWARD_METRICS, METRICS, Metric
 from airflow_provider_imperva.testing import FakeRepository, forge_log, forge_repository
 from tests.cluster.otlp_server import otlp_server
 from tests.cluster.statsd_server import statsd_server
@@ -27,7 +27,7 @@ def row(metric: Metric) -> str:
 
 def test_the_page_lists_every_metric_and_no_other() -> None:
     table = [line for line in PAGE.splitlines() if line.startswith("| `imperva.")]
-    assert table == [row(metric) for metric in METRICS]
+    assert table == [row(metric) for metric in (*METRICS, *FORWARD_METRICS)]
 
 
 @pytest.fixture
