@@ -116,6 +116,7 @@ class Rsyslog:
         return f"""
 global(maxMessageSize="{self.largest}" workDirectory="{self.folder}" parser.escapeControlCharactersOnReceive="off"
        processInternalMessages="on" {driver})
+main_queue(queue.type="Direct")
 module(load="{module}"{library})
 template(name="whole" type="string" string="%rawmsg%{END}\\n")
 ruleset(name="keep") {{ action(type="omfile" file="{self.file}" template="whole" flushOnTXEnd="on") }}
