@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.forwarding import standings
 from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.strip import Strip, make_strip
 from airflow_provider_imperva.audit.traffic import Lag, Volume, read_traffic
+from airflow_provider_imperva.lake.forwards import Standing
 from airflow_provider_imperva.lake.headroom import time_left
 from airflow_provider_imperva.lake.records import Commit, Restart
 from airflow_provider_imperva.lake.store import Store
@@ -85,6 +87,7 @@ class Coverage(msgspec.Struct, frozen=True):
     :ivar since: from which day on volume and lag are told.
     :ivar unread: what could not be read, and is missing in all else.
     :ivar restarts: counters that began again, oldest first.
+    :ivar forwards: how far each destination is behind that logs are forwarded to.
     """
 
     repository: str
@@ -108,6 +111,7 @@ class Coverage(msgspec.Struct, frozen=True):
     days: int
     unread: tuple[Finding, ...]
     restarts: tuple[Restart, ...] = ()
+    forwards: tuple[Standing, ...] = ()
 
     @property
     def states(self) -> dict[str, int]:
@@ -154,6 +158,7 @@ def cover(store: Store, history: History, *, window: timedelta, days: int, progr
         lag=traffic.lag,
         days=days,
         unread=(*history.damages, *missing, *traffic.unread, *(_unread_lines(head) if head else ())),
+        forwards=tuple(standings(store, history, at=datetime.now(UTC))),
         restarts=tuple(one for _, commit in sorted(history.commits.items()) for one in commit.restarts),
     )
 

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 
 import msgspec
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from airflow_provider_imperva.audit.entry import check_entry
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.forwarding import check_forwards, standings, tell
 from airflow_provider_imperva.audit.history import (
     Entry,
     History,
@@ -160,6 +162,7 @@ def verify(
     numbers = all_numbers(history)
     findings += _check_numbers(numbers)
     findings += _check_claim(store, layout, inventory)
+    findings += check_forwards(store, history)
     if findings:
         findings = list(_still_so(store, layout, history, findings))
     sums = {column: pc.sum(rows[column]).as_py() or 0 for column in ("lines", "rows", "quarantined_lines")}
@@ -174,7 +177,10 @@ def verify(
         not_hashed=len(named) - len(checked),
         seed=seed if len(drawn) < len(present) else None,
         findings=tuple(sorted(set(findings), key=lambda finding: (finding.kind, finding.about))),
-        notes=tuple(_notes(history, inventory, in_flux)),
+        notes=(
+            *_notes(history, inventory, in_flux),
+            *map(tell, standings(store, history, at=datetime.now(UTC))),
+        ),
     )
 
 

@@ -31,10 +31,11 @@ def _forwards(options: argparse.Namespace) -> int:
     store = open_lake(options)
     ledger = Ledger(store, one_repository(store, options.repository))
     repository = ledger.layout.repository
+    last = ledger.head(with_plan=False).next_commit - 1
     rows = []
     for name in destinations(store, repository):
         forwards = Forwards(store, repository, name)
-        standing = forwards.standing(ledger, at=datetime.now(UTC))
+        standing = forwards.standing(last, lambda number: ledger.commit(number).committed_at, at=datetime.now(UTC))
         rows.append(msgspec.to_builtins(standing) | _sums(list(forwards.all())))
     if options.json:
         print(json.dumps(rows, indent=1))

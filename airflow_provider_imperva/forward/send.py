@@ -132,7 +132,10 @@ class Forwarding:
 
     def standing(self) -> Standing:
         """Tell how far the destination is behind the ledger."""
-        return self.forwards.standing(self.ledger, at=datetime.now(UTC))
+        last = self.ledger.head(with_plan=False).next_commit - 1
+        return self.forwards.standing(
+            last, lambda number: self.ledger.commit(number).committed_at, at=datetime.now(UTC)
+        )
 
     def send(
         self,

@@ -9,7 +9,7 @@ the SHA-256 that it names.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -17,7 +17,6 @@ import msgspec
 
 from airflow_provider_imperva.errors import ConfigurationError, ObjectExistsError, UnreadableObjectError, quoted
 from airflow_provider_imperva.lake.layout import FORWARDS, Layout
-from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import Store
 
@@ -215,17 +214,19 @@ class Forwards:
         begin = self.start()
         return [number for number in range(begin.first if begin else 1, last + 1) if number not in sent]
 
-    def standing(self, ledger: Ledger, *, at: datetime) -> Standing:
+    def standing(self, last: int, committed_at: Callable[[int], datetime | None], *, at: datetime) -> Standing:
         """Tell how far the destination is behind the ledger.
 
+        :param last: the ledger's last commit.
+        :param committed_at: tells when a commit was made; None if that is not known.
         :param at: now, UTC.
         """
-        last = ledger.head(with_plan=False).next_commit - 1
         begin = self.start()
         left_out = min(begin.first - 1, last) if begin else 0
         pending = self.pending(last)
         oldest = pending[0] if pending else None
-        lag = max((at - ledger.commit(oldest).committed_at).total_seconds(), 0.0) if oldest else 0.0
+        since = committed_at(oldest) if oldest else None
+        lag = max((at - since).total_seconds(), 0.0) if since else 0.0
         return Standing(
             destination=self.destination,
             repository=self.repository,

@@ -1,0 +1,67 @@
+"""What was forwarded, held against the ledger: each commit is acknowledged, pending or left out; its lines add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.history import History
+from airflow_provider_imperva.lake.forwards import Forwarded, Forwards, Standing, destinations
+from airflow_provider_imperva.lake.store import Store
+
+
+def standings(store: Store, history: History, *, at: datetime) -> list[Standing]:
+    """Return how far each destination is behind the ledger.
+
+    :param at: now, UTC.
+    """
+
+    def committed_at(number: int) -> datetime | None:
+        commit = history.commits.get(number)
+        return commit.committed_at if commit else None
+
+    last = max(history.commits, default=0)
+    return [
+        Forwards(store, history.repository, name).standing(last, committed_at, at=at)
+        for name in destinations(store, history.repository)
+    ]
+
+
+def check_forwards(store: Store, history: History) -> Iterator[Finding]:
+    """Tell where what is said of a forwarded commit contradicts the ledger, or does not add up."""
+    for name in destinations(store, history.repository):
+        forwards = Forwards(store, history.repository, name)
+        for number in forwards.numbers():
+            path, outcome = forwards.path(number), forwards.read(number)
+            if outcome is None:
+                yield Finding(Kind.UNREADABLE, path, "it does not read; delete it, and its commit is sent again")
+            else:
+                found = _contradictions(store, history, outcome)
+                yield from (Finding(Kind.CONTRADICTION, path, text) for text in found)
+
+
+def _contradictions(store: Store, history: History, outcome: Forwarded) -> Iterator[str]:
+    number = outcome.commit
+    if imbalance := outcome.imbalance():
+        yield f"its lines do not add up: {imbalance}"
+    # Both may have gone on since the ledger was read.
+    if number > history.last and not store.exists(history.layout.commit(number)):
+        yield f"commit {number} was forwarded, and the ledger does not have it"
+    sha256 = history.sha256.get(number)
+    if sha256 and sha256 != outcome.commit_sha256:
+        yield f"commit {number} is not the one that was forwarded: its SHA-256 was {outcome.commit_sha256}"
+    commit = history.commits.get(number)
+    # What of a replay is sent again is a setting of the destination.
+    if commit and not commit.replaced and commit.totals.lines != outcome.ledger_lines:
+        yield f"{outcome.ledger_lines} lines were to be forwarded, the commit has {commit.totals.lines}"
+    if outcome.lines != outcome.ledger_lines:
+        yield f"{outcome.lines} lines were read to be forwarded, the ledger has {outcome.ledger_lines}"
+
+
+def tell(standing: Standing) -> str:
+    """Say how far a destination is, in one line."""
+    return (
+        f"Forwarded to {standing.destination}: {standing.commits} commits = {standing.sent} acknowledged + "
+        f"{standing.pending} pending + {standing.left_out} left out"
+    )
