@@ -13,14 +13,16 @@ from airflow_provider_imperva.forward.stream import MARGIN_BYTES
 from airflow_provider_imperva.forward.syslog import FACILITIES, SEVERITIES, Header
 from airflow_provider_imperva.options import check_type, unknown_name
 
-TransportName: TypeAlias = Literal["tls", "tcp", "udp", "relp", "relp_tls"]
-"""Syslog over TLS, TCP or UDP; RELP plain or in TLS."""
+TransportName: TypeAlias = Literal[
+    "tls", "tcp", "udp", "relp", "relp_tls", "hec", "sumo", "gelf_http", "gelf_tls", "gelf_tcp", "bulk", "kafka"
+]
+"""Syslog over TLS, TCP or UDP; RELP plain or in TLS; Splunk's HTTP Event Collector; Sumo Logic's HTTP source; GELF; the
+bulk interface of Elasticsearch and OpenSearch; Kafka."""
 
-Format: TypeAlias = Literal["as_received", "json"]
+Format: TypeAlias = Literal["as_received", "cef", "leef", "json", "ecs"]
 OnLarge: TypeAlias = Literal["truncate", "split", "reject"]
 
-SYSLOG = frozenset({"tls", "tcp", "udp", "relp", "relp_tls"})
-TEXT_FORMATS = frozenset({"as_received"})
+TEXT_FORMATS = frozenset({"as_received", "cef", "leef"})
 EVENT_CLASSES = ("access", "security", "attack_analytics", "other")
 
 _HEADER_FIELD = re.compile(r"[\x21-\x7e]{1,48}")
@@ -31,9 +33,11 @@ _HEADER_FIELD = re.compile(r"[\x21-\x7e]{1,48}")
 class DestinationOptions:
     """What is sent, and how.
 
-    :ivar transport: ``tls`` (syslog over TLS), ``tcp``, ``udp``, ``relp`` or ``relp_tls``.
-    :ivar format: ``as_received`` sends each record as Imperva wrote it; ``json`` an object of the columns of
-        ``events/``.
+    :ivar transport: ``tls`` (syslog over TLS), ``tcp``, ``udp``, ``relp`` or ``relp_tls``; ``hec``, ``sumo``,
+        ``gelf_http``, ``gelf_tls``, ``gelf_tcp``, ``bulk`` or ``kafka``.
+    :ivar format: ``as_received`` sends each record as Imperva wrote it; ``cef`` and ``leef`` write what was received in
+        another format in this one; ``json`` an object of the columns of ``events/``; ``ecs`` one of the Elastic Common
+        Schema.
     :ivar header: of syslog messages: ``rfc5424``, which has a place for the event's id, ``rfc3164`` or ``none``.
     :ivar framing: of syslog over TLS and TCP: ``octet`` (RFC 5425 and 6587), ``lf`` or ``nul``.
     :ivar facility, severity: of syslog messages, by name, such as ``local0`` and ``info``.
@@ -51,6 +55,14 @@ class DestinationOptions:
     :ivar window: how many messages may be sent beyond those that the lake says are acknowledged; the most that can come
         twice after a crash.
     :ivar resend_bytes: how much is sent again after a broken connection that nobody acknowledges on.
+    :ivar acknowledge: HEC: whether to wait until Splunk has indexed (not on Splunk Cloud).
+    :ivar confirm_within: HEC: seconds that this may take, before a request is sent again.
+    :ivar raw_endpoint: HEC: whether to send bare lines, which have no place for the event's id.
+    :ivar source, source_type: HEC: of each event. ``source`` and ``category`` are metadata of Sumo Logic, too.
+    :ivar index: the index: of Splunk (empty for the token's own), of Elasticsearch and OpenSearch.
+    :ivar topic: Kafka's.
+    :ivar batch_bytes: the most that a request by HTTP has, before it is compressed.
+    :ivar gzip: whether requests by HTTP are compressed.
     """
 
     transport: TransportName = "tls"
@@ -72,6 +84,16 @@ class DestinationOptions:
     on_large: OnLarge = "truncate"
     window: int = 20_000
     resend_bytes: int = MARGIN_BYTES
+    acknowledge: bool = False
+    confirm_within: float = 300
+    raw_endpoint: bool = False
+    source: str = "Imperva:Incapsula"
+    source_type: str = "cef"
+    category: str = ""
+    index: str = ""
+    topic: str = "imperva-waf"
+    batch_bytes: int = 900_000
+    gzip: bool = True
 
     def __post_init__(self) -> None:
         for name, known in (("facility", FACILITIES), ("severity", SEVERITIES)):
@@ -93,7 +115,7 @@ class DestinationOptions:
         check_type("sample", self.sample, float)
         if not 0 <= self.sample <= 1:
             raise ConfigurationError(f"sample is {self.sample}", do="Give a share from 0 to 1")
-        for name in ("events_per_second", "bytes_per_second", "largest_event"):
+        for name in ("events_per_second", "bytes_per_second", "largest_event", "batch_bytes", "confirm_within"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigurationError(f"{name} is {value}", do=f"Set {name} above 0, or leave it out")
@@ -101,6 +123,8 @@ class DestinationOptions:
             raise ConfigurationError(
                 "window or resend_bytes is too small", do="Set window above 0, resend_bytes to 0 or more"
             )
+        if self.raw_endpoint and self.format not in TEXT_FORMATS:
+            raise ConfigurationError("the raw endpoint of HEC takes lines", do="Set raw_endpoint=False for JSON")
         if self.largest_event is not None and self.format not in TEXT_FORMATS and self.on_large != "reject":
             raise ConfigurationError(
                 f"events in the format {self.format} cannot be cut", do='Set on_large="reject", or another format'

@@ -26,11 +26,35 @@ class Preset:
     options: Mapping[str, Any]
 
 
+_CEF = {"transport": "tls", "format": "cef"}
+_CEF_LINES = _CEF | {"framing": "lf", "largest_event": 8000}
+
 PRESETS: Mapping[str, Preset] = {
+    "arcsight": Preset("OpenText ArcSight SmartConnector, syslog over TLS", 6514, _CEF | {"largest_event": 30_000}),
+    "splunk": Preset("Splunk, HTTP Event Collector", 8088, {"transport": "hec"}),
+    "trellix_esm": Preset("Trellix (McAfee) ESM, syslog over TLS", 6514, _CEF_LINES | {"header": "rfc3164"}),
+    "graylog": Preset("Graylog, GELF by HTTP", 12201, {"transport": "gelf_http"}),
+    "sumo_logic": Preset("Sumo Logic, HTTP source", 443, {"transport": "sumo", "largest_event": 64_000}),
+    "logrhythm": Preset("LogRhythm (Exabeam), syslog over TLS", 6514, _CEF_LINES | {"header": "rfc3164"}),
+    "qradar": Preset(
+        "IBM QRadar, syslog over TLS",
+        6514,
+        {"transport": "tls", "format": "leef", "header": "rfc3164", "framing": "lf", "largest_event": 32_000},
+    ),
+    "usm_anywhere": Preset("LevelBlue (AlienVault) USM Anywhere, syslog over TLS", 6514, _CEF_LINES),
+    "elasticsearch": Preset("Elasticsearch", 9200, {"transport": "bulk", "format": "ecs"}),
+    "opensearch": Preset("OpenSearch", 9200, {"transport": "bulk", "format": "ecs"}),
+    "kafka": Preset("Apache Kafka", 9092, {"transport": "kafka"}),
     "syslog": Preset("Syslog over TLS (RFC 5425)", 6514, {"transport": "tls"}),
     "relp": Preset("RELP in TLS (rsyslog)", 2514, {"transport": "relp_tls"}),
 }
 """By the name that ``destination`` has."""
+
+
+_UNSUPPORTED = {
+    "sentinel": "Microsoft Sentinel is not supported: no maintained provider has a hook for its ingestion API"
+}
+"""What people ask for, and why it is not there."""
 
 
 def preset_of(destination: str) -> Preset:
@@ -38,6 +62,8 @@ def preset_of(destination: str) -> Preset:
 
     :raises ConfigurationError: if there is none.
     """
+    if destination in _UNSUPPORTED:
+        raise ConfigurationError(_UNSUPPORTED[destination], do="Forward to Kafka or by syslog, and take it from there")
     if destination not in PRESETS:
         raise ConfigurationError(
             unknown_name(destination, PRESETS),

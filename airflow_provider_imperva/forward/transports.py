@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.forward import bulk
 from airflow_provider_imperva.forward.address import Address
-from airflow_provider_imperva.forward.destination import DestinationOptions
+from airflow_provider_imperva.forward.destination import TEXT_FORMATS, DestinationOptions
 from airflow_provider_imperva.forward.event import Event, Transport
-from airflow_provider_imperva.forward.framing import FRAMINGS
+from airflow_provider_imperva.forward.framing import FRAMINGS, nul
+from airflow_provider_imperva.forward.gelf import GelfHttpTransport, gelf_writer
+from airflow_provider_imperva.forward.hec import HecFields, HecTransport
+from airflow_provider_imperva.forward.http import Endpoint
 from airflow_provider_imperva.forward.link import PATIENCE, Patience
 from airflow_provider_imperva.forward.relp import RelpTransport
 from airflow_provider_imperva.forward.stream import DatagramTransport, StreamTransport
-from airflow_provider_imperva.forward.syslog import message_writer
+from airflow_provider_imperva.forward.sumo import SumoTransport
+from airflow_provider_imperva.forward.syslog import SEVERITIES, message_writer
 
 
 def open_transport(options: DestinationOptions, address: Address, *, patience: Patience = PATIENCE) -> Transport:
@@ -25,6 +33,22 @@ def open_transport(options: DestinationOptions, address: Address, *, patience: P
         app_name=options.app_name,
     )
     match options.transport:
+        case "hec" | "sumo" | "gelf_http" | "bulk":
+            return _by_http(options, address, patience)
+        case "kafka":
+            raise ConfigurationError(
+                "Kafka is reached by the connection of Airflow's own provider",
+                do="Forward to it by the operator, with a destination_conn_id of type kafka",
+            )
+        case "gelf_tls" | "gelf_tcp":
+            gelf = _gelf(options)
+            return StreamTransport(
+                address,
+                tls=options.transport == "gelf_tls",
+                frame=lambda event: nul(gelf(event)),
+                margin=options.resend_bytes,
+                patience=patience,
+            )
         case "relp" | "relp_tls":
             return RelpTransport(address, tls=options.transport == "relp_tls", write=write, patience=patience)
         case "udp":
@@ -42,3 +66,58 @@ def open_transport(options: DestinationOptions, address: Address, *, patience: P
                 margin=options.resend_bytes,
                 patience=patience,
             )
+
+
+def _gelf(options: DestinationOptions) -> Callable[[Event], bytes]:
+    return gelf_writer(
+        host_name=options.host_name,
+        level=SEVERITIES[options.severity],
+        is_json=options.format not in TEXT_FORMATS,
+    )
+
+
+def _by_http(options: DestinationOptions, address: Address, patience: Patience) -> Transport:
+    is_json = options.format not in TEXT_FORMATS
+    if options.transport == "hec":
+        endpoint = Endpoint(address, authorization=f"Splunk {address.password}", patience=patience)
+        fields = HecFields(
+            host=options.host_name,
+            source=options.source,
+            source_type=options.source_type,
+            index=options.index,
+            is_json=is_json,
+        )
+        return HecTransport(
+            endpoint,
+            fields=fields,
+            raw=options.raw_endpoint,
+            acknowledge=options.acknowledge,
+            batch_bytes=options.batch_bytes,
+            zipped=options.gzip,
+            confirm_within=options.confirm_within,
+            sleep=patience.sleep,
+        )
+    if options.transport == "sumo":
+        return SumoTransport(
+            Endpoint(address, patience=patience),
+            address,
+            host=options.host_name,
+            name=options.source,
+            category=options.category,
+            batch_bytes=options.batch_bytes,
+            zipped=options.gzip,
+        )
+    endpoint = Endpoint(address, authorization=bulk.authorization(address), patience=patience)
+    if options.transport == "gelf_http":
+        return GelfHttpTransport(
+            endpoint, write=_gelf(options), path=address.path, batch_bytes=options.batch_bytes, zipped=options.gzip
+        )
+    return bulk.BulkTransport(
+        endpoint,
+        index=options.index or "imperva-waf",
+        is_json=is_json,
+        path=address.path,
+        batch_bytes=options.batch_bytes,
+        zipped=options.gzip,
+        patience=patience,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -10,13 +10,17 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.extras import install_command
 from airflow_provider_imperva.hooks.connection import extra_of, verify_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider_imperva.forward.address import Address
+    from airflow_provider_imperva.forward.destination import DestinationOptions
+    from airflow_provider_imperva.forward.event import Transport
 
+_KAFKA = "kafka"
 _NUMBERS = ("connect_timeout", "read_timeout")
 
 
@@ -58,6 +62,40 @@ def destination_address(conn_id: str, *, port: int) -> Address:
         proxy=str(extra.get("proxy") or "") or None,
         **{name: _number(extra[name], name, conn_id) for name in _NUMBERS if extra.get(name) not in (None, "")},
     )
+
+
+def open_destination(
+    conn_id: str, options: DestinationOptions, *, port: int
+) -> tuple[str, bool | str, Callable[[], Transport]]:
+    """Return where a destination is, whether its certificate is checked, and what opens the way there.
+
+    :param port: the usual one.
+    :raises ConfigurationError: if the connection cannot work.
+    """
+    from airflow_provider_imperva.forward.transports import open_transport
+
+    if options.transport == _KAFKA:
+        return _kafka(conn_id, options)
+    address = destination_address(conn_id, port=port)
+    return str(address), address.verify, lambda: open_transport(options, address)
+
+
+def _kafka(conn_id: str, options: DestinationOptions) -> tuple[str, bool | str, Callable[[], Transport]]:
+    from airflow_provider_imperva.forward.kafka import KafkaTransport, check_acks
+
+    try:
+        from airflow.providers.apache.kafka.hooks.produce import KafkaProducerHook
+    except ImportError:
+        raise ConfigurationError(
+            "forwarding to Kafka needs Airflow's provider for it, which is not installed",
+            do=f"Install it: {install_command('kafka')}",
+        ) from None
+    hook = KafkaProducerHook(kafka_config_id=conn_id)
+    config = extra_of(hook.get_connection(conn_id))
+    mask_secret([str(value) for name, value in config.items() if "password" in name or "secret" in name])
+    check_acks(config, about=conn_id)
+    about = f"{options.topic} on {config.get('bootstrap.servers', '')}"
+    return about, True, lambda: KafkaTransport(hook.get_producer(), topic=options.topic, about=about)
 
 
 def _where(connection: Connection) -> tuple[str, str, int | None, bool]:
@@ -110,6 +148,8 @@ def _secrets_of(connection: Connection) -> Iterator[str]:
     if password := user_and_password.partition(":")[2]:
         yield password
         yield unquote(password)
-    yield from (
-        value for name in ("client_key", "client_certificate") if "-----BEGIN" in (value := str(extra.get(name)))
-    )
+    paths = (str(extra.get(name)) for name in ("client_key", "client_certificate"))
+    yield from (value for value in paths if "-----BEGIN" in value)
+    # The address of an HTTP source of Sumo Logic ends in its token.
+    if "/receiver/" in (host := str(connection.host or "")):
+        yield host.rstrip("/").rpartition("/")[2]

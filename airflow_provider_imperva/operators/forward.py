@@ -103,14 +103,14 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
     def _forwarding(self, context: Context) -> Forwarding:
         from airflow_provider_imperva.forward.presets import destination_options, preset_of
         from airflow_provider_imperva.forward.send import Forwarding
-        from airflow_provider_imperva.forward.transports import open_transport
-        from airflow_provider_imperva.hooks.destination import destination_address
+        from airflow_provider_imperva.hooks.destination import open_destination
         from airflow_provider_imperva.lake.records import Run
 
         hook = self._make_hook()
         options = destination_options(self.destination, self.options)
-        address = destination_address(self.destination_conn_id, port=preset_of(self.destination).port)
-        if address.verify is False:
+        port = preset_of(self.destination).port
+        address, verify, connect = open_destination(self.destination_conn_id, options, port=port)
+        if verify is False:
             self.log.warning(
                 "%s: the connection's extra `verify` is false, so whoever stands in between can read all events and"
                 " the token. Set it to the path of the CA bundle.",
@@ -121,9 +121,9 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
             ledger=self._open_ledger(hook),
             keys=hook.key_ring(),
             name=self.name,
-            address=str(address),
+            address=address,
             options=options,
-            connect=lambda: open_transport(options, address),
+            connect=connect,
             run=Run(dag_id=ti.dag_id, run_id=ti.run_id),
         )
 

@@ -7,15 +7,31 @@ from airflow_provider_imperva.testing.faults import Fault, FaultRule, FaultScrip
 from airflow_provider_imperva.testing.forge import ForgedLog, KeyPair, forge_events, forge_log, forge_repository
 from airflow_provider_imperva.testing.formats import write_body
 from airflow_provider_imperva.testing.repository import FakeRepository, RequestRecord
+from airflow_provider_imperva.testing.siem import (
+    BulkReceiver,
+    GelfReceiver,
+    HecReceiver,
+    SiemAnswer,
+    SiemRequest,
+    SumoReceiver,
+)
+from airflow_provider_imperva.testing.syslog import SyslogReceiver
 
 __all__ = [
+    "BulkReceiver",
     "FakeRepository",
     "Fault",
     "FaultRule",
     "FaultScript",
     "ForgedLog",
+    "GelfReceiver",
+    "HecReceiver",
     "KeyPair",
     "RequestRecord",
+    "SiemAnswer",
+    "SiemRequest",
+    "SumoReceiver",
+    "SyslogReceiver",
     "VirtualClock",
     "forge_events",
     "forge_log",

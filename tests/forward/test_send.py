@@ -50,6 +50,19 @@ def test_every_line_is_sent_once_with_its_id_and_accounted_for(account: Account,
     assert collector.closed
 
 
+def test_after_a_long_outage_all_of_it_comes_in_order(account: Account, load: Load) -> None:
+    """What was committed meanwhile waits in the lake; loading knows nothing of it."""
+    for number in range(1, 25):
+        load(number, events=5)
+    down = Collector()
+    down.fail_after = 0
+    with pytest.raises(ConnectionResetError):
+        send_all(to(account, down))
+    collector = Collector()
+    assert [outcome.commit for outcome in send_all(to(account, collector))] == list(range(1, 25))
+    assert [event.id for event in collector.events] == ids_of(account)
+
+
 def test_lost_state_is_sent_again_and_never_skipped(account: Account, load: Load) -> None:
     for number in (1, 2, 3):
         load(number)

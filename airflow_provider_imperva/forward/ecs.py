@@ -1,0 +1,93 @@
+"""The Elastic Common Schema (ECS 8): which of its fields each column of ``events/`` is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_VERSION = "8.11.0"
+
+_FIELDS: Mapping[str, str] = {
+    "event_time": "@timestamp",
+    "end_time": "event.end",
+    "event_name": "event.code",
+    "action": "event.action",
+    "request_id": "event.id",
+    "account_id": "cloud.account.id",
+    "account_name": "cloud.account.name",
+    "client_ip": "source.ip",
+    "client_port": "source.port",
+    "client_country_code": "source.geo.country_iso_code",
+    "client_city": "source.geo.city_name",
+    "x_forwarded_for": "network.forwarded_ip",
+    "server_ip": "destination.ip",
+    "server_port": "destination.port",
+    "site_name": "destination.domain",
+    "protocol": "network.protocol",
+    "tls_version": "tls.version_protocol",
+    "tls_cipher": "tls.cipher",
+    "http_method": "http.request.method",
+    "http_status": "http.response.status_code",
+    "response_bytes": "http.response.bytes",
+    "referrer": "http.request.referrer",
+    "request_body": "http.request.body.content",
+    "url": "url.full",
+    "url_host": "url.domain",
+    "url_path": "url.path",
+    "query_string": "url.query",
+    "user_agent": "user_agent.original",
+    "rule_names": "rule.name",
+    "attack_ids": "rule.id",
+    "device_vendor": "observer.vendor",
+    "device_product": "observer.product",
+    "pop": "observer.geo.name",
+    "src_file": "log.file.path",
+    "src_line": "log.offset",
+}
+"""ECS field by column. What is not here is below ``imperva``, under the column's own name."""
+
+_OUTCOMES = {"passed": "success", "cached": "success", "blocked": "failure", "challenged": "failure"}
+_TYPES = {"passed": ["access", "allowed"], "cached": ["access", "allowed"], "blocked": ["access", "denied"]}
+_CONVERTED: Mapping[str, Callable[[Any], Any]] = {
+    "account_id": str,
+    "protocol": lambda value: str(value).lower(),
+    "tls_version": lambda value: str(value).lower(),
+    # ECS has one address there.
+    "x_forwarded_for": lambda value: value[0],
+}
+_KINDS = {"security": "alert", "attack_analytics": "alert"}
+
+
+def document(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of ECS.
+
+    :param row: columns of ``events/`` by name, null ones left out.
+    """
+    found: dict[str, Any] = {"ecs": {"version": _VERSION}}
+    event_class = row.get("event_class")
+    _put(found, "event.module", "imperva")
+    _put(found, "event.dataset", f"imperva.{event_class}")
+    _put(found, "event.kind", _KINDS.get(str(event_class), "event"))
+    _put(found, "event.category", ["web"] if event_class == "access" else ["web", "intrusion_detection"])
+    if "outcome" in row:
+        _put(found, "event.outcome", _OUTCOMES.get(row["outcome"], "unknown"))
+        if row["outcome"] in _TYPES:
+            _put(found, "event.type", _TYPES[row["outcome"]])
+    if "duration_ms" in row:
+        _put(found, "event.duration", row["duration_ms"] * 1_000_000)
+    if "client_latitude" in row and "client_longitude" in row:
+        _put(found, "source.geo.location", {"lat": row["client_latitude"], "lon": row["client_longitude"]})
+    addresses = [row[name] for name in ("client_ip", "server_ip") if name in row]
+    if addresses:
+        _put(found, "related.ip", addresses)
+    for name, value in row.items():
+        field = _FIELDS.get(name, f"imperva.{name}")
+        _put(found, field, _CONVERTED[name](value) if name in _CONVERTED else value)
+    return found
+
+
+def _put(document: dict[str, Any], field: str, value: Any) -> None:
+    *folders, name = field.split(".")
+    for folder in folders:
+        document = document.setdefault(folder, {})
+    document[name] = value
