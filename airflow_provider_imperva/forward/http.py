@@ -34,6 +34,8 @@ _PASSING = frozenset({408, 425, 429})
 _LARGEST_ANSWER = 64 << 20
 _LONGEST_RETRY_AFTER = 120.0
 _TOO_LARGE = 413
+_SMALLEST_BATCH = 64 << 10
+"""Batches of this many bytes are gathered all the same: a single large event says nothing of the others."""
 
 
 class TooLargeRequestError(Exception):
@@ -226,11 +228,10 @@ class HttpTransport:
                 self.settled(1)
                 return
             half = len(batch) // 2
-            # From now on, not only for this batch.
-            self._batch_bytes = max(sum(map(len, batch[:half])), 1)
-            logger.warning(
-                "%s: HTTP 413; batches are of %d bytes at most from now on", self.endpoint, self._batch_bytes
-            )
+            smaller = max(sum(map(len, batch[:half])), _SMALLEST_BATCH)
+            if smaller < self._batch_bytes:
+                self._batch_bytes = smaller
+                logger.warning("%s: HTTP 413; batches are of %d bytes at most from now on", self.endpoint, smaller)
             self._post_or_halve(batch[:half])
             self._post_or_halve(batch[half:])
 
