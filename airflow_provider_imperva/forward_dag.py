@@ -76,6 +76,7 @@ def imperva_forward_dag(
     with dag:
         ImpervaForwardLogsOperator(
             task_id="forward",
+            doc_md=_DOC,
             imperva_conn_id=imperva_conn_id,
             lake_uri=lake_uri,
             lake_conn_id=lake_conn_id,

@@ -20,6 +20,7 @@ from airflow_provider_imperva.errors import ConfigurationError, quoted
 WINDOW = timedelta(hours=48)
 """How long Imperva keeps a log."""
 
+_DESTINATION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _GROUP = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 
 
@@ -81,6 +82,19 @@ class DecodePolicy:
     max_plain_bytes: int = 4 << 30
     encrypted_checksum: Literal["quarantine", "warn"] = "quarantine"
     clear_checksum: Literal["quarantine", "warn"] = "warn"
+
+
+def check_destination_name(name: str) -> str:
+    """Return a destination's name, which names a folder of the lake.
+
+    :raises ConfigurationError: if it cannot.
+    """
+    if not _DESTINATION.fullmatch(name):
+        raise ConfigurationError(
+            f"the destination's name is {quoted(name)}",
+            do="Give it 1 to 63 characters of a-z, 0-9, '_' and '-', beginning with a letter or digit",
+        )
+    return name
 
 
 def checked_options(kind: type, given: Mapping[str, Any] | None) -> dict[str, Any]:

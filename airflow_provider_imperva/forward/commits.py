@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -23,15 +23,13 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ContainerError, MissingKeyError
 from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.events.schema.source import LINES_AT_MOST, LogSource
+from airflow_provider_imperva.forward.destination import Replays
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.options import DecodePolicy
 
 logger = logging.getLogger(__name__)
-
-Replays = Literal["changed", "none", "all"]
-"""Which logs that a replay loaded again are sent again: those of which it made something else, none, or all."""
 
 _LENIENT = DecodePolicy(encrypted_checksum="warn", clear_checksum="warn")
 """Whether to load the log was decided when it was loaded."""

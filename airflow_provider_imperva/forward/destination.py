@@ -1,4 +1,7 @@
-"""What is sent to a destination, and how: the settings that a DAG or a command gives, checked while they are read."""
+"""What is sent to a destination, and how: the settings that a DAG or a command gives, checked while they are read.
+
+Nothing heavy is imported here, since a scheduler parses DAG files all day.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from airflow_provider_imperva.errors import ConfigurationError, quoted
-from airflow_provider_imperva.forward.commits import Replays
 from airflow_provider_imperva.forward.framing import Framing
-from airflow_provider_imperva.forward.stream import MARGIN_BYTES
 from airflow_provider_imperva.forward.syslog import FACILITIES, SEVERITIES, Header
 from airflow_provider_imperva.options import check_type, unknown_name
 
@@ -20,7 +21,13 @@ TransportName: TypeAlias = Literal[
 bulk interface of Elasticsearch and OpenSearch; Kafka."""
 
 Format: TypeAlias = Literal["as_received", "cef", "leef", "json", "ecs"]
+Replays: TypeAlias = Literal["changed", "none", "all"]
+"""Which logs that a replay loaded again are sent again: those of which it made something else, none, or all."""
+
 OnLarge: TypeAlias = Literal["truncate", "split", "reject"]
+
+MARGIN_BYTES = 4 << 20
+"""How much is sent again after a broken connection that nobody acknowledges on."""
 
 TEXT_FORMATS = frozenset({"as_received", "cef", "leef"})
 EVENT_CLASSES = ("access", "security", "attack_analytics", "other")

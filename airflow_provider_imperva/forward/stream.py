@@ -14,13 +14,11 @@ from collections.abc import Callable, Sequence
 
 from airflow_provider_imperva.errors import ConfigurationError, DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
+from airflow_provider_imperva.forward.destination import MARGIN_BYTES
 from airflow_provider_imperva.forward.event import Acknowledgement, Event
 from airflow_provider_imperva.forward.link import PATIENCE, BrokenLinkError, Link, Patience
 
 logger = logging.getLogger(__name__)
-
-MARGIN_BYTES = 4 << 20
-"""How much is sent again after a broken connection."""
 
 LARGEST_DATAGRAM = 1400
 """Bytes of a message by UDP that are not cut into pieces on the way, of which one lost loses all."""

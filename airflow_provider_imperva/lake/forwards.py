@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from airflow_provider_imperva.errors import ConfigurationError, ObjectExistsError, UnreadableObjectError, quoted
+from airflow_provider_imperva.errors import ObjectExistsError, UnreadableObjectError
 from airflow_provider_imperva.lake.layout import FORWARDS, Layout
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.options import check_destination_name
 
 VERSION = 1
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _COMMIT = re.compile(r"(\d{12})\.json")
 
 
@@ -149,19 +149,6 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
     oldest_pending: int | None
     lag_seconds: float
-
-
-def check_destination_name(name: str) -> str:
-    """Return a destination's name, which names a folder of the lake.
-
-    :raises ConfigurationError: if it cannot.
-    """
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"the destination's name is {quoted(name)}",
-            do="Give it 1 to 63 characters of a-z, 0-9, '_' and '-', beginning with a letter or digit",
-        )
-    return name
 
 
 def destinations(store: Store, repository: str) -> list[str]:

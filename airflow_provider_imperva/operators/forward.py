@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from airflow_provider_imperva.metrics import send_forwarded, send_standing
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
-from airflow_provider_imperva.options import check_positive
+from airflow_provider_imperva.options import check_destination_name, check_positive
 from airflow_provider_imperva.retries import ends_for_good
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         **kwargs: Any,
     ) -> None:
         from airflow_provider_imperva.forward.presets import destination_options
-        from airflow_provider_imperva.lake.forwards import check_destination_name
 
         super().__init__(**kwargs)
         destination_options(destination, options)
