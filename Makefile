@@ -66,6 +66,7 @@ mutants: $(call ready,$(TESTED)) ## Put known bugs into a copy of the code, one 
 
 bench: $(call ready,bench) ## Measure speed and memory, and write them to docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.forwarding
 
 docs: $(call ready,docs) ## Build the documentation's site into .site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

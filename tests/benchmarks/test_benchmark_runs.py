@@ -55,6 +55,20 @@ def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone() ->
     assert DOCUMENT.read_bytes() == before
 
 
+@pytest.mark.slow
+def test_forwarding_is_measured_for_each_way() -> None:
+    command = [sys.executable, "-m", "benchmarks.forwarding", "--events", "200", "--rounds", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for way in (
+        "syslog over TLS, as received",
+        "HEC with gzip, as received",
+        "HEC with gzip, JSON",
+        "bulk with gzip, ECS",
+    ):
+        assert re.search(rf"^\| {re.escape(way)} \| [\d,]+ \| [\d,]+ \| [\d,]+ \|$", done.stdout, re.MULTILINE), way
+
+
 def test_the_corpus_is_realistic_and_the_same_events_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks.corpus import forge_corpus
