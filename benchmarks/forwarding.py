@@ -31,6 +31,7 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.commits import ForwardedLog, read_log
 from airflow_provider_imperva.forward.destination import DestinationOptions
+from airflow_provider_imperva.forward.event import Event
 from airflow_provider_imperva.forward.outgoing import Outgoing
 from airflow_provider_imperva.forward.send import SLICE
 from airflow_provider_imperva.forward.transports import open_transport
@@ -81,7 +82,7 @@ def _send(
 ) -> int:
     outgoing = Outgoing("8416_1745073", options)
     transport = open_transport(options, address)
-    waiting = []
+    waiting: list[Event] = []
     try:
         for log in logs:
             for block in read_log(ledger, log, keys):

@@ -8,6 +8,7 @@ from datetime import datetime
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.lake.forwards import Forwarded, Forwards, Standing, destinations
+from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.store import Store
 
 
@@ -53,7 +54,8 @@ def _contradictions(store: Store, history: History, outcome: Forwarded) -> Itera
         yield f"commit {number} is not the one that was forwarded: its SHA-256 was {outcome.commit_sha256}"
     commit = history.commits.get(number)
     # What of a replay is sent again is a setting of the destination.
-    if commit and not commit.replaced and commit.totals.lines != outcome.ledger_lines:
+    is_load = commit is not None and commit.kind is CommitKind.LOAD and not commit.replaced
+    if commit and is_load and commit.totals.lines != outcome.ledger_lines:
         yield f"{outcome.ledger_lines} lines were to be forwarded, the commit has {commit.totals.lines}"
     if outcome.lines != outcome.ledger_lines:
         yield f"{outcome.lines} lines were read to be forwarded, the ledger has {outcome.ledger_lines}"

@@ -25,7 +25,7 @@ from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.events.schema.source import LINES_AT_MOST, LogSource
 from airflow_provider_imperva.forward.destination import Replays
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.records import Commit, Kind
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.options import DecodePolicy
 
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 _LENIENT = DecodePolicy(encrypted_checksum="warn", clear_checksum="warn")
 """Whether to load the log was decided when it was loaded."""
 
+_BRING_LOGS = (Kind.LOAD, Kind.REPLAY)
 _HAVE_LINES = (State.COMMITTED, State.QUARANTINED)
 _WHAT_CHANGES = ("state", "raw_sha256", "format", "lines", "rows")
 _CHUNK_BYTES = 8 << 20
@@ -93,6 +94,8 @@ def logs_of(ledger: Ledger, commit: Commit, *, replays: Replays) -> list[Forward
 
     What only moves or removes rows brings none. A log that was loaded again counts as ``replays`` says.
     """
+    if commit.kind not in _BRING_LOGS:
+        return []
     rows = [
         row
         for row in ledger.logs(commit.commit).to_pylist()

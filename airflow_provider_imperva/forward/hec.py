@@ -164,7 +164,7 @@ class HecTransport(HttpTransport):
             return -1
         if answer.ackId is None:
             raise unexpected(self.endpoint, status, do=_DO[14], reason="without an ackId")
-        return answer.ackId
+        return int(answer.ackId)
 
     def _headers(self, kind: str) -> dict[str, str]:
         # Raw lines need a channel in any case.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,9 +21,7 @@ _FOR_A_PERSON = frozenset(
 class Producer(Protocol):
     """What is used of ``confluent_kafka.Producer``."""
 
-    def produce(
-        self, topic: str, value: bytes, key: bytes, headers: list[tuple[str, bytes]], on_delivery: Callable[..., None]
-    ) -> None:
+    def produce(self, topic: str, *arguments: Any, **options: Any) -> None:
         """Queue a record; :raises BufferError: if the queue is full."""
 
     def poll(self, timeout: float) -> int:
@@ -140,4 +138,4 @@ class KafkaTransport:
 def _kind(error: Exception) -> str:
     """Return the code of an error of ``confluent_kafka``, whose text may quote the configuration."""
     code = error.args[0] if error.args else None
-    return str(code.name()) if hasattr(code, "name") else type(error).__name__
+    return str(code.name()) if code is not None and hasattr(code, "name") else type(error).__name__

@@ -186,7 +186,7 @@ class TestSyslogHeader:
 
 
 class TestPace:
-    def timed(self, **limits: float) -> list[tuple[float, int]]:
+    def timed(self, **limits: Any) -> list[tuple[float, int]]:
         now = [0.0]
 
         def sleep(seconds: float) -> None:

@@ -30,7 +30,7 @@ from tests.forward.sending import ids_of
 from tests.load.load_runs import Account
 
 WINDOW = 20
-EVENTS = 60
+EVENTS = 40
 TOKEN = "token"
 KILLS = (Moment.KILLED_BEFORE, Moment.KILLED_AFTER)
 
@@ -96,7 +96,6 @@ class _Stopping:
 
 RECEIVERS: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "hec acknowledged": (lambda: HecReceiver(TOKEN, acknowledges=True), {"transport": "hec", "acknowledge": True}),
-    "hec": (lambda: HecReceiver(TOKEN), {"transport": "hec"}),
     "bulk": (lambda: BulkReceiver(authorization=f"ApiKey {TOKEN}"), {"transport": "bulk"}),
     "syslog": (SyslogReceiver, {"transport": "tcp"}),
 }
