@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -166,43 +164,3 @@ def test_a_value_ends_where_its_brackets_close(value: Any, data: st.DataObject) 
 def _cut(text: str, data: st.DataObject) -> list[str]:
     places = sorted({0, len(text), *data.draw(st.lists(st.integers(0, len(text))))})
     return [text[a:b] for a, b in pairwise(places)]
-
-
-_PEAK = """
-import resource, sys
-from airflow_provider_imperva.events import LogSource, parse
-def peak():
-    # Of this process: what ru_maxrss tells is inherited from the one that started it.
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) >> 10
-def body(begin, piece, pieces, end):
-    yield begin
-    for _ in range(pieces):
-        yield piece
-    yield end
-kind, pieces = sys.argv[1], int(sys.argv[2])
-piece = {"text": b"x" * 8, "pairs": b"ab=1 c=2", "list": b"1,1,1,1,"}[kind[5:]] * (1 << 20)
-good = b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| start=1700000000001 src=192.0.2.1\\n"
-begin, end, line = {
-    "CEF__": (b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| request=", b"\\n", good),
-    "JSON_": (b'{"a":' + (b'"' if kind == "JSON_text" else b"["), b"}\\n", b'{"b":1}\\n'),
-    "NONE_": (b"nonsense", b"\\n", b"nonsense\\n"),
-}[kind[:5]]
-rows = quarantined = lines = 0
-for block in parse(body(line + begin, piece, pieces, end + line), LogSource(file="1_1.log", sequence=1)):
-    rows += block.events.num_rows
-    quarantined += block.quarantined.num_rows
-    lines += block.lines
-print(rows, quarantined, lines, peak())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read from /proc")
-@pytest.mark.parametrize("kind", ["CEF__text", "CEF__pairs", "JSON_text", "JSON_list", "NONE_text"])
-def test_line_of_gigabytes_takes_no_memory_of_its_own(kind: str) -> None:
-    pieces = 64 if kind.startswith("JSON") else 258
-    command = [sys.executable, "-c", _PEAK, kind, str(pieces)]
-    *counts, peak = map(int, subprocess.check_output(command, text=True).split())
-    assert counts == ([0, 3, 3] if kind == "NONE_text" else [2, 1, 3])
-    assert peak < 800, f"{peak} MiB"
