@@ -165,7 +165,7 @@ def cover(store: Store, history: History, *, window: timedelta, days: int, progr
 
 def _unread_lines(head: Commit) -> Iterator[Finding]:
     for line in head.unread:
-        yield Finding(Kind.UNREADABLE, INDEX_NAME, f"this line is not understood: {line}")
+        yield Finding(Kind.UNREADABLE, INDEX_NAME, f"this entry is not read: {line}")
 
 
 def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) -> Iterator[Sum]:

@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -19,6 +20,7 @@ from typing import Any, Self
 import fsspec
 import msgspec
 
+from airflow_provider_imperva.delivery.uploads import is_partial
 from airflow_provider_imperva.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -53,6 +55,32 @@ class DeliveredObject(msgspec.Struct, frozen=True, array_like=True):
     path: str
     size: int
     version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An object that is not taken for a log as it is.
+
+    :ivar path: below the folder that Imperva delivers to.
+    :ivar why: what is wrong with it, in words.
+    :ivar modified: when it was last changed, UTC.
+    """
+
+    path: str
+    why: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in a delivery folder.
+
+    :ivar objects: what was delivered and has not changed for the settle time, oldest first.
+    :ivar waiting: what may become a log: uploads under way by their names, and what is too small for one.
+    """
+
+    objects: tuple[DeliveredObject, ...]
+    waiting: tuple[Waiting, ...]
 
 
 class DeliveryFolder:
@@ -114,8 +142,20 @@ class DeliveryFolder:
         """Whether objects stay where they are once they are loaded."""
         return self._after_commit == "keep"
 
+    @property
+    def settled(self) -> timedelta:
+        """How long an object has to be unchanged before it is taken."""
+        return self._settled
+
     def objects(self) -> list[DeliveredObject]:
-        """List what has been delivered and lies still, oldest first.
+        """List what has been delivered and has not changed for the settle time, oldest first.
+
+        :raises RepositoryError: as :meth:`listing`.
+        """
+        return list(self.listing().objects)
+
+    def listing(self) -> Listing:
+        """List what has been delivered, and what may become a log.
 
         :raises AuthenticationError: if the store refuses us.
         :raises ConfigurationError: if there is no such bucket or folder.
@@ -135,7 +175,15 @@ class DeliveryFolder:
             found = sorted(
                 ((_modified(entry), self._object(entry)) for entry in entries), key=lambda pair: (pair[0], pair[1].path)
             )
-        return [item for modified, item in found if modified <= latest and self._is_log(item)]
+        objects, waiting = [], []
+        for modified, item in found:
+            if any(fnmatchcase(item.path, pattern) for pattern in self._ignore) or item.path.endswith("/"):
+                continue
+            if why := _why_no_log(item):
+                waiting.append(Waiting(item.path, why, modified))
+            elif modified <= latest:
+                objects.append(item)
+        return Listing(tuple(objects), tuple(waiting))
 
     def read(self, item: DeliveredObject) -> bytes:
         """Return an object's bytes.
@@ -255,8 +303,11 @@ class DeliveryFolder:
         version = str(etag).strip('"') if etag else f"{_modified(entry).timestamp():.6f}"
         return DeliveredObject(as_text(entry["name"].removeprefix(f"{self._root}/")), int(entry["size"]), version)
 
-    def _is_log(self, item: DeliveredObject) -> bool:
-        return item.size >= SMALLEST_LOG and not any(fnmatchcase(item.path, pattern) for pattern in self._ignore)
+
+def _why_no_log(item: DeliveredObject) -> str | None:
+    if is_partial(item.path):
+        return "its name is that of an upload under way"
+    return f"its {item.size} bytes are too few for a log" if item.size < SMALLEST_LOG else None
 
 
 def as_text(name: str) -> str:

@@ -67,13 +67,19 @@ class Arrivals:
 
     ordered: list[DeliveredObject]
     _numbers: dict[DeliveredObject, int] = field(init=False)
+    _newest: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
         self._numbers = {arrival: number for number, arrival in enumerate(self.ordered, 1)}
+        self._newest = {arrival.path: number for number, arrival in enumerate(self.ordered, 1)}
 
     def number(self, arrival: DeliveredObject) -> int | None:
         """Return the number of an arrival; None if it has none."""
         return self._numbers.get(arrival)
+
+    def newest(self, path: str) -> int | None:
+        """Return the number of the newest arrival under a path; None if there is none."""
+        return self._newest.get(path)
 
     def __getitem__(self, number: int) -> DeliveredObject:
         return self.ordered[number - 1]

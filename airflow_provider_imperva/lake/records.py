@@ -108,6 +108,7 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar fetched_at: when its bytes came to ``raw/``, UTC, as the ledger has it; for a replay.
     :ivar last_try: it came damaged before, and has left the index or the window: what does not load now is final.
     :ivar delivered_as: what it is called where it was delivered.
+    :ivar may_have_grown_into: the log that came under its path after it and is larger.
     """
 
     name: str
@@ -117,6 +118,7 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
     fetched_at: datetime | None = None
     last_try: bool = False
     delivered_as: str | None = None
+    may_have_grown_into: str | None = None
 
 
 class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -199,7 +201,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
     :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
     :ivar restarts: counters that began again, as this plan noticed.
-    :ivar unread: the first lines of the index that are not understood, escaped; ``unread_count`` how many there are.
+    :ivar unread: the first entries of the index or folder that are not read, escaped; ``unread_count`` how many there are.
     :ivar torn: it stands for a plan that did not read. It has as many batches as that one had begun, and none of them
         counts.
     """

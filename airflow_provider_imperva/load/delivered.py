@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
-from airflow_provider_imperva.delivery.folder import DeliveredObject, DeliveryFolder
+from airflow_provider_imperva.delivery.folder import DeliveredObject, DeliveryFolder, Waiting
 from airflow_provider_imperva.errors import ImpervaError, LogNotFoundError, RepositoryError
 from airflow_provider_imperva.lake.arrivals import PREFIX, Arrivals, Catalog, log_name
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -18,7 +19,11 @@ from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
 
+STUCK = timedelta(hours=1)
+"""How long an upload may be unchanged under a name that is not its last before people hear of it."""
+
 _DISPOSERS = 4
+_MOST_TOLD = 20
 
 
 class DeliveredLogs:
@@ -53,6 +58,11 @@ class DeliveredLogs:
         """Address of the folder."""
         return self._folder.url
 
+    @property
+    def settled(self) -> timedelta:
+        """How long an object has to be unchanged before it is taken for whole."""
+        return self._folder.settled
+
     def read_index(self) -> LogIndex:
         """List the folder, and catalog what is new.
 
@@ -61,14 +71,25 @@ class DeliveredLogs:
         :raises ConfigurationError: if there is no such bucket or folder.
         :raises LedgerCorruptError: if the catalog has a hole.
         """
-        objects = self._folder.objects()
+        listing = self._folder.listing()
+        objects = listing.objects
         arrivals = self._catalog.add(objects) if self._catalogs else self._catalog.read().with_new(objects)
         with self._lock:
             self._arrivals = arrivals
         listed = {number for item in objects if (number := arrivals.number(item))}
         # What was cataloged for a plan that was never made, and is gone since, has to be missed all the same.
         listed.update(range(self._highest_planned() + 1, len(arrivals) + 1))
-        return LogIndex(tuple(map(log_name, sorted(listed))), (), 0, 0, delivered_as=lambda name: _path(arrivals, name))
+        stuck = _stuck(listing.waiting)
+        return LogIndex(
+            tuple(map(log_name, sorted(listed))),
+            (),
+            0,
+            0,
+            unsafe=stuck[:_MOST_TOLD],
+            unsafe_count=len(stuck),
+            delivered_as=lambda name: _path(arrivals, name),
+            came_again_as=lambda name: _came_again_as(arrivals, name),
+        )
 
     def read_log(self, name: LogName) -> bytes:
         """Read a delivered object, as it was when it got its number.
@@ -147,6 +168,23 @@ class DeliveredLogs:
         return prefix.highest if prefix else 0
 
 
+def _stuck(waiting: Sequence[Waiting]) -> tuple[str, ...]:
+    """Tell of objects that would have become logs by now if they ever did; of the others, how many there are."""
+    latest = datetime.now(UTC) - STUCK
+    stuck = [item for item in waiting if item.modified <= latest]
+    if under_way := len(waiting) - len(stuck):
+        logger.info("%d objects are not read yet: uploads under way, or too small for a log", under_way)
+    return tuple(f"{item.path!a}: {item.why}" for item in stuck)
+
+
 def _path(arrivals: Arrivals, name: LogName) -> str | None:
     within = name.prefix == PREFIX and 1 <= name.sequence <= len(arrivals)
     return arrivals[name.sequence].path if within else None
+
+
+def _came_again_as(arrivals: Arrivals, name: LogName) -> tuple[LogName, bool] | None:
+    path = _path(arrivals, name)
+    newest = arrivals.newest(path) if path is not None else None
+    if newest is None or newest == name.sequence:
+        return None
+    return log_name(newest), arrivals[newest].size > arrivals[name.sequence].size

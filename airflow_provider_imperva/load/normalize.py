@@ -60,6 +60,7 @@ from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.generations import current_prefixes, same_in_earlier_generation
+from airflow_provider_imperva.load.growth import begins_with
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
@@ -165,7 +166,7 @@ def _read(
                 fetched_at = log.fetched_at or _came_at(item, log, plan)
                 origin = _origin_of(name, client, plan)
                 one = _Normalization(
-                    ledger, origin, keys, parts, options, contents, has_headers, log, name, raw_key, fetched_at
+                    ledger, origin, keys, parts, options, contents, has_headers, log, name, raw_key, fetched_at, plan.created_at
                 )
                 try:
                     records.append(one.run(*next(opened)))
@@ -343,6 +344,7 @@ class _Normalization:
     name: LogName
     raw_key: str
     fetched_at: datetime
+    planned_at: datetime
 
     def run(self, file: BinaryIO, received: _Received) -> LogRecord:
         """Load the log; from other bytes of it if these are doubtful and better ones are to be had.
@@ -352,6 +354,14 @@ class _Normalization:
         if earlier := same_in_earlier_generation(self.ledger, self.name, size=received.size, sha256=received.sha256):
             reason = f"it is {earlier}, which was still listed when the counter of its prefix began again"
             return self._kept(received, State.DUPLICATE, reason=reason, reason_code="earlier_generation")
+        if later := self.log.may_have_grown_into:
+            same = begins_with(self.ledger, LogName.parse(later), self.name)
+            if same is not False:
+                return self._grown(received, later, has_come=same is True)
+            # Another file, which took the place of this one: nobody will ever finish it.
+            return replace(self, log=msgspec.structs.replace(self.log, may_have_grown_into=None, last_try=True)).run(
+                file, received
+            )
         try:
             return self._load(file, received)
         except ContainerError as error:
@@ -361,6 +371,14 @@ class _Normalization:
         if record is None and self._fetch_again(received):
             record = self._load_beside(received)
         return record or self._settle(file, received, doubt)
+
+    def _grown(self, received: _Received, later: str, *, has_come: bool) -> LogRecord:
+        """Keep a delivered log that was seen before it was whole."""
+        if has_come:
+            reason = f"it is what {later} begins with, which is the same file after it had grown"
+            return self._kept(received, State.DUPLICATE, reason=reason, reason_code="grown")
+        reason = f"its file is larger by now, and {later}, which that is, has not come yet"
+        return self._kept(received, State.DAMAGED, reason=reason, reason_code="grown")
 
     def _settle(self, file: BinaryIO, received: _Received, doubt: ContainerError) -> LogRecord:
         """Decide on a log of which no better bytes are to be had now."""
@@ -374,7 +392,7 @@ class _Normalization:
             )
         may_come = self.client is not None and not self.log.last_try and not isinstance(doubt, _NEEDS_A_PERSON)
         # A wrong checksum may be wrong itself. The policy says whether the log is loaded all the same.
-        if isinstance(doubt, ChecksumError) or not may_come:
+        if not may_come or (isinstance(doubt, ChecksumError) and not self._may_be_under_way()):
             try:
                 return self._load(file, received, doubtful=True)
             except ContainerError as error:
@@ -383,6 +401,11 @@ class _Normalization:
             logger.warning("%s: what came is in raw/; the log is asked for again while it is listed", self.name)
             return self._kept(received, State.DAMAGED, reason=f"{doubt.reason}: {doubt}", reason_code=doubt.reason)
         return self._quarantine(received, doubt)
+
+    def _may_be_under_way(self) -> bool:
+        """Tell whether a delivered log may be seen before its upload has ended."""
+        settled = self.client.settled if self.client else None
+        return settled is not None and self.planned_at - self.log.first_listed_at <= settled
 
     def _load(
         self, content: bytes | BinaryIO, received: _Received, *, replaced: str | None = None, doubtful: bool = False

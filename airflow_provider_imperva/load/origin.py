@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Protocol
 
 from airflow_provider_imperva.repository.index import LogIndex
@@ -22,6 +23,10 @@ class LogOrigin(Protocol):
     @property
     def url(self) -> str:
         """Address that the logs come from, without credentials."""
+
+    @property
+    def settled(self) -> timedelta | None:
+        """How long a log has to be unchanged before it is taken for whole; None where logs appear as a whole."""
 
     def read_index(self) -> LogIndex:
         """List the logs that there are; :raises RepositoryError: if no whole list is to be had."""

@@ -117,7 +117,8 @@ def look(
     last_look = head.commit.observed_at if head.commit else None
     if not index.names:
         pending = _pending(head.prefixes, index, key_ids=key_ids, late=set(), at=at, window=options.window)
-        due = head.commit is None and options.start == "now"
+        due = bool(index.unsafe) and (head.commit is None or head.commit.unread != index.unsafe)
+        due = due or (head.commit is None and options.start == "now")
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=due)
     listed = _by_prefix(index.names)
     ended: dict[str, Sequence[int]] = {}
@@ -276,7 +277,7 @@ def make_plan(
     index = client.read_index()
     at = clock()
     for line in index.unsafe:
-        logger.error("A line of the index is no name that could be asked for: %s", line)
+        logger.error("What is listed here is not read: %s", line)
     restarts = find_restarts(ledger, client, head, _by_prefix(index.names), at=at, window=options.window, thorough=True)
     brought = _brought(ledger, head)
     outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought, restarts=restarts)
@@ -334,23 +335,37 @@ def _pending(
 ) -> tuple[PlannedLog, ...]:
     found = []
     last_tries = set()
+    grown: dict[LogName, str] = {}
     listed = _by_prefix(index.names)
     for name, prefix in prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
-            found.append((item.since, LogName(name, number)))
+            log = LogName(name, number)
+            found.append((item.since, log))
+            if (came := index.came_again_as(log)) and came[1]:
+                grown[log] = str(came[0])
         numbers = set(listed.get(name, ()))
         oldest = min(numbers, default=-1)
         for number, item in prefix.numbers(State.DAMAGED):
             log = LogName(name, number)
-            if number < oldest or at - item.since > window:
+            later, is_larger = index.came_again_as(log) or (None, False)
+            if later and is_larger and at - item.since <= window:
+                grown[log] = str(later)
+            elif later or number < oldest or at - item.since > window:
                 last_tries.add(log)
-            if log in last_tries or (number in numbers and item.ask_again_at and item.ask_again_at <= at):
+            if log in grown or log in last_tries or (number in numbers and item.ask_again_at and item.ask_again_at <= at):
                 found.append((item.since, log))
         for number, item in prefix.numbers(State.AWAITING_KEY):
             if item.public_key_id in key_ids:
                 found.append((item.since, LogName(name, number)))
     return tuple(
-        PlannedLog(str(log), since, late=log in late, last_try=log in last_tries, delivered_as=index.delivered_as(log))
+        PlannedLog(
+            str(log),
+            since,
+            late=log in late,
+            last_try=log in last_tries,
+            delivered_as=index.delivered_as(log),
+            may_have_grown_into=grown.get(log),
+        )
         for since, log in sorted(found)
     )
 

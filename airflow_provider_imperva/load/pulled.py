@@ -51,6 +51,10 @@ class PulledLogs:
         """The Log Server URL."""
         return self._client.url
 
+    @property
+    def settled(self) -> None:
+        """A log that is listed has been written to its end."""
+
     def read_index(self) -> LogIndex:
         """Read the index, and give numbers to what has none.
 

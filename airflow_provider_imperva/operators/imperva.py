@@ -482,7 +482,7 @@ def _left_behind(commit: Commit) -> list[str]:
     found += [f"the counter of prefix {one.prefix} began again. {one} ({one.reason})" for one in commit.restarts]
     if commit.unread_count:
         lines = ", ".join(f"'{line}'" for line in commit.unread[:3])
-        found.append(f"{commit.unread_count} lines of the index are not understood, such as {lines}")
+        found.append(f"{commit.unread_count} entries of the index or folder are not read, such as {lines}")
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))
         found.append(f"batches {batches} did not finish; their logs are in the next plan")

@@ -42,10 +42,12 @@ class LogIndex:
     :param duplicates: how many lines repeat a name that came before.
     :param unknown: the lines that are no such name and would do as a file's name, each once, in order.
     :param unsafe: of the others, the first 20, escaped; of what may be text of a log, the size and the SHA-256 only.
-        ``unsafe_count`` how many there are.
+        ``unsafe_count`` how many there are. Of a delivery folder: what is stuck under the name of an upload.
     :param unfinished: the last line if it may be the beginning of a name: the index does not end with a line end.
     :param delivered_as: gives what a log, listed or not, is called where it was delivered; None where the name that we
         know it by is all it has.
+    :param came_again_as: gives the newest log that came under the path of a delivered one after it, and whether it is
+        larger; None if there is none.
     """
 
     names: tuple[LogName, ...]
@@ -57,6 +59,7 @@ class LogIndex:
     unsafe_count: int = 0
     unfinished: str | None = None
     delivered_as: Callable[[LogName], str | None] = lambda _: None
+    came_again_as: Callable[[LogName], tuple[LogName, bool] | None] = lambda _: None
 
 
 def parse_index(body: bytes, *, about: str) -> LogIndex:

@@ -133,7 +133,7 @@ class TestUnsafeLines:
             window=account.options.window,
             days=1,
         )
-        assert [finding.found for finding in page.unread] == [f"this line is not understood: {escaped}"]
+        assert [finding.found for finding in page.unread] == [f"this entry is not read: {escaped}"]
         assert account.run() is None, "it is said once, and again with each commit while it is there"
 
     def test_it_is_told_even_when_nothing_else_is_new_and_when_it_has_gone(self, account: Account) -> None:
