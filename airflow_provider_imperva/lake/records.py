@@ -201,7 +201,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
     :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
     :ivar restarts: counters that began again, as this plan noticed.
-    :ivar unread: the first entries of the index or folder that are not read, escaped; ``unread_count`` how many there are.
+    :ivar unread: the first entries of the index or folder that are not read, escaped; ``unread_count`` how many there
+        are.
     :ivar torn: it stands for a plan that did not read. It has as many batches as that one had begun, and none of them
         counts.
     """

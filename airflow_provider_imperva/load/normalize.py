@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import Enum
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -36,11 +37,12 @@ from airflow_provider_imperva.errors import (
     TruncatedError,
     WrongKeyError,
 )
-from airflow_provider_imperva.events.grammar.answers import is_error
+from airflow_provider_imperva.events.grammar.answers import Answer, tell
 from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
 from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource
+from airflow_provider_imperva.lake.arrivals import PREFIX
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.digest import RowsDigest, digest_of
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -71,6 +73,7 @@ from airflow_provider_imperva.repository.names import LogName
 logger = logging.getLogger(__name__)
 
 _ASK_AGAIN = "Ask for the log again while the repository has it"
+_REPLAY_IT = "Ask for the log again while the repository has it; if it is a log after all, replay it"
 _UNKNOWN_FORMAT = "unknown_format: the body is neither CEF, LEEF, W3C nor JSON; its lines are in quarantine/"
 _NEEDS_A_PERSON = (WrongKeyError, TooLargeError)
 """What no other answer of the repository will put right."""
@@ -166,7 +169,19 @@ def _read(
                 fetched_at = log.fetched_at or _came_at(item, log, plan)
                 origin = _origin_of(name, client, plan)
                 one = _Normalization(
-                    ledger, origin, keys, parts, options, contents, has_headers, log, name, raw_key, fetched_at, plan.created_at
+                    ledger,
+                    origin,
+                    keys,
+                    parts,
+                    options,
+                    contents,
+                    has_headers,
+                    log,
+                    name,
+                    raw_key,
+                    fetched_at,
+                    plan.created_at,
+                    batch in plan.homes,
                 )
                 try:
                     records.append(one.run(*next(opened)))
@@ -329,6 +344,16 @@ class _Received:
         return cls(file.seek(0, io.SEEK_END), sha256)
 
 
+class _Trust(Enum):
+    """What is loaded although another answer of the repository may be better."""
+
+    NONE = 0
+    BUT_CHECKSUM = 1
+    """A log whose checksum is wrong."""
+    AT_LAST = 2
+    """That, a log that ends within a record, and lines of no format: there is no other answer to come."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Normalization:
     """One log on its way from ``raw/`` into the parts of its batch."""
@@ -345,6 +370,7 @@ class _Normalization:
     raw_key: str
     fetched_at: datetime
     planned_at: datetime
+    is_replay: bool
 
     def run(self, file: BinaryIO, received: _Received) -> LogRecord:
         """Load the log; from other bytes of it if these are doubtful and better ones are to be had.
@@ -394,7 +420,7 @@ class _Normalization:
         # A wrong checksum may be wrong itself. The policy says whether the log is loaded all the same.
         if not may_come or (isinstance(doubt, ChecksumError) and not self._may_be_under_way()):
             try:
-                return self._load(file, received, doubtful=True)
+                return self._load(file, received, trust=_Trust.AT_LAST if not may_come else _Trust.BUT_CHECKSUM)
             except ContainerError as error:
                 doubt = error
         if may_come:
@@ -408,45 +434,57 @@ class _Normalization:
         return settled is not None and self.planned_at - self.log.first_listed_at <= settled
 
     def _load(
-        self, content: bytes | BinaryIO, received: _Received, *, replaced: str | None = None, doubtful: bool = False
+        self,
+        content: bytes | BinaryIO,
+        received: _Received,
+        *,
+        replaced: str | None = None,
+        trust: _Trust = _Trust.NONE,
     ) -> LogRecord:
         """Decode and parse bytes of the log.
 
         :param replaced: SHA-256 of the bytes whose place these take.
-        :param doubtful: load even what is text but not a log, ends within a record or has another checksum, if the
-            policy lets it.
+        :param trust: what is loaded although another answer may be better; the policy has to let it.
         :raises ContainerError: the bytes do not decode, or are doubtful.
         """
         plain = self._decode(content)
-        if not doubtful:
-            self._stop_if_doubtful(plain)
-        return self._parse(received, plain, replaced=replaced, may_be_cut=doubtful or plain.checksum_ok is True)
+        self._stop_if_doubtful(plain, trust=trust)
+        at_last = trust is _Trust.AT_LAST
+        return self._parse(received, plain, replaced=replaced, may_be_cut=at_last or plain.checksum_ok is True)
 
     def _decode(self, content: bytes | BinaryIO) -> PlainLog:
         return decode(content, log=str(self.name), keys=self.keys, policy=self.options.policy)
 
-    def _stop_if_doubtful(self, plain: PlainLog) -> None:
+    def _stop_if_doubtful(self, plain: PlainLog, *, trust: _Trust = _Trust.NONE) -> None:
         """Refuse what another answer may put right.
 
-        :raises ContainerError: if the checksum is wrong, or this is text that some server sent in place of the log.
+        :raises ContainerError: if the checksum is wrong, or this is what some server sent in place of the log.
         """
-        if plain.checksum_ok is False:
+        if plain.checksum_ok is False and trust is _Trust.NONE:
             raise ChecksumError(
                 f"the {plain.size} bytes of the plain body do not have the checksum that the header names",
                 do=_ASK_AGAIN,
                 about=str(self.name),
             )
+        if self.log.loaded:
+            return
         head = next(plain.chunks(HEAD_BYTES), b"")
         if head and find_format(head, plain.header.format if plain.header else None) is None:
+            if trust is _Trust.AT_LAST:
+                return  # its lines go to quarantine, one by one
             raise NotALogError("the body is neither CEF, LEEF, W3C nor JSON", do=_ASK_AGAIN, about=str(self.name))
-        # A server's error in JSON reads as an event.
-        if plain.header is None and format_at_begin(head) == "JSON":
-            if is_error(head):
-                raise NotALogError("an error in JSON instead of a log", do=_ASK_AGAIN, about=str(self.name))
-            if self.has_headers(self.name.prefix):
-                raise NotALogError(
-                    "JSON without the header that other logs of its prefix have", do=_ASK_AGAIN, about=str(self.name)
-                )
+        in_json = format_at_begin(head) == "JSON" and plain.checksum_ok is not True
+        answer = tell(head) if in_json else None
+        if answer is Answer.ERROR:
+            raise NotALogError("an error in JSON instead of a log", do=_ASK_AGAIN, about=str(self.name))
+        if self.is_replay:
+            return  # by somebody who has looked at it
+        if answer is Answer.UNKNOWN:
+            raise NotALogError("JSON that has nothing of an event", do=_REPLAY_IT, about=str(self.name))
+        if plain.header is None and not in_json and self.name.prefix != PREFIX and self.has_headers(self.name.prefix):
+            raise NotALogError(
+                "it lacks the header that other logs of its prefix have", do=_REPLAY_IT, about=str(self.name)
+            )
 
     def _load_beside(self, first: _Received) -> LogRecord | None:
         """Load the log from other bytes of it that were received after the first; None if none of them will do."""
@@ -538,6 +576,10 @@ class _Normalization:
             self._note_in_quarantine(reason)
             return self._kept(
                 received, State.QUARANTINED, reason=reason, reason_code="unforeseen_error", replaced_sha256=replaced
+            )
+        if not lines and plain.checksum_ok is not True and not self.log.loaded:
+            raise TruncatedError(
+                "there is no event in it, and no checksum tells that it is whole", do=_ASK_AGAIN, about=str(self.name)
             )
         if unknown:
             logger.error("%s: %s", self.name, unknown)

@@ -352,7 +352,11 @@ def _pending(
                 grown[log] = str(later)
             elif later or number < oldest or at - item.since > window:
                 last_tries.add(log)
-            if log in grown or log in last_tries or (number in numbers and item.ask_again_at and item.ask_again_at <= at):
+            if (
+                log in grown
+                or log in last_tries
+                or (number in numbers and item.ask_again_at and item.ask_again_at <= at)
+            ):
                 found.append((item.since, log))
         for number, item in prefix.numbers(State.AWAITING_KEY):
             if item.public_key_id in key_ids:

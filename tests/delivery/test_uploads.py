@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +11,7 @@ import pytest
 from airflow_provider_imperva.delivery.folder import SMALLEST_LOG
 from airflow_provider_imperva.delivery.uploads import is_partial
 from airflow_provider_imperva.load.delivered import STUCK
-from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository
-from airflow_provider_imperva.testing.formats import Format
+from airflow_provider_imperva.testing.forge import forge_repository
 from tests.delivery.inbox import Deliveries
 
 PARTIAL = (
@@ -43,7 +40,16 @@ PARTIAL = (
     ".~tmp~/8416_1.log",
     "_temporary/0/8416_1.log",
 )
-WHOLE = ("8416_1.log", "8416_1.log.gz", "part.log", "8416_1.parts.log", "temperature.log", "a~b.log", "dots..log", "a/../b")
+WHOLE = (
+    "8416_1.log",
+    "8416_1.log.gz",
+    "part.log",
+    "8416_1.parts.log",
+    "temperature.log",
+    "a~b.log",
+    "dots..log",
+    "a/../b",
+)
 
 
 @pytest.mark.parametrize("path", PARTIAL)

@@ -1,40 +1,172 @@
-"""What a server says in place of a log: answers in JSON that tell of an error."""
+"""What a server says in place of a log: JSON that tells of an error, or of nothing that an event has.
+
+Logs in JSON have neither a header nor a checksum, so what is an event is told by its keys.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from enum import Enum
+from itertools import islice
 from typing import Any
 
-from airflow_provider_imperva.events.grammar.envelopes import EVENT_KEYS
+from airflow_provider_imperva.events.grammar.envelopes import DEEPEST, EVENT_KEYS, LISTS, TIME_KEYS
 
-LONGEST = 1 << 16
-"""Bytes that such an answer may have."""
+_LONGEST = 1 << 16
+"""Bytes of a body that are looked at: no answer of a server that is no log has more to tell."""
+
+_MOST_VALUES = 1000
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(r"[\s,\x1e\0]*")
 
 _SURE = frozenset({"error", "errors", "errorcode", "error_code", "errormessage", "error_message", "fault", "exception"})
-_DETAILS = frozenset({"message", "msg", "detail", "details", "title", "reason", "description", "res_message"})
-_CODES = frozenset({"code", "status", "statuscode", "status_code", "res", "type"})
+_SPOKEN = frozenset(
+    {
+        "__type",
+        "code",
+        "correlation_id",
+        "correlationid",
+        "debug_info",
+        "description",
+        "detail",
+        "details",
+        "error_description",
+        "error_id",
+        "error_type",
+        "errorid",
+        "errortype",
+        "help",
+        "hint",
+        "host",
+        "instance",
+        "maintenance",
+        "message",
+        "messages",
+        "method",
+        "msg",
+        "ok",
+        "path",
+        "reason",
+        "request_id",
+        "requestid",
+        "res",
+        "res_message",
+        "result",
+        "retry_after",
+        "retryafter",
+        "stack",
+        "status",
+        "status_code",
+        "statuscode",
+        "statustext",
+        "success",
+        "title",
+        "trace",
+        "trace_id",
+        "traceid",
+        "type",
+        "until",
+        "uri",
+        "url",
+    }
+)
+"""Keys that an answer has which is no event; an event may have some of them, too."""
+
+_TIME = re.compile(r"(?:^|[._@])(?:ts|time|date)|(?:time|timestamp|date|_at)$|[a-z](?:At|Time|Date)$")
+_ENTITIES = frozenset(key.lower() for key in EVENT_KEYS - TIME_KEYS)
+_KEY_OF_EVENT = re.compile(
+    rb'"(?:%s)"\s*:\s*\{|"(?:%s)\.[^"]{1,80}"\s*:|"@?timestamp"\s*:\s*[0-9"]'
+    % ((b"|".join(sorted(key.encode() for key in _ENTITIES)),) * 2)
+)
 
 
-def is_error(body: bytes) -> bool:
-    """Whether a body is one JSON object that tells of an error, and no event: ``{"error": ...}`` and the like.
+class Answer(Enum):
+    """What a body in JSON is, by its keys."""
 
-    What to do with it is for the caller to say: a server that is in trouble may give the log later.
+    EVENTS = "events"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+    """Objects that tell of no error and have nothing that an event has."""
+
+
+def tell(head: bytes) -> Answer:
+    """Tell what a body in JSON is.
+
+    What to do with an error is for the caller to say: a server that is in trouble may give the log later.
+
+    :param head: the body, or its begin.
     """
-    if len(body) > LONGEST:
-        return False
+    head = head[:_LONGEST]
+    values = list(islice(_values(head.decode("utf-8-sig", "replace")), _MOST_VALUES))
+    objects = [item for value in values for item in _objects(value, DEEPEST)]
+    if any(map(_is_event, objects)):
+        return Answer.EVENTS
+    if not values:
+        # The first object has not ended yet.
+        return Answer.EVENTS if _KEY_OF_EVENT.search(head) else Answer.UNKNOWN
+    return (
+        Answer.ERROR if all(map(_is_error, objects)) and any(value not in ([],) for value in values) else Answer.UNKNOWN
+    )
+
+
+def _values(text: str) -> Iterator[Any]:
+    """Yield the values of a text one after the other, those of an array by themselves, until one cannot be read."""
+    at = _BETWEEN.match(text).end()  # type: ignore[union-attr]
     try:
-        answer: Any = json.loads(body.decode("utf-8-sig"))
+        value, at = _DECODER.raw_decode(text, at)
     except (ValueError, RecursionError):
-        return False
-    if isinstance(answer, list) and len(answer) == 1:
-        answer = answer[0]
-    if not isinstance(answer, dict):
-        return False
-    told = {key.lower() for key, value in answer.items() if value not in (None, "", [], {}, False)}
-    if told & EVENT_KEYS or any(_has_objects(value) for key, value in answer.items() if key.lower() not in _SURE):
-        return False
-    return bool(told & _SURE) or bool(told & _DETAILS and {key.lower() for key in answer} & _CODES)
+        if not text.startswith("[", at):
+            return
+        at += 1
+    else:
+        yield value
+    while (at := _BETWEEN.match(text, at).end()) < len(text):  # type: ignore[union-attr]
+        try:
+            value, at = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return
+        yield value
 
 
-def _has_objects(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
+def _objects(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+    """Yield a value's objects: itself, and those in lists within it."""
+    if isinstance(value, dict):
+        yield value
+    yield from _listed(value, depth)
+
+
+def _listed(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict):
+                yield item
+                yield from _listed(item, depth - 1)
+    elif isinstance(value, dict) and depth > 0:
+        failed = bool(_told(value) & _SURE)
+        for key, item in value.items():
+            if key.lower() in LISTS if failed else key.lower() not in _SURE:
+                yield from _listed(item, depth - 1)
+
+
+def _told(item: dict[str, Any]) -> set[str]:
+    return {key.lower() for key, value in item.items() if value not in (None, "", [], {}, False)}
+
+
+def _is_event(item: dict[str, Any]) -> bool:
+    told = _told(item)
+    times = {key.lower() for key in item if key in TIME_KEYS or _TIME.search(key)} & told
+    entities = {key.lower() for key, value in item.items() if isinstance(value, dict) and value} & _ENTITIES
+    entities |= {key.partition(".")[0] for key in told if "." in key} & _ENTITIES
+    if told & _SURE:
+        return bool(times and entities)
+    if len(entities) > 1 or entities & {"event", "imperva"}:
+        return True
+    return bool(times and told - times - _SPOKEN)
+
+
+def _is_error(item: dict[str, Any]) -> bool:
+    told = _told(item)
+    times = {key.lower() for key in item if key in TIME_KEYS or _TIME.search(key)}
+    return bool(told & _SURE) or not told - times - _SPOKEN
