@@ -213,9 +213,10 @@ def _stored(header: LogHeader | None, body: Body, *, log: str, keys: KeyRing) ->
     """Undo the encryption, if there is one; say also whether the body ends as it has to, in padding or clear."""
     if header is None or not header.encrypted:
         return body.pieces, True
-    key = unwrap_key(header, log=log, keys=keys)
     if body.size % BLOCK:
+        # Before the key is looked for: a log that waits for its key may have left the window once that is there.
         raise TruncatedError(f"an encrypted body of {body.size} bytes, not a multiple of {BLOCK}", do=_DO, about=log)
+    key = unwrap_key(header, log=log, keys=keys)
     padding = padding_of(body, key)
     return partial(decrypt, body, key, padding=padding), not body.size or padding > 0
 

@@ -20,6 +20,7 @@ from typing import Any, Self
 import fsspec
 import msgspec
 
+from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.delivery.uploads import is_partial
 from airflow_provider_imperva.errors import (
     AuthenticationError,
@@ -95,7 +96,8 @@ class DeliveryFolder:
     :param ignore: patterns (``*``, ``?``) of paths below the folder that are no logs.
     :param after_commit: what becomes of an object once it is loaded: ``keep``, ``delete``, or ``move:`` and another
         folder of the bucket or server.
-    :param settled: how long an object has to lie unchanged.
+    :param settled: how long an object has to be unchanged before it is taken.
+    :param clock: tells whether it has been.
     :raises ConfigurationError: if ``after_commit`` is none of these, or would move logs to where they are listed.
     """
 
@@ -109,8 +111,10 @@ class DeliveryFolder:
         ignore: Iterable[str] = (),
         after_commit: str = "keep",
         settled: timedelta = SETTLED,
+        clock: Clock = wall_clock,
     ) -> None:
         self.url = url
+        self.clock = clock
         self._connect = connect
         self._connected: Any = None
         self._connecting = threading.Lock()
@@ -161,7 +165,7 @@ class DeliveryFolder:
         :raises ConfigurationError: if there is no such bucket or folder.
         :raises RepositoryUnavailableError: if no whole listing came; never is a part of one taken for all.
         """
-        latest = datetime.now(UTC) - self._settled
+        latest = self.clock() - self._settled
         with _telling(self.url):
             self._fs.invalidate_cache()
             try:

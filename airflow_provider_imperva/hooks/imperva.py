@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.load.origin import LogOrigin
     from airflow_provider_imperva.options import PlanOptions
     from airflow_provider_imperva.repository.client import RepositoryClient
-    from airflow_provider_imperva.repository.index import LogIndex
 
 _DELIVERY_WINDOW = timedelta(days=7)
 """How long a customer's own bucket or folder keeps a log at least, unless plan options say otherwise."""
@@ -281,23 +280,30 @@ class ImpervaLogHook(BaseHook):
         if self.delivers:
             repository = self.repository
             with open_folder(self.connection) as folder:
-                delivered = len(folder.objects())
-            return True, f"{delivered} logs lie in {folder.url}, of repository {repository}."
+                listing = folder.listing()
+                found = f"{len(listing.objects)} logs lie in {folder.url}, of repository {repository}."
+                if listing.waiting:
+                    found += f" {len(listing.waiting)} objects are uploads under way, or too small for a log."
+                if not listing.objects:
+                    return True, found
+                newest = listing.objects[-1]
+                good, told = _open_newest(partial(folder.read, newest), f"{newest.path!a}", keys)
+            return good, f"{found} {told}"
         with self._client(attempts=1) as client:
             index = client.read_index()
             if not index.names:
                 return True, f"Repository {client.repository} lists no log yet."
-            good, newest = _open_newest(client, index, keys)
-        return good, f"Repository {client.repository} lists {len(index.names)} logs. {newest}"
+            name = max(index.names, key=lambda log: log.sequence)
+            good, told = _open_newest(partial(client.read_log, name), str(name), keys)
+        return good, f"Repository {client.repository} lists {len(index.names)} logs. {told}"
 
 
-def _open_newest(client: RepositoryClient, index: LogIndex, keys: KeyRing) -> tuple[bool, str]:
+def _open_newest(read: Callable[[], bytes], name: str, keys: KeyRing) -> tuple[bool, str]:
     """Say of the newest log which key opens it, and whether that is at hand."""
     from airflow_provider_imperva.container import decode
 
-    name = max(index.names, key=lambda log: log.sequence)
     try:
-        plain = decode(client.read_log(name), log=str(name), keys=keys)
+        plain = decode(read(), log=name, keys=keys)
     except (RepositoryError, ContainerError) as error:
         # Of other troubles with this one log the connection is not to blame.
         return not isinstance(error, _TO_BLAME), f"Its newest, {error}"

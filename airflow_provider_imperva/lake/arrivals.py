@@ -67,19 +67,21 @@ class Arrivals:
 
     ordered: list[DeliveredObject]
     _numbers: dict[DeliveredObject, int] = field(init=False)
-    _newest: dict[str, int] = field(init=False)
+    _under: dict[str, list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._numbers = {arrival: number for number, arrival in enumerate(self.ordered, 1)}
-        self._newest = {arrival.path: number for number, arrival in enumerate(self.ordered, 1)}
+        self._under = {}
+        for number, arrival in enumerate(self.ordered, 1):
+            self._under.setdefault(arrival.path, []).append(number)
 
     def number(self, arrival: DeliveredObject) -> int | None:
         """Return the number of an arrival; None if it has none."""
         return self._numbers.get(arrival)
 
-    def newest(self, path: str) -> int | None:
-        """Return the number of the newest arrival under a path; None if there is none."""
-        return self._newest.get(path)
+    def under(self, path: str) -> Sequence[int]:
+        """Return the numbers of all arrivals under a path, oldest first."""
+        return self._under.get(path, ())
 
     def __getitem__(self, number: int) -> DeliveredObject:
         return self.ordered[number - 1]

@@ -37,14 +37,16 @@ class Why(StrEnum):
     """Its batch has no report."""
     BATCH_UNBALANCED = "batch_unbalanced"
     """The report of its batch does not add up."""
+    GROWN = "grown"
+    """It is in ``raw/`` and whole; the next plan loads it in the place of the part of it that is loaded."""
     REPLAY_WORSE = "replay_worse"
     """A replay would have taken it out of the lake."""
 
 
-EXPECTED = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED, Why.LAGGING})
+EXPECTED = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED, Why.LAGGING, Why.GROWN})
 """Reasons to stay open that resolve by themselves: they do not make a run red."""
 
-IN_RAW = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED})
+IN_RAW = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED, Why.GROWN})
 """Reasons that say that the log is in ``raw/`` and waits for its turn only."""
 
 
@@ -109,6 +111,7 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar last_try: it came damaged before, and has left the index or the window: what does not load now is final.
     :ivar delivered_as: what it is called where it was delivered.
     :ivar may_have_grown_into: the log that came under its path after it and is larger.
+    :ivar may_have_grown_from: the one that came before it, is smaller and is loaded.
     """
 
     name: str
@@ -119,6 +122,7 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
     last_try: bool = False
     delivered_as: str | None = None
     may_have_grown_into: str | None = None
+    may_have_grown_from: str | None = None
 
 
 class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -297,6 +301,20 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
             pause = min(max(listed_for, _SHORTEST_PAUSE), _LONGEST_PAUSE)
             return Waiting(self.state, ask_again_at=planned_at + pause)
         return None
+
+    def planned_again(self) -> PlannedLog:
+        """Return the log as a replay plans it."""
+        # Whatever has rows was listed once.
+        assert self.name is not None and self.first_listed_at is not None  # noqa: S101, PT018
+        return PlannedLog(
+            self.name,
+            self.first_listed_at,
+            late=self.late,
+            loaded=self.state is State.COMMITTED,
+            delivered_as=self.delivered_as,
+            fetched_at=self.fetched_at,
+            last_try=True,
+        )
 
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=10), timedelta(hours=6)

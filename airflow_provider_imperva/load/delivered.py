@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from airflow_provider_imperva.delivery.folder import DeliveredObject, DeliveryFolder, Waiting
 from airflow_provider_imperva.errors import ImpervaError, LogNotFoundError, RepositoryError
@@ -79,7 +79,7 @@ class DeliveredLogs:
         listed = {number for item in objects if (number := arrivals.number(item))}
         # What was cataloged for a plan that was never made, and is gone since, has to be missed all the same.
         listed.update(range(self._highest_planned() + 1, len(arrivals) + 1))
-        stuck = _stuck(listing.waiting)
+        stuck = _stuck(listing.waiting, at=self._folder.clock())
         return LogIndex(
             tuple(map(log_name, sorted(listed))),
             (),
@@ -89,6 +89,7 @@ class DeliveredLogs:
             unsafe_count=len(stuck),
             delivered_as=lambda name: _path(arrivals, name),
             came_again_as=lambda name: _came_again_as(arrivals, name),
+            came_before=lambda name: _came_before(arrivals, name),
         )
 
     def read_log(self, name: LogName) -> bytes:
@@ -168,9 +169,9 @@ class DeliveredLogs:
         return prefix.highest if prefix else 0
 
 
-def _stuck(waiting: Sequence[Waiting]) -> tuple[str, ...]:
+def _stuck(waiting: Sequence[Waiting], *, at: datetime) -> tuple[str, ...]:
     """Tell of objects that would have become logs by now if they ever did; of the others, how many there are."""
-    latest = datetime.now(UTC) - STUCK
+    latest = at - STUCK
     stuck = [item for item in waiting if item.modified <= latest]
     if under_way := len(waiting) - len(stuck):
         logger.info("%d objects are not read yet: uploads under way, or too small for a log", under_way)
@@ -184,7 +185,15 @@ def _path(arrivals: Arrivals, name: LogName) -> str | None:
 
 def _came_again_as(arrivals: Arrivals, name: LogName) -> tuple[LogName, bool] | None:
     path = _path(arrivals, name)
-    newest = arrivals.newest(path) if path is not None else None
-    if newest is None or newest == name.sequence:
+    if path is None or (newest := arrivals.under(path)[-1]) == name.sequence:
         return None
     return log_name(newest), arrivals[newest].size > arrivals[name.sequence].size
+
+
+def _came_before(arrivals: Arrivals, name: LogName) -> Sequence[LogName]:
+    path = _path(arrivals, name)
+    if path is None:
+        return ()
+    size = arrivals[name.sequence].size
+    earlier = [number for number in arrivals.under(path) if number < name.sequence and arrivals[number].size < size]
+    return [log_name(number) for number in reversed(earlier)]

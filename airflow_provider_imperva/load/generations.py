@@ -17,8 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_provider_imperva.container.header import LogHeader, begins_like_events, split_container
+from airflow_provider_imperva.container.header import LogHeader, split_container
 from airflow_provider_imperva.errors import ContainerError, RepositoryError
+from airflow_provider_imperva.events.grammar.answers import Answer, tell
+from airflow_provider_imperva.events.grammar.formats import format_at_begin
 from airflow_provider_imperva.lake.arrivals import PREFIX
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import Restart
@@ -155,7 +157,9 @@ class _Look:
             return False
 
     def _is_same(self, path: str, came: bytes) -> bool:
-        return bool(came) and self._beginning(path, len(came)) == came
+        """Tell whether one begins with the other, as where the first answer was cut."""
+        there = self._beginning(path, len(came))
+        return bool(came) and bool(there) and came.startswith(there)
 
     def _beginning(self, path: str, size: int = _BEGINNING) -> bytes:
         with self._ledger.store.reader(path) as file:
@@ -175,12 +179,13 @@ def _is_other(before: bytes, came: bytes) -> bool:
     one, other = _header(before), _header(came)
     if one and other:
         return _identity(one) != _identity(other)
-    return one is None and other is None and begins_like_events(before) and begins_like_events(came) and _is_log(came)
+    return one is None and other is None and _is_log(before) and _is_log(came)
 
 
-def _is_log(came: bytes) -> bool:
-    # A server's error in JSON is an object, too; nothing is concluded from one that short.
-    return not came.lstrip().startswith((b"{", b"[")) or len(came) > 1024
+def _is_log(content: bytes) -> bool:
+    """Tell whether this is the begin of a log without a header, and of nothing else that a server may send."""
+    found = format_at_begin(content)
+    return tell(content) is Answer.EVENTS if found == "JSON" else found in ("CEF", "LEEF")
 
 
 def _header(content: bytes) -> LogHeader | None:

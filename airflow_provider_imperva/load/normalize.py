@@ -62,7 +62,7 @@ from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.generations import current_prefixes, same_in_earlier_generation
-from airflow_provider_imperva.load.growth import begins_with
+from airflow_provider_imperva.load.growth import GrownError, begins_with
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
@@ -185,7 +185,7 @@ def _read(
                 )
                 try:
                     records.append(one.run(*next(opened)))
-                except CopyPendingError as error:
+                except (CopyPendingError, GrownError) as error:
                     logger.info("%s", error)
                     left_open[log.name] = LeftOpen(error.reason, str(error))
                 except RepositoryError as error:
@@ -376,7 +376,27 @@ class _Normalization:
         """Load the log; from other bytes of it if these are doubtful and better ones are to be had.
 
         :raises RepositoryError: if the repository gave no answer that would tell.
+        :raises CopyPendingError: if a log with the same content is being loaded.
+        :raises GrownError: if it is a delivered file that has grown, and a part of it is loaded.
         """
+        earlier = None if self.is_replay else self.log.may_have_grown_from
+        if earlier is None:
+            return self._decide(file, received)
+        mark = self.parts.mark()
+        record = self._decide(file, received)
+        if record.state is not State.COMMITTED:
+            return record
+        if not begins_with(self.ledger, self.name, LogName.parse(earlier)):
+            logger.warning("%s came under the path of %s with other bytes, and is loaded beside it", self.name, earlier)
+            return record
+        self.parts.drop(mark)
+        raise GrownError(
+            f"it begins with the bytes of {earlier}, which are loaded",
+            do="Nothing: the next plan puts its rows in the place of those",
+            about=self.log.name,
+        )
+
+    def _decide(self, file: BinaryIO, received: _Received) -> LogRecord:
         if earlier := same_in_earlier_generation(self.ledger, self.name, size=received.size, sha256=received.sha256):
             reason = f"it is {earlier}, which was still listed when the counter of its prefix began again"
             return self._kept(received, State.DUPLICATE, reason=reason, reason_code="earlier_generation")
@@ -385,9 +405,8 @@ class _Normalization:
             if same is not False:
                 return self._grown(received, later, has_come=same is True)
             # Another file, which took the place of this one: nobody will ever finish it.
-            return replace(self, log=msgspec.structs.replace(self.log, may_have_grown_into=None, last_try=True)).run(
-                file, received
-            )
+            log = msgspec.structs.replace(self.log, may_have_grown_into=None, last_try=True)
+            return replace(self, log=log)._decide(file, received)
         try:
             return self._load(file, received)
         except ContainerError as error:
@@ -517,6 +536,11 @@ class _Normalization:
             if other == received:
                 return False
             self._stop_if_doubtful(self._decode(content))
+        except MissingKeyError:
+            # Which of them are whole only the key can tell.
+            logger.warning(
+                "%s came with other bytes than before; both are kept until its private key is there", self.name
+            )
         except (LogNotFoundError, ContainerError) as error:
             logger.warning("%s", error)
             return False

@@ -35,6 +35,7 @@ from airflow_provider_imperva.lake.watermark import (
     reopen,
 )
 from airflow_provider_imperva.load.generations import find_restarts
+from airflow_provider_imperva.load.growth import grown_homes, loaded_before
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.options import PlanOptions
@@ -116,7 +117,7 @@ def look(
     """
     last_look = head.commit.observed_at if head.commit else None
     if not index.names:
-        pending = _pending(head.prefixes, index, key_ids=key_ids, late=set(), at=at, window=options.window)
+        pending = _pending(ledger, head.prefixes, index, key_ids=key_ids, late=set(), at=at, window=options.window)
         due = bool(index.unsafe) and (head.commit is None or head.commit.unread != index.unsafe)
         due = due or (head.commit is None and options.start == "now")
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=due)
@@ -160,7 +161,7 @@ def look(
         or (head.commit is not None and head.commit.unread != index.unsafe)
         or (head.commit is None and bool(index.unsafe))
     )
-    pending = _pending(prefixes, index, key_ids=key_ids, late=late, at=at, window=options.window)
+    pending = _pending(ledger, prefixes, index, key_ids=key_ids, late=late, at=at, window=options.window)
     return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
 
 
@@ -284,10 +285,13 @@ def make_plan(
     if not outlook.has_work and not head.replaying:
         return None
     pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
-    planned = pending[: options.max_logs]
-    size = max(options.logs_per_batch or _logs_per_batch(ledger), -(-len(planned) // _MOST_BATCHES))
-    batches = [planned[start : start + size] for start in range(0, len(planned), size)]
     replays = {} if urgent else unfinished_replays(ledger, head.replaying[:_MOST_REPLAYS])
+    if not urgent:
+        replays = grown_homes(ledger, head, pending) | replays
+    replayed = {log.name for logs in replays.values() for log in logs}
+    planned = [log for log in pending if log.name not in replayed][: options.max_logs]
+    size = max(options.logs_per_batch or _logs_per_batch(ledger), -(-len(planned) // _MOST_BATCHES))
+    batches = [tuple(planned[start : start + size]) for start in range(0, len(planned), size)]
     return ledger.create_plan(
         Plan(
             v=VERSION,
@@ -325,6 +329,7 @@ def _by_prefix(names: Iterable[LogName]) -> dict[str, list[int]]:
 
 
 def _pending(
+    ledger: Ledger,
     prefixes: dict[str, Prefix],
     index: LogIndex,
     *,
@@ -336,6 +341,7 @@ def _pending(
     found = []
     last_tries = set()
     grown: dict[LogName, str] = {}
+    grown_from: dict[LogName, str | None] = {}
     listed = _by_prefix(index.names)
     for name, prefix in prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
@@ -343,6 +349,10 @@ def _pending(
             found.append((item.since, log))
             if (came := index.came_again_as(log)) and came[1]:
                 grown[log] = str(came[0])
+            if earlier := index.came_before(log):
+                known = decided(prefix, sorted(one.sequence for one in earlier))
+                before = loaded_before(ledger, [one for one in earlier if one.sequence in known])
+                grown_from[log] = str(before) if before else None
         numbers = set(listed.get(name, ()))
         oldest = min(numbers, default=-1)
         for number, item in prefix.numbers(State.DAMAGED):
@@ -369,6 +379,7 @@ def _pending(
             last_try=log in last_tries,
             delivered_as=index.delivered_as(log),
             may_have_grown_into=grown.get(log),
+            may_have_grown_from=grown_from.get(log),
         )
         for since, log in sorted(found)
     )

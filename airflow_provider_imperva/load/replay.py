@@ -31,7 +31,6 @@ from airflow_provider_imperva.lake.records import (
     LogRecord,
     Part,
     Plan,
-    PlannedLog,
     Report,
     Run,
 )
@@ -254,7 +253,7 @@ def make_replay_plan(
     if head.commit is None:
         return None
     found = find_homes(ledger, selection)
-    homes = {home: tuple(map(_planned, loaded.logs)) for home, loaded in found.items()}
+    homes = {home: tuple(log.planned_again() for log in loaded.logs) for home, loaded in found.items()}
     homes |= unfinished_replays(ledger, head.replaying)
     if not homes:
         return None
@@ -277,20 +276,6 @@ def make_replay_plan(
             inputs={batch: parts_of_home(ledger, home) for batch, home in batches.items()},
             account_group=ledger.plan(head.commit.commit).account_group,
         )
-    )
-
-
-def _planned(log: LogRecord) -> PlannedLog:
-    # Whatever has a home was listed once.
-    assert log.name is not None and log.first_listed_at is not None  # noqa: S101, PT018
-    return PlannedLog(
-        log.name,
-        log.first_listed_at,
-        late=log.late,
-        loaded=log.state is State.COMMITTED,
-        delivered_as=log.delivered_as,
-        fetched_at=log.fetched_at,
-        last_try=True,
     )
 
 

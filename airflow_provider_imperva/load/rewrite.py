@@ -52,5 +52,6 @@ def _worse(logs: Iterable[PlannedLog], records: Iterable[LogRecord]) -> dict[str
         str(record.name): LeftOpen(Why.REPLAY_WORSE, f"would be {record.state}: {record.reason}")
         for record in records
         if record.state is not State.COMMITTED
+        and record.reason_code != Why.GROWN
         and (record.state not in (State.QUARANTINED, State.DUPLICATE) or record.name in loaded)
     }

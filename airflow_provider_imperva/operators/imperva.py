@@ -362,6 +362,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Commit, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
+        from airflow_provider_imperva.lake.complaints import left_behind
         from airflow_provider_imperva.lake.headroom import measure
         from airflow_provider_imperva.lake.maintenance import retire
         from airflow_provider_imperva.lake.quarantine import too_much
@@ -383,7 +384,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
                 self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
-        complaints = _left_behind(commit)
+        complaints = left_behind(commit)
         complaints += too_much(ledger, commit, share=self.quarantined_share)
         if commit.committed_at == now:
             send_commit(commit, ledger.logs(commit.commit), is_complete=not complaints)
@@ -472,20 +473,3 @@ def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:
         "rows": commit.totals.rows,
         "headroom_seconds": int(headroom.seconds),
     }
-
-
-def _left_behind(commit: Commit) -> list[str]:
-    """Say what a commit left behind; nothing if nothing was."""
-    found = []
-    if commit.lost:
-        found.append(f"{commit.lost} logs are lost (expired or unobserved; logs.parquet names them)")
-    found += [f"the counter of prefix {one.prefix} began again. {one} ({one.reason})" for one in commit.restarts]
-    if commit.unread_count:
-        lines = ", ".join(f"'{line}'" for line in commit.unread[:3])
-        found.append(f"{commit.unread_count} entries of the index or folder are not read, such as {lines}")
-    if commit.failed_batches:
-        batches = ", ".join(map(str, commit.failed_batches))
-        found.append(f"batches {batches} did not finish; their logs are in the next plan")
-    elif commit.stuck:
-        found.append(f"{len(commit.stuck)} logs could not be loaded; they are in the next plan")
-    return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_imperva.errors import InvalidIndexError
@@ -48,6 +48,7 @@ class LogIndex:
         know it by is all it has.
     :param came_again_as: gives the newest log that came under the path of a delivered one after it, and whether it is
         larger; None if there is none.
+    :param came_before: gives the smaller logs that came under the path of a delivered one before it, newest first.
     """
 
     names: tuple[LogName, ...]
@@ -60,6 +61,7 @@ class LogIndex:
     unfinished: str | None = None
     delivered_as: Callable[[LogName], str | None] = lambda _: None
     came_again_as: Callable[[LogName], tuple[LogName, bool] | None] = lambda _: None
+    came_before: Callable[[LogName], Sequence[LogName]] = lambda _: ()
 
 
 def parse_index(body: bytes, *, about: str) -> LogIndex:

@@ -42,6 +42,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     :param shorten: send only this share of the body (0 to 1) and announce no more, so that nobody can tell.
     :param wrong_length: announce this many bytes more (or, below zero, fewer) than are sent.
     :param html: answer with status 200 and a login page.
+    :param page: answer with status 200 and this text.
     :param redirect: answer with status 302 and this ``Location``.
     :param hang_up: close the connection without an answer.
     :param stall: seconds of silence before the answer.
@@ -55,6 +56,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     shorten: float | None = None
     wrong_length: int = 0
     html: bool = False
+    page: str | None = None
     redirect: str | None = None
     hang_up: bool = False
     stall: float = 0

@@ -286,6 +286,8 @@ def _spoil(answer: Answer, fault: Fault) -> Answer:
     status, body = answer.status, answer.body
     if fault.html:
         status, body = 200, _LOGIN_PAGE
+    if fault.page is not None:
+        status, body = 200, fault.page.encode()
     if fault.redirect is not None:
         status, body = 302, b""
         headers["Location"] = fault.redirect

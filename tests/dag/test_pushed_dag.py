@@ -147,11 +147,17 @@ def hook(place: Place, monkeypatch: pytest.MonkeyPatch, **extra: Any) -> Imperva
 
 
 def test_the_connection_is_tested_by_listing_it(place: Place, key: KeyPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its newest log is opened, to see that the key it was encrypted for is at hand."""
     place.deliver(1, 2, key=key)
     ok, message = hook(place, monkeypatch).test_connection()
+    assert not ok
+    assert message.startswith("2 logs lie in ")
+    assert "the key ring has no key" in message
+    ok, message = hook(place, monkeypatch, private_keys={"1": key.private_pem()}).test_connection()
     assert ok, message
     assert message.startswith("2 logs lie in ")
     assert "repository inbox" in message
+    assert "is encrypted for publicKeyId 1, whose private key opens it" in message
     wrong = Place(place.host.replace("inbox", "no-such/place"), place.fs, place.root, place.credentials)
     if not place.host.startswith("s3"):  # in a bucket, a folder is there once there is something in it
         ok, message = hook(wrong, monkeypatch).test_connection()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.delivery.folder import SMALLEST_LOG
 from airflow_provider_imperva.delivery.uploads import is_partial
 from airflow_provider_imperva.load.delivered import STUCK
-from airflow_provider_imperva.testing.forge import forge_repository
+from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository
+from airflow_provider_imperva.testing.formats import Format, write_body
 from tests.delivery.inbox import Deliveries
+from tests.load.load_runs import Clock, request_id
 
 PARTIAL = (
     "8416_1.log.filepart",
@@ -101,3 +106,142 @@ def age(account: Deliveries, path: str, by: timedelta) -> None:
     """Make a file on a disk look as if it had been changed earlier."""
     at = (datetime.now(UTC) - by).timestamp()
     os.utime(Path(account.inbox.root) / path, (at, at))
+
+
+def body_of(log: ForgedLog, format: Format) -> bytes:
+    return write_body(format, log.events).encode()
+
+
+def forged(format: Format, *, number: int = 1) -> ForgedLog:
+    (log,) = forge_repository(1, first=number, events_per_log=12, format=format, compress=False)
+    return log
+
+
+def ids(format: Format, *, number: int = 1) -> Counter[str]:
+    """The requests of such a log. The same seed gives the same events in every format; in CEF they are easy to find."""
+    return Counter(request_id(event) for event in forged("CEF", number=number).events)
+
+
+def at_line_end(body: bytes, share: float) -> bytes:
+    return body[: body.index(b"\n", int(len(body) * share)) + 1]
+
+
+def versions(kind: str) -> tuple[Format, list[bytes]]:
+    """A file as it is seen while it grows, and its format."""
+    format: Format = "JSON" if "JSON" in kind else next((one for one in ("LEEF", "W3C") if one in kind), "CEF")  # type: ignore[assignment]
+    log = forged(format)
+    whole = body_of(log, format) if "without header" in kind else log.content
+    if "gzip, streamed" in kind:
+        return format, [gzip.compress(at_line_end(whole, 0.4), mtime=0), gzip.compress(whole, mtime=0)]
+    if "gzip" in kind:
+        whole = gzip.compress(whole, mtime=0)
+    if "in a record" in kind or "gzip" in kind:
+        return format, [whole[: int(len(whole) * share)] for share in (0.3, 0.6)] + [whole]
+    return format, [at_line_end(whole, 0.4), at_line_end(whole, 0.7), whole]
+
+
+GROWING = (
+    "CEF",
+    "CEF, in a record",
+    "CEF without header",
+    "CEF without header, in a record",
+    "LEEF",
+    "LEEF without header",
+    "W3C",
+    "W3C without header",
+    "NDJSON",
+    "NDJSON, in a record",
+    "CEF, gzip",
+    "NDJSON, gzip",
+)
+
+
+@pytest.mark.parametrize("looks", [(0, 2), (0, 1, 2), (1, 2)], ids=["half", "in steps", "nearly all"])
+@pytest.mark.parametrize("kind", GROWING)
+@pytest.mark.parametrize("pause", [timedelta(minutes=2), timedelta(hours=3)], ids=["soon", "later"])
+def test_a_file_that_is_seen_while_it_grows_is_loaded_once(
+    account: Deliveries, kind: str, looks: tuple[int, ...], pause: timedelta
+) -> None:
+    """Whether it was held, or what it began with was loaded."""
+    account.clock = clock = Clock()
+    account.deliver("before.log", 90)
+    account.run_some()
+    format, sizes = versions(kind)
+    for look in looks:
+        account.inbox.put("8416_1.log", sizes[look])
+        clock.ahead += pause
+        account.run()
+    for _ in range(3):
+        clock.ahead += timedelta(minutes=11)
+        account.run()
+    expected = ids(format) + Counter(request_id(event) for event in account.forged["before.log"].events)
+    assert Counter(request for _, _, request in account.rows().elements()) == expected
+    assert max(account.rows().values()) == 1
+    assert account.quarantined() == []
+    newest = f"0_{len(account.catalog.read())}.log"
+    assert account.states()[newest] == "committed"
+    assert {state for name, state in account.states().items() if name not in {newest, "0_1.log"}} <= {"duplicate"}
+    assert account.run() is None
+    assert main(["verify", str(account.lake)]) == 0
+
+
+def test_a_clear_log_whose_checksum_stays_wrong_is_loaded_with_a_warning_after_the_settle_time(
+    account: Deliveries,
+) -> None:
+    account.clock = clock = Clock()
+    log = forged("CEF")
+    account.inbox.put("8416_1.log", at_line_end(log.content, 0.5))
+    assert account.run_some().totals.logs == {"damaged": 1}
+    assert account.rows() == Counter(), "held"
+    clock.ahead = timedelta(minutes=11)
+    assert account.run_some().totals.logs == {"committed": 1}
+    assert account.record("0_1.log")["checksum_ok"] is False
+    assert 0 < account.rows().total() < 12
+
+
+def test_what_takes_the_place_of_a_held_log_is_loaded_beside_it(account: Deliveries) -> None:
+    """They do not begin alike, so that the first was no part of the second."""
+    account.clock = clock = Clock()
+    account.inbox.put("same.log", at_line_end(forged("CEF").content, 0.5))
+    account.run()
+    account.inbox.put("same.log", forged("CEF", number=2).content)
+    for _ in range(3):
+        clock.ahead += timedelta(minutes=11)
+        account.run()
+    assert account.states() == {"0_1.log": "committed", "0_2.log": "committed"}
+    requests = Counter(request for _, _, request in account.rows().elements())
+    assert ids("CEF", number=2) < requests < ids("CEF") + ids("CEF", number=2)
+    assert account.record("0_1.log")["checksum_ok"] is False
+
+
+def test_a_larger_file_in_the_place_of_a_loaded_one_is_another_log_and_is_told(
+    account: Deliveries, caplog: pytest.LogCaptureFixture
+) -> None:
+    account.deliver("same.log", 1, events=3)
+    account.run_some()
+    first = account.expected()
+    account.deliver("same.log", 2, events=9)
+    account.run_some()
+    assert account.rows() == first + account.expected()
+    assert "0_2.log came under the path of 0_1.log with other bytes" in caplog.text
+
+
+def test_only_the_rows_of_the_part_are_taken_away(account: Deliveries) -> None:
+    """The other logs of its batch keep theirs."""
+    account.clock = clock = Clock()
+    for number in (2, 3):
+        account.deliver(f"other {number}.log", number)
+    _, sizes = versions("NDJSON")
+    account.inbox.put("8416_1.log", sizes[0])
+    account.run_some()
+    before = account.rows()
+    account.inbox.put("8416_1.log", sizes[-1])
+    for _ in range(3):
+        clock.ahead += timedelta(minutes=11)
+        account.run()
+    assert (
+        Counter({row: count for row, count in account.rows().items() if row[0].startswith("other")})
+        == account.expected()
+    )
+    assert account.rows() > before, "and the lines of the part are where they were"
+    assert account.rows().total() == account.expected().total() + 12

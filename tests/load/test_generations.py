@@ -237,6 +237,36 @@ class TestNoRestart:
         assert loaded.run_some().restarts == ()
         assert loaded.rows() == loaded.expected()
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"#Software: gateway\n",
+            b'{"timestamp": 1767225600000, "status": 500, "error": "x", "path": "/"}',
+            b'[{"message": "' + b"x" * 2000 + b'"}]',
+        ],
+        ids=["directive", "error", "long error"],
+    )
+    def test_an_error_in_place_of_every_log_without_a_header(self, account: Account, body: bytes) -> None:
+        account.serve(*range(1, 6), format="JSON")
+        account.run_some()
+        rows = account.rows()
+        for number in range(1, 6):
+            account.repository.add(name(number), body)
+        account.serve(6, format="JSON")
+        assert account.run_some().restarts == ()
+        assert account.rows() > rows
+
+    def test_a_log_without_a_header_that_came_cut_at_a_line_end_is_the_same(self, account: Account) -> None:
+        """Nobody could see that it was; it is no other log for that."""
+        logs = account.serve(1, 2, format="JSON", events=4)
+        for log in logs:
+            account.repository.add(log.name, log.content[: log.content.rindex(b"\n", 0, -1) + 1])
+        account.run_some()
+        for log in logs:
+            account.repository.add(log.name, log.content)
+        account.serve(3, format="JSON")
+        assert account.run_some().restarts == ()
+
     def test_a_log_that_came_damaged_and_is_whole_now(self, account: Account) -> None:
         (log,) = account.serve(1, compress=True)
         cut = log.content[: len(log.content) // 2]

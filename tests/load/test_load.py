@@ -674,6 +674,34 @@ class TestBadLogs:
         assert account.requested().count(name(2)) == 2, "a damaged header may name a key that never was"
         account.assert_balanced()
 
+    @pytest.mark.parametrize("cut", [20, 32], ids=["within a block", "at the end of one"])
+    def test_a_log_that_waits_for_its_key_is_kept_in_every_form_it_came_in(
+        self, account: Account, clock: Clock, key_pair: KeyPair, cut: int
+    ) -> None:
+        """Only the key tells which of them is whole, and when it is there Imperva may have the log no more."""
+        (log,) = account.serve(1, keys=[key_pair])
+        plan = account.plan()
+        account.repository.add(log.name, log.content[:-cut])
+        fetched = account.fetch(plan)
+        account.repository.add(log.name, log.content)
+        account.normalize(plan, fetched)
+        account.commit(plan)
+        assert account.states() == {log.name: "awaiting_key"}
+        account.repository.remove(log.name)
+        account.serve(2)
+        account.keys = KeyRing({"1": key_pair.private_key})
+        account.run()
+        assert account.rows() == account.expected()
+        assert account.states()[log.name] == "committed"
+        account.assert_balanced()
+
+    def test_one_that_is_visibly_cut_waits_for_no_key(self, account: Account, key_pair: KeyPair) -> None:
+        """It is asked for again while it is listed."""
+        (log,) = account.serve(1, keys=[key_pair])
+        account.repository.add(log.name, log.content[:-20])
+        account.run()
+        assert account.states() == {log.name: "damaged"}
+
     @pytest.mark.parametrize(
         ("kind", "reason"),
         [

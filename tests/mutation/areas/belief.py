@@ -57,8 +57,8 @@ MUTATIONS = [
     Mutation(
         "a clear log with a wrong checksum is loaded without asking once more",
         "load/normalize.py",
-        "        if plain.checksum_ok is False:\n",
-        "        if plain.checksum_ok is False and plain.encrypted:\n",
+        "        if plain.checksum_ok is False and trust is _Trust.NONE:\n",
+        "        if plain.checksum_ok is False and plain.encrypted and trust is _Trust.NONE:\n",
         ("load/test_load.py::TestAnswersThatAreNoLogs",),
     ),
     Mutation(
@@ -71,9 +71,30 @@ MUTATIONS = [
     Mutation(
         "a server's error in JSON is an event",
         "load/normalize.py",
-        "            if is_error(head):\n",
-        "            if False:\n",
-        ("load/test_load.py::TestAnswersThatAreNoLogs",),
+        "        if answer is Answer.ERROR:\n",
+        "        if False:\n",
+        ("load/test_answers.py",),
+    ),
+    Mutation(
+        "JSON that has nothing of an event is one",
+        "load/normalize.py",
+        "        if answer is Answer.UNKNOWN:\n",
+        "        if False:\n",
+        ("load/test_answers.py",),
+    ),
+    Mutation(
+        "a log without an event is one, whatever tells that it is whole",
+        "load/normalize.py",
+        "        if not lines and plain.checksum_ok is not True and not self.log.loaded:\n",
+        "        if False:\n",
+        ("load/test_answers.py",),
+    ),
+    Mutation(
+        "the end of a log without its header is a log",
+        "load/normalize.py",
+        "        if plain.header is None and not in_json and self.name.prefix != PREFIX",
+        "        if False and self.name.prefix != PREFIX",
+        ("load/test_answers.py",),
     ),
     Mutation(
         "one log that is refused stops its batch",

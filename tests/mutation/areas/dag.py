@@ -117,4 +117,11 @@ MUTATIONS = [
         "                raise AirflowSkipException(str(error)) from error\n",
         ("dag/test_plan_operator.py",),
     ),
+    Mutation(
+        "a run that hangs is never ended",
+        "dag.py",
+        '            "dagrun_timeout": sensor_timeout + _RUN_TIMEOUT,\n',
+        "",
+        ("dag/test_factories.py::test_a_run_that_hangs_is_ended_by_itself",),
+    ),
 ]

@@ -15,9 +15,30 @@ MUTATIONS = [
     Mutation(
         "what is delivered is taken while it is being written",
         "delivery/folder.py",
-        "for modified, item in found if modified <= latest and self._is_log(item)",
-        "for modified, item in found if self._is_log(item)",
+        "            elif modified <= latest:\n",
+        "            else:\n",
         ("delivery/test_delivered_loads.py::test_placeholders_and_the_test_of_the_console_are_passed_over",),
+    ),
+    Mutation(
+        "an upload under way is read under the name it has until then",
+        "delivery/folder.py",
+        "    if is_partial(item.path):\n",
+        "    if False:\n",
+        ("delivery/test_uploads.py",),
+    ),
+    Mutation(
+        "what is stuck under such a name is never told",
+        "load/delivered.py",
+        "if item.modified <= latest]",
+        "if False]",
+        ("delivery/test_uploads.py",),
+    ),
+    Mutation(
+        "a clear log is loaded at once although its checksum says that it is not whole",
+        "load/normalize.py",
+        "        return settled is not None and self.planned_at - self.log.first_listed_at <= settled\n",
+        "        return False\n",
+        ("delivery/test_uploads.py",),
     ),
     Mutation(
         "what was written anew after the listing is taken for what was listed",
