@@ -35,6 +35,8 @@ SLACK = timedelta(hours=6)
 """How much longer than the window a log may be listed before its name is taken for that of another."""
 
 _BEGINNING = 64 * 1024
+_MOST_ASKED = 5
+"""Logs that are asked for until one can be compared, where names hint at a restart."""
 _LOADED = (State.COMMITTED.value, State.DUPLICATE.value)
 
 
@@ -55,16 +57,17 @@ def find_restarts(
     at: datetime,
     window: timedelta,
     thorough: bool,
-) -> tuple[Restart, ...]:
-    """Find the prefixes whose counter began again.
+) -> tuple[tuple[Restart, ...], tuple[str, ...]]:
+    """Find the prefixes whose counter began again; say of which names nobody can tell.
 
     :param listed: the numbers in the index, ascending, by prefix of the newest generation.
     :param at: when the index was read, UTC.
     :param window: how long Imperva keeps a log.
-    :param thorough: whether logs are asked for where nothing hints at a restart, too: the newest that is loaded, and
-        one drawn at random.
+    :param thorough: whether logs are asked for where nothing hints at a restart, too: the lowest and the highest number
+        that is loaded, and one drawn at random.
     """
-    found = []
+    found: list[Restart] = []
+    doubts: list[str] = []
     for name, numbers in listed.items():
         prefix = head.prefixes.get(name)
         if prefix is None or name == PREFIX or not numbers:
@@ -75,7 +78,9 @@ def find_restarts(
             restart = Restart(name, generation_prefix(str(base), generation + 1), at, reason)
             logger.error("The counter of prefix %s began again: %s. %s", base, reason, restart)
             found.append(restart)
-    return tuple(found)
+        elif look.doubt:
+            doubts.append(look.doubt)
+    return tuple(found), tuple(doubts)
 
 
 class _Look:
@@ -98,6 +103,8 @@ class _Look:
         self._prefix = prefix
         self._numbers = numbers
         self._oldest = oldest
+        self.doubt: str | None = None
+        """What names may be those of other logs, where nothing could be compared."""
 
     def reason(self, *, thorough: bool) -> str | None:
         """Say by what a restart is known; None if there was none."""
@@ -106,20 +113,28 @@ class _Look:
         again = decided(self._prefix, self._numbers)
         goes_back = self._numbers[-1] < self._prefix.highest
         there = self._in_raw(again) if again else {}
-        stale = [number for number, item in there.items() if item.modified < self._oldest]
+        stale = sorted(number for number, item in there.items() if item.modified < self._oldest)
         asked = {min(stale), max(stale)} if stale else set()
         if there and (goes_back or thorough):
-            # By chance, so that whatever was replaced is found in time.
+            # The lowest, which a counter that begins again comes to first; and one by chance, so that whatever was
+            # replaced is found in time.
             drawn = random.Random(f"{self._head.next_commit}/{self._name}")  # noqa: S311
-            asked |= {max(there), drawn.choice(sorted(there))}
-        if there and goes_back:
-            asked.add(min(there))
-        doubtful = [number for number in sorted(asked) if self._differs(number)]
-        return (
-            f"{LogName(self._name, doubtful[0]).as_listed} has other bytes than the log of that name"
-            if doubtful
-            else None
-        )
+            asked |= {min(there), max(there), drawn.choice(sorted(there))}
+        answers = {number: self._differs(number) for number in sorted(asked)}
+        for number in stale[:_MOST_ASKED]:
+            if any(answers.get(one) is not None for one in stale):
+                break
+            answers[number] = self._differs(number)
+        for number, differs in answers.items():
+            if differs:
+                return f"{LogName(self._name, number).as_listed} has other bytes than the log of that name"
+        if stale and all(answers.get(number) is None for number in stale):
+            first, last = (LogName(self._name, number).as_listed for number in (stale[0], stale[-1]))
+            self.doubt = (
+                f"{first} to {last} ({len(stale)} names): listed, although the logs that were loaded under these names"
+                " have left the window; their bytes could not be compared"
+            )
+        return None
 
     def _lists_what_was_left_out(self) -> bool:
         if not self._numbers or self._numbers[0] > self._prefix.left_out:
@@ -134,8 +149,8 @@ class _Look:
         found = [item for folder in folders for item in self._ledger.store.objects(folder)]
         return {paths[item.path].sequence: item for item in found if item.path in paths}
 
-    def _differs(self, number: int) -> bool:
-        """Tell whether a log is known to be another than the one that was loaded under its name."""
+    def _differs(self, number: int) -> bool | None:
+        """Tell whether a log is known to be another than the one that was loaded under its name; None if nothing is."""
         log = LogName(self._name, number)
         try:
             came = self._client.read_beginning(log, _BEGINNING)
@@ -143,18 +158,16 @@ class _Look:
                 return False
             record = self._record(log)
             if record is None or record["state"] not in _LOADED or record["checksum_ok"] is False:
-                return False  # what is in raw/ was damaged, so it proves nothing
+                return None  # what is in raw/ was damaged, so it proves nothing
             if record["raw_key"] != self._ledger.layout.raw(log) and self._is_same(record["raw_key"], came):
                 return False
-            return (
-                _is_other(self._beginning(record["raw_key"]), came)
-                and self._client.read_beginning(log, _BEGINNING) == came
-            )
+            is_other = _is_other(self._beginning(record["raw_key"]), came)
+            return True if is_other and self._client.read_beginning(log, _BEGINNING) == came else None
         except RepositoryError as error:
             logger.info("%s", error)
-            return False
         except FileNotFoundError:
-            return False
+            pass
+        return None
 
     def _is_same(self, path: str, came: bytes) -> bool:
         """Tell whether one begins with the other, as where the first answer was cut."""

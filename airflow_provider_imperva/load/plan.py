@@ -235,7 +235,8 @@ def find_work(
     index = client.read_index()
     at = clock()
     listed = _by_prefix(index.names)
-    restarts = find_restarts(ledger, client, head, listed, at=at, window=options.window, thorough=False)
+    restarts, doubts = find_restarts(ledger, client, head, listed, at=at, window=options.window, thorough=False)
+    index = index.with_doubts(doubts)
     outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, restarts=restarts)
     if not outlook.has_work and not head.replaying:
         return None
@@ -277,9 +278,12 @@ def make_plan(
     stop_if_older_than_events(ledger, head=head.next_commit - 1)
     index = client.read_index()
     at = clock()
+    restarts, doubts = find_restarts(
+        ledger, client, head, _by_prefix(index.names), at=at, window=options.window, thorough=True
+    )
+    index = index.with_doubts(doubts)
     for line in index.unsafe:
         logger.error("What is listed here is not read: %s", line)
-    restarts = find_restarts(ledger, client, head, _by_prefix(index.names), at=at, window=options.window, thorough=True)
     brought = _brought(ledger, head)
     outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought, restarts=restarts)
     if not outlook.has_work and not head.replaying:

@@ -11,7 +11,7 @@ import codecs
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_imperva.errors import InvalidIndexError
 from airflow_provider_imperva.repository.names import LogName
@@ -62,6 +62,11 @@ class LogIndex:
     delivered_as: Callable[[LogName], str | None] = lambda _: None
     came_again_as: Callable[[LogName], tuple[LogName, bool] | None] = lambda _: None
     came_before: Callable[[LogName], Sequence[LogName]] = lambda _: ()
+
+    def with_doubts(self, doubts: Sequence[str]) -> LogIndex:
+        """Return the same with names that may be those of other logs among what is not read."""
+        unsafe = (*doubts, *self.unsafe)[:_JUNK_LINES]
+        return replace(self, unsafe=unsafe, unsafe_count=self.unsafe_count + len(doubts))
 
 
 def parse_index(body: bytes, *, about: str) -> LogIndex:

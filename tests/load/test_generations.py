@@ -15,9 +15,11 @@ from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.audit.story import tell_story
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.complaints import left_behind
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.options import PlanOptions
-from airflow_provider_imperva.testing import Fault
+from airflow_provider_imperva.testing import Fault, FaultRule, FaultScript
+from airflow_provider_imperva.testing.faults import CALM
 from airflow_provider_imperva.testing.forge import ForgedLog, KeyPair, forge_repository
 from tests.load.load_runs import Account, Clock, request_id, without_notice
 
@@ -103,6 +105,20 @@ class TestRestart:
         """Nothing hints at it but the bytes of a log that is asked for again."""
         logs = self.restart(loaded, *range(1, 13))
         self.assert_told(loaded.run_some())
+        self.assert_all_there(loaded, *logs)
+
+    def test_while_nothing_can_be_compared_the_run_is_red(self, loaded: Account, clock: Clock) -> None:
+        """By the time that it can, these logs may be gone."""
+        clock.ahead = 7 * DAY
+        logs = self.restart(loaded, 1, 2, 3)
+        loaded.repository.script = FaultScript(rules=(FaultRule(path="*.log", fault=Fault(status=503)),))
+        commit = loaded.run_some()
+        loaded.repository.script = CALM
+        assert commit.restarts == ()
+        assert [line.partition(":")[0] for line in commit.unread] == ["8416_1.log to 8416_3.log (3 names)"]
+        assert left_behind(commit)
+        assert loaded.run_some().unread == ()
+        loaded.run()
         self.assert_all_there(loaded, *logs)
 
     def test_old_logs_that_are_still_listed_are_not_loaded_again(self, loaded: Account) -> None:

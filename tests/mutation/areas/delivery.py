@@ -41,6 +41,27 @@ MUTATIONS = [
         ("delivery/test_uploads.py",),
     ),
     Mutation(
+        "a file that has grown is loaded beside the part of it that is loaded",
+        "load/plan.py",
+        "            may_have_grown_from=grown_from.get(log),\n",
+        "",
+        ("delivery/test_uploads.py",),
+    ),
+    Mutation(
+        "a part that was held is loaded beside what it has grown into",
+        "load/plan.py",
+        "            may_have_grown_into=grown.get(log),\n",
+        "",
+        ("delivery/test_uploads.py",),
+    ),
+    Mutation(
+        "a larger file under the same path takes the place of another, whatever it begins with",
+        "load/growth.py",
+        "                if after.read(len(chunk)) != chunk:\n",
+        "                if not after.read(len(chunk)):\n",
+        ("delivery/test_uploads.py",),
+    ),
+    Mutation(
         "what was written anew after the listing is taken for what was listed",
         "delivery/folder.py",
         "        if now != item:\n",
