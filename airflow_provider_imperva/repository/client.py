@@ -122,6 +122,10 @@ class RepositoryClient:
         """The repository's name as Imperva has it, whatever id it has in the lake."""
         return last_segment(self.url)
 
+    @property
+    def settled(self) -> None:
+        """A log that is listed has been written to its end."""
+
     def read_index(self) -> LogIndex:
         """Fetch and read ``logs.index``.
 

@@ -128,7 +128,7 @@ def at_line_end(body: bytes, share: float) -> bytes:
 
 def versions(kind: str) -> tuple[Format, list[bytes]]:
     """A file as it is seen while it grows, and its format."""
-    format: Format = "JSON" if "JSON" in kind else next((one for one in ("LEEF", "W3C") if one in kind), "CEF")  # type: ignore[assignment]
+    format: Format = "JSON" if "JSON" in kind else next((one for one in ("LEEF", "W3C") if one in kind), "CEF")
     log = forged(format)
     whole = body_of(log, format) if "without header" in kind else log.content
     if "gzip, streamed" in kind:

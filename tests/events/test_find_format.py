@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
-from airflow_provider_imperva.events.grammar.answers import is_error
+from airflow_provider_imperva.events.grammar.answers import Answer, tell
 from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
 from tests.events.cef_lines import SOURCE, cef
 
@@ -130,7 +130,7 @@ def test_answer_that_is_no_log_begins_with_no_format(answer: bytes) -> None:
     ],
 )
 def test_answer_that_tells_of_an_error(body: bytes) -> None:
-    assert is_error(body)
+    assert tell(body) is Answer.ERROR
 
 
 @pytest.mark.parametrize(
@@ -139,22 +139,17 @@ def test_answer_that_tells_of_an_error(body: bytes) -> None:
         b"",
         b"text",
         JSON,
-        b'{"timestamp": 1710000000000, "error": "x"}',
         b'{"event": {"id": 1}, "error": "x", "message": "m", "code": 1}',
         b'{"events": [{"a": 1}], "errors": []}',
         b'{"events": [{"a": 1}], "errors": [{"b": 1}]}',
-        b'{"error": "x"}\n{"error": "y"}',
         b'{"error": null, "a": 1}',
-        b'{"message": "first array log"}',
-        b"{}",
         b"[]",
-        b'"error"',
         b'{"error": ' * 5000,
         b'{"error": "' + b"x" * 100_000 + b'"}',
     ],
 )
 def test_what_is_no_error(body: bytes) -> None:
-    assert not is_error(body)
+    assert tell(body) is not Answer.ERROR
 
 
 @pytest.mark.parametrize(("body", "format_name"), [(CEF, "CEF"), (LEEF, "LEEF"), (W3C, "W3C"), (JSON, "JSON")])

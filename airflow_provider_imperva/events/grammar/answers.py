@@ -75,6 +75,9 @@ _SPOKEN = frozenset(
 """Keys that an answer has which is no event; an event may have some of them, too."""
 
 _TIME = re.compile(r"(?:^|[._@])(?:ts|time|date)|(?:time|timestamp|date|_at)$|[a-z](?:At|Time|Date)$")
+_EVENT_LISTS = frozenset({"events", "logs", "records"})
+"""Names of lists that say what is in them."""
+
 _ENTITIES = frozenset(key.lower() for key in EVENT_KEYS - TIME_KEYS)
 _KEY_OF_EVENT = re.compile(
     rb'"(?:%s)"\s*:\s*\{|"(?:%s)\.[^"]{1,80}"\s*:|"@?timestamp"\s*:\s*[0-9"]'
@@ -159,9 +162,14 @@ def _is_event(item: dict[str, Any]) -> bool:
     times = {key.lower() for key in item if key in TIME_KEYS or _TIME.search(key)} & told
     entities = {key.lower() for key, value in item.items() if isinstance(value, dict) and value} & _ENTITIES
     entities |= {key.partition(".")[0] for key in told if "." in key} & _ENTITIES
+    listed = [
+        one for key, value in item.items() if key.lower() in _EVENT_LISTS and isinstance(value, list) for one in value
+    ]
+    if entities & {"event", "imperva"} or any(isinstance(one, dict) and not _is_error(one) for one in listed):
+        return True
     if told & _SURE:
         return bool(times and entities)
-    if len(entities) > 1 or entities & {"event", "imperva"}:
+    if len(entities) > 1:
         return True
     return bool(times and told - times - _SPOKEN)
 
