@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_imperva.container.header import LogHeader, split_container
-from airflow_provider_imperva.errors import ContainerError, RepositoryError
+from airflow_provider_imperva.errors import ContainerError, LogNotFoundError, RepositoryError
 from airflow_provider_imperva.events.grammar.answers import Answer, tell
 from airflow_provider_imperva.events.grammar.formats import format_at_begin
 from airflow_provider_imperva.lake.arrivals import PREFIX
@@ -103,6 +103,7 @@ class _Look:
         self._prefix = prefix
         self._numbers = numbers
         self._oldest = oldest
+        self._unanswered = 0
         self.doubt: str | None = None
         """What names may be those of other logs, where nothing could be compared."""
 
@@ -128,11 +129,13 @@ class _Look:
         for number, differs in answers.items():
             if differs:
                 return f"{LogName(self._name, number).as_listed} has other bytes than the log of that name"
-        if stale and all(answers.get(number) is None for number in stale):
+        unanswered = len(answers) > 1 and self._unanswered == len(answers)
+        if unanswered or (stale and all(answers.get(number) is None for number in stale)):
+            stale = stale or sorted(there)
             first, last = (LogName(self._name, number).as_listed for number in (stale[0], stale[-1]))
             self.doubt = (
-                f"{first} to {last} ({len(stale)} names): listed, although the logs that were loaded under these names"
-                " have left the window; their bytes could not be compared"
+                f"{first} to {last} ({len(stale)} names): listed, and nothing tells whether these are the logs that"
+                " were loaded under their names: none came to be compared"
             )
         return None
 
@@ -163,8 +166,11 @@ class _Look:
                 return False
             is_other = _is_other(self._beginning(record["raw_key"]), came)
             return True if is_other and self._client.read_beginning(log, _BEGINNING) == came else None
+        except LogNotFoundError as error:
+            logger.info("%s", error)
         except RepositoryError as error:
             logger.info("%s", error)
+            self._unanswered += 1
         except FileNotFoundError:
             pass
         return None

@@ -174,6 +174,8 @@ class RepositoryClient:
                 headers={"Range": f"bytes=0-{size - 1}"},
                 allow_redirects=False,
             ) as response:
+                if response.status_code in (404, 410):
+                    raise refusal(response, name=str(name), about=url)
                 if response.status_code not in (200, 206):
                     raise RepositoryUnavailableError(
                         f"HTTP {response.status_code} for the beginning of a log", do="Nothing is concluded", about=url
