@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER, LABELS, Column
 from airflow_provider_imperva.forward.ecs import document
@@ -79,11 +80,26 @@ WRITERS: dict[str, Callable[[pa.Table, Mapping[int, bytes]], list[bytes]]] = {
 """By the name that a destination's options have."""
 
 
-def _rows(events: pa.Table) -> Iterator[dict[str, Any]]:
-    columns = [name for name in events.column_names if name not in _ASIDE]
-    columns = [name for name in columns if events[name].null_count < events.num_rows]
-    for row in events.select(columns).to_pylist(maps_as_pydicts="lossy"):
-        yield {name: value for name, value in row.items() if value not in (None, {}, [])}
+def _rows(events: pa.Table, *, times_as_text: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield each record as a dict of the columns that it has.
+
+    :param times_as_text: in RFC 3339; else as datetimes.
+    """
+    names = [name for name in events.column_names if name not in _ASIDE]
+    names = [name for name in names if events[name].null_count < events.num_rows]
+    columns = [_values(events[name], times_as_text=times_as_text) for name in names]
+    for values in zip(*columns, strict=True):
+        yield {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+
+def _values(column: pa.ChunkedArray, *, times_as_text: bool) -> list[Any]:
+    """Return the values of a column, by the array that is quickest to turn into them; empty lists and maps as None."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    elif pa.types.is_timestamp(column.type) and times_as_text:
+        column = pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ")
+    values = column.to_pylist(maps_as_pydicts="lossy")
+    return [value or None for value in values] if pa.types.is_nested(column.type) else values
 
 
 def _converted(
@@ -96,7 +112,7 @@ def _converted(
     bodies = as_received(events, exact)
     others = [place for place, name in enumerate(found) if name != wanted]
     if others:
-        for place, row in zip(others, _rows(events.take(others)), strict=True):
+        for place, row in zip(others, _rows(events.take(others), times_as_text=False), strict=True):
             bodies[place] = write(row).encode()
     return bodies
 

@@ -15,6 +15,7 @@ from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.link import Patience
 from airflow_provider_imperva.forward.send import Forwarding
+from airflow_provider_imperva.testing import forge_events, forge_log
 from airflow_provider_imperva.testing.siem import (
     BulkReceiver,
     GelfReceiver,
@@ -204,6 +205,21 @@ def test_tls_is_verified(account: Account, load: Load, listen: Any, certificates
 def test_http_is_spoken_on_loopback_only() -> None:
     with pytest.raises(ConfigurationError, match="Use https"):
         Address(host="siem.example", port=8088, plain=True)
+
+
+def test_an_event_of_a_megabyte_arrives_whole(account: Account, listen: Any, kind: str) -> None:
+    """Unless the receiver has a limit of its own, as Sumo Logic's request has."""
+    large = f"{forge_events(1)[0]} postbody={'x' * 600_000}{'é' * 250_000}"
+    account.repository.add("8416_1.log", forge_log(large + "\n"))
+    account.run_some()
+    make, options = receivers()[kind]
+    receiver = listen(make())
+    (outcome,) = send_all(to(account, receiver, **options))
+    if kind == "sumo":
+        assert outcome.rejected == {"too_large_for_destination": 1}
+    else:
+        assert list(map(line_of, receiver.events)) == [large.encode()]
+        assert (outcome.sent, outcome.size) == (1, len(large.encode()))
 
 
 class TestHec:
