@@ -83,11 +83,13 @@ extern uint64_t SECRET; /* odd; another one in each process, so that nobody can 
 
 const char *find_line_ends(const Argument *arguments, int64_t *results);
 const char *count_text(const Argument *arguments, int64_t *results);
+const char *count_either(const Argument *arguments, int64_t *results);
 const char *tally(const Argument *arguments, int64_t *results);
 const char *find_pairs(const Argument *arguments, int64_t *results);
 const char *cut_rows(const Argument *arguments, int64_t *results);
 const char *measure(const Argument *arguments, int64_t *results);
 const char *copy(const Argument *arguments, int64_t *results);
+const char *recode(const Argument *arguments, int64_t *results);
 const char *sum_lengths(const Argument *arguments, int64_t *results);
 const char *read_digits(const Argument *arguments, int64_t *results);
 const char *find_doubtful(const Argument *arguments, int64_t *results);

@@ -123,11 +123,13 @@ done:
 
 FUNCTION(find_line_ends, "bW", 1)
 FUNCTION(count_text, "bb", 1)
+FUNCTION(count_either, "bbb", 2)
 FUNCTION(tally, "bb", 3)
 FUNCTION(find_pairs, "bwwbknMTWW", 0)
 FUNCTION(cut_rows, "bwwnwMMTW", 0)
 FUNCTION(measure, "twW", 0)
 FUNCTION(copy, "btwwwnmBWTTW", 0)
+FUNCTION(recode, "III", 1)
 FUNCTION(sum_lengths, "T", 0)
 FUNCTION(read_digits, "binnnWM", 1)
 FUNCTION(find_doubtful, "biW", 1)
@@ -140,7 +142,8 @@ FUNCTION(count_values, "bnn", 1)
 static PyMethodDef METHODS[] = {
     METHOD(find_line_ends), METHOD(tally),         METHOD(find_pairs), METHOD(cut_rows),  METHOD(measure),
     METHOD(copy),           METHOD(sum_lengths),   METHOD(read_digits), METHOD(find_doubtful), METHOD(cut_lists),
-    METHOD(cut_urls),       METHOD(count_values),  METHOD(count_text),  {NULL, NULL, 0, NULL},
+    METHOD(cut_urls),       METHOD(count_values),  METHOD(count_text),
+    METHOD(count_either),  METHOD(recode), {NULL, NULL, 0, NULL},
 };
 
 /* Take a secret from the system, so that nobody outside can tell which texts fall into one slot. */

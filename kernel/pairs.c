@@ -14,6 +14,7 @@ typedef struct {
 /* What is told of a key, checked. */
 typedef struct {
     Word word;
+    Word seen_as;  /* as it was spelled last */
     int64_t kind, label;
     Text expected; /* what its value must be; nothing for anything */
     int64_t seen;  /* the record in which it was seen last */
@@ -64,17 +65,29 @@ static inline bool is_same(const Word *one, const Word *other) {
     return same;
 }
 
+/* Whether a key stands between two places, which are so far from one another as it is long. */
+static inline bool is_key(Text text, Key *key, int64_t begin, int64_t end) {
+    bool same = key->seen_as.length == end - begin;
+    for (int part = 0; same && 8 * part < end - begin; part++)
+        same = key->seen_as.words[part] == word_at(text, begin + 8 * part, end - begin - 8 * part);
+    if (LIKELY(same))
+        return true;
+    same = true;
+    for (int part = 0; same && 8 * part < end - begin; part++) {
+        uint64_t word = word_at(text, begin + 8 * part, end - begin - 8 * part);
+        key->seen_as.words[part] = word;
+        same = key->word.words[part] == lower(word);
+    }
+    key->seen_as.length = same ? end - begin : 0;
+    return same;
+}
+
 /* Number of the key that stands between two places, 0 if it is none; one of them may be expected. */
 static inline int64_t number_of(const Cutter *cutter, int64_t begin, int64_t end, int64_t expected) {
     Word word;
-    if (expected && cutter->keys[expected].word.length == end - begin) {
-        bool same = true;
-        for (int part = 0; same && 8 * part < end - begin; part++)
-            same = cutter->keys[expected].word.words[part] ==
-                   lower(word_at(cutter->text, begin + 8 * part, end - begin - 8 * part));
-        if (same)
-            return expected;
-    }
+    if (expected && cutter->keys[expected].word.length == end - begin &&
+        is_key(cutter->text, &cutter->keys[expected], begin, end))
+        return expected;
     uint64_t hash = read_word(cutter->text, begin, end, &word);
     if (!hash)
         return 0;
@@ -156,6 +169,21 @@ static inline int64_t json_begin(Text text, int64_t place, int64_t end) {
     return place < end && (byte_at(text, place) == '[' || byte_at(text, place) == '{') ? place : -1;
 }
 
+/* Where a quote or a backslash comes next before an end; the end, if neither does. */
+static inline int64_t behind_text(Text text, int64_t place, int64_t end) {
+    for (; place < end && text.size - place >= 16; place += 16) {
+        Sixteen bytes = sixteen_at(text.at + place);
+        uint64_t found = bits_of(bytes, '"') | bits_of(bytes, '\\');
+        if (found) {
+            place += lowest_bit(found);
+            return place < end ? place : end;
+        }
+    }
+    while (place < end && byte_at(text, place) != '"' && byte_at(text, place) != '\\')
+        place++;
+    return place < end ? place : end;
+}
+
 /* Where the brackets close that open at a place; -1 if they never do. */
 static int64_t json_end(Text text, int64_t place, int64_t end) {
     int64_t depth = 0;
@@ -170,7 +198,7 @@ static int64_t json_end(Text text, int64_t place, int64_t end) {
         } else if (byte == '"') {
             in_string = !in_string;
         } else if (in_string) {
-            continue;
+            place = behind_text(text, place, end);
         } else if (byte == '[' || byte == '{') {
             depth++;
         } else if (byte == ']' || byte == '}') {

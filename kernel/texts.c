@@ -80,6 +80,41 @@ static inline int64_t copy_unescaped(const Copier *copier, int64_t begin, int64_
     return to;
 }
 
+enum { REMEMBERED_BITS = 8, REMEMBERED = 1 << REMEMBERED_BITS };
+
+/* A text as it stands in the block, and the code that it got. */
+typedef struct {
+    int32_t begin, length; /* length is 0 for none */
+    int32_t code;
+    bool plain; /* whether it was copied as it is: with escapes taken off, it may be another text */
+} Memory;
+
+/* Whether two texts of the same length that lie within a block are the same. */
+static inline bool same_in_block(Text text, int64_t one, int64_t other, int64_t length) {
+    const uint8_t *a = text.at + one, *b = text.at + other;
+    uint64_t first, second;
+    if (length < 8)
+        return word_at(text, one, length) == word_at(text, other, length);
+    for (int64_t place = 0; place < length - 8; place += 8) {
+        memcpy(&first, a + place, 8);
+        memcpy(&second, b + place, 8);
+        if (first != second)
+            return false;
+    }
+    memcpy(&first, a + length - 8, 8);
+    memcpy(&second, b + length - 8, 8);
+    return first == second;
+}
+
+/* Where a column remembers a text that lies within the block. Texts that share a place cost time and nothing else, so
+ * that a look at their ends will do.
+ */
+static inline Memory *memory_of(Memory *memories, Text text, int64_t begin, int64_t end) {
+    int64_t length = end - begin;
+    uint64_t ends = word_at(text, begin, length) + (length > 8 ? word_at(text, end - 8, 8) : 0);
+    return memories + (((ends + (uint64_t)length) * SECRET) >> (64 - REMEMBERED_BITS));
+}
+
 /* Slots of a column's distinct texts: the code of each and one, 0 for none. */
 typedef struct {
     uint32_t *codes;
@@ -125,9 +160,8 @@ const char *copy(const Argument *arguments, int64_t *results) {
     while (mask < 2 * (uint64_t)rows.length)
         mask = 2 * mask + 1;
     uint32_t *slots = calloc((size_t)coded * (mask + 1) + 1, sizeof *slots);
-    if (slots == NULL)
-        return NO_MEMORY;
-    const char *refused = NULL;
+    Memory *memories = calloc((size_t)coded * REMEMBERED + 1, sizeof *memories);
+    const char *refused = slots && memories ? NULL : NO_MEMORY;
     for (int64_t row = 0; !refused && row < rows.length; row++) {
         int64_t line = rows.at[row];
         if (line < 0 || line >= firsts.length - 1) {
@@ -150,6 +184,15 @@ const char *copy(const Argument *arguments, int64_t *results) {
                 refused = BAD_PLACES;
                 break;
             }
+            Memory *memory = NULL;
+            if (column < coded && begin < behind) {
+                memory = memory_of(memories + column * REMEMBERED, copier.text, begin, behind);
+                if (LIKELY(memory->length == behind - begin && memory->plain == plain) &&
+                    same_in_block(copier.text, memory->begin, begin, behind - begin)) {
+                    codes.at[column * codes.columns + row] = memory->code;
+                    continue;
+                }
+            }
             int64_t to = places.at[column];
             if (to < 0 || to > copied.size - SLACK || behind - begin > copied.size - SLACK - to) {
                 refused = "there is no room for the texts of a column";
@@ -168,6 +211,8 @@ const char *copy(const Argument *arguments, int64_t *results) {
                 Slots own = {slots + column * (int64_t)(mask + 1), mask};
                 int64_t code = code_of((Text){copied.at, copied.size}, own, ends_of_column, count, to, end);
                 codes.at[column * codes.columns + row] = (int32_t)code;
+                if (memory != NULL)
+                    *memory = (Memory){(int32_t)begin, (int32_t)(behind - begin), (int32_t)code, plain};
                 if (code < count)
                     continue;
                 counts.at[column] = count + 1;
@@ -177,7 +222,32 @@ const char *copy(const Argument *arguments, int64_t *results) {
         }
     }
     free(slots);
+    free(memories);
     return refused;
+}
+
+/* (codes, codes_used, new_codes) -> how many are used */
+const char *recode(const Argument *arguments, int64_t *results) {
+    Offsets codes = offsets_of(&arguments[0]), used = offsets_of(&arguments[1]), new_codes = offsets_of(&arguments[2]);
+    int64_t count = 0;
+    for (int64_t code = 0; code < new_codes.length; code++)
+        new_codes.at[code] = -1;
+    for (int64_t row = 0; row < codes.length; row++) {
+        int32_t code = codes.at[row];
+        if (code < 0)
+            continue;
+        if (code >= new_codes.length)
+            return BAD_PLACES;
+        if (UNLIKELY(new_codes.at[code] < 0)) {
+            if (count >= used.length)
+                return BAD_SIZES;
+            used.at[count] = code;
+            new_codes.at[code] = (int32_t)count++;
+        }
+        codes.at[row] = new_codes.at[code];
+    }
+    results[0] = count;
+    return NULL;
 }
 
 /* (lengths) */

@@ -32,7 +32,8 @@ _NONE_QUARANTINED = QUARANTINE_SCHEMA.empty_table()
 class ParsedBlock:
     """What one block of a body holds, as typed tables.
 
-    :param events: a table of ``PARSED_SCHEMA``: the schema's columns, then ``event_class`` and ``event_date``.
+    :param events: a table of ``PARSED_SCHEMA``: the schema's columns as they are held in memory, then ``event_class``
+        and ``event_date``.
     :param quarantined: a table of ``QUARANTINE_SCHEMA``.
     :param lines: how many events and lines that are none there are, blank lines aside: CEF and LEEF records begun and
         lines before the first; W3C rows without directives; JSON records, and lines from where they cannot be read.

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_imperva.events.scan import kernel
+
 GROUP_BYTES = 32 << 20
 """Arrow bytes of a row group, more or less. Twice as many would make parts smaller by less than two hundredths."""
 
@@ -149,10 +151,37 @@ def _gather(group: _Picks, rows: int, forget: Callable[[], None]) -> pa.Table:
             if looked_at > _LOOKED_AT_BYTES:
                 forget()
                 looked_at = 0
-        columns.append(_in_order(pa.chunked_array(chunks), group.places))
+        gather = _gather_coded if pa.types.is_dictionary(field.type) else _gather_plain
+        columns.append(gather(chunks, group.places))
     return pa.table(columns, schema=schema)
 
 
-def _in_order(column: pa.ChunkedArray, places: pa.Array | None) -> pa.ChunkedArray | pa.Array:
-    column = column.unify_dictionaries()
+def _gather_plain(chunks: list[pa.Array], places: pa.Array | None) -> pa.ChunkedArray | pa.Array:
+    column = pa.chunked_array(chunks)
     return column if places is None else column.combine_chunks().take(places)
+
+
+def _gather_coded(chunks: list[pa.DictionaryArray], places: pa.Array | None) -> pa.DictionaryArray:
+    """Gather rows whose values are in dictionaries; that of the group has those that its rows have, in their order.
+
+    So neither what else was in a block nor how blocks share dictionaries shows in a part.
+    """
+    column = pa.chunked_array([_without_unused(chunk) for chunk in chunks]).unify_dictionaries().combine_chunks()
+    return _recoded(column if places is None else column.take(places))
+
+
+def _without_unused(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Keep a group's dictionary from growing with those of blocks of which it has but a few rows."""
+    return _recoded(chunk) if len(chunk.dictionary) > len(chunk) else chunk
+
+
+def _recoded(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Give a dictionary the values that are used, in the order they come first."""
+    indices = column.indices
+    missing = indices.is_null().to_numpy(zero_copy_only=False) if indices.null_count else None
+    codes = indices.fill_null(-1).to_numpy(zero_copy_only=False).copy()
+    new_codes = np.empty(len(column.dictionary), np.int32)
+    used = np.empty(min(len(codes), len(new_codes)), np.int32)
+    count = kernel.recode(codes, used, new_codes)
+    values = column.dictionary.take(pa.array(used[:count]))
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), values)

@@ -6,6 +6,7 @@ group at a time.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,9 +34,23 @@ _Partition: TypeAlias = tuple[str, date]
 _Positions = npt.NDArray[np.int32]
 _Numbers = npt.NDArray[np.int32]
 _QUARANTINE = None
+_ARROW_SCHEMA = b"ARROW:schema"
+"""Where a Parquet file of Arrow's says what types its columns had: a message of Arrow's IPC, in Base64."""
+
 _EPOCH = date(1970, 1, 1)
 _NAMED = 20
 _HARDLY_RECUR = {"event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line"}
+_FREE_TEXT = {
+    *("url", "url_path", "query_string", "referrer", "request_body", "user_agent", "x_forwarded_for"),
+    *("delivery_rules", "rule_info", "additional_request_headers", "additional_response_headers"),
+    *("extra", "raw"),
+}
+"""What clients write, and text about it: no question is answered by the least and the greatest of such values, which
+may be secrets.
+"""
+
+_WRITTEN_AT_ONCE = 1 << 14
+"""Values that are encoded at once. Of fewer, a dictionary's statistics cost more than the rest."""
 
 
 class Mark(NamedTuple):
@@ -175,7 +190,7 @@ class BatchParts:
         rows, order = self._rows(partition)
         hashing = _HashingFile(file)
         try:
-            with parquet_writer(hashing, schema) as writer:
+            with parquet_writer(hashing, schema, held=rows.blocks[0].table.schema) as writer:
                 for group in row_groups(rows.blocks, order, forget=rows.forget):
                     writer.write_table(group, row_group_size=group.num_rows)
                     # Before the next one is gathered, not after.
@@ -212,11 +227,29 @@ def _logs_of(rows: Rows) -> str:
     return f"{shown} and {len(names) - _NAMED} more logs" if len(names) > _NAMED else shown
 
 
-def parquet_writer(file: BinaryIO | _HashingFile, schema: pa.Schema) -> pq.ParquetWriter:
-    """Open a part to write: zstd, statistics, page index, and a dictionary for each column whose values come again."""
+def parquet_writer(
+    file: BinaryIO | _HashingFile, schema: pa.Schema, *, held: pa.Schema | None = None
+) -> pq.ParquetWriter:
+    """Open a part to write: zstd, page index, statistics but of free text, a dictionary where values come again.
+
+    :param schema: the types that the part says it has.
+    :param held: the types of the tables that will be written, where some strings are dictionaries of strings instead.
+    """
     # A dictionary of values of which hardly one comes twice only makes a part larger, and slower to write.
     dictionaries = [path for path in _paths(schema) if path not in _HARDLY_RECUR]
-    return pq.ParquetWriter(file, schema, compression="zstd", write_page_index=True, use_dictionary=dictionaries)
+    writer = pq.ParquetWriter(
+        file,
+        held or schema,
+        compression="zstd",
+        write_page_index=True,
+        use_dictionary=dictionaries,
+        write_statistics=[path for path in _paths(schema) if path.partition(".")[0] not in _FREE_TEXT],
+        write_batch_size=_WRITTEN_AT_ONCE,
+        store_schema=False,
+    )
+    # In place of what the writer would say itself: the types of the tables.
+    writer.add_key_value_metadata({**(schema.metadata or {}), _ARROW_SCHEMA: base64.b64encode(schema.serialize())})
+    return writer
 
 
 @cache

@@ -12,7 +12,7 @@ import pyarrow as pa
 from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.lake.groups import Block
 
-MEMORY_BYTES = 64 << 20
+MEMORY_BYTES = 96 << 20
 """Arrow bytes that stay in memory; a small batch never touches the disk."""
 
 

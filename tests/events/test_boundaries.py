@@ -381,7 +381,7 @@ class TestCount:
         record = RECORD_OF[format_name]
         body = f"{record(1)}\n{record(2)}{separator}{record(3)}\n{record(4)}\n"
         assert list(self.merged(body)) == [(4, 4)]
-        monkeypatch.setattr(KEYED, "_are_usual", lambda _: True)
+        monkeypatch.setattr(KEYED, "_are_usual", lambda *_: True)
         assert list(self.merged(body)) == [(4, 3)]
 
     def test_line_that_a_reader_swallows_breaks_the_sum(self, monkeypatch: pytest.MonkeyPatch) -> None:

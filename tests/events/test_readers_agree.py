@@ -8,11 +8,12 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import LogSource, parse
 from airflow_provider_imperva.events.parse import ParsedBlock
+from airflow_provider_imperva.events.scan import kernel
 from airflow_provider_imperva.events.scan import lines as lines_module
 from airflow_provider_imperva.events.scan.buffers import BACKSLASH, PLAIN, QUOTE
 from airflow_provider_imperva.events.scan.texts import copy_texts
@@ -110,8 +111,14 @@ TEXT = st.lists(PIECES, min_size=1, max_size=8).map(b"".join)
 
 
 @settings(max_examples=300)
-@given(st.lists(TEXT, max_size=8), st.sampled_from([PLAIN, BACKSLASH, QUOTE]), st.booleans())
-def test_both_copy_texts_alike(texts: list[bytes], escape: int, escaped: bool) -> None:
+@given(
+    st.lists(TEXT, max_size=8),
+    st.sampled_from([PLAIN, BACKSLASH, QUOTE]),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+)
+@example([b'a""b'] * 8, QUOTE, [True, False, True, False])
+@example([b"a\\=b"] * 8, BACKSLASH, [False, True, False, True])
+def test_both_copy_texts_alike(texts: list[bytes], escape: int, escaped: list[bool]) -> None:
     """With whatever quotes and backslashes in them; the plain reader leaves rows with both to the careful one."""
     block = b"".join(b"=" + text + b" " for text in texts)
     begins = np.cumsum([0, *(len(text) + 2 for text in texts)])[:-1] + 1
@@ -130,9 +137,43 @@ def test_both_copy_texts_alike(texts: list[bytes], escape: int, escaped: bool) -
             numbers=[0, 1],
             recurring=[1],
             escape=escape,
-            escaped=np.full(len(rows), escaped),
+            escaped=np.array(escaped[: len(rows)], np.bool_),
         )
         return [column.to_pylist() for column in columns]
 
     compiled, plain = with_each(copied)
     assert compiled == plain
+
+
+@given(st.lists(st.sampled_from([b"a" * 7, b"a" * 8, b"a" * 9, b"a" * 15 + b"b" + b"a" * 9, b"a" * 25, b"b" * 8])))
+def test_texts_that_recur_are_told_apart(texts: list[bytes]) -> None:
+    """Whatever their lengths, and though they begin and end alike."""
+    block = b"".join(texts) + b" " * 40
+    ends = np.cumsum([0, *map(len, texts)])
+    found = np.column_stack((np.zeros(len(texts)), ends[:-1], ends[1:])).astype(np.int32)
+    places = np.arange(len(texts) + 1)
+    (column,) = copy_texts(block, found, places, places[:-1], numbers=[0], recurring=[0])
+    assert column.to_pylist() == [text.decode() for text in texts]
+    assert column.dictionary.to_pylist() == list(dict.fromkeys(text.decode() for text in texts))
+
+
+@given(st.lists(st.integers(-2, 9)))
+def test_both_number_codes_anew_alike(codes: list[int]) -> None:
+    def recoded() -> tuple[list[int], list[int], list[int]]:
+        new, used, new_of_old = np.array(codes, np.int32), np.empty(10, np.int32), np.empty(10, np.int32)
+        count = kernel.recode(new, used, new_of_old)
+        return new.tolist(), used[:count].tolist(), new_of_old.tolist()
+
+    old = list(dict.fromkeys(code for code in codes if code >= 0))
+    compiled, plain = with_each(recoded)
+    assert compiled == plain
+    assert compiled == (
+        [old.index(code) if code >= 0 else code for code in codes],
+        old,
+        [old.index(code) if code in old else -1 for code in range(10)],
+    )
+
+
+def test_a_code_beyond_the_dictionary_is_refused() -> None:
+    with reading_with("compiled"), pytest.raises(ValueError, match="outside of its array"):
+        kernel.recode(np.array([3], np.int32), np.empty(1, np.int32), np.empty(3, np.int32))

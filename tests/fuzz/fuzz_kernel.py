@@ -31,7 +31,7 @@ REFUSALS = (ValueError, TypeError, OverflowError, BufferError, MemoryError)
 NUMBERS = (-(2**62), -(2**31), -2, -1, 0, 1, 2, 3, 7, 63, 64, 2**31 - 1, 2**31, 2**62)
 FUNCTIONS = (
     *("find_line_ends", "tally", "find_pairs", "cut_rows", "measure", "copy", "sum_lengths", "read_digits"),
-    *("count_text", "find_doubtful", "cut_lists", "cut_urls", "count_values"),
+    *("count_text", "count_either", "recode", "find_doubtful", "cut_lists", "cut_urls", "count_values"),
 )
 
 Arguments = list[Any]
@@ -136,6 +136,18 @@ class KernelFuzz:
         begin = self.random.randrange(len(body) + 1)
         sought = body[begin : begin + self.random.choice([1, 2, 15, 16, 17, 60])] or b"a"
         return [_array(body), _array(sought)]
+
+    def _count_either(self, body: bytes) -> Arguments:
+        one, other = (b"|I" + body[:length] for length in self.random.choices([0, 1, 15, 16, 17, 60], k=2))
+        return [
+            _array(self.random.choice([body, body.replace(b"=", one), body.replace(b" ", other)])),
+            _array(one),
+            _array(other),
+        ]
+
+    def _recode(self, body: bytes) -> Arguments:
+        codes = np.frombuffer(body, np.int8).astype(np.int32)
+        return [codes, np.empty(len(codes), np.int32), np.empty(128, np.int32)]
 
     def _find_pairs(self, body: bytes) -> Arguments:
         text, begins, ends = self._lines(body)

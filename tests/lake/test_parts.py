@@ -25,6 +25,10 @@ from airflow_provider_imperva.lake.store import Store, open_store
 LAYOUT = Layout("8416_1745073")
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NOTHING = QUARANTINE_SCHEMA.empty_table()
+FREE_TEXT = {
+    *("url", "url_path", "query_string", "referrer", "request_body", "user_agent", "x_forwarded_for", "delivery_rules"),
+    *("rule_info", "additional_request_headers", "additional_response_headers", "extra", "raw"),
+}
 
 
 def row(line: int, at: datetime | None = NOON, *, event_class: str = "access", **columns: Any) -> dict[str, Any]:
@@ -109,10 +113,45 @@ def test_the_file_says_what_it_is(store: Store) -> None:
             column = file.metadata.row_group(0).column(number)
             assert column.compression == "ZSTD"
             assert column.has_offset_index
-            assert column.has_column_index
-            assert column.is_stats_set
+            is_free_text = column.path_in_schema.partition(".")[0] in FREE_TEXT
+            assert column.has_column_index is not is_free_text
+            assert column.is_stats_set is not is_free_text
     column = parquet(store, event_part.path).metadata.row_group(0).column(SCHEMA.names.index("event_time"))
     assert column.statistics.min == column.statistics.max == NOON
+
+
+def test_what_clients_write_is_in_no_footer(store: Store) -> None:
+    parts = batch_parts(store)
+    secret = "hunter2" * 3
+    texts = dict.fromkeys(FREE_TEXT - {"x_forwarded_for", "extra"}, secret)
+    parts.add(table([row(1, **texts, x_forwarded_for=[secret], extra=[("key", secret)])]), NOTHING)
+    (part,) = parts.write()
+    content = store.read(part.path)
+    metadata = parquet(store, part.path).metadata
+    indexes = [metadata.row_group(0).column(number) for number in range(metadata.num_columns)]
+    pages_end = max(column.data_page_offset + column.total_compressed_size for column in indexes)
+    assert secret.encode() not in content[pages_end:], "neither in the column index nor in the footer"
+    assert secret.encode() in b"".join(
+        str(value).encode() for value in parquet(store, part.path).read().to_pylist()[0].values()
+    )
+
+
+def test_a_dictionary_has_what_its_part_has_and_no_more(store: Store) -> None:
+    """What is in another partition of the batch, or in another row group, is in no dictionary of this one."""
+    parts = batch_parts(store)
+    for number in range(3):
+        parts.add(
+            table(
+                row(line, event_class=("access", "security")[line % 2], user_agent=f"agent-{line % 2}-{number}")
+                for line in range(10)
+            ),
+            NOTHING,
+        )
+    access, security = parts.write()
+    for number, part in enumerate((access, security)):
+        file = pq.ParquetFile(io.BytesIO(store.read(part.path)), read_dictionary=["user_agent"])
+        agents = file.read(["user_agent"])["user_agent"].combine_chunks()
+        assert agents.dictionary.to_pylist() == [f"agent-{number}-{block}" for block in range(3)]
 
 
 def test_columns_of_few_values_are_dictionaries_to_the_reader(store: Store) -> None:

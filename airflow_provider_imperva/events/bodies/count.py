@@ -8,23 +8,37 @@ bars apart, wherever that stands: nothing is known here of prefixes, keys or val
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
-from airflow_provider_imperva.events.scan.lines import Tally, count_text
+from airflow_provider_imperva.events.scan.lines import Tally, count_either
 
 _NAMES = (b"|Incapsula|SIEMintegration|", b"|Imperva Inc|Attack Analytics|")
 _USUAL = tuple(version + _NAMES[0] for version in (b"CEF:0", b"LEEF:1.0"))
 
 
-def count(block: bytes) -> tuple[int, int]:
-    """Count a block's line ends, and its lines: each further record on a line counts as one more."""
-    usual = next((begin for begin in _USUAL if block.startswith(begin)), _USUAL[0])
-    tally = Tally.of(block, usual)
-    found = [count_text(block, name) for name in _NAMES]
-    if tally.begun == tally.lines == sum(found):
-        return tally.line_ends, tally.lines
-    places = sorted(place for name, most in zip(_NAMES, found, strict=True) for place in _places(block, name, most))
-    further = sum(block.find(b"\n", one, other) < 0 for one, other in pairwise(places))
-    return tally.line_ends, tally.lines + further
+class Count(NamedTuple):
+    """What is counted in a block.
+
+    :ivar line_ends: the LF.
+    :ivar lines: lines that hold more than white space; each further record on a line counts as one more.
+    :ivar all_usual: whether every such line begins like the first, with a record, and has no other one in it.
+    """
+
+    line_ends: int
+    lines: int
+    all_usual: bool
+
+    @classmethod
+    def of(cls, block: bytes) -> Count:
+        """Count."""
+        usual = next((begin for begin in _USUAL if block.startswith(begin)), _USUAL[0])
+        tally = Tally.of(block, usual)
+        found = count_either(block, *_NAMES)
+        if tally.begun == tally.lines == sum(found):
+            return cls(tally.line_ends, tally.lines, not found[1])
+        places = sorted(place for name, most in zip(_NAMES, found, strict=True) for place in _places(block, name, most))
+        further = sum(block.find(b"\n", one, other) < 0 for one, other in pairwise(places))
+        return cls(tally.line_ends, tally.lines + further, False)
 
 
 def _places(block: bytes, name: bytes, count: int) -> list[int]:

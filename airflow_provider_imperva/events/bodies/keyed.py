@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.events.bodies.count import count
+from airflow_provider_imperva.events.bodies.count import Count
 from airflow_provider_imperva.events.bodies.text_block import RejectedLine, TextBlock, read_lines
 from airflow_provider_imperva.events.grammar import boundaries, cef, headers, keys, leef
 from airflow_provider_imperva.events.grammar.record import WAF_PRODUCT, RejectionReason, TextRecord
 from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan.buffers import Mask, Positions
-from airflow_provider_imperva.events.scan.lines import Lines, blocks, count_text
+from airflow_provider_imperva.events.scan.lines import Lines, blocks
 from airflow_provider_imperva.events.scan.scan import scan
 from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 
@@ -44,7 +44,8 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
     begun = 0
     after_incomplete = False
     for block in blocks(chunks, cut=partial(_last_start, format_name=format_name)):
-        records = _Records.cut(block, first_number=number, begun=begun, format_name=format_name)
+        count = Count.of(block)
+        records = _Records.cut(block, count, first_number=number, begun=begun, format_name=format_name)
         columns, rejected = read_lines(
             records.lines,
             partial(scan, format_name=format_name, keep_raw=keep_raw),
@@ -56,14 +57,13 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
         rejected = sorted([*rejected, *records.refused], key=lambda line: divmod(line.number, LINES_AT_MOST)[::-1])
         records.warn(columns)
         after_incomplete = _note_incomplete(columns, _KEYS[format_name], after=after_incomplete)
-        line_ends, lines = count(block)
-        text_block = TextBlock(columns, rejected, lines - records.folded)
+        text_block = TextBlock(columns, rejected, count.lines - records.folded)
         begun = 0 if block.endswith(b"\n") else records.on_last_line
         # Before the next block is read, not after.
         del block, records, columns, rejected
         yield text_block
         del text_block
-        number += line_ends
+        number += count.line_ends
 
 
 def _last_start(piece: bytes, *, format_name: str) -> int:
@@ -96,16 +96,19 @@ class _Records:
     on_last_line: int
 
     @classmethod
-    def cut(cls, block: bytes, *, first_number: int, begun: int, format_name: Literal["CEF", "LEEF"]) -> _Records:
+    def cut(
+        cls, block: bytes, count: Count, *, first_number: int, begun: int, format_name: Literal["CEF", "LEEF"]
+    ) -> _Records:
         """Cut a block into records.
 
+        :param count: of the block; if all its lines are usual ones, each is a record.
         :param begun: how many records of earlier blocks begin on the block's first line.
         """
         lines = Lines.split(block, first_number=first_number)
         while begun and len(lines) and _AT_ENDS[block[lines.begins[0]]] and lines.begins[0] < lines.ends[0] - 1:
             lines.begins[0] += 1
-        last_number = first_number + (0 if block.endswith(b"\n") else count_text(block, b"\n"))
-        if not begun and _are_usual(lines):
+        last_number = first_number + (0 if block.endswith(b"\n") else count.line_ends)
+        if not begun and _are_usual(lines, count):
             is_on_last = len(lines) > 0 and int(lines.numbers[-1]) == last_number
             return cls(lines, np.zeros(len(lines), np.bool_), [], {}, 0, int(is_on_last))
         simple = _are_simple(lines, format_name)
@@ -169,17 +172,9 @@ class _Records:
         ]
 
 
-def _are_usual(lines: Lines) -> bool:
+def _are_usual(lines: Lines, count: Count) -> bool:
     """Whether all lines begin with the same signature, and there is no other one in the block."""
-    if not len(lines):
-        return True
-    prefix = _usual_prefix(lines)
-    return (
-        bool(prefix)
-        and bool(lines.begin_with(prefix).all())
-        and count_text(lines.block, _SIGNATURES[0]) == len(lines)
-        and not count_text(lines.block, _SIGNATURES[1])
-    )
+    return count.all_usual and len(lines) == count.lines
 
 
 def _usual_prefix(lines: Lines) -> bytes:

@@ -31,6 +31,9 @@ class Kernel(Protocol):
     def count_text(self, text: Bytes, sought: Bytes) -> int:
         """Count how many times a text stands in another, as ``bytes.count`` does; it must not be empty."""
 
+    def count_either(self, text: Bytes, one: Bytes, other: Bytes) -> tuple[int, int]:
+        """Count each of two texts in another as ``bytes.count`` does; both begin with the same two bytes."""
+
     def tally(self, text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
         """Count the LF, the lines that hold more than white space, and those that begin with ``prefix``.
 
@@ -138,6 +141,15 @@ class Kernel(Protocol):
         :param counts: how many distinct texts each column with codes has; counts on.
         """
 
+    def recode(self, codes: Offsets, used: Offsets, new_codes: Offsets) -> int:
+        """Number codes anew, in the order they come first; negative ones stay.
+
+        :param codes: takes the new ones.
+        :param used: takes the old code of each new one.
+        :param new_codes: room for the new code of each old one; takes -1 for one that does not come.
+        :return: how many new ones there are.
+        """
+
     def sum_lengths(self, lengths: Places) -> None:
         """Put the sum of the lengths of each row so far in their place."""
 
@@ -210,11 +222,13 @@ def _chosen(wanted: str) -> Kernel:
 _KERNEL = _chosen(os.environ.get("IMPERVA_READER", ""))
 find_line_ends = _KERNEL.find_line_ends
 count_text = _KERNEL.count_text
+count_either = _KERNEL.count_either
 tally = _KERNEL.tally
 find_pairs = _KERNEL.find_pairs
 cut_rows = _KERNEL.cut_rows
 measure = _KERNEL.measure
 copy = _KERNEL.copy
+recode = _KERNEL.recode
 sum_lengths = _KERNEL.sum_lengths
 read_digits = _KERNEL.read_digits
 find_doubtful = _KERNEL.find_doubtful

@@ -46,11 +46,10 @@ def copy_texts(
     sizes = np.zeros(len(order), np.int64)
     kernel.measure(found, column_of, sizes)
     starts = np.cumsum(sizes + SLACK) - sizes - SLACK
-    copied = _lasting((int(sizes.sum()) + SLACK * (len(order) + 1),), np.uint8)
-    ends = _lasting((len(order), len(rows) + 1), np.int32)
-    ends[:] = 0
+    copied = np.empty(int(sizes.sum()) + SLACK * (len(order) + 1), np.uint8)
+    ends = np.zeros((len(order), len(rows) + 1), np.int32)
     ends[:coded, 0] = starts[:coded]
-    codes = _lasting((coded, len(rows)), np.int32)
+    codes = _room((coded, len(rows)), np.int32)
     codes[:] = -1
     counts = np.zeros(coded, np.int64)
     places = starts.copy()
@@ -71,21 +70,23 @@ def copy_texts(
     valid = np.packbits(np.concatenate((codes >= 0, ends[coded:, 1:] > 0)), axis=1, bitorder="little")
     kernel.sum_lengths(ends[coded:])
     np.maximum(codes, 0, out=codes)
-    validity, offsets, indices = _rows(valid), _rows(ends), _rows(codes)
-    held = pa.py_buffer(copied)
+    # There was room for all texts, as if none recurred. What lasts takes the memory that it needs.
+    begin = int(starts[coded]) if coded < len(order) else 0
+    held = pa.py_buffer(_lasting(copied[begin : int(places[-1]) if len(order) else 0]))
+    validity, offsets, indices = _rows(valid), _rows(_lasting(ends[coded:])), _rows(codes)
     arrays = {}
     for column, (number, start, end) in enumerate(zip(order, starts.tolist(), places.tolist(), strict=True)):
-        texts = held.slice(start, end - start)
         if column < coded:
             count = int(counts[column])
-            distinct = [None, pa.py_buffer(ends[column, : count + 1] - start), texts]
+            distinct = [None, pa.py_buffer(ends[column, : count + 1] - start), pa.py_buffer(copied[start:end].copy())]
             arrays[number] = pa.DictionaryArray.from_arrays(
                 pa.Array.from_buffers(pa.int32(), len(rows), [validity[column], indices[column]]),
                 pa.Array.from_buffers(TEXT, count, distinct),
                 safe=False,
             )
         else:
-            arrays[number] = pa.Array.from_buffers(TEXT, len(rows), [validity[column], offsets[column], texts])
+            texts = [validity[column], offsets[column - coded], held.slice(start - begin, end - start)]
+            arrays[number] = pa.Array.from_buffers(TEXT, len(rows), texts)
     return [arrays[number] for number in numbers]
 
 
@@ -95,9 +96,16 @@ def _rows(array: npt.NDArray[Any]) -> list[pa.Buffer]:
     return [held.slice(row * size, size) for row in range(len(array))]
 
 
-def _lasting(shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray[Any]:
+def _room(shape: tuple[int, ...], kind: npt.DTypeLike) -> npt.NDArray[Any]:
     """Take memory from Arrow for what outlives the block, so that none of it lies between what is freed with it."""
     return np.ndarray(shape, kind, pa.allocate_buffer(math.prod(shape) * np.dtype(kind).itemsize))
+
+
+def _lasting(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Copy what outlives the block."""
+    copy = _room(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def copy_lines(

@@ -30,6 +30,13 @@ TIME = pa.timestamp("ms", tz="UTC")
 LIST = pa.list_(pa.string())
 EXTRA = pa.map_(pa.string(), pa.string())
 
+_RECURRING = {
+    *("account_name", "account_ref", "site_name", "site_ref", "session_id", "visitor_id"),
+    *("client_ip", "client_edge_ip", "client_city", "user_agent", "client_application", "client_signature"),
+    *("server_ip", "tls", "url", "url_host", "url_path", "additional_response_headers", "src_file"),
+}
+"""Columns of strings that recur: those of an account, a site, a client or a page."""
+
 HEADER = "header "
 """What the keys of header parts begin with; no key in a record holds a blank."""
 
@@ -63,8 +70,13 @@ class Column:
 
     @property
     def recurs(self) -> bool:
-        """Whether most of its texts come again and again."""
-        return self.type == CATEGORY or self.kind in ("bool", "float", "country")
+        """Whether most of its texts come again and again, so that each is copied and converted once per block."""
+        return self.type == CATEGORY or self.kind in ("bool", "float", "country") or self.name in _RECURRING
+
+    @property
+    def held_as(self) -> pa.DataType:
+        """Arrow type that its values have until they are written: a dictionary for strings that recur."""
+        return CATEGORY if self.type == TEXT and self.recurs else self.type
 
     def source(self, format_name: Format) -> str:
         """Name of the column's source in a format, as the table has it; the first path in JSON; empty where none."""

@@ -22,8 +22,13 @@ PARTITIONS: pa.Schema = pa.schema([pa.field("event_class", CATEGORY), pa.field("
 ``event_time``.
 """
 
-PARSED_SCHEMA: pa.Schema = pa.schema([*SCHEMA, *PARTITIONS], metadata=SCHEMA.metadata)
-"""What parsing yields: the columns of ``SCHEMA``, then those of ``PARTITIONS``."""
+HELD_SCHEMA: pa.Schema = pa.schema(
+    [pa.field(column.name, column.held_as) for column in COLUMNS], metadata=SCHEMA.metadata
+)
+"""``SCHEMA`` in memory: strings that recur are dictionaries of strings. A part has them as ``SCHEMA`` says."""
+
+PARSED_SCHEMA: pa.Schema = pa.schema([*HELD_SCHEMA, *PARTITIONS], metadata=SCHEMA.metadata)
+"""What parsing yields: the columns of ``HELD_SCHEMA``, then those of ``PARTITIONS``."""
 
 QUARANTINE_SCHEMA: pa.Schema = pa.schema(
     [

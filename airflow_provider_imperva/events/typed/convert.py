@@ -132,8 +132,11 @@ def _is_in_seconds(text: str) -> bool:
     return len(text) == 10 and text.isascii() and text.isdigit()
 
 
-def no_addresses(texts: pa.StringArray) -> list[int]:
+def no_addresses(texts: pa.StringArray | pa.DictionaryArray) -> list[int]:
     """Which texts are neither an IPv4 nor an IPv6 address."""
+    if isinstance(texts, pa.DictionaryArray):
+        wrong = no_addresses(texts.dictionary)
+        return np.flatnonzero(pc.is_in(texts.indices, pa.array(wrong, pa.int32()))).tolist() if wrong else []
     offsets, characters, _ = _Parts.of(texts)
     doubtful = np.empty(len(texts), np.int64)
     count = kernel.find_doubtful(characters, offsets, doubtful)
@@ -200,32 +203,42 @@ def to_type(column: Column, texts: pa.StringArray | pa.DictionaryArray) -> pa.Ar
         texts = texts.dictionary_encode()
     if not isinstance(texts, pa.DictionaryArray):
         return _converted(column, texts)
-    return texts if column.type == CATEGORY else _converted(column, texts.dictionary).take(texts.indices)
+    if column.held_as != CATEGORY:
+        return _converted(column, texts.dictionary).take(texts.indices)
+    converted = _converted(column, texts.dictionary)
+    return texts if converted is texts.dictionary else grouped(converted, texts)
 
 
 def _converted(column: Column, texts: pa.StringArray) -> pa.Array:
     return integers(texts, column.type) if column.kind == "int" else _CONVERSIONS.get(column.kind, _same)(texts)
 
 
-def url_parts(urls: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
+def url_parts(urls: pa.DictionaryArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """Host without port, up to the first ``/``, and path from there up to ``?``; null where there is none.
 
     Imperva logs URLs without a scheme; one that is there is passed over.
     """
-    offsets, characters, _ = _Parts.of(urls)
-    found = np.empty((2 * len(urls), 3), np.int32)
-    firsts = np.zeros(len(urls) + 1, np.int64)
+    distinct = urls.dictionary
+    offsets, characters, _ = _Parts.of(distinct)
+    found = np.empty((2 * len(distinct), 3), np.int32)
+    firsts = np.zeros(len(distinct) + 1, np.int64)
     kernel.cut_urls(characters, offsets, found, firsts)
-    host, path = copy_texts(characters, found[: firsts[-1]], firsts, np.arange(len(urls)), numbers=range(2))
-    return host, path
+    host, path = copy_texts(characters, found[: firsts[-1]], firsts, np.arange(len(distinct)), numbers=range(2))
+    return grouped(host, urls), grouped(path, urls)
 
 
-def tls_parts(tls: pa.StringArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
+def tls_parts(tls: pa.DictionaryArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """TLS version and cipher: the first word and the rest."""
-    codes = tls.dictionary_encode()
-    parts = [_TLS.match(text) for text in codes.dictionary.to_pylist()]
+    parts = [_TLS.match(text) for text in tls.dictionary.to_pylist()]
     version, cipher = (pa.array([(part and part[group]) or None for part in parts], TEXT) for group in (1, 2))
-    return grouped(version, codes), grouped(cipher, codes)
+    return grouped(version, tls), grouped(cipher, tls)
+
+
+def without_text(texts: pa.DictionaryArray, text: str) -> pa.DictionaryArray:
+    """Make a text that means nothing null."""
+    if not pc.index(texts.dictionary, text).as_py() >= 0:
+        return texts
+    return grouped(pc.if_else(pc.equal(texts.dictionary, text), None, texts.dictionary), texts)
 
 
 _OUTCOMES = {

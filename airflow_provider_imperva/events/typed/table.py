@@ -67,9 +67,10 @@ def _typed(text_columns: TextColumns, notes: RowNotes, *, latest: int) -> dict[s
             seconds = [row for row in convert.in_seconds(texts) if values[row].is_valid]
             notes.warnings += [(row, f"epoch_seconds:{text_columns.key(row, column)}") for row in seconds]
     # Imperva's way to say that no origin server was asked.
-    for name, nothing in (("server_ip", "0.0.0.0"), ("server_port", 0)):  # noqa: S104
-        if name in columns:
-            columns[name] = _without(columns[name], pc.equal(columns[name], nothing))
+    if "server_ip" in columns:
+        columns["server_ip"] = convert.without_text(columns["server_ip"], "0.0.0.0")  # noqa: S104
+    if "server_port" in columns:
+        columns["server_port"] = _without(columns["server_port"], pc.equal(columns["server_port"], 0))
     return columns
 
 
@@ -133,7 +134,6 @@ def _when(
 def _provenance(text_columns: TextColumns, source: LogSource) -> dict[str, pa.Array]:
     rows = len(text_columns.lines)
     same_in_all = {
-        "src_file": pa.scalar(source.file, TEXT),
         "src_seq": pa.scalar(source.sequence, INT64),
         "src_account_id": pa.scalar(source.account_id, INT64),
         "src_config_id": pa.scalar(source.config_id, INT64),
@@ -144,7 +144,8 @@ def _provenance(text_columns: TextColumns, source: LogSource) -> dict[str, pa.Ar
         "src_compressed": pa.scalar(source.compressed, pa.bool_()),
     }
     columns = {name: pa.repeat(value, rows) for name, value in same_in_all.items()}
-    columns["src_format"] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [text_columns.format])
+    for name, text in (("src_file", source.file), ("src_format", text_columns.format)):
+        columns[name] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [text])
     columns["src_line"] = text_columns.lines
     columns["event_class"] = text_columns.event_class
     if text_columns.raw is not None:

@@ -162,7 +162,7 @@ MUTATIONS = [
     Mutation(
         "two records on one line read as one",
         "events/bodies/keyed.py",
-        "        if not begun and _are_usual(lines):\n",
+        "        if not begun and _are_usual(lines, count):\n",
         "        if True:\n",
         ("events/test_boundaries.py::TestCount", "events/test_boundaries.py::test_line_ends_of_any_kind"),
     ),

@@ -42,6 +42,27 @@ MUTATIONS = [
         ("lake/test_watermark.py",),
     ),
     Mutation(
+        "what clients write is in the footers of parts",
+        "lake/parts.py",
+        ' if path.partition(".")[0] not in _FREE_TEXT]',
+        "]",
+        ("lake/test_parts.py",),
+    ),
+    Mutation(
+        "a part's dictionaries have values of other partitions",
+        "lake/groups.py",
+        "    return _recoded(column if places is None else column.take(places))\n",
+        "    return column if places is None else column.take(places)\n",
+        ("lake/test_parts.py",),
+    ),
+    Mutation(
+        "a part tells the types that its tables had in memory",
+        "lake/parts.py",
+        "        store_schema=False,\n",
+        "",
+        ("lake/test_parts.py",),
+    ),
+    Mutation(
         "part named by the run instead of the plan",
         "lake/parts.py",
         "        self._commit = commit\n",

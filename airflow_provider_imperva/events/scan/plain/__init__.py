@@ -6,10 +6,10 @@ from the descriptions in :class:`~airflow_provider_imperva.events.scan.kernel.Ke
 
 from __future__ import annotations
 
-from airflow_provider_imperva.events.scan.plain.lines import count_text, find_line_ends, tally
+from airflow_provider_imperva.events.scan.plain.lines import count_either, count_text, find_line_ends, tally
 from airflow_provider_imperva.events.scan.plain.pairs import find_pairs
 from airflow_provider_imperva.events.scan.plain.rows import cut_rows
-from airflow_provider_imperva.events.scan.plain.texts import copy, measure, sum_lengths
+from airflow_provider_imperva.events.scan.plain.texts import copy, measure, recode, sum_lengths
 from airflow_provider_imperva.events.scan.plain.values import (
     count_values,
     cut_lists,
@@ -20,6 +20,7 @@ from airflow_provider_imperva.events.scan.plain.values import (
 
 __all__ = [
     "copy",
+    "count_either",
     "count_text",
     "count_values",
     "cut_lists",
@@ -30,6 +31,7 @@ __all__ = [
     "find_pairs",
     "measure",
     "read_digits",
+    "recode",
     "sum_lengths",
     "tally",
 ]

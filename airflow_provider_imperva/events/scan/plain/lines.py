@@ -22,6 +22,11 @@ def count_text(text: Bytes, sought: Bytes) -> int:
     return text.tobytes().count(sought.tobytes())
 
 
+def count_either(text: Bytes, one: Bytes, other: Bytes) -> tuple[int, int]:
+    """Count two texts."""
+    return count_text(text, one), count_text(text, other)
+
+
 def tally(text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
     """Count the LF, the lines with content, and the lines that begin with a prefix."""
     *ended, rest = text.tobytes().split(b"\n")

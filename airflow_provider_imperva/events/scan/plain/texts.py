@@ -75,6 +75,18 @@ def copy(
             ends[place, present + 1] = np.diff(offsets)
 
 
+def recode(codes: Offsets, used: Offsets, new_codes: Offsets) -> int:
+    """Number codes anew, in the order they come first."""
+    there = codes >= 0
+    distinct = pa.array(codes[there]).dictionary_encode()
+    old = distinct.dictionary.to_numpy()
+    used[: len(old)] = old
+    new_codes[:] = -1
+    new_codes[old] = np.arange(len(old))
+    codes[there] = distinct.indices
+    return len(old)
+
+
 def sum_lengths(lengths: Places) -> None:
     """Put the sums of lengths in their place."""
     np.cumsum(lengths, axis=1, out=lengths)
