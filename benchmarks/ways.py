@@ -24,6 +24,7 @@ from airflow_provider_imperva.container.decode import decode
 from airflow_provider_imperva.container.header import split_container
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.events.parse import ParsedBlock, parse
+from airflow_provider_imperva.events.scan import kernel, plain
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts, parquet_writer
@@ -48,11 +49,34 @@ class Decode:
 
 @dataclass(frozen=True, slots=True)
 class Parse:
-    """Text to Arrow."""
+    """Text to Arrow.
 
-    log: Log
+    :ivar source: what the log's header says, as for normalizing, so that the same columns are filled.
+    """
+
     body: bytes
-    format: str
+    source: LogSource
+
+    @classmethod
+    def of(cls, log: Log, keys: KeyRing) -> Parse:
+        """Decode a log, whose text is what there is to parse."""
+        plain = decode(log.content, log=log.name, keys=keys)
+        if plain.header is None:
+            raise ValueError(f"{log.name} has no header")
+        source = LogSource(
+            file=log.name,
+            sequence=LogName.parse(log.name).sequence,
+            account_id=plain.header.account_id,
+            config_id=plain.header.config_id,
+            format=plain.header.format,
+            fields=plain.header.fields,
+            start_time=plain.header.start_time,
+            end_time=plain.header.end_time,
+            checksum_ok=plain.checksum_ok,
+            encrypted=plain.encrypted,
+            compressed=plain.compressed,
+        )
+        return cls(plain.body, source)
 
     def __call__(self) -> None:
         """Parse the log."""
@@ -61,8 +85,25 @@ class Parse:
 
     def parsed(self) -> Iterator[ParsedBlock]:
         """Yield every block of the log."""
-        source = LogSource(file=self.log.name, sequence=LogName.parse(self.log.name).sequence, format=self.format)
-        return parse([self.body], source)
+        return parse([self.body], self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainParse:
+    """Text to Arrow as it is done without the compiled extension."""
+
+    parse: Parse
+
+    def __call__(self) -> None:
+        """Parse the log."""
+        chosen = {name: getattr(kernel, name) for name in plain.__all__}
+        try:
+            for name in chosen:
+                setattr(kernel, name, getattr(plain, name))
+            self.parse()
+        finally:
+            for name, function in chosen.items():
+                setattr(kernel, name, function)
 
 
 @dataclass(frozen=True, slots=True)
