@@ -82,7 +82,7 @@ class Outgoing:
             events = self._keep(events, pc.is_in(_texts(events["event_class"]), pa.array(options.classes)), "class")
         if options.sites is not None:
             sites = pa.array(options.sites, pa.string())
-            by_name = pc.fill_null(pc.is_in(events["site_name"], sites), False)
+            by_name = pc.fill_null(pc.is_in(_texts(events["site_name"]), sites), False)
             by_id = pc.fill_null(pc.is_in(events["site_id"].cast(pa.string()), sites), False)
             events = self._keep(events, pc.or_(by_name, by_id), "site")
         if options.sample < 1:
