@@ -63,7 +63,8 @@ def test_no_text_of_a_client_breaks_out_of_its_value(agent: str, query: str) -> 
     events = table([event.encode()])
     for name, value in (("user_agent", agent), ("query_string", query)):
         place = events.schema.get_field_index(name)
-        events = events.set_column(place, events.schema.field(place), pa.array([value]))
+        field = events.schema.field(place)
+        events = events.set_column(place, field, pa.array([value]).cast(field.type))
     for wanted in ("cef", "leef"):
         other = events.set_column(
             events.schema.get_field_index("src_format"), "src_format", pa.array(["W3C"]).dictionary_encode()
