@@ -123,7 +123,7 @@ def test_the_file_says_what_it_is(store: Store) -> None:
 def test_what_clients_write_is_in_no_footer(store: Store) -> None:
     parts = batch_parts(store)
     secret = "hunter2" * 3
-    texts = dict.fromkeys(FREE_TEXT - {"x_forwarded_for", "extra"}, secret)
+    texts: dict[str, Any] = dict.fromkeys(FREE_TEXT - {"x_forwarded_for", "extra"}, secret)
     parts.add(table([row(1, **texts, x_forwarded_for=[secret], extra=[("key", secret)])]), NOTHING)
     (part,) = parts.write()
     content = store.read(part.path)
