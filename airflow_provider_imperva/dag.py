@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import DAG, Asset, Param
 
@@ -77,6 +77,7 @@ def imperva_logs_dag(
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
     quarantined_share: float = 0.01,
+    table: Literal["delta"] | None = "delta",
     events_asset: Asset | None = None,
     task_options: Mapping[str, Mapping[str, Any]] | None = None,
     default_args: Mapping[str, Any] | None = None,
@@ -106,6 +107,9 @@ def imperva_logs_dag(
         log that is there as a whole always does.
     :param fail_when_critical: whether a run is red while the headroom is below the plan options'
         ``critical_headroom``.
+    :param table: the table that a new lake gets, so that each commit appears in it whole or not at all: a Delta table,
+        which needs the extra ``delta``. None for a lake of Parquet files only. An older lake gets its table by
+        ``imperva-logs table LAKE --create``.
     :param events_asset: the asset of which each commit emits an event; by default
         :func:`~airflow_provider_imperva.assets.imperva_events_asset` of the lake.
     :param task_options: other arguments for single tasks, by ``wait_for_logs``, ``plan``, ``fetch``, ``normalize`` and
@@ -162,6 +166,7 @@ def imperva_logs_dag(
             on_low_headroom=on_low_headroom,
             fail_when_critical=fail_when_critical,
             quarantined_share=quarantined_share,
+            table=table,
             events_asset=events_asset,
             default_args=default_args,
             task_options=task_options,

@@ -32,6 +32,7 @@ secret, a key or text out of a log.
         │   └── UnreadableObjectError     an object of it does not read
         │       └── TornPlanError             the plan that has no commit does not read
         ├── LakeMismatchError         the lake is not the one the last run wrote to
+        ├── TableError                the table cannot be published to
         └── LeftBehindError           committed, but a batch failed or a log was lost
 """
 
@@ -275,6 +276,16 @@ class LakeMismatchError(LakeError):
 
     reason = "lake_mismatch"
     may_pass = False
+    needs_person = True
+
+
+class TableError(LakeError):
+    """The table of a lake is damaged, of a newer version, or was written to by others; nothing was written to it.
+
+    Its rows are safe: the ledger names them, and the table can be made anew from it.
+    """
+
+    reason = "table"
     needs_person = True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import TaskGroup, TriggerRule, task_group
 
@@ -99,6 +99,7 @@ def add_load_tasks(
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
     quarantined_share: float = 0.01,
+    table: Literal["delta"] | None = "delta",
     events_asset: Asset | None = None,
     default_args: Mapping[str, Any] | None = None,
     task_options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -146,6 +147,7 @@ def add_load_tasks(
         "on_low_headroom": on_low_headroom,
         "fail_when_critical": fail_when_critical,
         "quarantined_share": quarantined_share,
+        "table": table,
         "outlets": [events_asset or imperva_events_asset(lake_uri)],
     }
     commit = ImpervaCommitLogsOperator(**options("commit", telling, planning))

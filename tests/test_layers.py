@@ -24,6 +24,7 @@ WITHOUT_AIRFLOW = (
     "container",
     "events",
     "lake",
+    "table",
     "load",
     "audit",
     "forward",

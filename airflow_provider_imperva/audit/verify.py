@@ -34,10 +34,12 @@ from airflow_provider_imperva.lake.claim import is_claim
 from airflow_provider_imperva.lake.digest import RowsDigest
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import LiveSet, batch_of_part
+from airflow_provider_imperva.lake.maintenance import has_table
 from airflow_provider_imperva.lake.records import Commit, Home, Report
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
+from airflow_provider_imperva.table.check import check_files, check_versions
 
 _SHA256_BEGIN = re.compile(r"[0-9a-f]{16}")
 _IN_PARTS = (State.COMMITTED, State.QUARANTINED)
@@ -120,7 +122,7 @@ def verify_lake(
     verified = tuple(
         verify(store, name, sample=sample, seed=seed, anchors=anchors, progress=progress) for name in found
     )
-    foreign = () if repository else tuple(_foreign(store, found))
+    foreign = () if repository else (*_foreign(store, found), *_check_versions(store))
     ok = not foreign and all(item.ok for item in verified)
     return LakeVerification(1, store.uri(), ok, verified, foreign)
 
@@ -128,6 +130,17 @@ def verify_lake(
 def _foreign(store: Store, found: list[str]) -> Iterator[Finding]:
     for path in strangers(store, found):
         yield Finding(Kind.UNNAMED, path, "it is no part of a lake")
+
+
+def _check_versions(store: Store) -> Iterator[Finding]:
+    if has_table(store):
+        yield from (Finding(Kind.UNNAMED, item.about, item.found) for item in check_versions(store))
+
+
+def _check_table(store: Store, history: History) -> Iterator[Finding]:
+    if has_table(store):
+        for item in check_files(store, history.repository, history.live, last=history.last):
+            yield Finding(Kind.MISSING if item.missing else Kind.CONTRADICTION, item.about, item.found)
 
 
 def verify(
@@ -165,6 +178,7 @@ def verify(
     findings += check_forwards(store, history)
     if findings:
         findings = list(_still_so(store, layout, history, findings))
+    findings += _check_table(store, history)
     sums = {column: pc.sum(rows[column]).as_py() or 0 for column in ("lines", "rows", "quarantined_lines")}
     return Verification(
         repository=repository,

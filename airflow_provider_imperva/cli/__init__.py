@@ -23,12 +23,13 @@ from airflow_provider_imperva.cli import (
     forward,
     forwards,
     replay,
+    table,
     verify,
 )
 from airflow_provider_imperva.cli.terminal import complain
 from airflow_provider_imperva.errors import ImpervaError
 
-_COMMANDS = (decode, replay, verify, explain, certificate, coverage, deliveries, forward, forwards, examples)
+_COMMANDS = (decode, replay, verify, explain, certificate, coverage, table, deliveries, forward, forwards, examples)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

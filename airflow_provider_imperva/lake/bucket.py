@@ -13,17 +13,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, cast
 
 import fsspec
+from fsspec.asyn import sync
 
 from airflow_provider_imperva.clock import Clock, wall_clock
-from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.failure import already_there, failing, failure, server_code
-from airflow_provider_imperva.lake.store import StoredObject
+from airflow_provider_imperva.lake.store import Address, StoredObject
 
 _READ_AHEAD = 16 << 20
 _PIECE_BYTES = 8 << 20
 _PIECES_AT_ONCE = 4
 _CONNECTIONS = 32
 _UPLOAD_AGE = timedelta(days=1)
+_ENCRYPTION = {"ServerSideEncryption": "aws_server_side_encryption", "SSEKMSKeyId": "aws_sse_kms_key_id"}
 _CONFLICT = "ConditionalRequestConflict"
 _THERE_ALREADY = frozenset({"PreconditionFailed", "412"})
 _ATTEMPTS = 3
@@ -154,6 +156,14 @@ class ObjectStore:
     def sweep(self) -> None:
         """Do nothing: an object store keeps no scratch files."""
 
+    def address(self, folder: str) -> Address:
+        """Refuse: only of S3 it is known how credentials are handed on."""
+        raise ConfigurationError(
+            "a lake in this kind of store can have no table",
+            do="keep the lake on S3 or on a disk, or set table=None",
+            about=self.uri(folder),
+        )
+
 
 class S3Store(ObjectStore):
     """A lake on S3, or on a server that speaks as S3 does.
@@ -193,6 +203,36 @@ class S3Store(ObjectStore):
             ]
             position = {"ContinuationToken": page["NextContinuationToken"]} if page["IsTruncated"] else None
         return entries
+
+    def address(self, folder: str) -> Address:
+        """Tell how another library reaches a folder, with the credentials that this one has now."""
+        with failing(self.uri(folder), reading=True):
+            client = self._fs.s3
+            options = {"timeout": "60s", "conditional_put": "etag"} | self._credentials()
+        endpoint, region = client.meta.endpoint_url, client.meta.region_name
+        if not endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+            options |= {"endpoint": endpoint, "allow_http": str(endpoint.startswith("http:")).lower()}
+        if region:
+            options["region"] = "us-east-1" if region == "aws-global" else region
+        if self._fs.client_kwargs.get("verify") is False:
+            options["allow_invalid_certificates"] = "true"
+        for ours, theirs in _ENCRYPTION.items():
+            if ours in self._fs.s3_additional_kwargs:
+                options[theirs] = str(self._fs.s3_additional_kwargs[ours])
+        return Address(self.uri(folder), options)
+
+    def _credentials(self) -> dict[str, str]:
+        if self._fs.anon:
+            return {"skip_signature": "true"}
+        if self._fs.key:
+            key, secret, token = self._fs.key, self._fs.secret, self._fs.token
+        else:
+            found = sync(self._fs.loop, self._fs.session.get_credentials)
+            if found is None:
+                return {}
+            key, secret, token = sync(self._fs.loop, found.get_frozen_credentials)
+        options = {"access_key_id": key, "secret_access_key": secret}
+        return options | {"session_token": token} if token else options
 
     def _put(self, file: str, path: str) -> None:
         self._fs.put_file(file, self._full(path), chunksize=_PIECE_BYTES, max_concurrency=_PIECES_AT_ONCE)

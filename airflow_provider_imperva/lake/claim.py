@@ -9,6 +9,7 @@ import msgspec
 from airflow_provider_imperva.errors import LakeError, LakeMismatchError, ObjectExistsError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import VERSION
+from airflow_provider_imperva.lake.store import Store
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -49,12 +50,32 @@ def claim(ledger: Ledger, source: str) -> None:
             check_claim(ledger, source)  # somebody else may have been quicker
             return
     ledger.store.delete([path])
-    raise LakeError(
+    raise _replaces(ledger.store)
+
+
+def check_create_if_absent(store: Store, path: str) -> None:
+    """See that a store refuses to create what is there.
+
+    :param path: an object that nobody else needs; it is gone afterwards.
+    :raises LakeError: if the store replaces what it has to refuse, or cannot be written to.
+    """
+    try:
+        for _ in range(2):
+            store.create(path, b"")
+    except ObjectExistsError:
+        return
+    finally:
+        store.delete([path])
+    raise _replaces(store)
+
+
+def _replaces(store: Store) -> LakeError:
+    return LakeError(
         "the store replaces an object that it was asked to create only if absent, so that two runs at once would load"
         " events twice",
         do="keep the lake in a store that heeds If-None-Match in PutObject (Amazon S3, MinIO, SeaweedFS and Ceph do in"
         " their present versions), upgrade this one, or take a disk",
-        about=ledger.store.uri(),
+        about=store.uri(),
     )
 
 

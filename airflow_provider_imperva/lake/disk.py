@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airflow_provider_imperva.lake.failure import already_there, failing_disk, no_folder, no_links
-from airflow_provider_imperva.lake.store import StoredObject
+from airflow_provider_imperva.lake.store import Address, StoredObject
 
 _SCRATCH = ".tmp"
 _SCRATCH_AGE = timedelta(days=1)
@@ -41,6 +41,10 @@ class LocalStore:
         """Open an object for reading in pieces."""
         with failing_disk(self.uri(path)):
             return (self._root / path).open("rb")
+
+    def address(self, folder: str) -> Address:
+        """Tell how another library reaches a folder."""
+        return Address((self._root / folder).absolute().as_uri())
 
     def exists(self, path: str) -> bool:
         """Tell whether there is such an object."""

@@ -69,7 +69,7 @@ def plan_maintenance(
 
 
 def retire(
-    ledger: Ledger, commit: Commit, *, run: Run, provider_version: str, at: datetime, grace: timedelta | None = None
+    ledger: Ledger, commit: Commit, *, run: Run, provider_version: str, at: datetime, grace: timedelta = timedelta()
 ) -> Commit | None:
     """Delete the objects of parts that commits removed, once no reader has to hold them; the ledger says so first.
 
@@ -78,7 +78,8 @@ def retire(
     :param commit: one of the last; what it says spares a look at the ledger where there is nothing to do.
     :param run: who does it.
     :param at: now, UTC.
-    :param grace: how long the objects stay; by default a week if the lake has a table, else not at all.
+    :param grace: how long the objects stay: :data:`GRACE` where the lake has a table, and then the table has to show
+        what this one removed already.
     :returns: the commit that says so; None if nothing was to be done, or another run is at work.
     """
     if not commit.unretired:
@@ -86,8 +87,6 @@ def retire(
     head = ledger.head()
     if head.commit is None or head.plan:
         return None
-    if grace is None:
-        grace = GRACE if has_table(ledger.store) else timedelta()
     due = tuple(removal.commit for removal in head.commit.unretired if at - removal.at >= grace)
     if not due:
         return None

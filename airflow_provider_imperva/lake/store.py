@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -29,6 +29,18 @@ class StoredObject:
     path: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How another library reaches a folder of a lake by itself.
+
+    :ivar url: the folder's URL.
+    :ivar options: storage options of the Rust crate ``object_store``, credentials among them: never to be shown.
+    """
+
+    url: str
+    options: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 class Store(Protocol):
@@ -72,6 +84,9 @@ class Store(Protocol):
 
     def sweep(self) -> None:
         """Remove what writers that died have left beside the tree."""
+
+    def address(self, folder: str) -> Address:
+        """Tell how another library reaches a folder; :raises ConfigurationError: if it cannot."""
 
 
 def s3fs_missing(about: str) -> ConfigurationError:

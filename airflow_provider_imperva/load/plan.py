@@ -19,7 +19,6 @@ from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, fin
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.live import parts_of_home
-from airflow_provider_imperva.lake.maintenance import retire
 from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Kind, Plan, PlannedLog, Replaying, Restart, Run
 from airflow_provider_imperva.lake.watermark import (
     ABSENT,
@@ -41,6 +40,7 @@ from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName
+from airflow_provider_imperva.table.settle import settle
 
 logger = logging.getLogger(__name__)
 
@@ -273,8 +273,10 @@ def make_plan(
     if head.plan and head.plan.run == run and head.plan.kind is Kind.LOAD and not head.plan.torn:
         return head.plan
     head = recover(ledger, head, run=run, at=clock())
-    if head.commit and retire(ledger, head.commit, run=run, provider_version=__version__, at=clock()):
-        head = ledger.head()
+    if head.commit:
+        settle(ledger, head.commit, run=run, clock=clock)
+        # What settling deletes is a commit of its own.
+        head = ledger.head() if head.commit.unretired else head
     stop_if_older_than_events(ledger, head=head.next_commit - 1)
     index = client.read_index()
     at = clock()

@@ -22,7 +22,6 @@ from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, Le
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import parts_of_home
-from airflow_provider_imperva.lake.maintenance import retire
 from airflow_provider_imperva.lake.records import (
     VERSION,
     Commit,
@@ -40,6 +39,7 @@ from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import recover, unfinished_replays, whole_head
 from airflow_provider_imperva.repository.names import LogName
+from airflow_provider_imperva.table.settle import settle
 
 logger = logging.getLogger(__name__)
 
@@ -289,7 +289,7 @@ def replay(
     on_log: Callable[[], None] = lambda: None,
     clock: Clock = wall_clock,
 ) -> Commit:
-    """Do all batches of a replay, one after the other, and commit; then delete the parts that were replaced, if due.
+    """Do all batches of a replay, one after the other, commit, and settle.
 
     A batch that fails does not hold up the others. The commit says which batches were replaced; of the others, which
     failed and are done again by the next plan (``failed_batches``), and which logs kept theirs as it is (``open``).
@@ -310,5 +310,5 @@ def replay(
             place = "".join(traceback.format_tb(error.__traceback__))
             logger.error("Batch %d failed: %s\n%s", batch, told, place)
     commit = commit_plan(ledger, plan, by=plan.run, provider_version=__version__, at=clock())
-    retire(ledger, commit, run=plan.run, provider_version=__version__, at=clock())
+    settle(ledger, commit, run=plan.run, clock=clock)
     return commit

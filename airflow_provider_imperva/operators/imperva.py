@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk import BaseOperator
@@ -329,6 +329,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     :param fail_when_critical: whether the task fails, after the commit, while the headroom is critical.
     :param quarantined_share: the share of a commit's lines, 0 to 1, above which lines in quarantine make the task fail,
         after the commit. A log that is there as a whole always does.
+    :param table: the table that a new lake gets; None for a lake of Parquet files only. Whatever table a lake has shows
+        each commit in any case.
     """
 
     operator_extra_links = (ImpervaCoverageLink(),)
@@ -342,10 +344,14 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         on_low_headroom: Callable[[Context], object] | None = None,
         fail_when_critical: bool = False,
         quarantined_share: float = 0.01,
+        table: Literal["delta"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if table not in ("delta", None):
+            raise ConfigurationError(f"there is no table of kind {table!r}", do="Set table to 'delta' or None")
         self.quarantined_share = quarantined_share
+        self.table = table
         self.plan_task_id = plan_task_id
         self.plan_options = checked_options(PlanOptions, plan_options)
         check_type("headroom_warning", headroom_warning, timedelta)
@@ -364,9 +370,9 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.lake.commit import commit_plan
         from airflow_provider_imperva.lake.complaints import left_behind
         from airflow_provider_imperva.lake.headroom import measure
-        from airflow_provider_imperva.lake.maintenance import retire
         from airflow_provider_imperva.lake.quarantine import too_much
         from airflow_provider_imperva.load.delivered import DeliveredLogs
+        from airflow_provider_imperva.table.settle import settle
 
         number = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY, map_indexes=-1)
         if number is None:
@@ -377,7 +383,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         with self._open(hook) as (origin, ledger):
             plan = ledger.plan(number)
             commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
-            retire(ledger, commit, run=_run(context), provider_version=__version__, at=now)
+            unpublished = settle(ledger, commit, run=_run(context), create=self.table is not None, clock=lambda: now)
             # If an old run's task is cleared, there are some after its own.
             last_commits = [*islice(ledger.commits(newest_first=True), 1 + _MEASURED_COMMITS)][::-1]
             if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):
@@ -386,6 +392,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         value = _xcom(commit, headroom)
         complaints = left_behind(commit)
         complaints += too_much(ledger, commit, share=self.quarantined_share)
+        if unpublished:
+            complaints.append(f"the table does not show it: {unpublished}")
         if commit.committed_at == now:
             send_commit(commit, ledger.logs(commit.commit), is_complete=not complaints)
         send_headroom(headroom, repository=commit.repository)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.table.delta import create_table
 from airflow_provider_imperva.testing import FakeRepository
 from tests.lake.s3_front import BUCKET, moto_server
 from tests.load.load_runs import Account, without_notice
@@ -513,8 +515,7 @@ class TestRemoved:
 
     @pytest.fixture
     def graceful(self, account: Account) -> Account:
-        table = account.lake / "events/_delta_log"
-        table.mkdir()
+        create_table(account.ledger.store)
         replay_shortened(account)
         assert account.ledger.head().commit.unretired  # type: ignore[union-attr]
         return account
@@ -535,7 +536,7 @@ class TestRemoved:
 
     def test_one_that_comes_back_is_a_finding(self, graceful: Account) -> None:
         content = {path: path.read_bytes() for path in self.removed(graceful)}
-        (graceful.lake / "events/_delta_log").rmdir()
+        shutil.rmtree(graceful.lake / "events/_delta_log")
         graceful.serve(3)
         graceful.run()
         assert not any(path.exists() for path in content)

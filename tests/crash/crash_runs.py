@@ -11,16 +11,19 @@ import time
 import traceback
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import fsspec
 
+from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Part, Run
@@ -28,10 +31,12 @@ from airflow_provider_imperva.lake.store import Store, open_store
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.options import PlanOptions
+from airflow_provider_imperva.table import delta
 from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
 from tests.crash.object_server import BUCKET, object_filesystem
 from tests.crash.stopping_store import Hook, StoppingStore, nothing_happens
 from tests.load.load_runs import Account, Row, current_parts, request_id
+from tests.table.table_reader import rows_of_table
 
 LOG = "8416_{}.log"
 _MOST_RUNS = 3
@@ -123,6 +128,24 @@ class CrashAccount(Account):
         plan = self.plan_if_any(run)
         return self.finish(plan) if plan else None
 
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Let what is written to the table count as an operation of the store, too."""
+        write, create = delta._write, delta._create
+
+        def write_counted(*arguments: Any) -> None:
+            with self.store.operation() as before:
+                before()
+                write(*arguments)
+
+        def create_counted(*arguments: Any) -> None:
+            with self.store.operation() as before:
+                before()
+                create(*arguments)
+
+        with patch.object(delta, "_write", write_counted), patch.object(delta, "_create", create_counted):
+            yield
+
     def replay_all(self, run: Run) -> Commit | None:
         plan = make_replay_plan(self.ledger, run=run, selection=Selection(state="all"), take_over=True)
         return replay(self.ledger, self.keys, plan, options=NormalizeOptions()) if plan else None
@@ -142,11 +165,13 @@ Step = Callable[[CrashAccount, Run], object]
 
 def load(account: CrashAccount, run: Run) -> None:
     """What one run of the DAG does; where another left something, that is a recovery."""
-    account.run_as(run)
+    with account.counted():
+        account.run_as(run)
 
 
 def replay_all(account: CrashAccount, run: Run) -> None:
-    account.replay_all(run)
+    with account.counted():
+        account.replay_all(run)
 
 
 def age_scratch(lake: Path) -> None:
@@ -166,6 +191,7 @@ class _Orders:
     step: Step
     hook: Hook
     last_words: Path
+    table: bool
 
 
 def _obey(orders: _Orders) -> None:
@@ -184,6 +210,7 @@ def _take_step(orders: _Orders) -> None:
         options=orders.options,
         address=orders.address,
         hook=orders.hook,
+        table=orders.table,
     )
     orders.step(account, account.next_run())
 
@@ -204,6 +231,7 @@ def die(account: CrashAccount, step: Step, *, keys: Iterable[KeyPair], hook: Hoo
         options=account.options,
         step=step,
         hook=hook,
+        table=account.table,
         last_words=account.lake.parent / f"{account.lake.name}.traceback",
     )
     process = _FORKS.Process(target=_obey, args=(orders,))
@@ -251,17 +279,30 @@ def _twice(parts: list[str]) -> list[tuple[str, int | None]]:
 def assert_all_is_well(account: CrashAccount) -> None:
     """Every event once, the ledger sound, and no object that it does not know of."""
     lake = account.address.look()
-    assert rows_of(lake) == account.expected()
-    assert quarantined_in(lake) == Counter((name, 1) for name in account.spoiled)
+    if account.table:
+        _assert_table(account, lake)
+    else:
+        assert rows_of(lake) == account.expected()
+        assert quarantined_in(lake) == Counter((name, 1) for name in account.spoiled)
     assert raw_names(lake) == set(account.forged)
     assert not list(lake.glob(".tmp/*"))
     ledger = Ledger(open_store(str(lake)), account.repository.name)
     assert ledger.head().plan is None
     commits = list(ledger.commits())
     _assert_chain(ledger, commits)
-    _assert_parts(lake, current_parts(commits))
+    removed = {part.path: part for commit in commits for part in commit.removed}
+    _assert_parts(lake, current_parts(commits) | (removed if account.table else {}))
     assert commits[-1].replaying == ()
     _assert_states(account, ledger, commits)
+
+
+def _assert_table(account: CrashAccount, lake: Path) -> None:
+    """The table shows every event once, and each commit is in it once."""
+    assert rows_of_table(open_store(str(lake)), lake) == account.expected()
+    found = [delta.commit_info(path.read_bytes()) for path in sorted(lake.glob("events/_delta_log/*.json"))]
+    numbers = [info["imperva.commit"] for info in found if info and "imperva.commit" in info]
+    assert numbers == sorted(set(numbers))
+    assert verify_lake(open_store(str(lake))).ok
 
 
 def _assert_chain(ledger: Ledger, commits: list[Commit]) -> None:

@@ -71,7 +71,7 @@ class StoppingStore:
         return getattr(self._store, name)
 
     @contextlib.contextmanager
-    def _operation(self) -> Iterator[Callable[[], None]]:
+    def operation(self) -> Iterator[Callable[[], None]]:
         # next() is atomic, so that the threads of a fetch can share it.
         self.operations = number = next(self._numbers)
         yield lambda: self._hook(number, False)
@@ -82,18 +82,18 @@ class StoppingStore:
             file.write(content)
 
     def create(self, path: str, content: bytes) -> None:
-        with self._operation() as before:
+        with self.operation() as before:
             before()
             self._store.create(path, content)
 
     @contextlib.contextmanager
     def writer(self, path: str) -> Iterator[BinaryIO]:
-        with self._operation() as before, self._store.writer(path) as file:
+        with self.operation() as before, self._store.writer(path) as file:
             yield file
             before()
 
     def delete(self, paths: Iterable[str]) -> None:
         for path in paths:
-            with self._operation() as before:
+            with self.operation() as before:
                 before()
                 self._store.delete([path])

@@ -75,6 +75,7 @@ class Play:
     step: Step
     prepare: Callable[[CrashAccount, Scene], None]
     keys: bool = False
+    table: bool = False
 
 
 def serve_all_kinds(account: CrashAccount, scene: Scene) -> None:
@@ -111,6 +112,8 @@ PLAYS = {
     "load": Play(load, serve_all_kinds),
     "recovery": Play(load, leave_a_dead_run),
     "replay": Play(replay_all, load_with_the_wrong_key, keys=True),
+    "load into a table": Play(load, serve_all_kinds, table=True),
+    "replay in a table": Play(replay_all, load_with_the_wrong_key, keys=True, table=True),
 }
 
 
@@ -121,6 +124,7 @@ def play(request: pytest.FixtureRequest) -> Play:
 
 def begin(scene: Scene, play: Play, repository: FakeRepository, label: str) -> CrashAccount:
     account = scene.account(repository, label)
+    account.table = play.table
     play.prepare(account, scene)
     account.keys = scene.ring if play.keys else KeyRing()
     return account

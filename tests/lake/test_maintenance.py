@@ -49,7 +49,7 @@ def the_ledger_goes_on(ledger: Ledger) -> Iterator[None]:
     assert commit_of(ledger, ledger.create_plan(plan_of(commit=head.next_commit))).commit == head.next_commit
 
 
-def retire_now(ledger: Ledger, commit: Commit, *, days: float = 0, grace: timedelta | None = None) -> Commit | None:
+def retire_now(ledger: Ledger, commit: Commit, *, days: float = 0, grace: timedelta = timedelta()) -> Commit | None:
     return retire(ledger, commit, run=BY, provider_version="0", at=T0 + timedelta(days=days), grace=grace)
 
 
@@ -72,11 +72,10 @@ def test_without_a_table_what_was_removed_is_deleted_at_once(ledger: Ledger, mer
     assert retire_now(ledger, merged) is None, "whichever commit is at hand"
 
 
-def test_with_a_table_it_stays_for_a_week(ledger: Ledger, merged: Commit) -> None:
-    ledger.store.create("events/_delta_log/00000000000000000000.json", b"{}")
-    assert retire_now(ledger, merged, days=6.99) is None
+def test_with_a_grace_it_stays_for_as_long(ledger: Ledger, merged: Commit) -> None:
+    assert retire_now(ledger, merged, days=6.99, grace=GRACE) is None
     assert len(event_parts(ledger)) == 3
-    assert retire_now(ledger, merged, days=7) is not None
+    assert retire_now(ledger, merged, days=7, grace=GRACE) is not None
     assert event_parts(ledger) == ["part-000000000003-0000.parquet"]
     assert timedelta(days=7) == GRACE
 

@@ -19,7 +19,6 @@ from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.maintenance import retire
 from airflow_provider_imperva.lake.records import Commit, Part, Plan, Report, Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched, fetch
@@ -28,6 +27,7 @@ from airflow_provider_imperva.load.plan import Work, find_work, make_plan
 from airflow_provider_imperva.load.pulled import PulledLogs
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.table.settle import settle
 from airflow_provider_imperva.testing import FakeRepository, Fault
 from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository
 
@@ -56,6 +56,7 @@ class Account:
     keys: KeyRing = field(default_factory=KeyRing)
     options: PlanOptions = field(default_factory=PlanOptions)
     clock: Callable[[], datetime] = wall_clock
+    table: bool = False
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(open_store(str(self.lake)), self.repository.name)
@@ -110,7 +111,7 @@ class Account:
     def commit(self, plan: Plan) -> Commit:
         now = self.clock()
         commit = commit_plan(self.ledger, plan, by=plan.run, provider_version="0.0.0", at=now)
-        retire(self.ledger, commit, run=plan.run, provider_version="0.0.0", at=now)
+        assert settle(self.ledger, commit, run=plan.run, create=self.table, clock=self.clock) is None
         return commit
 
     def finish(self, plan: Plan) -> Commit:

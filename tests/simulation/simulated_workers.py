@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import BinaryIO, Literal
 
-from airflow_provider_imperva.lake.store import Store, StoredObject
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.lake.store import Address, Store, StoredObject
 
 
 class Killed(BaseException):
@@ -51,6 +52,9 @@ class WorkerStore:
         self._dead = False
         self.hangs: Callable[[], None] = lambda: None
         """Called where the worker hangs; returns when it goes on."""
+
+    def address(self, folder: str) -> Address:
+        raise ConfigurationError("a simulated disk has no table", do="Load without one", about=folder)
 
     def _durable(self, act: Callable[[], None]) -> None:
         with self._lock:

@@ -1,0 +1,48 @@
+"""``imperva-logs table``: the table of a lake, and how far it is."""
+
+from __future__ import annotations
+
+import argparse
+
+from airflow_provider_imperva.cli.terminal import Commands, add_root, open_lake
+
+
+def add_to(commands: Commands) -> None:
+    """Add the command."""
+    command = commands.add_parser("table", help="show, make or publish a lake's table", description=_table.__doc__)
+    add_root(command)
+    command.add_argument("--create", action="store_true", help="make the table if there is none, and publish")
+    command.add_argument("--publish", action="store_true", help="bring the table up to the ledger")
+    command.set_defaults(run=_table)
+
+
+def _table(options: argparse.Namespace) -> int:
+    """Show which commit of each repository a lake's Delta table shows; make it, or bring it up to the ledger.
+
+    The table is made from the ledger alone, so this can be broken off anywhere and run again, also while the lake is
+    loaded. Exits with 1 if the table is behind the ledger.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from airflow_provider_imperva.audit.history import repositories
+    from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.table.delta import application, create_table, open_table, publish, unpublished
+
+    store = open_lake(options)
+    ledgers = [Ledger(store, repository) for repository in repositories(store)]
+    if options.create:
+        create_table(store)
+    if options.create or options.publish:
+        for ledger in ledgers:
+            publish(ledger)
+    table = open_table(store)
+    shown = Table("repository", "commits", "in the table", title=f"Version {table.version()}")
+    behind = False
+    for ledger in ledgers:
+        last = ledger.head(with_plan=False).next_commit - 1
+        published = table.transaction_version(application(ledger.layout.repository)) or 0
+        behind |= any(True for _ in unpublished(ledger, published))
+        shown.add_row(ledger.layout.repository, str(last), str(published))
+    Console().print(shown)
+    return 1 if behind else 0

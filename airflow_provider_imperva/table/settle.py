@@ -1,0 +1,42 @@
+"""Settling: what follows a commit. The table shows it, and what earlier commits removed is deleted when that is due.
+
+Whoever commits settles, and so does the next run before it plans. A table that cannot be written to stops no loading.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from airflow_provider_imperva import __version__
+from airflow_provider_imperva.clock import Clock, wall_clock
+from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LakeError
+from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.maintenance import GRACE, has_table, retire
+from airflow_provider_imperva.lake.records import Commit, Run
+from airflow_provider_imperva.table.delta import create_table, publish
+
+logger = logging.getLogger(__name__)
+
+
+def settle(
+    ledger: Ledger, commit: Commit, *, run: Run, create: bool = False, clock: Clock = wall_clock
+) -> ImpervaError | None:
+    """Publish a ledger to the lake's table, if there is one, and delete what is due.
+
+    :param commit: one of the last.
+    :param run: who does it.
+    :param create: whether a lake that was begun by a release that knows of tables gets one.
+    :returns: why the table does not show the commit; then nothing was deleted, since its readers may need it.
+    """
+    try:
+        if create and not has_table(ledger.store) and ledger.commit(1).v > 1:
+            create_table(ledger.store)
+        tabled = has_table(ledger.store)
+        if tabled:
+            publish(ledger)
+    except (LakeError, ConfigurationError) as error:
+        logger.error("Commit %d is made, but the table does not show it: %s", commit.commit, error)
+        return error
+    retire(ledger, commit, run=run, provider_version=__version__, at=clock(), grace=GRACE if tabled else timedelta())
+    return None

@@ -1,0 +1,57 @@
+"""Statistics of a part for the table, from its Parquet footer: by them engines leave out files that cannot match."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.lake.records import Part
+from airflow_provider_imperva.lake.store import Store
+
+COLUMNS = ("event_time", "client_ip", "site_id", "site_name")
+"""What questions are asked by. Free text is not among them: its least and greatest values would show some of it."""
+
+
+def statistics(store: Store, part: Part) -> str:
+    """Return a part's statistics as JSON, as the field ``stats`` of a Delta ``add`` action has them.
+
+    Source: the Delta Transaction Log Protocol, "Per-file Statistics".
+
+    :raises LakeError: if the part is not there, or does not read.
+    """
+    try:
+        with store.reader(part.path) as file:
+            footer = pq.ParquetFile(file).metadata
+    except (FileNotFoundError, pa.ArrowException) as error:
+        raise LakeError(
+            f"a part that a commit names is missing or damaged ({type(error).__name__})",
+            do="Run imperva-logs verify, and replay the logs that it names",
+            about=store.uri(part.path),
+        ) from None
+    indices = {footer.schema.column(index).path: index for index in range(footer.num_columns)}
+    least: dict[str, Any] = {}
+    greatest: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for name in COLUMNS:
+        groups = [footer.row_group(group).column(indices[name]).statistics for group in range(footer.num_row_groups)]
+        if not groups or not all(group is not None and group.has_null_count for group in groups):
+            continue
+        nulls[name] = sum(group.null_count for group in groups)
+        bounded = [group for group in groups if group.has_min_max]
+        # A row group of nulls alone has no bounds, and needs none.
+        if bounded and all(group.has_min_max or group.num_values == 0 for group in groups):
+            least[name] = _json(min(group.min for group in bounded))
+            greatest[name] = _json(max(group.max for group in bounded))
+    return json.dumps(
+        {"numRecords": footer.num_rows, "minValues": least, "maxValues": greatest, "nullCount": nulls},
+        separators=(",", ":"),
+    )
+
+
+def _json(value: Any) -> Any:
+    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(value, datetime) else value
