@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
 
 # Some tests try what is drawn at random: as much as LONG_FORM says, or little of it each time that all tests run.
 LONG ?=
-LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_SIMULATION_SEEDS=5 IMPERVA_CRASH_STRIDE=1 IMPERVA_ACCOUNTS=30
+LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_ONE_LINE_MEGABYTES=120 IMPERVA_SIMULATION_SEEDS=5 IMPERVA_CRASH_STRIDE=1 IMPERVA_ACCOUNTS=30
 LONG_TIMEOUT := --timeout=1800
 # ... and what starts a whole Airflow, a browser or a cluster is left out of the quick form.
 QUICK ?=

@@ -135,7 +135,7 @@ FUNCTION(read_digits, "binnnWM", 1)
 FUNCTION(find_doubtful, "biW", 1)
 FUNCTION(cut_lists, "binIBI", 0)
 FUNCTION(cut_urls, "biTW", 0)
-FUNCTION(count_values, "bnn", 1)
+FUNCTION(count_values, "bn", 1)
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))call_##name, METH_FASTCALL, NULL}
 

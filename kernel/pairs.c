@@ -203,7 +203,8 @@ static int64_t json_end(Text text, int64_t place, int64_t end) {
             depth++;
         } else if (byte == ']' || byte == '}') {
             depth--;
-            bool more = place < end && byte_at(text, place) == ',' && json_begin(text, place, end) >= 0;
+            uint8_t after = place < end ? byte_at(text, place) : 0;
+            bool more = after == '[' || after == '{' || (after == ',' && json_begin(text, place, end) >= 0);
             if (depth == 0 && !more)
                 return place;
         }
@@ -211,12 +212,13 @@ static int64_t json_end(Text text, int64_t place, int64_t end) {
     return -1;
 }
 
-/* Whether a value of any key begins as JSON does. */
+/* Whether a value of any key may begin as JSON does: with a bracket, but not as in [US]. */
 static inline bool begins_json(Text text, int64_t begin, int64_t end) {
-    if (end - begin < 2)
-        return false;
-    uint8_t first = byte_at(text, begin), second = byte_at(text, begin + 1);
-    return first == '[' ? second == '[' || second == '{' : first == '{' && second == '"';
+    uint8_t first = byte_at(text, begin);
+    if (first != '[' || end - begin < 2)
+        return first == '[' || first == '{';
+    uint8_t second = byte_at(text, begin + 1);
+    return second < 'A' || second > 'Z';
 }
 
 /* Keep a pair, trimmed, as the row `count`; the next row, or -1 if the pair is odd. */
@@ -247,6 +249,11 @@ static inline int64_t keep(Cutter *cutter, int64_t record, int64_t key, int64_t 
     return count + 1;
 }
 
+/* Whether a sign in the value of a known key is to be told: one that is not escaped, in a value of the server's own. */
+static inline bool is_strange_sign(const Cutter *cutter, int64_t key, int64_t sign) {
+    return !(cutter->keys[key].kind & FREE_TEXT) && byte_at(cutter->text, sign - 1) != '\\';
+}
+
 /* Cut a record at its keys, the first of which was found; the next row, or -1 if the record is odd. */
 static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
@@ -270,11 +277,12 @@ static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t 
             if (word == place && place > begin)
                 return -1;
             /* What begins right behind the sign is the value's own. */
-            if (word == begin && !is_blank(byte_at(text, word - 1)))
-                continue;
-            next = number_of(cutter, word, place, cutter->keys[key].next);
-            if (next || (!in_free_text && is_word(text, word, place)))
+            bool is_own = word == begin && !is_blank(byte_at(text, word - 1));
+            next = is_own ? 0 : number_of(cutter, word, place, cutter->keys[key].next);
+            if (next || (!is_own && !in_free_text && is_word(text, word, place)))
                 break;
+            if (key && is_strange_sign(cutter, key, place))
+                return -1;
         }
         if (early && (cutter->keys[next].kind & LATE))
             return -1;
@@ -293,10 +301,12 @@ static int64_t cut_at_tabs(Cutter *cutter, int64_t record, int64_t key, int64_t 
     bool early = false, first = true;
     for (;;) {
         int64_t begin = sign + 1, place = find_byte(text, begin, end, '\t');
-        /* With another key in the first value that no client writes, there are blanks for tabs. */
-        if (first && !(cutter->keys[key].kind & FREE_TEXT)) {
+        sign = next_sign(cutter, begin, end);
+        /* With another key in the first value that no client writes, there are blanks for tabs; a sign that is left in
+         * any other value of the server's own is told. */
+        if (!(cutter->keys[key].kind & FREE_TEXT) && (key || first)) {
             first = false;
-            if (find_byte(text, begin, place, '=') < place)
+            if (sign < place)
                 return -1;
         }
         int64_t opening = json_begin(text, begin, place);
@@ -307,7 +317,8 @@ static int64_t cut_at_tabs(Cutter *cutter, int64_t record, int64_t key, int64_t 
         if (count < 0 || place >= end)
             return count;
         int64_t word = place + 1;
-        sign = find_byte(text, word, end, '=');
+        if (sign < word)
+            sign = next_sign(cutter, word, end);
         if (sign >= end)
             return -1;
         int64_t next = number_of(cutter, word, sign, cutter->keys[key].next);

@@ -185,12 +185,12 @@ const char *cut_urls(const Argument *arguments, int64_t *results) {
     return NULL;
 }
 
-/* (text, depth, level) -> how many JSON values */
+/* (text, depth) -> how many JSON values */
 const char *count_values(const Argument *arguments, int64_t *results) {
     Text text = text_of(&arguments[0]);
-    int64_t depth = arguments[1].number, level = arguments[2].number, count = 0;
-    bool in_list = depth == level, in_string = false, in_token = false;
-    if (!within(0, depth, INT32_MAX) || !within(0, level, INT32_MAX))
+    int64_t depth = arguments[1].number, count = 0;
+    bool in_list = depth == 1, in_string = false, in_token = false;
+    if (!within(0, depth, INT32_MAX))
         return BAD_PLACES;
     for (int64_t place = 0; place < text.size; place++) {
         uint8_t byte = text.at[place];
@@ -204,9 +204,9 @@ const char *count_values(const Argument *arguments, int64_t *results) {
         in_string = byte == '"';
         in_token = !(opens || closes || between || in_string);
         bool begins = opens || in_string || (in_token && !went_on);
-        count += begins && ((depth == level && in_list) || (depth == 0 && byte != '['));
+        count += begins && ((depth == 1 && in_list) || (depth == 0 && byte != '['));
         depth += opens - closes;
-        if (opens && depth == level)
+        if (opens && depth == 1)
             in_list = byte == '[';
     }
     results[0] = count;

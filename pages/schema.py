@@ -62,6 +62,7 @@ _WARNINGS = {
     "header_in_text:<key>": "the value holds a header as records have it",
     "incomplete:<key>": "the record lacks what every WAF event has",
     "joined_lines": "the record went on in the next line",
+    "sign_in_value:<key>": "an unescaped `=` is left in a value that no client writes: it may hold another key",
     "key_in_text:<key>": "a client seems to have written the key into its text; if it comes again, that value counts",
     "lost_space:<key>": "the blank before the key was missing",
     "no_label:<key>": "a custom key without its label; its value is in `extra`",

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import BinaryIO
 
+from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.container.body import Body
 from airflow_provider_imperva.errors import TruncatedError
 
@@ -22,7 +23,6 @@ HEADER_LIMIT = 64 * 1024
 """The separator must begin within this many bytes; a real header takes well below one KiB."""
 
 _DIRECTIVE = "#"
-_EVENT_STARTS = (b"CEF:", b"LEEF:", b"0|Incapsula|", b"0|Imperva Inc|", _DIRECTIVE.encode(), b"{", b"[", b'"')
 _BOM = "\ufeff"
 _SEPARATOR = re.compile(rb"^\|==\|", re.MULTILINE)
 _LINE_END = re.compile(rb"[ \t]{0,8}\r?\n")
@@ -140,7 +140,7 @@ def header_starts(content: bytes) -> list[int]:
 
 def begins_like_events(content: bytes) -> bool:
     """Whether content begins as a body of events does (some exports lose ``CEF:``)."""
-    return content[:HEADER_LIMIT].lstrip().removeprefix(_BOM.encode()).lstrip().startswith(_EVENT_STARTS)
+    return format_at_begin(content[:HEADER_LIMIT]) is not None
 
 
 def _is_header_of_w3c(lines: list[str]) -> bool:

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import msgspec
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.container.decode import PlainLog, decode
 from airflow_provider_imperva.container.header import LogHeader
 from airflow_provider_imperva.container.keys import KeyRing
@@ -38,7 +39,7 @@ from airflow_provider_imperva.errors import (
     WrongKeyError,
 )
 from airflow_provider_imperva.events.grammar.answers import Answer, tell
-from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
+from airflow_provider_imperva.events.grammar.formats import find_format
 from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource

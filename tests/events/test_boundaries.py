@@ -20,6 +20,7 @@ from airflow_provider_imperva.testing.forge import forge_events
 
 KEYED = import_module("airflow_provider_imperva.events.bodies.keyed")
 LINES = import_module("airflow_provider_imperva.events.scan.lines")
+LONG_LINES = import_module("airflow_provider_imperva.events.scan.long_lines")
 
 SOURCE = LogSource(file="8416_7.log", sequence=7, start_time=1_700_000_000_000, fetched_time=1_795_300_000_000)
 SIGNATURE = "Incapsula|SIEMintegration|1|1|Normal|0|"
@@ -415,3 +416,18 @@ def test_header_before_the_first_key_of_a_record_makes_nothing_fail(between: str
     found = Body.of(f"CEF:0|{SIGNATURE}{between}CEF:0|{SIGNATURE} {end}\n{cef(1)}\n")
     assert found.lines == len(found.rows) + len(found.refused)
     assert [row["client_ip"] for row in found.rows if row["src_line"] == 2] == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize("format_name", ["CEF", "LEEF"])
+@pytest.mark.parametrize("separator", ["", " ", "\r"])
+def test_long_record_among_others_on_a_line_goes_alone(
+    format_name: str, separator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = RECORD_OF[format_name]
+    between = " " if format_name == "CEF" else "\t"
+    monkeypatch.setattr(LONG_LINES, "MAX_LINE_BYTES", 2000)
+    body = separator.join([*map(record, (1, 2)), record(3, f"{between}postbody={'x' * 3000}"), *map(record, (4, 5))])
+    found = Body.of(*(body[begin : begin + 700] for begin in range(0, len(body), 700)))
+    assert sorted(found.column("session_id")) == ["1", "2", "4", "5"]
+    assert [reason.partition(":")[0] for reason, _ in found.refused] == ["too_long"]
+    assert found.column("parse_warnings") == [[]] * 4

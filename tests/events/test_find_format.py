@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.events import parse
 from airflow_provider_imperva.events.grammar.answers import Answer, tell
-from airflow_provider_imperva.events.grammar.formats import find_format, format_at_begin
+from airflow_provider_imperva.events.grammar.formats import find_format
 from tests.events.cef_lines import SOURCE, cef
 
 CEF = cef("src=192.0.2.1").encode()

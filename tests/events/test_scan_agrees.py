@@ -272,7 +272,7 @@ TAKEN = [
     "cicode=a newThing=1 other_thing=b\\=c src=192.0.2.1",
     "newThing=1",
     f"cicode=a {'x' * 63}=1 {'y' * 64}=2",
-    "cicode=a 1=2 (x=4",
+    "newThing=a 1=2 (x=4",
     "cicode=a bot.score=1 x-risk=2 _t=3",
 ]
 

@@ -229,7 +229,7 @@ class KernelFuzz:
         return [characters, offsets, np.empty((2 * urls, 3), np.int32), np.zeros(urls + 1, np.int64)]
 
     def _count_values(self, body: bytes) -> Arguments:
-        return [_array(body), self.random.choice([0, 1]), self.random.choice([1, 2])]
+        return [_array(body), self.random.choice([0, 1])]
 
 
 def _array(content: bytes) -> Any:

@@ -10,16 +10,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_imperva.beginnings import WAF_PRODUCT
 from airflow_provider_imperva.events.bodies.count import Count
 from airflow_provider_imperva.events.bodies.text_block import RejectedLine, TextBlock, read_lines
 from airflow_provider_imperva.events.grammar import boundaries, cef, headers, keys, leef
-from airflow_provider_imperva.events.grammar.record import WAF_PRODUCT, RejectionReason, TextRecord
+from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord
 from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan.buffers import Mask, Positions
 from airflow_provider_imperva.events.scan.lines import Lines, blocks
@@ -32,6 +34,7 @@ _LONGEST_START = 1 << 10
 
 _SIGNATURES = tuple(signature.encode() for signature in headers.SIGNATURES)
 _USUAL = re.compile(rb"(?:CEF:[0-9]|LEEF:[0-9](?:\.[0-9])?)" + re.escape(_SIGNATURES[0]))
+_LINE_END = re.compile(rb"[\r\0\x0b\x0c]")
 _AT_ENDS = np.zeros(256, np.bool_)
 _AT_ENDS[list(b"\r\x00\x0b\x0c")] = True
 _READERS: dict[str, Callable[[str], TextRecord | RejectionReason]] = {"CEF": cef.read_record, "LEEF": leef.read_record}
@@ -43,7 +46,8 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
     number = 1
     begun = 0
     after_incomplete = False
-    for block in blocks(chunks, cut=partial(_last_start, format_name=format_name)):
+    cut, cut_within_line = (partial(one, format_name=format_name) for one in (_last_start, _last_start_within_line))
+    for block in blocks(chunks, cut=cut, cut_within_line=cut_within_line):
         count = Count.of(block)
         records = _Records.cut(block, count, first_number=number, begun=begun, format_name=format_name)
         columns, rejected = read_lines(
@@ -73,6 +77,22 @@ def _last_start(piece: bytes, *, format_name: str) -> int:
         places = [match.start() + (match[0][:1] == b"\n") for match in starts.finditer(piece, begin)]
         if places:
             return places[-1]
+    return 0
+
+
+def _last_start_within_line(tail: bytes, *, format_name: Literal["CEF", "LEEF"]) -> int:
+    """Find a place far down a block's tail where a record starts that is not the first of its line; 0 if there is none.
+
+    Where a record starts hangs on the one before it and on nothing else, so that must be one that is sure.
+    """
+    lines = Lines.split(tail, first_number=0)
+    bounds = np.column_stack((lines.begins, lines.ends)).tolist()
+    pieces = boundaries.cut(tail.decode("latin-1"), bounds, format_name).pieces
+    for before, one in reversed([*pairwise(pieces[:-1])]):
+        if before.refused is None and one.refused is None:
+            # What ends a line goes with the record behind it, as where that is found by it.
+            end = _LINE_END.search(tail, before.end, one.begin)
+            return end.start() if end else one.begin
     return 0
 
 
@@ -160,7 +180,10 @@ class _Records:
             elif one.warnings:
                 warnings[number] = one.warnings
         records = Lines(lines.block, begins[kept].copy(), ends[kept].copy(), numbers[kept])
-        return cls(records, piece[kept] > 0, refused, warnings, folded, int(place[-1]) + 1 if is_on_last else 0)
+        odd = piece[kept] > 0
+        for index in np.flatnonzero(odd).tolist():
+            odd[index] = lines.block.find(b"\n", records.begins[index], records.ends[index]) >= 0
+        return cls(records, odd, refused, warnings, folded, int(place[-1]) + 1 if is_on_last else 0)
 
     def warn(self, columns: TextColumns) -> None:
         """Add the warnings to the records that they are about."""

@@ -129,6 +129,8 @@ class Layouts:
             return
         block.set_aside(index, directive.end)
         if directive.name != "fields":
+            if DIRECTIVE.match(line, directive.end):
+                self._take(block, index, changes)
             return
         names = directive.value
         if directive.end == len(line):
@@ -227,7 +229,8 @@ class _Block:
         """Take so many bytes of a line for a directive; what is behind them is a row."""
         text = self.lines.text(index)
         shares_line = length < len(text)
-        self.asides[index] = Aside(text[:length], shares_line)
+        before = self.asides[index].text if index in self.asides else b""
+        self.asides[index] = Aside(before + text[:length], shares_line)
         self._row, self._finished, self._passed = -1, True, index
         if shares_line:
             self.lines.begins[index] += length

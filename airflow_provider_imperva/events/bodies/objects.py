@@ -44,6 +44,7 @@ _MOST_COPIED = 8
 _LEAST_SIZE = 256
 """What any record takes in memory, as so many characters."""
 
+_LINE_ENDS = re.compile("^(?:#01[0-5])+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _COLUMNS = [(column, column.json) for column in COLUMNS if column.json]
@@ -120,10 +121,12 @@ class _Body:
             opened = _opened(value, text) if isinstance(value, Object) else None
             if isinstance(value, Object):
                 self.lines += records.count(text) - 1
-            if opened is None:
-                yield _record(value), text
-            else:
-                yield from opened
+            prefix = _LINE_ENDS.sub("", values.prefix).strip()
+            for record, record_text in opened if opened is not None else [(_one(value), text)]:
+                if prefix and isinstance(record, TextRecord):
+                    record.extra.append(("prefix", prefix))
+                    prefix = ""
+                yield record, record_text
         self.lines += values.count()
 
 
@@ -177,6 +180,27 @@ def _items(items: Iterable[Any], beside: Object, with_each: bool) -> Iterator[_F
         around = [pair for pair in item if not source or pair[1] is not source]
         yield _record(Object([*source, *around, *beside])), _escaped(dumped(item))
         beside = beside if with_each else Object()
+
+
+def _one(value: Any) -> TextRecord | RejectionReason:
+    """Read a value that is no envelope; one that holds several events all the same is none itself."""
+    return RejectionReason.NOT_A_RECORD if _hides_events(value) else _record(value)
+
+
+def _hides_events(value: Any) -> bool:
+    """Whether an object that is no event has several in it, where no envelope has them."""
+    if not isinstance(value, Object) or any(event_key(key) for key, _ in value):
+        return False
+    found, left = 0, [value]
+    while left and found < 2:
+        inner = left.pop()
+        keys = {event_key(key) for key, _ in inner} if isinstance(inner, Object) else set()
+        if keys & TIME_KEYS and keys - TIME_KEYS - {""}:
+            found += 1
+        else:
+            items = (item for _, item in inner) if isinstance(inner, Object) else inner
+            left += [item for item in items if isinstance(item, list)]
+    return found > 1
 
 
 def _lists(value: Object, depth: int = 1) -> Iterator[tuple[str, list[Any]]]:

@@ -11,7 +11,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from airflow_provider_imperva.events.grammar.directives import BREAK, DIRECTIVE, ROW, continued_names
+from airflow_provider_imperva.events.grammar.directives import (
+    BARE_PREFIX,
+    BREAK,
+    DIRECTIVE_BEGIN,
+    PREFIX,
+    ROW,
+    ROW_BEGIN,
+    continued_names,
+)
 from airflow_provider_imperva.events.grammar.w3c import KNOWN_NAMES
 from airflow_provider_imperva.events.scan.buffers import Mask, Positions
 from airflow_provider_imperva.events.scan.lines import Lines, Tally
@@ -20,20 +28,24 @@ from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 _ENDS = b"\0\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _LINE_FEEDS = bytes.maketrans(_ENDS, b"\n" * len(_ENDS))
 _TAIL = 64 << 10
-_LF, _BLANK, _QUOTE = b'\n "'
+_LF, _BLANK, _QUOTE, _NUMBER_SIGN = b'\n "#'
+_BEHIND_LF = re.compile(rb"\n(?=" + ROW_BEGIN.pattern + rb")")
 
 _CHARACTERS = rb"\0\r\x0b\x0c\x1c-\x1f"
 _END = rb"[" + _CHARACTERS + rb"]"
 _SPACE = rb"[ \t" + _CHARACTERS + rb"]*"
 _MARK = rb"(?:\xef\xbb\xbf)?[ \t]*"
 _WORDS = rb"#[ \t]*(?:Version|Fields|Software|(?:Start-|End-)?Date|Remark)[ \t]*:"
-_BEFORE_DIRECTIVE = re.compile(_END + rb"(?=[ \t]*" + _MARK + _WORDS + rb")", re.IGNORECASE)
-_BEHIND_DIRECTIVE = re.compile(rb"^(" + _SPACE + _MARK + _WORDS + rb"[^\n" + _CHARACTERS + rb"]*)" + _END, re.I | re.M)
+_RELAYED = rb"(?:(?:[0-9]{1,7} )?(?:<[0-9]|[0-9]{4}-[01]|[A-Z][a-z][a-z] [ 0-3])[^\n]{0,320}?|[0-9]{1,7} )?"
+_BEFORE_DIRECTIVE = re.compile(_END + rb"(?=[ \t]*" + _RELAYED + _MARK + rb"(?i:" + _WORDS + rb"))")
+_BEHIND_DIRECTIVE = re.compile(
+    rb"^(" + _SPACE + _RELAYED + _MARK + rb"(?i:" + _WORDS + rb")[^\n" + _CHARACTERS + rb"]*)" + _END, re.MULTILINE
+)
 _FIRST = _MARK + rb'"[^"\n' + _CHARACTERS + rb']*"[ \t]+[-"0-9]'
-_BETWEEN_ROWS = re.compile(rb'("[ \t]*)' + _END + rb"(?=" + _SPACE + _FIRST + rb")")
+_BETWEEN_ROWS = re.compile(rb'("[ \t]*)' + _END + rb"(?=" + _SPACE + _RELAYED + _FIRST + rb")")
 _FIRST_VALUE = re.compile(rb'"[^"\n\0\r\x0b\x0c\x1c-\x1f]{0,30}" "')
 _LINE = re.compile(rb"^[ \t\n\0\r\x0b\x0c\x1c-\x1f]*[^ \t\n\0\r\x0b\x0c\x1c-\x1f]", re.MULTILINE)
-_ROW_BEGUN = re.compile(rb"^" + _SPACE + _FIRST, re.MULTILINE)
+_ROW_BEGUN = re.compile(rb"^" + _SPACE + _RELAYED + _FIRST, re.MULTILINE)
 _VALUES_IN_DIRECTIVE = re.compile(rb'[ \t:]"[^"]*"[ \t]+"')
 _VALUE_IN_NAMES = re.compile(rb'[ \t:]"?[0-9]')
 
@@ -55,6 +67,22 @@ def split(block: bytes, *, bare: bool, plain: bool) -> tuple[Lines, Positions]:
         ]
         begins, ends, line_feeds = np.array(pieces, np.int64).reshape(-1, 3).T.copy()
     return Lines(block, begins, ends, np.arange(len(begins))), line_feeds
+
+
+def take_prefixes(lines: Lines, *, bare: bool) -> dict[int, bytes]:
+    """Move the begins of lines behind what a syslog relay wrote there.
+
+    :param bare: whether rows may be without quotes.
+    :return: what that is, by the line's index.
+    """
+    first = np.frombuffer(lines.block, np.uint8)[lines.begins] if len(lines) else lines.begins
+    prefixes = {}
+    for index in np.flatnonzero((first != _QUOTE) & (first != _NUMBER_SIGN)).tolist():
+        begin, end = int(lines.begins[index]), int(lines.ends[index])
+        if found := (BARE_PREFIX if bare else PREFIX).match(lines.block, begin, end):
+            lines.begins[index] = found.end()
+            prefixes[index] = found[0]
+    return prefixes
 
 
 class Numbers:
@@ -108,12 +136,12 @@ def _pieces(block: bytes, begin: int, end: int, *, bare: bool) -> Iterator[tuple
             end = found.start()
             break
         if in_directive is None:
-            in_directive = DIRECTIVE.match(block, begin, end) is not None
+            in_directive = DIRECTIVE_BEGIN.match(block, begin, end) is not None
         if (
             bare
             or in_directive
-            or DIRECTIVE.match(block, found.end(), end)
-            or (block[last - 1] == _QUOTE and ROW.match(block, found.end(), end))
+            or DIRECTIVE_BEGIN.match(block, found.end(), end)
+            or (block[last - 1] == _QUOTE and ROW_BEGIN.match(block, found.end(), end))
         ):
             yield begin, found.start()
             begin, in_directive = found.end(), None
@@ -129,7 +157,8 @@ def last_row(piece: bytes, *, bare: bool) -> int:
     while (place := piece.rfind(b'\n"', 0, place)) >= 0:
         if ROW.match(piece, place + 1):
             return place + 1
-    return max((found.end() for found in _BETWEEN_ROWS.finditer(piece)), default=0)
+    place = max((found.end() for found in _BEHIND_LF.finditer(piece)), default=0)
+    return place or max((found.end() for found in _BETWEEN_ROWS.finditer(piece)), default=0)
 
 
 def _last_bare_row(piece: bytes) -> int:

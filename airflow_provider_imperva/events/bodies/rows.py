@@ -13,7 +13,7 @@ were listed where no directive may stand, so that it was read by those before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import partial
 
@@ -29,8 +29,9 @@ from airflow_provider_imperva.events.bodies.row_lines import (
     last_row,
     rows_inside,
     split,
+    take_prefixes,
 )
-from airflow_provider_imperva.events.bodies.text_block import OneByOne, TextBlock, scan_lines
+from airflow_provider_imperva.events.bodies.text_block import OneByOne, TextBlock, decoded, scan_lines
 from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, first_is_bare, read_row, separators
@@ -59,6 +60,7 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
         tally = Tally.of(block)
         plain = is_plain(block, tally.line_ends)
         lines, line_feeds = split(block, bare=layout.bare, plain=plain)
+        prefixes = take_prefixes(lines, bare=layout.bare)
         stretches = layouts.stretches(lines)
         places = np.concatenate([stretch.rows.numbers for stretch in stretches])
         number_of = np.zeros(len(lines), np.int64)
@@ -71,7 +73,7 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
                 counted = tally.lines
             else:
                 counted = count(block[begin:end], bare=layout.bare, plain=plain)
-            rows = _Rows(behind_incomplete)
+            rows = _Rows(behind_incomplete, prefixes)
             for stretch in group:
                 rows.read(stretch, keep_raw=keep_raw)
             text_block = rows.text_block(counted, number_of, keep_raw=keep_raw)
@@ -82,7 +84,7 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
             if text_block.lines or len(text_block.columns.lines) or text_block.rejected:
                 yield text_block
             del text_block
-        del block, lines, stretches, groups, group, stretch
+        del block, lines, prefixes, stretches, groups, group, stretch
 
 
 def _groups(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
@@ -106,8 +108,13 @@ class _Rows:
     :ivar behind_incomplete: whether the last row was an unfinished one.
     """
 
-    def __init__(self, behind_incomplete: bool) -> None:
+    def __init__(self, behind_incomplete: bool, prefixes: Mapping[int, bytes]) -> None:
+        """Begin.
+
+        :param prefixes: what a syslog relay wrote before lines, by their numbers in the block.
+        """
         self.behind_incomplete = behind_incomplete
+        self._prefixes = prefixes
         self._scanned: TextColumns | None = None
         self._one_by_one = OneByOne()
         self._not_counted = 0
@@ -125,6 +132,8 @@ class _Rows:
         if found.rejected and not layout.bare:
             unfinished = self._join(stretch, found)
         self._mark(stretch, found, unfinished)
+        if self._prefixes:
+            self._keep_prefixes(stretch, found)
         self._one_by_one.add(found)
         self._not_counted += sum(not shares_line for _, shares_line in stretch.directives)
         self._not_counted -= sum(hides_row(text) for text, _ in stretch.directives)
@@ -175,6 +184,18 @@ class _Rows:
                 found.records[place].warnings.append(mark)
             elif scanned is not None:
                 scanned.notes.warnings.append((int(np.searchsorted(at_once, number)), mark))
+
+    def _keep_prefixes(self, stretch: Stretch, found: OneByOne) -> None:
+        for number, record in zip(found.numbers, found.records, strict=True):
+            if prefix := self._prefixes.get(number):
+                record.extra.append(("prefix", decoded(prefix)[0].strip()))
+        if self._scanned is not None and len(stretch.rows) > FEW:
+            for row, number in enumerate(self._scanned.lines.to_pylist()):
+                if prefix := self._prefixes.get(number):
+                    self._scanned.notes.extra.append((row, "prefix", decoded(prefix)[0].strip()))
+        found.rejected[:] = [
+            replace(line, content=self._prefixes.get(line.number, b"") + line.content) for line in found.rejected
+        ]
 
     def text_block(self, counted: int, number_of: Positions, *, keep_raw: bool) -> TextBlock:
         """Give all of it.

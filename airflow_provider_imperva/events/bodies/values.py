@@ -1,6 +1,7 @@
 """The values of a JSON text one after the other, with hardly more of the text in memory than the value at hand.
 
-Values are those at the top of the text and the elements of arrays there, which may be as long as they like. Commas that
+Values are those at the top of the text and the elements of arrays there, which may be as long as they like. What a
+syslog relay writes before a value at the top is no value. Commas that
 are too many, and those at the top, are like blanks, and so are control characters and the blanks of Unicode: the record
 separator of RFC 7464 and what transfers leave behind. Objects keep their pairs in order, and numbers their digits.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from airflow_provider_imperva.beginnings import COOKIE, OBJECTS, SYSLOG
 from airflow_provider_imperva.events.bodies.brackets import Brackets
 from airflow_provider_imperva.events.bodies.text_block import MAX_RECORD_BYTES
 from airflow_provider_imperva.events.grammar.envelopes import EVENT_KEYS, LISTS
@@ -45,6 +47,10 @@ _FARTHEST = 1 << 12
 _LAST_LINE = re.compile(r"(?<=[\n\x1e])[^\n\x1e]*\Z")
 _LIST_IN_OBJECT = re.compile(rf'\{{[^\[\]]{{0,{_FARTHEST}}}?"([A-Za-z]+)"\s*:\s*\[(?=\s*\{{)')
 
+_LONGEST_PREFIX = 512
+"""Characters; more than what a syslog relay writes."""
+
+_PREFIX = re.compile(rf"(?:#01[0-5]|[ \t])*((?:{SYSLOG})?[ \t]*{COOKIE})(?={OBJECTS})")
 _EVENT_KEY = re.compile(rf'"(?:{"|".join(map(re.escape, sorted(EVENT_KEYS)))})(?:\.[^"\\]*)?"\s*:')
 
 
@@ -73,6 +79,7 @@ class Values:
 
     :ivar failed: why there are no more; None at the end of the text.
     :ivar is_open: whether the text ends in an array.
+    :ivar prefix: what a syslog relay wrote before the value given last, or before the one that cannot be read.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -82,6 +89,7 @@ class Values:
         """
         self.failed: RejectionReason | None = None
         self.is_open = False
+        self.prefix = ""
         self._texts = iter(texts)
         self._text = ""
         self._place = 0
@@ -101,6 +109,8 @@ class Values:
                 self._place += 1
                 self._behind_value = False
                 continue
+            if not self.is_open and character not in "[{" and self._pass_prefix():
+                continue
             found, end = self._missed_comma() if self._behind_value and self.is_open else self._read()
             if isinstance(found, RejectionReason):
                 self.failed = found
@@ -108,6 +118,7 @@ class Values:
             begin, self._place = self._place, end
             self._behind_value = True
             yield found, self._text[begin:end]
+            self.prefix = ""
 
     def skip(self) -> tuple[RejectionReason, str]:
         """Pass over the value that could not be read.
@@ -136,8 +147,10 @@ class Values:
                 if at_end or (end is not None and _ends_array(self._text[self._place : end])):
                     self.is_open = False
         if end is None:
-            return RejectionReason.TOO_LONG, self._pass_by()
-        text = self._text[self._place : end].rstrip()
+            prefix, self.prefix = self.prefix, ""
+            return RejectionReason.TOO_LONG, prefix + self._pass_by()
+        text = self.prefix + self._text[self._place : end].rstrip()
+        self.prefix = ""
         self._place = self._counted_up_to = end
         self._depth_there = int(self.is_open)
         return reason, text
@@ -147,7 +160,7 @@ class Values:
         head = self._text[self._place : self._place + HEAD_BYTES]
         brackets = Brackets() if head[:1] in ("{", "[") else None
         begin = self._begin_of_next()
-        overlap = len(self._indent or "") + 3
+        overlap = len(self._indent or "") + 3 + _LONGEST_PREFIX
         seen, first, length = 0, 1, 0
         while True:
             left = self._text[self._place :]
@@ -181,7 +194,7 @@ class Values:
 
     def rest(self) -> Iterator[str]:
         """Give the text from the value on that could not be read."""
-        yield self._text[self._place :]
+        yield self.prefix + self._text[self._place :]
         yield from self._texts
 
     def count(self) -> int:
@@ -192,7 +205,7 @@ class Values:
 
     def _count_passed(self) -> None:
         passed = self._text[self._counted_up_to : self._place]
-        self._count += _counted(passed, depth=self._depth_there, level=1)
+        self._count += _counted(passed, depth=self._depth_there)
         self._counted_up_to, self._depth_there = self._place, int(self.is_open)
 
     def _next_character(self) -> str:
@@ -209,6 +222,19 @@ class Values:
                 self._indent = None if indent is None else indent.lstrip("\ufeff")
                 self._at_begin = False
                 return self._text[self._place : self._place + 1]
+
+    def _pass_prefix(self) -> bool:
+        """Pass over what a syslog relay wrote here, if it did; no value is in that, so none is counted."""
+        while len(self._text) - self._place < _FARTHEST and self._text.find("\n", self._place) < 0:
+            if not self._read_on():
+                break
+        found = _PREFIX.match(self._text, self._place)
+        if found is None:
+            return False
+        self._count_passed()
+        self.prefix += found[0]
+        self._place = self._counted_up_to = found.end()
+        return True
 
     def _read(self) -> tuple[Any, int]:
         """Read the value here and tell where it ends; reads on as long as more text might change what is found."""
@@ -244,7 +270,7 @@ class Values:
 
     def _list_begin(self) -> int | None:
         """Find where the list begins in an object that cannot be read as a whole, if it is one of events."""
-        if self.is_open or self._stopped_at_end:
+        if self.is_open:
             return None
         found = _LIST_IN_OBJECT.match(self._text, self._place)
         if found is None or found[1].lower() not in LISTS or _EVENT_KEY.search(self._text, self._place, found.end()):
@@ -276,14 +302,14 @@ class Values:
                 return None
             if not self._read_on():
                 return len(self._text)
-            place = self._place + max(left - len(self._indent or "") - 2, 1)
+            place = self._place + max(left - len(self._indent or "") - 2 - _LONGEST_PREFIX, 1)
         return found.start()
 
     def _begin_of_next(self) -> re.Pattern[str]:
         if self._indent is None:
             return re.compile("[\n\x1e]")
         closing = rf"|\n[ \t]{{0,{len(self._indent) - 1}}}(?=\])" if self.is_open and self._indent else ""
-        return re.compile(rf"\x1e|\n{re.escape(self._indent)}(?=[{{\[]){closing}")
+        return re.compile(rf"\x1e|\n{re.escape(self._indent)}(?=(?:{_PREFIX.pattern})?[{{\[]){closing}")
 
     def _read_on(self) -> bool:
         """Read at least as much again as is left; a value that is read anew each time still takes linear time."""
@@ -315,8 +341,8 @@ def _decoded(text: str, place: int) -> tuple[Any, int]:
         return RejectionReason.BAD_JSON, len(text) if error.msg.startswith("Unterminated") else error.pos
 
 
-def _counted(text: str, *, depth: int, level: int) -> int:
-    return kernel.count_values(np.frombuffer(text.encode(errors="surrogateescape"), np.uint8), depth, level)
+def _counted(text: str, *, depth: int) -> int:
+    return kernel.count_values(np.frombuffer(text.encode(errors="surrogateescape"), np.uint8), depth)
 
 
 def dumped(value: Any) -> str:

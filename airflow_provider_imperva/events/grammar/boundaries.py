@@ -182,7 +182,7 @@ class _Cutter:
         names = None
         if read is not None:
             names = keys.LEEF if self._is_leef else cef.keys_of(read)
-            named = delimiter_of(self._text, read.end, end, names, named=read.delimiter) if self._is_leef else None
+            named = delimiter_of(self._text, read.end, end, names, named=read.delimiters) if self._is_leef else None
             reach = _REACH if len(self._pieces) < _MANY else _REACH_BEHIND
             ahead = spans(self._text, read.end, len(self._text), names, delimiter=named, reach=reach)
         self._record = _Record(Piece(begin, end, line), names, imperva, ahead)

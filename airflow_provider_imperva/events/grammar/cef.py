@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from airflow_provider_imperva.beginnings import ANALYTICS_PRODUCT
 from airflow_provider_imperva.events.grammar import keys
 from airflow_provider_imperva.events.grammar.extension import read_pairs
 from airflow_provider_imperva.events.grammar.headers import CEF, Header, begin_of, read_cef_header
-from airflow_provider_imperva.events.grammar.record import ANALYTICS_PRODUCT, RejectionReason, TextRecord, class_of
+from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord, class_of
 
 HEADER_COLUMNS = ("device_vendor", "device_product", "device_version", "signature_id", "event_name", "rule_type_code")
 

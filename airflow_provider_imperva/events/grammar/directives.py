@@ -12,20 +12,22 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-CONTROLS = rb"\0\r\x0b\x0c\x1c-\x1f"
-"""Control characters that end a line as LF does, for a regular expression's class; blanks beside them go with them."""
+from airflow_provider_imperva import beginnings
 
-_BOM_AND_BLANKS = rb"[ \t]*(?:\xef\xbb\xbf)?[ \t]*"
+CONTROLS = beginnings.CONTROLS.encode()
+ROW = re.compile(beginnings.ROW.encode())
+DIRECTIVE = re.compile(beginnings.DIRECTIVE.encode())
 
-ROW = re.compile(_BOM_AND_BLANKS + rb'"[^"\n%b]*"[ \t]+["0-9-]' % CONTROLS)
-"""What a row of quoted values begins with: its first value and the begin of another. Text of a client that goes on in
-the next line hardly begins so; what ends a quoted value there, or a line of JSON, does not.
-"""
+_RELAY = rf"(?:{beginnings.SYSLOG})[ \t]*"
+PREFIX = re.compile(rf"{_RELAY}(?={beginnings.DIRECTIVE}|{beginnings.ROW})".encode())
+"""What a syslog relay writes before a directive or a row of quoted values."""
 
-DIRECTIVE = re.compile(
-    _BOM_AND_BLANKS + rb"#[ \t]*(Version|Fields|Software|Start-Date|End-Date|Date|Remark)[ \t]*:", re.IGNORECASE
-)
-"""What a directive begins with: the names of the W3C's draft for extended log files, and no others."""
+BARE_PREFIX = re.compile(rf"(?!{beginnings.BARE_ROW}){_RELAY}(?={beginnings.DIRECTIVE}|{beginnings.BARE_ROW})".encode())
+"""The same before a row without quotes. Only one that begins with date and time can be told from a prefix."""
+
+ROW_BEGIN = re.compile(rf"(?:{_RELAY})?{beginnings.ROW}".encode())
+DIRECTIVE_BEGIN = re.compile(rf"(?:{_RELAY})?{beginnings.DIRECTIVE}".encode())
+"""What a line begins with that holds a row or a directive, with a prefix or without."""
 
 NAMES_BEHIND_ROW = re.compile(rb'"[ \t]*#[ \t]*Fields[ \t]*:', re.IGNORECASE)
 """Where a directive stands in the line of a row: it is not heeded there, since the row may be a client's text."""
@@ -35,8 +37,8 @@ BREAK = re.compile(rb"[%b][%b \t]*" % (CONTROLS, CONTROLS))
 
 _NAME = re.compile(r'"?[A-Za-z][^\s"]*"?')
 # A row directly behind the names: a value that begins as no name does, or a quote behind names without quotes.
-_BEHIND_NAMES = re.compile(rb'[ \t:](?=[0-9]|"(?![A-Za-z]))|[^" \t:][ \t]+(?=")')
-_BEHIND_TEXT = re.compile(rb'[ \t:](?="[^"]*"[ \t]+")')
+_BEHIND_NAMES = re.compile(rb'[ \t:](?=[0-9]|"(?![A-Za-z]))|[^" \t:][ \t]+(?=")|(?<=[A-Za-z)])(?="[0-9])')
+_BEHIND_TEXT = re.compile(rb'[ \t:](?="[^"]*"[ \t]+")|(?=#[ \t]*Fields[ \t]*:)', re.IGNORECASE)
 _BEHIND_VERSION = re.compile(rb":[ \t]*[0-9.]+[ \t]+(?=\S)")
 _BEHIND_TIME = re.compile(rb":[ \t]*[0-9A-Za-z/-]+[ \t]+[0-9]{1,2}:[0-9:.]+[ \t]+(?=[0-9\"-])")
 

@@ -15,7 +15,7 @@ LISTS = frozenset({"logs", "events", "records", "data", "items", "results", "hit
 NO_EVENTS = frozenset({"error", "errors", "warnings", "links", "_links"})
 """Names of lists that hold no events, in lower case."""
 
-DEEPEST = 3
+DEEPEST = 16
 """How many objects may be around a list of events."""
 
 EVENT_KEYS = frozenset(path.partition(".")[0] for column in COLUMNS for path in column.json)

@@ -13,7 +13,8 @@ around one ``=`` only:
     a user agent is no key.
 4.  The value of a JSON key that begins with a bracket, maybe after a quote and the commas of empty slots, ends no
     earlier than its brackets close, strings aside: `` mode=block`` inside is no key, known or not. So does any other
-    value that begins with ``[{``, ``{"`` or ``[[``. A quote after a backslash closes no string. After the close,
+    value that begins as JSON does: with ``[`` or ``{``, maybe blanks, and then another bracket, a string or (in an
+    array) a number. A quote after a backslash closes no string. After the close,
     rule 3 treats the value as plain. If the brackets never close, rules 2 and 3 hold for the rest of the record; so
     they do where the brackets of text that a client wrote would swallow a key that every event has.
 5.  A key's own label text directly followed by a known key (``cs5Label=clappsigdproc=Browser``) has lost its blank.
@@ -26,13 +27,16 @@ line ends; before anything else it is a backslash (Attack Analytics escapes ``"`
 unwrapped, with a warning, since an export added them; quotes that only begin a value, or that recur inside it, stay.
 
 Of a key that comes twice the first value counts, unless a client may have written it: see :func:`_chosen`.
+
+An unescaped ``=`` that is left in a value that no client writes is told as ``sign_in_value:<key>``: a key that these
+rules do not see may stand before it.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from airflow_provider_imperva.events.grammar.keys import Keys
@@ -50,8 +54,13 @@ _MEANT = {"n": "\n", "r": "\r"}
 _BLANKS = " \t"
 _MOST_BLANKS = 64
 _JSON_OPENING = re.compile(r'"?[ ,]*(?=[\[{])')
-_ANY_OPENING = re.compile(r'"?[ \t]*(?=\[\{|\{"|\[\[)')
-_JSON_NEXT = re.compile(r",[ ,]*(?=[\[{])")
+_STRING_BEGIN = r"""(?:\\?["']|&quot;)"""
+_ANY_OPENING = re.compile(
+    rf'"?[ \t]*(?=\{{[ \t]*(?:{_STRING_BEGIN}|\}})'
+    rf"|\[[ \t]*(?:[\[{{]|{_STRING_BEGIN}|(?:-?[0-9][0-9.eE+-]*|true|false|null)[ \t]*[,\]]))"
+)
+_JSON_NEXT = re.compile(r"(?:,[ ,]*)?(?=[\[{])")
+_SIGN = re.compile(r"(?<!\\)=")
 _JSON_TOKEN = re.compile(r'\\+.|["\[\]{}]', re.DOTALL)
 
 
@@ -97,6 +106,9 @@ def read_pairs(
         if delimiter is None and span.start > begin and text[span.start - 1] not in _BLANKS:
             record.warnings.append(f"lost_space:{span.key}")
         values.append(_value(span.key, text[span.begin : end], record, keys, escape))
+        is_known = span.key.lower() in keys.known
+        if is_known and span.key not in keys.free_text and _SIGN.search(text, max(span.begin, span.close), end):
+            record.warnings.append(f"sign_in_value:{span.key}")
     _resolve(list(_pairs(found, values, keys)), record, keys)
 
 
@@ -112,15 +124,16 @@ def spans(
     return _delimited(text, begin, end, keys, json, delimiter) if delimiter else _blanked(text, begin, end, keys, json)
 
 
-def delimiter_of(text: str, begin: int, end: int, keys: Keys, *, named: str | None) -> str | None:
+def delimiter_of(text: str, begin: int, end: int, keys: Keys, *, named: Sequence[str]) -> str | None:
     """Tell what stands between the attributes of a LEEF record; None for blanks.
 
-    :param named: the delimiter that its header names.
+    :param named: what the delimiter that its header names may be.
     """
-    if named and named not in _BLANKS:
-        return named if text.find(named, begin, end) >= 0 else None
-    if named == " ":
+    if " " in named:
         return None
+    for delimiter in named:
+        if text.find(delimiter, begin, end) >= 0 and _is_between(text, begin, end, delimiter, keys):
+            return delimiter
     while end > begin and text[end - 1] in _BLANKS:
         end -= 1
     first = _ATTRIBUTE.match(text, begin, end)
@@ -139,13 +152,22 @@ def _begins_key(text: str, begin: int, end: int, keys: Keys) -> bool:
 
 def _is_between(text: str, begin: int, end: int, delimiter: str, keys: Keys) -> bool:
     """Whether pairs are cut at a delimiter: the first value that no client writes has no other key in it then."""
+    is_free = True
     while begin >= 0:
         attribute = _ATTRIBUTE.match(text, begin, end)
+        if attribute is not None:
+            is_free = keys.known.get(attribute[1].lower(), attribute[1]) in keys.free_text
+            begin = attribute.end()
         place = text.find(delimiter, begin, end)
-        if attribute is not None and keys.known.get(attribute[1].lower(), attribute[1]) not in keys.free_text:
-            within = _WORD_WITHIN.finditer(text, attribute.end(), place if place >= 0 else end)
-            return not any(word[1].lower() in keys.known for word in within)
-        begin = place + 1 if place >= 0 else -1
+        stop = place if place >= 0 else end
+        if not is_free and stop > begin:
+            # A delimiter may stand between a key and its sign, too.
+            words = _WORD_WITHIN.finditer(text, begin - 1, end)
+            while (word := next(words, None)) is not None and word.start() < stop:
+                if word[1].lower() in keys.known:
+                    return False
+            return True
+        begin = place + len(delimiter) if place >= 0 else -1
     return True
 
 
@@ -169,7 +191,8 @@ def _delimited(text: str, begin: int, end: int, keys: Keys, json: _Json, delimit
     start = piece = begin
     while piece >= 0:
         close = piece
-        if attribute := _ATTRIBUTE.match(text, piece, end):
+        attribute = _ATTRIBUTE.match(text, piece, end)
+        if attribute and text.find(delimiter, attribute.start(1), attribute.end(1)) < 0:
             key = keys.known.get(attribute[1].lower(), attribute[1])
             close = json.close(key, attribute.end())
             yield Span(key, start, attribute.end(), close)
@@ -289,9 +312,9 @@ def _unwrapped(text: str, *, json: bool) -> str | None:
 def _pairs(found: list[Span], values: list[str], keys: Keys) -> Iterator[_Pair]:
     """Give the pairs that have a value, and tell which of them a client may have written.
 
-    A pair right behind a client's text is suspect, and so is one behind a suspect pair whose key is unknown or comes
-    more than once: whoever writes one key into a text can write several. A pair is misplaced if it is late and behind
-    a text like that in which no event has it.
+    A pair right behind text that others write is suspect, or behind that of a key that nobody knows. So is one behind a
+    suspect pair whose key is unknown or comes more than once: whoever writes one key into a text can write several. A
+    pair is misplaced if it is late and behind a text like that in which no event has it.
     """
     counts: dict[str, int] = {}
     for span, value in zip(found, values, strict=True):
@@ -301,10 +324,11 @@ def _pairs(found: list[Span], values: list[str], keys: Keys) -> Iterator[_Pair]:
         if value:
             yield _Pair(span.key, value, behind_client, suspect, early and span.key in keys.late)
         is_text = span.close in (-1, span.begin)
-        is_client = is_text and span.key in keys.client
         is_unknown = span.key.lower() not in keys.known
-        behind_client |= is_client
-        suspect = is_client or (suspect and (is_unknown or counts[span.key] > 1))
+        is_nobodys = span.key not in keys.columns and not LABEL_KEY.fullmatch(span.key)
+        is_foreign = is_text and (is_nobodys or span.key in keys.free_text)
+        behind_client |= is_foreign
+        suspect = is_foreign or (suspect and (is_unknown or counts[span.key] > 1))
         early = (is_text and span.key in keys.goes_on) or (early and (is_unknown or counts[span.key] > 1))
 
 

@@ -1,38 +1,34 @@
 r"""What begins a record of CEF or LEEF, and what stands in its header.
 
 ``CEF:0|vendor|product|version|signature id|name|code|`` or ``LEEF:1.0|vendor|product|version|event id|``. Some exports
-lose the ``CEF:``. Anything may stand before it on the line: white space, a byte order mark, a syslog prefix of RFC 3164
-or 5424, an octet count. All that reads or looks for headers takes it from here.
+lose the ``CEF:``. What may stand before it on the line is in :mod:`~airflow_provider_imperva.beginnings`. All that
+reads or looks for headers takes it from here.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_provider_imperva.events.grammar.record import ANALYTICS_PRODUCT, WAF_PRODUCT, TextRecord
-
-VENDORS = {WAF_PRODUCT: "Incapsula", ANALYTICS_PRODUCT: "Imperva Inc"}
-"""Who writes what: the two headers that Imperva's logs have."""
+from airflow_provider_imperva.beginnings import (
+    BLANK_BYTES,
+    CEF_VERSION,
+    LEEF_VERSION,
+    SYSLOG,
+    TIME,
+    VENDORS,
+    WAF_PRODUCT,
+    WHITE_BYTES,
+)
+from airflow_provider_imperva.events.grammar.record import TextRecord
 
 SIGNATURES = tuple(f"|{vendor}|{product}|" for product, vendor in VENDORS.items())
 """What tells a header of Imperva's apart from other text, wherever it stands."""
 
-# U+0085, U+00A0, U+200B, U+2028, U+2029 and U+FEFF, as the characters they are and as their bytes in Latin-1.
+# What WHITE_BYTES are, as the characters they are.
 _WHITE = r"[ \t\r\n\x00\x0b\x0c\x1c-\x1f\x85\xa0\u200b\u2028\u2029\ufeff]"
-_BLANK_BYTES = r"\xc2[\x85\xa0]|\xe2\x80[\x8b\xa8\xa9]|\xef\xbb\xbf"
-_WHITE_BYTES = rf"(?:[ \t\r\n\x00\x0b\x0c\x1c-\x1f]|{_BLANK_BYTES})"
-
-_VENDORS = "|".join(VENDORS.values())
-_CEF = rf"(?:CEF: *[0-9]{{1,4}}|0(?=\|(?:{_VENDORS})\|))\|"
-_LEEF = r"LEEF: *[0-9][0-9.]{0,7}\|"
-_TIME = (
-    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}|"
-    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 0-9][0-9] (?:[0-9]{4} )?[0-9]{2}:[0-9]{2}:[0-9]{2})"
-)
-SYSLOG = rf"(?:[0-9]{{1,7}} )?(?:<[0-9]{{1,3}}>[^\n]{{0,300}}?|{_TIME}[^\n=]{{0,200}}?)|[0-9]{{1,7}} "
-"""What a syslog relay writes before a record, with an octet count or that alone."""
-
 
 LINE_END = re.compile(r"[\r\n\x00\x0b\x0c]")
 """What ends a line if a header follows it. Values hold all of them but LF, so by themselves they end nothing."""
@@ -54,28 +50,28 @@ class Beginning:
     @classmethod
     def of(cls, version: str) -> Beginning:
         """Take the pattern of a header's first part."""
-        text, latin = (re.compile(rf"{white}*(?:({SYSLOG}){white}*)?({version})") for white in (_WHITE, _WHITE_BYTES))
-        blanks = rf"(?:[ \t]|{_BLANK_BYTES})*"
+        text, latin = (re.compile(rf"{white}*(?:({SYSLOG}){white}*)?({version})") for white in (_WHITE, WHITE_BYTES))
+        blanks = rf"(?:[ \t]|{BLANK_BYTES})*"
         start = rf"{blanks}(?:(?:{SYSLOG}){blanks})?(?:{version})"
         ours = "|".join(signature[1:].replace("|", r"\|") for signature in SIGNATURES)
         behind = rf"\n{start}|{LINE_END.pattern}{start}(?={ours})"
         return cls(text, latin, re.compile(behind.encode("ascii")))
 
 
-CEF = Beginning.of(_CEF)
-LEEF = Beginning.of(_LEEF)
+CEF = Beginning.of(CEF_VERSION)
+LEEF = Beginning.of(LEEF_VERSION)
 BEGINNINGS = {"CEF": CEF, "LEEF": LEEF}
 
 VERSION_BEFORE = re.compile(r"(?:CEF: *[0-9]{1,4}|LEEF: *[0-9][0-9.]{0,7}|0)\Z")
 """What stands before a signature where a header begins, in a text that is cut there."""
 
 SYSLOG_BEFORE = re.compile(
-    rf"(?:<[0-9]{{1,3}}>(?:(?!<[0-9]{{1,3}}>)[^\n]){{0,300}}|{_TIME}(?:(?!{_TIME})[^\n=]){{0,200}})\Z"
+    rf"(?:<[0-9]{{1,3}}>(?:(?!<[0-9]{{1,3}}>)[^\n]){{0,300}}|{TIME}(?:(?!{TIME})[^\n=]){{0,200}})\Z"
 )
 """A syslog prefix without its octet count, in a text that is cut where the header begins."""
 
-SEPARATORS = re.compile(rf"(?:{_WHITE_BYTES}|#01[0-5])+\Z")
-"""What stands between two records on a line: white space, and line ends as rsyslog writes them. In Latin-1."""
+SEPARATORS = re.compile(rf"(?:{WHITE_BYTES}|#01[0-5]|\\[nr])+\Z")
+"""What stands between two records on a line: white space, and line ends as rsyslog and JSON write them. In Latin-1."""
 
 _LONGEST_VERSION = 24
 _BAR = re.compile(r"\\.|\|", re.DOTALL)
@@ -85,8 +81,11 @@ _CODE = re.compile(r"(?<!\\)\|[ \t]*(-?[0-9]{0,9})[ \t]*\|(?=[ \t|]*(?:[A-Za-z_]
 _LONGEST_NAME = 4096
 _EMPTY_PART = re.compile(r"[ \t]*\|")
 
-# LEEF may name what stands between attributes, as a character or by its number.
-_DELIMITER = re.compile(r"(?:(?:0?x([0-9A-Fa-f]{1,4}))|(\\t|[^\sA-Za-z0-9|=\\]{1,3}|\t))?\|")
+# LEEF may name what stands between attributes. That can be a bar, so the name ends before the first key.
+_NAMED = re.compile(r"((?:=|[^=\r\n]{0,16}?))\|(?=[ \t]*(?:[A-Za-z_][A-Za-z0-9_.-]*[ \t]*=|\Z))")
+_NUMBERED = re.compile(r"(?:0?x|\\x|\\?u|%)((?:[0-9A-Fa-f]{1,2}){1,4})", re.IGNORECASE)
+_IN_QUOTES = re.compile(r"""(["'\[(<])(.+)["'\])>]""", re.DOTALL)
+_NO_DELIMITER = re.compile(r"[A-Za-z0-9=\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +130,14 @@ class Header:
 
     :param parts: unescaped and trimmed.
     :param end: where the rest of the record begins.
-    :param delimiter: what stands between attributes, if a LEEF header names it.
+    :param delimiters: what may stand between attributes, if a LEEF header names that.
+    :param named: how it is named; empty if it is not.
     """
 
     parts: list[str]
     end: int
-    delimiter: str | None = None
+    delimiters: tuple[str, ...] = ()
+    named: str = ""
 
 
 def read_cef_header(text: str, begin: int, end: int) -> Header | None:
@@ -166,11 +167,29 @@ def read_leef_header(text: str, begin: int, end: int) -> Header | None:
     if found is None or "=" in found[0][-1]:
         return None
     parts, begin = found
-    named = _DELIMITER.match(text, begin, end)
+    named = _NAMED.match(text, begin, end)
     if named is None:
         return Header(parts, begin)
-    delimiter = chr(int(named[1], 16)) if named[1] else named[2]
-    return Header(parts, named.end(), "\t" if delimiter == "\\t" else delimiter)
+    return Header(parts, named.end(), tuple(_delimiters(named[1])), named[1].strip(" \t"))
+
+
+def _delimiters(name: str) -> Iterator[str]:
+    """Tell what the name of a delimiter may mean, the likeliest first: a number, a character, characters in quotes."""
+    plain = name.strip(" \t")
+    if not plain:
+        yield from ("\t",) if name else ()
+    elif number := _NUMBERED.fullmatch(plain):
+        code = int(number[1], 16)
+        if 0 < code <= sys.maxunicode:
+            yield chr(code)
+        if len(number[1]) % 2 == 0:
+            yield bytes.fromhex(number[1]).decode("latin-1")
+    elif plain.lower() in ("\\t", "tab"):
+        yield "\t"
+    elif not _NO_DELIMITER.search(plain):
+        yield plain
+        if inner := _IN_QUOTES.fullmatch(plain):
+            yield inner[2]
 
 
 def _split(text: str, begin: int, end: int, *, parts: int) -> tuple[list[str], int] | None:

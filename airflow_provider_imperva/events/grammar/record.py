@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from airflow_provider_imperva.beginnings import ANALYTICS_PRODUCT, WAF_PRODUCT
+
 
 class RejectionReason(StrEnum):
     """Why a line is no event: the reason codes of ``quarantine/``."""
@@ -42,9 +44,6 @@ class TextRecord:
 
 NORMAL = "Normal"
 """Name of every access event."""
-
-ANALYTICS_PRODUCT = "Attack Analytics"
-WAF_PRODUCT = "SIEMintegration"
 
 
 def class_of(product: str, name: str) -> str:

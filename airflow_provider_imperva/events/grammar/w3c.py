@@ -21,7 +21,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from airflow_provider_imperva.events.grammar.directives import CONTROLS, DIRECTIVE, Directive, continued_names
+from airflow_provider_imperva.events.grammar.directives import (
+    BARE_PREFIX,
+    CONTROLS,
+    DIRECTIVE,
+    PREFIX,
+    Directive,
+    continued_names,
+)
 from airflow_provider_imperva.events.grammar.record import NORMAL, RejectionReason, TextRecord
 from airflow_provider_imperva.events.schema.columns import COLUMNS
 
@@ -41,6 +48,7 @@ _QUOTE_INSIDE = re.compile(r'""|\\"')
 _LINE = re.compile(rb"[^\n%b]+" % CONTROLS)
 _SEPARATOR = re.compile(rb'"[ \t]+"')
 _BETWEEN = re.compile(r'"[ \t]+"')
+_BETWEEN_NAMES = re.compile(r"[\s,]+")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAY_FIRST = re.compile(rf"([0-9]{{2}})/({'|'.join(_MONTHS)})/([0-9]{{4}})", re.IGNORECASE)
 
@@ -59,7 +67,7 @@ class Layout:
     @classmethod
     def of(cls, names: str, *, bare: bool = False) -> Layout:
         """Take the names of a directive; each may have quotes around it."""
-        plain = (name.strip('"') for name in names.split() if name != "\\")
+        plain = (name.strip("\"',") for name in _BETWEEN_NAMES.split(names) if name.strip("\\"))
         return cls(tuple(_KNOWN.get(name.lower(), name) for name in plain), bare)
 
 
@@ -81,21 +89,25 @@ def first_is_bare(head: bytes, layout: Layout) -> bool:
     names = listed = " ".join(layout.names)
     is_listed = False
     for found in _LINE.finditer(head):
-        line = found[0].strip(b" \t")
+        line = whole = found[0].strip(b" \t")
+        if prefix := PREFIX.match(line) or BARE_PREFIX.match(line):
+            line = line[prefix.end() :]
         if DIRECTIVE.match(line):
             directive = Directive.read(line)
             if directive.name == "fields" and directive.value:
                 # A second directive may go on with the names of the first.
                 listed = f"{listed} {directive.value}" if is_listed else directive.value
                 names, is_listed = directive.value, True
-            line = line[directive.end :]
+            line = whole = line[directive.end :]
         elif is_listed and (more := continued_names(line, KNOWN_NAMES)):
             names, listed, line = f"{names} {more}", f"{listed} {more}", b""
         if line.strip():
-            text = line.decode(errors="replace")
-            layouts = (Layout.of(some, bare=True) for some in (names, listed))
-            reads = any(isinstance(read_row(text, some), TextRecord) for some in layouts)
-            return reads and not text.lstrip("\ufeff").startswith('"')
+            layouts = [Layout.of(some, bare=True) for some in (names, listed)]
+            # What begins as a prefix does may be the row's own date and time.
+            for text in (some.decode(errors="replace") for some in (whole, line)):
+                if any(isinstance(read_row(text, some), TextRecord) for some in layouts):
+                    return not text.lstrip("\ufeff").startswith('"')
+            return False
     return False
 
 

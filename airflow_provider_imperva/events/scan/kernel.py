@@ -189,10 +189,10 @@ class Kernel(Protocol):
         :param firsts: takes the number of rows up to the end of each URL, from 1 on; ``firsts[0]`` stays 0.
         """
 
-    def count_values(self, text: Bytes, depth: int, level: int) -> int:
+    def count_values(self, text: Bytes, depth: int) -> int:
         """Count JSON values by their brackets and quotes.
 
-        Those count that are at the top, but for arrays, and those in lists that are ``level`` brackets deep.
+        Those count that are at the top, but for arrays, and those in arrays at the top.
 
         :param depth: how many brackets, all of them lists, are open at the begin.
         """

@@ -22,6 +22,9 @@ BLOCK_BYTES = 12 << 20
 BLOCK_LINES = 1 << 17
 """How many lines, for the same reason: real ones are so long that blocks are full before."""
 
+TAIL_BYTES = 1 << 20
+"""How much of a block is looked at for where it may end within a line."""
+
 _PIECE_BYTES = 1 << 18
 _LARGEST_BYTES, _LARGEST_LINES = 8 * BLOCK_BYTES, 2 * BLOCK_LINES
 """What a block grows to while there is no place where it may end; no record is as long."""
@@ -190,16 +193,26 @@ def _keep_freed_memory() -> None:
     np.empty((32 << 20) - (64 << 10), np.uint8)
 
 
-def blocks(chunks: Iterable[bytes], *, cut: Callable[[bytes], int] = _after_last_lf) -> Iterator[bytes]:
+def _nowhere(_: bytes) -> int:
+    return 0
+
+
+def blocks(
+    chunks: Iterable[bytes],
+    *,
+    cut: Callable[[bytes], int] = _after_last_lf,
+    cut_within_line: Callable[[bytes], int] = _nowhere,
+) -> Iterator[bytes]:
     """Gather chunks into blocks of ``BLOCK_BYTES`` or ``BLOCK_LINES``, or some more.
 
     :param chunks: bytes in order, cut anywhere.
     :param cut: says after how many bytes of a piece a block may end, 0 if nowhere. By default after its last LF; there
         by all means, before so much is in memory that no record can be as long.
+    :param cut_within_line: says the same of the last ``TAIL_BYTES`` of a block that is twice as large as it should be.
     """
     _keep_freed_memory()
     pieces: list[bytes] = []
-    size = lines = 0
+    size, lines, next_size = 0, 0, 2 * BLOCK_BYTES
     for chunk in chunks:
         # A chunk is a piece as it is, without a copy, unless it holds a block's lines by itself.
         in_chunk = count_text(chunk, b"\n")
@@ -209,12 +222,21 @@ def blocks(chunks: Iterable[bytes], *, cut: Callable[[bytes], int] = _after_last
             size += len(piece)
             lines += in_chunk if len(piece) == len(chunk) else count_text(piece, b"\n")
             place = cut(piece) if size >= BLOCK_BYTES or lines >= BLOCK_LINES else 0
+            if not place and size >= next_size:
+                next_size = size + BLOCK_BYTES
+                whole = b"".join([*pieces, piece])
+                begin_of_tail = max(len(whole) - TAIL_BYTES, 0)
+                if within := cut_within_line(whole[begin_of_tail:]):
+                    yield whole[: begin_of_tail + within]
+                    piece = whole[begin_of_tail + within :]
+                    pieces, size, lines, next_size = [], len(piece), count_text(piece, b"\n"), 2 * BLOCK_BYTES
+                del whole
             if not place and (size >= _LARGEST_BYTES or lines >= _LARGEST_LINES):
                 place = _after_last_lf(piece)
             if place:
                 yield b"".join([*pieces, piece[:place]])
                 piece = piece[place:]
-                pieces, size, lines = [], len(piece), count_text(piece, b"\n")
+                pieces, size, lines, next_size = [], len(piece), count_text(piece, b"\n"), 2 * BLOCK_BYTES
             pieces.append(piece)
     if size:
         yield b"".join(pieces)

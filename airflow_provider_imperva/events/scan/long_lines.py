@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from airflow_provider_imperva.beginnings import CEF_VERSION, LEEF_VERSION, VENDORS
 from airflow_provider_imperva.events.scan.lines import count_text
+from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 
 MAX_LINE_BYTES = 16 << 20
 """The longest line that is read. Lines of real logs have a few kB, and Imperva cuts what clients send."""
@@ -19,15 +21,28 @@ HEAD_BYTES = 1 << 10
 """How much is kept of what is too long; raw/ has all of it."""
 
 _OTHER_ENDS = [bytes([byte]) for byte in b"\r\0\x0b\x0c\x1c\x1d\x1e\x1f"]
-_END = re.compile(rb"[\n" + b"".join(_OTHER_ENDS) + rb"]")
-"""What ends lines in one transfer or another: a body whose lines end in CR is not one line."""
+_SIGNATURES = [f"|{vendor}|{product}|".encode() for product, vendor in VENDORS.items()]
+_RECORD = re.compile(
+    rf"(?:{CEF_VERSION}|{LEEF_VERSION})".encode()
+    + b"(?="
+    + b"|".join(re.escape(signature[1:]) for signature in _SIGNATURES)
+    + b")"
+)
+_END = re.compile(rb"[\n" + b"".join(_OTHER_ENDS) + rb"]|" + _RECORD.pattern)
+"""What ends lines in one transfer or another, or begins a record of Imperva's: a body that has neither CR nor LF, or CR
+alone, is not one line.
+"""
+
+_LONGEST_VERSION = 24
+_BESIDE_RECORDS = 1 << 29
 
 
 @dataclass(frozen=True, slots=True)
 class LongLine:
     """A line that was taken out.
 
-    :param number: its 1-based number in the body; every LF counts.
+    :param number: its 1-based number in the body; every LF counts. If records stand beside it, ``LINES_AT_MOST`` is
+        added more often than any of those has it.
     :param head: how it begins.
     """
 
@@ -51,13 +66,15 @@ class ShortLines:
         self._last_begin = 0
         self._size = 0
         self._head: bytes | None = None
+        # Whether LF stands before the line that is under way, and before the next piece.
+        self._behind_lf = self._lf_before = True
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self.chunks:
             for begin in range(0, len(chunk), MAX_LINE_BYTES):
                 yield from self._pass(chunk[begin : begin + MAX_LINE_BYTES])
         if self._head is not None:
-            self._note()
+            self._note(at_lf=True)
         yield from self._release()
 
     def _pass(self, piece: bytes) -> Iterator[bytes]:
@@ -69,13 +86,16 @@ class ShortLines:
             yield from self._take_out(piece[:first])
             if first is None:
                 return
-            self._note()
+            self._note(at_lf=piece[first : first + 1] == b"\n")
             piece, first = piece[first:], 0
         if first is not None:
             yield from self._release()
             self._last_begin = _after_last_end(piece)
+            before = piece[self._last_begin - 1 : self._last_begin]
+            self._behind_lf = before == b"\n" if before else self._lf_before
             self._size = len(piece) - self._last_begin
         self._held.append(piece)
+        self._lf_before = piece.endswith(b"\n")
 
     def _take_out(self, piece: bytes) -> Iterator[bytes]:
         """Drop the line that is under way, but for its head; give what stands before it."""
@@ -85,9 +105,12 @@ class ShortLines:
             self._held = [line[: self._last_begin]]
             yield from self._release()
 
-    def _note(self) -> None:
-        self.long.append(LongLine(self._number, self._head or b""))
+    def _note(self, *, at_lf: bool) -> None:
+        alone = at_lf and self._behind_lf
+        number = self._number if alone else self._number + (_BESIDE_RECORDS + len(self.long)) * LINES_AT_MOST
+        self.long.append(LongLine(number, self._head or b""))
         self._head = None
+        self._behind_lf = self._lf_before = at_lf
         self._size = 0
 
     def _release(self) -> Iterator[bytes]:
@@ -103,4 +126,8 @@ def _after_last_end(piece: bytes) -> int:
     after = piece.rfind(b"\n") + 1
     for byte in _OTHER_ENDS:
         after = max(after, piece.rfind(byte, after) + 1)
+    for signature in _SIGNATURES:
+        if (place := piece.rfind(signature, after)) >= 0:
+            record = _RECORD.search(piece, max(place - _LONGEST_VERSION, after))
+            after = record.start() if record else after
     return after

@@ -6,6 +6,7 @@ the value of a key ends; whether the record is as nearly all are. Each step is d
 
 from __future__ import annotations
 
+from string import ascii_uppercase
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,7 @@ def find_pairs(
     in_value = ~at_tabs[keys.line]
     in_value[in_value] = _in_values(text, ends, keys.take(in_value), known[:, KIND], odd)
     keys = keys.take(~in_value)
+    odd[_with_sign_in_value(text, ends, keys, known[:, KIND])] = True
     odd |= np.bincount(keys.line, minlength=len(odd)) == 0
 
     odd[_with_late_key(keys, known[:, KIND])] = True
@@ -162,6 +164,20 @@ def _with_bars(text: Bytes, words: _Words, at_tabs: Mask) -> Positions:
     return which
 
 
+def _with_sign_in_value(text: Bytes, ends: Positions, words: _Words, kinds: Positions) -> Positions:
+    """Tell which records have an ``=`` in the value of a known key that is of no free text."""
+    signs = np.flatnonzero(text == _EQUALS)
+    owner = np.searchsorted(words.sign, signs) - 1
+    is_plain = (owner >= 0) & (text[signs - 1] != _BACKSLASH)
+    signs, owner = signs[is_plain], owner[is_plain]
+    is_within = (words.sign[owner] < signs) & (signs < ends[words.line[owner]])
+    is_within[np.isin(signs, words.sign)] = False
+    which: Positions = words.line[
+        owner[is_within & (words.number[owner] > 0) & (kinds[words.number[owner]] & FREE_TEXT == 0)]
+    ]
+    return which
+
+
 def _with_late_key(words: _Words, kinds: Positions) -> Positions:
     """Tell in which records a late key follows an early one, maybe with unknown ones between."""
     known = words.take(words.number > 0)
@@ -192,10 +208,9 @@ def _with_blanks_or_brackets(
 
 
 def _begin_json(text: Bytes, begins: Positions, ends: Positions) -> Mask:
-    """Tell which values begin as JSON does in a key of any kind."""
-    square = has_at(text, begins, ends, b"[") & has_at(text, begins + 1, ends, b"[{")
-    curly = has_at(text, begins, ends, b"{") & has_at(text, begins + 1, ends, b'"')
-    found: Mask = square | curly
+    """Tell which values may begin as JSON does: with a bracket, but not as in ``[US]``."""
+    is_code = has_at(text, begins, ends, b"[") & has_at(text, begins + 1, ends, ascii_uppercase.encode())
+    found: Mask = has_at(text, begins, ends, b"[{") & ~is_code
     return found
 
 
@@ -226,7 +241,7 @@ def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, od
 def _json_ends(text: Bytes, openings: Positions, ends: Positions) -> Positions:
     """Tell where the brackets that open at some places are closed; -1 where they are not.
 
-    A quote or bracket behind a backslash does not count. Behind a close, another one may open after commas and blanks.
+    A quote or bracket behind a backslash does not count. Behind a close, another one may open, maybe after commas.
     """
     marks = np.flatnonzero(is_any(text, b'"[]{}'))
     marks = marks[text[marks - 1] != _BACKSLASH]
@@ -244,7 +259,7 @@ def _json_ends(text: Bytes, openings: Positions, ends: Positions) -> Positions:
     close, which = marks[closes] + 1, which[closes]
     following = close.copy()
     skip(text, following, ends[which], b" ,")
-    goes_on = has_at(text, close, ends[which], b",") & has_at(text, following, ends[which], b"[{")
+    goes_on = has_at(text, close, ends[which], b"[{,") & has_at(text, following, ends[which], b"[{")
     close, which = close[~goes_on], which[~goes_on]
     found = np.full(len(openings), -1)
     # Of several closes the first counts, which is written last.

@@ -90,14 +90,14 @@ def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positio
     found[: firsts[-1]] = np.column_stack((np.nonzero(kept)[1], begins[kept], ends[kept]))
 
 
-def count_values(text: Bytes, depth: int, level: int) -> int:
+def count_values(text: Bytes, depth: int) -> int:
     """Count JSON values, in what is left of a text when each string, number or word in it is one byte."""
     short = np.frombuffer(b"[" * depth + _JSON_TOKEN.sub(b"v", text), np.uint8)
     opens, closes = is_any(short, b"[{"), is_any(short, b"]}")
     after = np.cumsum(opens.astype(np.int32) - closes, dtype=np.int32)
     before = after - opens + closes
-    # What opened the list, or object, of that level that a byte is in.
-    opened = np.maximum.accumulate(np.where(opens & (after == level), np.arange(len(short)), -1))
-    in_list = (before == level) & (opened >= 0) & (short[opened] == _LIST)
+    # What opened the list, or object, at the top that a byte is in.
+    opened = np.maximum.accumulate(np.where(opens & (after == 1), np.arange(len(short)), -1))
+    in_list = (before == 1) & (opened >= 0) & (short[opened] == _LIST)
     counts = (opens | (short == _SHORT)) & (in_list | ((before == 0) & (short != _LIST)))
     return int(np.count_nonzero(counts[depth:]))
