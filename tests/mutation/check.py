@@ -28,7 +28,7 @@ from tests.mutation import areas
 from tests.mutation.fork_server import ForkServer
 from tests.mutation.mutation import ROOT, Mutation
 
-_COPIED = ("airflow_provider_imperva", "pages", "tests", "pyproject.toml")
+_COPIED = ("airflow_provider_imperva", "kernel", "pages", "tests", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 _OPTIONS = ("-q", "-p", "no:cacheprovider")
 _PASSED, _FAILED = 0, 1
 _AT_ONCE = os.cpu_count() or 1
@@ -92,7 +92,10 @@ def _verdict(mutation: Mutation, sound: Path, server: ForkServer) -> str:
     # With what Python has compiled there: what it kept of the mutated file is older than it, and not used.
     checkout = Path(tempfile.mkdtemp(dir=sound.parent))
     shutil.copytree(sound, checkout, dirs_exist_ok=True)
-    mutation.apply(checkout)
+    try:
+        mutation.apply(checkout)
+    except subprocess.CalledProcessError:
+        return "NO VERDICT (it does not compile)"
     code = server.run(checkout, [*_OPTIONS, "-x", *_below_tests(mutation.tests)])
     shutil.rmtree(checkout)
     # Anything else than failed tests, such as code that cannot be imported, proves nothing.

@@ -191,7 +191,8 @@ def _hides_events(value: Any) -> bool:
     """Whether an object that is no event has several in it, where no envelope has them."""
     if not isinstance(value, Object) or any(event_key(key) for key, _ in value):
         return False
-    found, left = 0, [value]
+    found = 0
+    left: list[list[Any]] = [value]
     while left and found < 2:
         inner = left.pop()
         keys = {event_key(key) for key, _ in inner} if isinstance(inner, Object) else set()

@@ -1,0 +1,57 @@
+"""The compiled kernel takes no place outside of a text: what is told to be there, it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from airflow_provider_imperva.events.grammar import keys
+from airflow_provider_imperva.events.scan import kernel
+from airflow_provider_imperva.events.scan.vocabulary import Vocabulary
+from tests.events.readers import reading_with
+
+TEXT = np.frombuffer(b'"a" "b"\nCEF:0|a|b|c|d|e|f| src=1', np.uint8)
+OUTSIDE = [(-1, 5), (0, len(TEXT) + 1), (9, 8), (0, 1 << 40), (-(1 << 40), 3), (len(TEXT) + 1, len(TEXT) + 2)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def reader() -> Iterator[None]:
+    """NumPy, which the other one rests on, has bounds of its own."""
+    with reading_with("compiled"):
+        yield
+
+
+@pytest.mark.parametrize(("begin", "end"), OUTSIDE)
+def test_record_outside_of_the_text(begin: int, end: int) -> None:
+    vocabulary = Vocabulary.of(keys.CEF)
+    begins, ends = np.array([begin]), np.array([end])
+    odd, found, firsts = np.zeros(1, np.bool_), np.empty((9, 3), np.int32), np.zeros(2, np.int64)
+    with pytest.raises(ValueError, match="outside"):
+        kernel.find_pairs(
+            TEXT, begins, ends, vocabulary.words, vocabulary.known, False, odd, found, firsts, begins.copy()
+        )
+
+
+@pytest.mark.parametrize(("begin", "end"), OUTSIDE)
+def test_row_outside_of_the_text(begin: int, end: int) -> None:
+    odd, escaped, firsts = np.zeros(1, np.bool_), np.zeros(1, np.bool_), np.zeros(2, np.int64)
+    with pytest.raises(ValueError, match="outside"):
+        kernel.cut_rows(
+            TEXT,
+            np.array([begin]),
+            np.array([end]),
+            2,
+            np.array([2, 2, 2]),
+            odd,
+            escaped,
+            np.empty((9, 3), np.int32),
+            firsts,
+        )
+
+
+@pytest.mark.parametrize("depth", [-1, 1 << 31])
+def test_depth_that_no_text_has(depth: int) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        kernel.count_values(TEXT, depth)

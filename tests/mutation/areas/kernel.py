@@ -1,0 +1,92 @@
+"""What is done to all bytes of a log in C: each of these goes unseen by whoever reads without the extension."""
+
+from __future__ import annotations
+
+from tests.mutation.mutation import Mutation
+
+MUTATIONS = [
+    Mutation(
+        "the kernel reads records wherever it is told that they are",
+        "kernel/pairs.c",
+        "if (!within(begin, end, text.size)) {",
+        "if (begin > end) {",
+        ("events/test_kernel_bounds.py::test_record_outside_of_the_text",),
+    ),
+    Mutation(
+        "the kernel takes the text of any label for the one expected",
+        "kernel/pairs.c",
+        "return is_expected ? count : -1;",
+        "return count;",
+        ("events/test_scan_agrees.py",),
+    ),
+    Mutation(
+        "the kernel gives a column to a custom key without its label",
+        "kernel/pairs.c",
+        "after < 0 || lacks_label(&cutter, record, count, after)",
+        "after < 0",
+        ("events/test_scan_agrees.py",),
+    ),
+    Mutation(
+        "the kernel takes a key in the JSON of an unknown key for one",
+        "kernel/pairs.c",
+        "return first == '[' || first == '{';",
+        "return false;",
+        ("events/test_variants.py::TestJsonInAnyKey",),
+    ),
+    Mutation(
+        "the kernel takes no quote in JSON for the end of a string",
+        "kernel/pairs.c",
+        "in_string = !in_string;",
+        "in_string = true;",
+        ("events/test_scan_agrees.py",),
+    ),
+    Mutation(
+        "the kernel says nothing of a sign that is left in a value of the server's own",
+        "kernel/pairs.c",
+        "return !(cutter->keys[key].kind & FREE_TEXT) && ",
+        "return false && ",
+        ("events/test_variants.py::TestKeys",),
+    ),
+    Mutation(
+        "the kernel takes the last value of a key that comes twice",
+        "kernel/pairs.c",
+        "known->seen == record || known->kind & STRANGE",
+        "known->kind & STRANGE",
+        ("events/test_variants.py::TestJsonInAnyKey",),
+    ),
+    Mutation(
+        "the kernel believes a late key right behind a client's text",
+        "kernel/pairs.c",
+        "if (early && (cutter->keys[next].kind & LATE))",
+        "if (false)",
+        ("events/test_scan_agrees.py",),
+    ),
+    Mutation(
+        "the kernel counts blank lines",
+        "kernel/lines.c",
+        "lines += place < end;",
+        "lines += 1;",
+        ("events/test_lines.py", "events/test_parse_body.py"),
+    ),
+    Mutation(
+        "the kernel counts a signature by its two ends",
+        "kernel/lines.c",
+        "text.size - place >= sought.size && memcmp(text.at + place, sought.at, (size_t)sought.size) == 0;",
+        "text.size - place >= sought.size;",
+        ("events/test_count_text.py",),
+    ),
+    Mutation(
+        "the kernel counts brackets behind an escaped quote",
+        "kernel/values.c",
+        "            place += byte == '\\\\';\n",
+        "",
+        ("events/test_json_objects.py", "events/test_json_envelopes.py"),
+    ),
+    Mutation(
+        "the kernel ends a W3C value at a quote that is doubled",
+        "kernel/rows.c",
+        """if (byte == '"' && following != '"')""",
+        """if (byte == '"')""",
+        ("events/test_w3c_rows.py",),
+    ),
+]
