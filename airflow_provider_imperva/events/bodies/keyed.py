@@ -90,7 +90,9 @@ def _last_start_within_line(tail: bytes, *, format_name: Literal["CEF", "LEEF"])
     pieces = boundaries.cut(tail.decode("latin-1"), bounds, format_name).pieces
     for before, one in reversed([*pairwise(pieces[:-1])]):
         if before.refused is None and one.refused is None:
-            # What ends a line goes with the record behind it, as where that is found by it.
+            if (line_feed := tail.rfind(b"\n", before.end, one.begin)) >= 0:
+                return line_feed + 1
+            # What else ends a line goes with the record behind it, as where that is found by it.
             end = _LINE_END.search(tail, before.end, one.begin)
             return end.start() if end else one.begin
     return 0

@@ -41,8 +41,8 @@ _BESIDE_RECORDS = 1 << 29
 class LongLine:
     """A line that was taken out.
 
-    :param number: its 1-based number in the body; every LF counts. If records stand beside it, ``LINES_AT_MOST`` is
-        added more often than any of those has it.
+    :param number: its 1-based number in the body; every LF counts. If records stand right beside it, ``LINES_AT_MOST``
+        is added more often than any of those has it.
     :param head: how it begins.
     """
 
@@ -66,15 +66,15 @@ class ShortLines:
         self._last_begin = 0
         self._size = 0
         self._head: bytes | None = None
-        # Whether LF stands before the line that is under way, and before the next piece.
-        self._behind_lf = self._lf_before = True
+        # Whether a line end stands before the line that is under way, and before the next piece.
+        self._behind_end = self._end_before = True
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self.chunks:
             for begin in range(0, len(chunk), MAX_LINE_BYTES):
                 yield from self._pass(chunk[begin : begin + MAX_LINE_BYTES])
         if self._head is not None:
-            self._note(at_lf=True)
+            self._note(at_end=True)
         yield from self._release()
 
     def _pass(self, piece: bytes) -> Iterator[bytes]:
@@ -86,16 +86,16 @@ class ShortLines:
             yield from self._take_out(piece[:first])
             if first is None:
                 return
-            self._note(at_lf=piece[first : first + 1] == b"\n")
+            self._note(at_end=_is_end(piece[first : first + 1]))
             piece, first = piece[first:], 0
         if first is not None:
             yield from self._release()
             self._last_begin = _after_last_end(piece)
             before = piece[self._last_begin - 1 : self._last_begin]
-            self._behind_lf = before == b"\n" if before else self._lf_before
+            self._behind_end = _is_end(before) if before else self._end_before
             self._size = len(piece) - self._last_begin
         self._held.append(piece)
-        self._lf_before = piece.endswith(b"\n")
+        self._end_before = _is_end(piece[-1:])
 
     def _take_out(self, piece: bytes) -> Iterator[bytes]:
         """Drop the line that is under way, but for its head; give what stands before it."""
@@ -105,12 +105,12 @@ class ShortLines:
             self._held = [line[: self._last_begin]]
             yield from self._release()
 
-    def _note(self, *, at_lf: bool) -> None:
-        alone = at_lf and self._behind_lf
+    def _note(self, *, at_end: bool) -> None:
+        alone = at_end and self._behind_end
         number = self._number if alone else self._number + (_BESIDE_RECORDS + len(self.long)) * LINES_AT_MOST
         self.long.append(LongLine(number, self._head or b""))
         self._head = None
-        self._behind_lf = self._lf_before = at_lf
+        self._behind_end = self._end_before = at_end
         self._size = 0
 
     def _release(self) -> Iterator[bytes]:
@@ -120,6 +120,10 @@ class ShortLines:
                 yield chunk
         self._held = []
         self._last_begin = 0
+
+
+def _is_end(byte: bytes) -> bool:
+    return byte == b"\n" or byte in _OTHER_ENDS
 
 
 def _after_last_end(piece: bytes) -> int:
