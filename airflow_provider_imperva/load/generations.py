@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.container.header import LogHeader, split_container
 from airflow_provider_imperva.errors import ContainerError, LogNotFoundError, RepositoryError
 from airflow_provider_imperva.events.grammar.answers import Answer, tell
-from airflow_provider_imperva.events.grammar.formats import format_at_begin
 from airflow_provider_imperva.lake.arrivals import PREFIX
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import Restart
