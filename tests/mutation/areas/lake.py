@@ -58,8 +58,8 @@ MUTATIONS = [
     Mutation(
         "a part tells the types that its tables had in memory",
         "lake/parts.py",
-        "        store_schema=False,\n",
-        "",
+        "_ARROW_SCHEMA: base64.b64encode(schema.serialize())",
+        "_ARROW_SCHEMA: base64.b64encode((held or schema).serialize())",
         ("lake/test_parts.py",),
     ),
     Mutation(
