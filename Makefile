@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
 
 # Some tests try what is drawn at random: as much as LONG_FORM says, or little of it each time that all tests run.
 LONG ?=
-LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_ONE_LINE_MEGABYTES=120 IMPERVA_SIMULATION_SEEDS=5 IMPERVA_CRASH_STRIDE=1 IMPERVA_ACCOUNTS=30
+LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_ONE_LINE_MEGABYTES=120 IMPERVA_SIMULATION_SEEDS=5 IMPERVA_CRASH_STRIDE=1 IMPERVA_ACCOUNTS=30 IMPERVA_PLANTED=200000
 LONG_TIMEOUT := --timeout=1800
 # ... and what starts a whole Airflow, a browser or a cluster is left out of the quick form.
 QUICK ?=
@@ -38,9 +38,9 @@ plots: $(call ready,plots) ## Draw what is in the demo's lake (after make demo),
 test: $(call ready,$(TESTED)) ## Run all tests; QUICK=1: none that start a whole Airflow, a browser or a cluster; LONG=1: more examples, seeds, crash points
 	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT)) $(if $(QUICK),-m '$(QUICK_FORM)')
 
-test-long: $(call ready,test) ## Five simulated months, 20,000 examples that all readers agree on, a minute of fuzzing, every crash point
+test-long: $(call ready,test) ## Five simulated months, 20,000 examples that all readers agree on, a minute of fuzzing, every crash point, 200,000 planted secrets
 	$(LONG_FORM) $(PYTEST) $(LONG_TIMEOUT) \
-		tests/fuzz tests/events/test_readers_agree.py tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation tests/crash
+		tests/fuzz tests/events/test_readers_agree.py tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation tests/crash tests/privacy
 
 test-cluster: $(call ready,test cluster) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
 	@$(BIN)/python -m tests.cluster.run

@@ -73,6 +73,8 @@ def imperva_logs_dag(
     fetch_slots: int = 8,
     keep_raw: bool = False,
     decode_policy: dict[str, Any] | None = None,
+    redaction: Any = True,
+    pseudonyms: Any = None,
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
@@ -101,6 +103,11 @@ def imperva_logs_dag(
     :param keep_raw: whether each row carries its line in the column ``raw``.
     :param decode_policy: fields of :class:`~airflow_provider_imperva.options.DecodePolicy` that are not the
         default.
+    :param redaction: what is redacted before anything is written: true for the default rules, false for nothing, or a
+        mapping or the path of a YAML file with own rules, as
+        :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
+    :param pseudonyms: which columns have pseudonyms, none by default: the id of the connection that has the key, or a
+        mapping, as :func:`~airflow_provider_imperva.privacy.options.pseudonym_options` takes it.
     :param headroom_warning: the headroom below which the commit warns, and calls ``on_low_headroom``.
     :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
     :param quarantined_share: the share of a commit's lines, 0 to 1, above which lines in quarantine make its run red. A
@@ -162,6 +169,8 @@ def imperva_logs_dag(
             fetch_slots=fetch_slots,
             keep_raw=keep_raw,
             decode_policy=decode_policy,
+            redaction=redaction,
+            pseudonyms=pseudonyms,
             headroom_warning=headroom_warning,
             on_low_headroom=on_low_headroom,
             fail_when_critical=fail_when_critical,

@@ -95,6 +95,8 @@ def add_load_tasks(
     fetch_slots: int = 8,
     keep_raw: bool = False,
     decode_policy: dict[str, Any] | None = None,
+    redaction: Any = True,
+    pseudonyms: Any = None,
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
@@ -136,7 +138,13 @@ def add_load_tasks(
     def load(batch: Any) -> None:
         fetch = ImpervaFetchLogsOperator(**options("fetch", {"batch": batch}, fetching, planning))
         # It asks the repository too, for what does not decode and is fetched once more.
-        decoding = {"fetched": fetch.output, "keep_raw": keep_raw, "decode_policy": decode_policy}
+        decoding = {
+            "fetched": fetch.output,
+            "keep_raw": keep_raw,
+            "decode_policy": decode_policy,
+            "redaction": redaction,
+            "pseudonyms": pseudonyms,
+        }
         ImpervaNormalizeLogsOperator(**options("normalize", decoding, asking))
 
     telling: dict[str, Any] = {

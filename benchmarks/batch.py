@@ -13,7 +13,8 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import VERSION, Plan, PlannedLog, Report, Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched
-from airflow_provider_imperva.load.normalize import normalize
+from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
+from airflow_provider_imperva.privacy.protection import Protection
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.repository.names import LogName
 
@@ -34,8 +35,12 @@ class Batch:
         for name, content in zip(self._names, contents, strict=True):
             self._ledger.store.write(self._ledger.layout.raw(LogName.parse(name)), content)
 
-    def normalize(self, keys: KeyRing) -> Report:
-        """Do all that turns the logs into Parquet parts."""
+    def normalize(self, keys: KeyRing, *, redact: bool = True) -> Report:
+        """Do all that turns the logs into Parquet parts.
+
+        :param redact: whether rows are redacted, which is the default of the operator, too.
+        """
+        options = NormalizeOptions() if redact else NormalizeOptions(protection=Protection(None))
         now = datetime.now(UTC)
         plan = Plan(
             v=VERSION,
@@ -53,7 +58,7 @@ class Batch:
         fetched = Fetched(commit=1, batch=0, expired=[], not_yet=[], unavailable=[])
         # Nobody is asked, since every log decodes.
         with RepositoryClient(url=_URL, login="id", password="key") as client:  # noqa: S106
-            return normalize(self._ledger, client, keys, plan, fetched)
+            return normalize(self._ledger, client, keys, plan, fetched, options=options)
 
     def forget(self) -> None:
         """Remove what normalizing wrote, so that it can be done again."""

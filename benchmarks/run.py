@@ -21,7 +21,7 @@ from benchmarks.batch import Batch
 from benchmarks.closure import installed
 from benchmarks.corpus import FORMATS, Log, forge_corpus, forge_large_log
 from benchmarks.memory import peak_of
-from benchmarks.report import LIMIT, PLAIN, PYCEF, TEXT, WHOLE, Measure, Peak, Result, Timing, document, show
+from benchmarks.report import CLEAR, LIMIT, PLAIN, PYCEF, TEXT, WHOLE, Measure, Peak, Result, Timing, document, show
 from benchmarks.start import Start
 from benchmarks.ways import Decode, Limit, Parse, PlainParse, Pycef, Whole, Write
 
@@ -106,6 +106,7 @@ def _ways(corpus: Mapping[str, Sequence[Log]], keys: KeyRing, folder: Path) -> _
         PLAIN: ([PlainParse(parse) for parse in parses["CEF"][:1]], cef[:1]),
         "Arrow to Parquet, CEF": ([writes["CEF"]], cef),
         **{WHOLE.format(name): ([_whole(folder / name, logs, keys)], logs) for name, logs in corpus.items()},
+        CLEAR: ([_whole(folder / "clear", cef, keys, redact=False)], cef),
         # All of it would take too long, and goes no faster.
         PYCEF: ([Pycef(cef[:1], keys, folder / "pycef.parquet")], cef[:1]),
         **{
@@ -115,10 +116,10 @@ def _ways(corpus: Mapping[str, Sequence[Log]], keys: KeyRing, folder: Path) -> _
     }
 
 
-def _whole(lake: Path, logs: Sequence[Log], keys: KeyRing) -> Whole:
+def _whole(lake: Path, logs: Sequence[Log], keys: KeyRing, *, redact: bool = True) -> Whole:
     batch = Batch(lake, [log.name for log in logs])
     batch.fetch(log.content for log in logs)
-    return Whole(batch, keys, sum(log.events for log in logs))
+    return Whole(batch, keys, sum(log.events for log in logs), redact)
 
 
 def _time(ways: _Ways, *, runs: int) -> dict[str, list[Timing]]:

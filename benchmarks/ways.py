@@ -129,16 +129,20 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """All of it: from containers in ``raw/`` to Parquet parts and the report."""
+    """All of it: from containers in ``raw/`` to Parquet parts and the report.
+
+    :param redact: whether rows are redacted.
+    """
 
     batch: Batch
     keys: KeyRing
     events: int
+    redact: bool = True
 
     def __call__(self) -> None:
         """Normalize the batch, and see that no event is missing."""
         self.batch.forget()
-        report = self.batch.normalize(self.keys)
+        report = self.batch.normalize(self.keys, redact=self.redact)
         rows = sum(part.rows for part in report.parts if part.event_class)
         if rows != self.events:
             raise SystemExit(f"{self.events} events became {rows} rows: there is nothing to measure")

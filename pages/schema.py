@@ -68,6 +68,7 @@ _WARNINGS = {
     "no_label:<key>": "a custom key without its label; its value is in `extra`",
     "no_time": "neither the event nor the log has a time",
     "quoted_value:<key>": "quotes around the whole value were taken off",
+    "redacted:<column>": "something in the column was redacted (docs/how-to/privacy.md)",
     "replaced_bytes": "bytes that are no UTF-8 became U+FFFD",
     "text_before_header": "other text than a syslog prefix stands before the record; it is in `extra`",
     "time_from_file": "the event's time is missing or wrong; the start of the log stands in",

@@ -23,6 +23,7 @@ WITHOUT_AIRFLOW = (
     "delivery",
     "container",
     "events",
+    "privacy",
     "lake",
     "table",
     "load",

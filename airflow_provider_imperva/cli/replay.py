@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_imperva.cli.terminal import (
@@ -20,8 +22,12 @@ from airflow_provider_imperva.cli.terminal import (
 from airflow_provider_imperva.errors import LedgerConflictError
 
 if TYPE_CHECKING:
+    from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Commit, Plan
     from airflow_provider_imperva.repository.client import RepositoryClient
+
+_COMMITS_LOOKED_AT = 50
+"""Commits by which is judged whether rows have pseudonyms; those without rows say nothing."""
 
 _API_ID, _API_KEY = "IMPERVA_API_ID", "IMPERVA_API_KEY"
 
@@ -59,6 +65,11 @@ def add_to(commands: Commands) -> None:
             help=f"what becomes of a log that is {kind} and has a wrong checksum; {usual}. Give what your DAG's"
             " decode_policy has",
         )
+    command.add_argument(
+        "--redaction",
+        metavar="FILE",
+        help="rules of redaction in a YAML file, or `off`; the default rules without it. Give what your DAG has",
+    )
     command.add_argument("--dry-run", action="store_true", help="only show what would be replayed")
     command.add_argument(
         "--recover", action="store_true", help="recover the plan of a run that died; not of one that lives"
@@ -77,6 +88,9 @@ def _replay(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.load.normalize import NormalizeOptions
     from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
     from airflow_provider_imperva.options import DecodePolicy
+    from airflow_provider_imperva.privacy.protection import Protection
+    from airflow_provider_imperva.privacy.pseudonyms import VERSION_KEY as PSEUDONYMS
+    from airflow_provider_imperva.privacy.rules import redaction_rules
 
     selection = Selection.of(
         names=options.logs,
@@ -85,6 +99,7 @@ def _replay(options: argparse.Namespace) -> int:
         until=options.until,
         state=options.state,
     )
+    protection = Protection(redaction_rules(False if options.redaction == "off" else options.redaction))
     policy = DecodePolicy(encrypted_checksum=options.encrypted_checksum, clear_checksum=options.clear_checksum)
     keys = load_keys(options)
     store = open_lake(options)
@@ -95,6 +110,12 @@ def _replay(options: argparse.Namespace) -> int:
         rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
         _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
         return 0
+    if any(PSEUDONYMS in protection for protection in _protections(ledger)):
+        return complain(
+            "The rows of this lake have pseudonyms, whose key is in an Airflow connection. Replay with"
+            " ImpervaReplayLogsOperator, which has the option pseudonyms.",
+            code=2,
+        )
     run = Run("imperva-logs replay", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}")
     plan = make_replay_plan(ledger, run=run, selection=selection, take_over=options.recover)
     if plan is None:
@@ -111,7 +132,7 @@ def _replay(options: argparse.Namespace) -> int:
                 ledger,
                 keys,
                 plan,
-                options=NormalizeOptions(policy=policy, keep_raw=options.keep_raw),
+                options=NormalizeOptions(policy=policy, keep_raw=options.keep_raw, protection=protection),
                 client=client,
                 on_log=lambda: progress.advance(bar),
             )
@@ -120,6 +141,12 @@ def _replay(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return complain("Interrupted. The next run does the rest; or replay again, with --recover.", code=130)
     return _print_outcome(plan, commit)
+
+
+def _protections(ledger: Ledger) -> Iterator[dict[str, str]]:
+    """Yield how the rows of the last commits are protected."""
+    for commit in islice(ledger.commits(newest_first=True), _COMMITS_LOOKED_AT):
+        yield from commit.protections
 
 
 def _client(options: argparse.Namespace) -> AbstractContextManager[RepositoryClient | None]:

@@ -84,6 +84,8 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 restarts=plan.restarts,
                 unread=plan.unread,
                 unread_count=plan.unread_count,
+                redacted=_redacted(reports),
+                protections=_protections(reports),
             )
         )
     finish_commit(ledger, commit)
@@ -183,6 +185,21 @@ def _totals(plan: Plan, reports: Sequence[Report]) -> Totals:
         quarantined_lines=sum(record.quarantined_lines for record in records),
         raw_bytes=sum(record.raw_bytes or 0 for record in records),
     )
+
+
+def _redacted(reports: Iterable[Report]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.redacted)
+    return dict(sorted(counts.items()))
+
+
+def _protections(reports: Iterable[Report]) -> tuple[dict[str, str], ...]:
+    found: list[dict[str, str]] = []
+    for report in reports:
+        if report.protection and report.protection not in found:
+            found.append(report.protection)
+    return tuple(found)
 
 
 def advance(plan: Plan, records: Iterable[LogRecord]) -> dict[str, Prefix]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date, timedelta
 from functools import cache, cached_property
 from itertools import islice
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import BinaryIO, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -26,7 +28,7 @@ from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
-from airflow_provider_imperva.lake.records import Part
+from airflow_provider_imperva.lake.records import Part, Protected
 from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import Store
 
@@ -54,11 +56,12 @@ _WRITTEN_AT_ONCE = 1 << 14
 
 
 class Mark(NamedTuple):
-    """A place in the rows of a batch: how many blocks and partitions came before it."""
+    """A place in the rows of a batch: how many blocks and partitions came before it, and what was redacted."""
 
     events: int
     quarantined: int
     partitions: int
+    redacted: Mapping[str, int]
 
 
 class BatchParts:
@@ -66,13 +69,25 @@ class BatchParts:
 
     The name of a part follows from plan, batch and partition alone, so that a retry writes over its own parts. To be
     used in a ``with`` block, which gives up the temporary files, if there are any.
+
+    :param protection: what stands in the metadata of each part about what was redacted, and how pseudonyms were made.
     """
 
-    def __init__(self, store: Store, layout: Layout, *, commit: int, batch: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        layout: Layout,
+        *,
+        commit: int,
+        batch: int,
+        protection: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._store = store
         self._layout = layout
         self._commit = commit
         self._batch = batch
+        self._protection = dict(protection)
+        self._redacted: Counter[str] = Counter()
         self._events = Rows()
         self._quarantined = Rows()
         # The partitions by number, and the number of each event's.
@@ -88,12 +103,14 @@ class BatchParts:
         self._events.close()
         self._quarantined.close()
 
-    def add(self, events: pa.Table, quarantined: pa.Table) -> None:
+    def add(self, events: pa.Table, quarantined: pa.Table, *, redacted: Mapping[str, int] | None = None) -> None:
         """Take over rows; none once a part was asked for.
 
         :param events: columns of ``SCHEMA``, then ``event_class`` (dictionary of string) and ``event_date`` (date32).
         :param quarantined: columns of ``QUARANTINE_SCHEMA``.
+        :param redacted: how many of their values each rule has changed.
         """
+        self._redacted.update(redacted or {})
         if events.num_rows:
             self._partition_of.append(self._numbers(events))
             self._events.add(events.select(SCHEMA.names))
@@ -120,7 +137,9 @@ class BatchParts:
 
     def mark(self) -> Mark:
         """Remember where the rows of the next log begin."""
-        return Mark(len(self._events.blocks), len(self._quarantined.blocks), len(self._partitions))
+        return Mark(
+            len(self._events.blocks), len(self._quarantined.blocks), len(self._partitions), dict(self._redacted)
+        )
 
     def drop(self, mark: Mark) -> None:
         """Drop the rows that were added after a mark: those of a log that turned out to be damaged."""
@@ -128,6 +147,11 @@ class BatchParts:
         self._quarantined.keep(mark.quarantined)
         del self._partition_of[mark.events :]
         self._partitions = dict(islice(self._partitions.items(), mark.partitions))
+        self._redacted = Counter(mark.redacted)
+
+    def protected(self) -> Protected:
+        """Return the fields of a report that say how the rows are protected."""
+        return {"redacted": dict(sorted(self._redacted.items())), "protection": self._protection}
 
     @property
     def paths(self) -> list[str]:
@@ -188,6 +212,7 @@ class BatchParts:
         event_class, event_date = (None, None) if partition is _QUARANTINE else partition
         schema = QUARANTINE_SCHEMA if partition is _QUARANTINE else SCHEMA
         rows, order = self._rows(partition)
+        schema = schema.with_metadata(schema.metadata | _as_bytes(self._protection))
         hashing = _HashingFile(file)
         try:
             with parquet_writer(hashing, schema, held=rows.blocks[0].table.schema) as writer:
@@ -250,6 +275,10 @@ def parquet_writer(
     # In place of what the writer would say itself: the types of the tables.
     writer.add_key_value_metadata({**(schema.metadata or {}), _ARROW_SCHEMA: base64.b64encode(schema.serialize())})
     return writer
+
+
+def _as_bytes(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
+    return {name.encode(): value.encode() for name, value in metadata.items()}
 
 
 @cache

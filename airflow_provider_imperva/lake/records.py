@@ -94,6 +94,13 @@ class Kind(StrEnum):
     """A hold was placed or lifted."""
 
 
+class Protected(TypedDict):
+    """The two fields of a report that say what was redacted, and by what rules."""
+
+    redacted: dict[str, int]
+    protection: dict[str, str]
+
+
 class Run(msgspec.Struct, frozen=True):
     """The Airflow run (or command) that wrote a record."""
 
@@ -381,6 +388,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar removed: the parts whose place those of this batch take.
     :ivar carried_rows: how many rows of the removed parts in ``events/`` are in the new ones as they were; those of
         logs that were loaded again do not count.
+    :ivar redacted: how many values each rule of redaction changed.
+    :ivar protection: the version of the rules and how pseudonyms were made, as in the metadata of the parts; empty if
+        rows are as the logs have them.
     """
 
     v: int
@@ -392,6 +402,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     open_codes: dict[str, str] = {}
     removed: tuple[Part, ...] = ()
     carried_rows: int = 0
+    redacted: dict[str, int] = {}
+    protection: dict[str, str] = {}
 
     @property
     def left_open(self) -> dict[str, LeftOpen]:
@@ -463,6 +475,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
         wrote over the parts of that one, nothing counts that earlier commits say of its parts.
     :ivar replaying: replays that have yet to be done.
     :ivar restarts, unread, unread_count: as in the plan.
+    :ivar redacted: how many values each rule of redaction changed.
+    :ivar protections: by what rules and pseudonyms, as in the metadata of the parts; more than one only if these
+        changed while batches were under way.
     """
 
     v: int
@@ -492,6 +507,8 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     restarts: tuple[Restart, ...] = ()
     unread: tuple[str, ...] = ()
     unread_count: int = 0
+    redacted: dict[str, int] = {}
+    protections: tuple[dict[str, str], ...] = ()
 
     @property
     def stuck(self) -> list[str]:

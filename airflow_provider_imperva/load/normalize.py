@@ -69,6 +69,7 @@ from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.load.rewrite import kept_as_they_are, replaced_parts
 from airflow_provider_imperva.options import DecodePolicy
+from airflow_provider_imperva.privacy.protection import Protection
 from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
@@ -92,10 +93,12 @@ class NormalizeOptions:
 
     :ivar policy: what a wrong checksum means, and how large a body may get.
     :ivar keep_raw: whether each row carries its line in the column ``raw``.
+    :ivar protection: what is redacted, and what has pseudonyms.
     """
 
     policy: DecodePolicy = field(default_factory=DecodePolicy)
     keep_raw: bool = False
+    protection: Protection = field(default_factory=Protection)
 
 
 def normalize(
@@ -125,7 +128,8 @@ def normalize(
         return report
     is_replay = batch in plan.homes
     client = None if is_replay and not refetch else client
-    with BatchParts(ledger.store, ledger.layout, commit=plan.commit, batch=batch) as parts:
+    protection = options.protection.metadata
+    with BatchParts(ledger.store, ledger.layout, commit=plan.commit, batch=batch, protection=protection) as parts:
         records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
         outcome = _outcome(records, left_open, options)
         if not is_replay:
@@ -298,7 +302,17 @@ def _write(
             about=ledger.store.uri(ledger.layout.intent(plan.commit, batch)),
         )
     stop_if_older_than_events(ledger, {path.rpartition("/")[0] for path in paths}, head=plan.commit)
-    report = Report(VERSION, plan.commit, batch, parts.write(), tuple(records), **opened(left_open), removed=removed)
+    written = parts.write()
+    report = Report(
+        VERSION,
+        plan.commit,
+        batch,
+        written,
+        tuple(records),
+        **opened(left_open),
+        removed=removed,
+        **parts.protected(),
+    )
     try:
         # Once more, since it may have hung in between for longer than commits look back for orphans.
         _stop_if_overtaken(ledger, plan, batch)
@@ -313,7 +327,7 @@ def _outcome(records: list[LogRecord], left_open: dict[str, LeftOpen], options: 
     """Return the SHA-256 of all that the rows of a batch follow from, besides the bytes of its logs."""
     # Which bytes were there before those that are loaded is in no row.
     logs = [msgspec.structs.replace(record, replaced_sha256=None) for record in records]
-    decided = msgspec.json.encode((__version__, options.keep_raw, logs, left_open))
+    decided = msgspec.json.encode((__version__, options.keep_raw, options.protection.fingerprint, logs, left_open))
     return hashlib.sha256(decided).hexdigest()
 
 
@@ -578,7 +592,10 @@ class _Normalization:
         blocks = parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=self.options.keep_raw)
         try:
             while parsed := next(blocks, None):
-                self.parts.add(parsed.events, parsed.quarantined)
+                # Nothing of a log is written anywhere before this, but to raw/.
+                clean = self.options.protection.apply(parsed.events, parsed.quarantined)
+                self.parts.add(clean.events, clean.quarantined, redacted=clean.counts)
+                del clean
                 lines += parsed.lines
                 rows += digest_of(self._file, parsed.events["src_line"])
                 quarantined += parsed.quarantined.num_rows

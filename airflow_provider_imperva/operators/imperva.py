@@ -26,10 +26,13 @@ from airflow_provider_imperva.errors import (
     LedgerCorruptError,
 )
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.hooks.protection import open_protection
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
 from airflow_provider_imperva.options import DecodePolicy, PlanOptions, check_type, checked_options
+from airflow_provider_imperva.privacy.options import pseudonym_options
+from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good, refuse_backfill
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -261,17 +264,30 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
     :param keep_raw: whether each row carries its line in the column ``raw``.
     :param decode_policy: fields of :class:`~airflow_provider_imperva.options.DecodePolicy` that are not the
         default.
+    :param redaction: what is redacted: true for the default rules, false for nothing, or rules as
+        :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
+    :param pseudonyms: what has pseudonyms, as
+        :func:`~airflow_provider_imperva.privacy.options.pseudonym_options` takes it; nothing by default.
     """
 
     template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "fetched")
 
     def __init__(
-        self, *, fetched: Any, keep_raw: bool = False, decode_policy: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        *,
+        fetched: Any,
+        keep_raw: bool = False,
+        decode_policy: dict[str, Any] | None = None,
+        redaction: Any = True,
+        pseudonyms: Any = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.fetched = fetched
         self.keep_raw = keep_raw
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
+        self.redaction = redaction_rules(redaction)
+        self.pseudonyms = pseudonym_options(pseudonyms)
 
     @ends_for_good
     def execute(self, context: Context) -> dict[str, int]:
@@ -282,7 +298,10 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 
         fetched = msgspec.convert(self.fetched, Fetched)
-        options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
+        protection = open_protection(self.redaction, self.pseudonyms)
+        options = NormalizeOptions(
+            policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw, protection=protection
+        )
         hook = self._make_hook()
         with self._open(hook) as (client, ledger):
             plan = ledger.plan(fetched.commit)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_imperva.errors import LedgerConflictError
+from airflow_provider_imperva.hooks.protection import open_protection
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 from airflow_provider_imperva.options import DecodePolicy, checked_options
+from airflow_provider_imperva.privacy.options import pseudonym_options
+from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     :param since, until: bounds of a log's start time, ISO 8601, UTC if they do not say; the upper one is excluded.
     :param state: ``quarantined`` (as a whole or some lines), ``committed`` or ``all``.
     :param fetch: whether logs that do not decode are asked for again, as long as the repository has them.
-    :param keep_raw, decode_policy: as of
+    :param keep_raw, decode_policy, redaction, pseudonyms: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaNormalizeLogsOperator`; give the same here.
     """
 
@@ -61,6 +64,8 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         fetch: bool = False,
         keep_raw: bool = False,
         decode_policy: dict[str, Any] | None = None,
+        redaction: Any = True,
+        pseudonyms: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -72,6 +77,8 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         self.state = state
         self.keep_raw = keep_raw
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
+        self.redaction = redaction_rules(redaction)
+        self.pseudonyms = pseudonym_options(pseudonyms)
 
     @ends_for_good
     def execute(self, context: Context) -> dict[str, int]:
@@ -83,7 +90,10 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
             names=self.logs, sequences=self.sequences, since=self.since, until=self.until, state=self.state
         )
         run = _run(context)
-        options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
+        protection = open_protection(self.redaction, self.pseudonyms)
+        options = NormalizeOptions(
+            policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw, protection=protection
+        )
         hook = self._make_hook()
         keys = hook.key_ring()
         with ExitStack() as stack:

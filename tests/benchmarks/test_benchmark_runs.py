@@ -25,6 +25,7 @@ MEASURES = (
     "container to Parquet, CEF",
     "container to Parquet, LEEF",
     "container to Parquet, W3C",
+    "container to Parquet, nothing redacted, CEF",
     "(a) pycef, pyarrow, zlib: container to Parquet, CEF",
     "(b) the limit: no parsing at all, CEF",
 )
@@ -64,6 +65,9 @@ def test_a_quick_run_measures_everything_and_leaves_the_documentation_alone() ->
         assert re.search(rf"│ {re.escape(target)} +│ +\d+(\.\d+)? │ +(met|missed)", done.stdout), target
     assert re.search(r"│ pyarrow +│ +\d+ │", done.stdout)
     assert re.search(r"│ all \d+ distributions +│ +\d+ │", done.stdout)
+    assert re.search(
+        r"redaction: at most 10 % of container to Parquet, CEF +│ +-?\d+\.\d % │ +(met|missed)", done.stdout
+    )
     assert DOCUMENT.read_bytes() == before
 
 

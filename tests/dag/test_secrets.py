@@ -10,6 +10,8 @@ import pytest
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, forge_log, forge_repository
 from tests.dag.airflow_home import AirflowHome
 from tests.dag.fork_server import ForkServer
+from tests.privacy.planted import kinds, plant
+from tests.privacy.planted_logs import leaks_in_file, planted_bodies
 
 PASSWORD = "an-api-key-5a1f9c"
 PASSPHRASE = "a-passphrase-77e0d2"
@@ -58,6 +60,9 @@ def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
         repository.add(logs[0].name, forge_log(body, key=key)[:-40])
         repository.add("8416_9.log", forge_log(body, key=unknown))
         repository.add("8416_10.log", forge_log(f"no event, but deviceExternalId\n{body}", key=key))
+        for number, (format, planted) in enumerate(planted_bodies(plant(kinds())), 11):
+            content = forge_log(planted, format=format, header=format != "JSON", key=None if format == "JSON" else key)
+            repository.add(f"8416_{number}.log", content)
         reserialized = home.run(repository, "dags", "reserialize")
         printed = home.run_dag(repository)
         assert home.last_run()[0] == "success", printed
@@ -73,6 +78,11 @@ def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
     left = found_in(home.folder, secrets(key_pem, key.private_pem(), events))
     in_place = re.compile(r"lake/(events|raw|quarantine)/")
     assert [item for item in left if not (item[1] == "log content" and in_place.match(item[0]))] == []
+    # What visitors typed is nowhere but in raw/.
+    leaks = {
+        path: leaks_in_file(path) for path in files(home.folder) if "raw" not in path.relative_to(home.folder).parts
+    }
+    assert {str(path): found for path, found in leaks.items() if found} == {}
 
 
 def wrong_password(home: AirflowHome, repository: FakeRepository) -> str:

@@ -22,7 +22,7 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Part, Plan, Report, Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched, fetch
-from airflow_provider_imperva.load.normalize import normalize
+from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 from airflow_provider_imperva.load.plan import Work, find_work, make_plan
 from airflow_provider_imperva.load.pulled import PulledLogs
 from airflow_provider_imperva.options import PlanOptions
@@ -57,6 +57,7 @@ class Account:
     options: PlanOptions = field(default_factory=PlanOptions)
     clock: Callable[[], datetime] = wall_clock
     table: bool = False
+    normalize_options: NormalizeOptions = field(default_factory=NormalizeOptions)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(open_store(str(self.lake)), self.repository.name)
@@ -106,7 +107,7 @@ class Account:
 
     def normalize(self, plan: Plan, fetched: Fetched) -> Report:
         with self.client() as client:
-            return normalize(self.ledger, client, self.keys, plan, fetched)
+            return normalize(self.ledger, client, self.keys, plan, fetched, options=self.normalize_options)
 
     def commit(self, plan: Plan) -> Commit:
         now = self.clock()

@@ -209,7 +209,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("extra", EXTRA, "row", meaning="what has no column, under the name the log used"),
     Column("parse_warnings", LIST, "row",
            meaning="short codes, for example bad_int:cn1, time_from_file, joined_lines, replaced_bytes"),
-    Column("raw", TEXT, "row", meaning="the line as it was; null unless switched on"),
+    Column("raw", TEXT, "row", meaning="the line as it was, but redacted; null unless switched on"),
     Column("src_file", TEXT, "row", meaning="the log's name as the index gave it; its path, if it was delivered"),
     Column("src_seq", INT64, "row", meaning="Y of X_Y.log; which arrival a delivered log was; null if neither"),
     Column("src_line", INT64, "row",
