@@ -20,7 +20,7 @@ LONG_TIMEOUT := --timeout=1800
 QUICK ?=
 QUICK_FORM := not airflow and not browser and not cluster
 
-.PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format sanitize mutants bench docs picture build pins clean
+.PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format sanitize mutants bench latency docs picture build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ mutants: $(call ready,$(TESTED)) ## Put known bugs into a copy of the code, one 
 bench: $(call ready,bench) ## Measure speed and memory, and write them to docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.forwarding
+
+latency: $(call ready,test cluster) ## Measure how long a log takes from being listed to being queryable (half an hour)
+	$(BIN)/python -m benchmarks.latency
 
 docs: $(call ready,docs) ## Build the documentation's site into .site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

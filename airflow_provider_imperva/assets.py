@@ -60,14 +60,33 @@ def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commi
     if not assets:
         return
     ti = context["ti"]
-    last = ti.xcom_pull(task_ids=task.task_id, key=ANNOUNCED_KEY, include_prior_dates=True, map_indexes=-1)
-    told = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
+    if ti.map_index in (None, -1):
+        last = ti.xcom_pull(task_ids=task.task_id, key=ANNOUNCED_KEY, include_prior_dates=True, map_indexes=-1)
+        told = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
+    else:
+        # The XCom of a mapped task is not to be found by its account, so the ledger says which commits were green.
+        earlier = islice(ledger.commits(newest_first=True), 1, MOST_COMMITS)
+        told = next((one.commit for one in earlier if one.commit < commit.commit and _was_told(one)), 0)
     # What was told before is told again if the XCom is an old one, which does no harm.
     first = min(max(told + 1, commit.commit - MOST_COMMITS + 1, 1), commit.commit)
     extra = event_extra(commit, changes(ledger, first=first, last=commit.commit))
     for asset in assets:
         context["outlet_events"][asset].extra = extra
     ti.xcom_push(key=ANNOUNCED_KEY, value={"repository": commit.repository, "commit": commit.commit})
+
+
+def _was_told(commit: Commit) -> bool:
+    """Whether a run that made a commit was surely green, so that there was an event of it."""
+    from airflow_provider_imperva.lake.records import Kind
+    from airflow_provider_imperva.lake.watermark import State
+
+    trouble = (commit.lost, commit.restarts, commit.unread_count, commit.failed_batches, commit.stuck)
+    totals = commit.totals
+    return (
+        commit.kind == Kind.LOAD
+        and commit.committed_by == commit.run
+        and not (any(trouble) or totals.quarantined_lines or totals.logs.get(State.QUARANTINED) or commit.replaced)
+    )
 
 
 def event_extra(commit: Commit, changes: Changes) -> dict[str, Any]:

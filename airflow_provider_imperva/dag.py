@@ -41,16 +41,16 @@ A DAG that is paused, or whose run hangs, fails nowhere by itself. Let its failu
 Airflow, or at least not in the pool of the tasks it watches.
 """
 
-_TAG = "imperva"
+TAG = "imperva"
 """By it Airflow's pages list all of these DAGs, and the navigation finds them."""
 
-_COMMON: dict[str, Any] = {"start_date": datetime(2025, 1, 1), "catchup": False, "max_active_runs": 1}
+COMMON: dict[str, Any] = {"start_date": datetime(2025, 1, 1), "catchup": False, "max_active_runs": 1}
 
-_RUN_TIMEOUT = timedelta(hours=3)
+RUN_TIMEOUT = timedelta(hours=3)
 """Beyond the time that the sensor waits. A run that is killed loses nothing, and one that hangs holds up all others."""
 
 
-def _run_types() -> dict[str, Any]:
+def run_types() -> dict[str, Any]:
     """Return the argument that shuts out backfills, where Airflow has it (from 3.2 on)."""
     if "allowed_run_types" not in inspect.signature(DAG).parameters:
         return {}
@@ -132,12 +132,12 @@ def imperva_logs_dag(
     """
     dag = DAG(
         dag_id,
-        **_COMMON
+        **COMMON
         | {
             "description": "Every log of Imperva Cloud WAF, into the lake",
             "doc_md": _DOC,
             "schedule": schedule,
-            "dagrun_timeout": sensor_timeout + _RUN_TIMEOUT,
+            "dagrun_timeout": sensor_timeout + RUN_TIMEOUT,
             "default_args": TASK_DEFAULTS | dict(default_args or {}),
             "params": {
                 "start_anew": Param(
@@ -152,9 +152,9 @@ def imperva_logs_dag(
                 ),
             }
             | dict(params or {}),
-            "tags": {_TAG, *tags},
+            "tags": {TAG, *tags},
         }
-        | _run_types()
+        | run_types()
         | dag_args,
     )
     with dag:
@@ -230,14 +230,14 @@ def imperva_coverage_dag(
     """
     dag = DAG(
         dag_id,
-        **_COMMON
+        **COMMON
         | {
             "description": "How completely the logs are in the lake, as a page",
             "doc_md": _COVERAGE_DOC,
             "schedule": schedule,
-            "dagrun_timeout": _RUN_TIMEOUT,
+            "dagrun_timeout": RUN_TIMEOUT,
             "default_args": TASK_DEFAULTS | dict(default_args or {}),
-            "tags": {_TAG, *tags},
+            "tags": {TAG, *tags},
         }
         | dag_args,
     )
@@ -277,14 +277,14 @@ def imperva_watch_dag(
     """
     dag = DAG(
         dag_id,
-        **_COMMON
+        **COMMON
         | {
             "description": "Whether anybody looks at the repository",
             "doc_md": _WATCH_DOC,
             "schedule": schedule,
-            "dagrun_timeout": _RUN_TIMEOUT,
+            "dagrun_timeout": RUN_TIMEOUT,
             "default_args": TASK_DEFAULTS | dict(default_args or {}),
-            "tags": {_TAG, *tags},
+            "tags": {TAG, *tags},
         }
         | dag_args,
     )

@@ -76,6 +76,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Seconds a delivered object has to lie unchanged before it is taken, so that no upload is cut",
         "schema": {"type": ["number", "null"], "default": 60},
     },
+    "listing": {
+        "label": "Listing",
+        "description": "Of a large bucket: rising if new names are above all others, or the folder of a day: %Y/%m/%d",
+        "schema": {"type": ["string", "null"], "default": "all"},
+    },
     "ignore": {
         "label": "Not logs",
         "description": "Patterns of delivered objects to pass over, separated by commas",
@@ -94,7 +99,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 _MODULES = {
     "hooks": ["imperva", "lake", "destination"],
-    "operators": ["imperva", "replay", "verify", "coverage", "watch", "forward"],
+    "operators": ["imperva", "load", "replay", "verify", "coverage", "watch", "forward"],
     "sensors": ["imperva"],
     "triggers": ["imperva", "event"],
 }

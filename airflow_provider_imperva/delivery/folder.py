@@ -21,6 +21,7 @@ import fsspec
 import msgspec
 
 from airflow_provider_imperva.clock import Clock, wall_clock
+from airflow_provider_imperva.delivery.recent import Recent
 from airflow_provider_imperva.delivery.uploads import is_partial
 from airflow_provider_imperva.errors import (
     AuthenticationError,
@@ -98,6 +99,7 @@ class DeliveryFolder:
         folder of the bucket or server.
     :param settled: how long an object has to be unchanged before it is taken.
     :param clock: tells whether it has been.
+    :param recent: tells which objects may be new, so that not all have to be listed each time.
     :raises ConfigurationError: if ``after_commit`` is none of these, or would move logs to where they are listed.
     """
 
@@ -112,9 +114,11 @@ class DeliveryFolder:
         after_commit: str = "keep",
         settled: timedelta = SETTLED,
         clock: Clock = wall_clock,
+        recent: Recent | None = None,
     ) -> None:
         self.url = url
         self.clock = clock
+        self._recent = recent
         self._connect = connect
         self._connected: Any = None
         self._connecting = threading.Lock()
@@ -147,6 +151,11 @@ class DeliveryFolder:
         return self._after_commit == "keep"
 
     @property
+    def has_recent(self) -> bool:
+        """Whether :meth:`listing` can list only those objects that may be new."""
+        return self._recent is not None and self.keeps and self._in_bucket
+
+    @property
     def settled(self) -> timedelta:
         """How long an object has to be unchanged before it is taken."""
         return self._settled
@@ -158,9 +167,11 @@ class DeliveryFolder:
         """
         return list(self.listing().objects)
 
-    def listing(self) -> Listing:
+    def listing(self, *, after: str | None = None) -> Listing:
         """List what has been delivered, and what may become a log.
 
+        :param after: path of a known object; list only those objects that may be newer, if the folder tells. None for
+            all.
         :raises AuthenticationError: if the store refuses us.
         :raises ConfigurationError: if there is no such bucket or folder.
         :raises RepositoryUnavailableError: if no whole listing came; never is a part of one taken for all.
@@ -169,7 +180,7 @@ class DeliveryFolder:
         with _telling(self.url):
             self._fs.invalidate_cache()
             try:
-                entries = [entry for entry in self._entries() if entry["type"] == "file"]
+                entries = [entry for entry in self._entries(after) if entry["type"] == "file"]
             except FileNotFoundError:
                 raise ConfigurationError(
                     "there is no such bucket or folder",
@@ -281,7 +292,9 @@ class DeliveryFolder:
             )
         return kind, target
 
-    def _entries(self) -> list[dict[str, Any]]:
+    def _entries(self, after: str | None) -> list[dict[str, Any]]:
+        if after is not None and self._recent and self.has_recent:
+            return self._recent.entries(self._fs, self._root, after)
         if self._in_bucket:
             # An object store lists all depths at once, and fails as a whole.
             found = self._fs.find(self._root, detail=True)

@@ -8,6 +8,29 @@ from types import TracebackType
 from typing import Any, Self
 
 from fsspec.implementations.sftp import SFTPFileSystem
+from paramiko import Message, SFTPClient
+
+
+class _Names(Message):  # type: ignore[misc]
+    """An answer whose texts may be of any bytes: what is no UTF-8 becomes surrogates, as in Python's own file names."""
+
+    def get_text(self) -> str:
+        text: str = self.get_string().decode(errors="surrogateescape")
+        return text
+
+
+class _Channel(SFTPClient):  # type: ignore[misc]
+    """paramiko's client, for names of any bytes: one that is no UTF-8 would fail every listing of its folder."""
+
+    def _request(self, t: int, *arguments: Any) -> tuple[int, Any]:
+        kind, answer = super()._request(t, *arguments)
+        names = _Names(answer.asbytes())
+        names.packet.seek(answer.packet.tell())
+        return kind, names
+
+    def _adjust_cwd(self, path: str | bytes) -> bytes:
+        adjusted: bytes = super()._adjust_cwd(path.encode(errors="surrogateescape") if isinstance(path, str) else path)
+        return adjusted
 
 
 class OpenedSFTP(SFTPFileSystem):  # type: ignore[misc]
@@ -32,8 +55,13 @@ class OpenedSFTP(SFTPFileSystem):  # type: ignore[misc]
     def ftp(self) -> Any:
         """The channel of this thread."""
         if not hasattr(self._channels, "ftp"):
-            self._channels.ftp = self.client.open_sftp()
+            self._channels.ftp = _Channel.from_transport(self.client.get_transport())
         return self._channels.ftp
+
+    def ls(self, path: str, detail: bool = False, **kwargs: Any) -> list[Any]:
+        """List a folder, whatever bytes the names in it are of."""
+        entries = [self._decode_stat(stat, path) for stat in self.ftp.listdir_attr(path)]
+        return entries if detail else sorted(entry["name"] for entry in entries)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any) -> bytes:
         """Read a file as a whole, with many requests under way at once."""

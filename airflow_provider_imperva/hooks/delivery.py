@@ -42,12 +42,14 @@ def open_folder(connection: Connection) -> DeliveryFolder:
 
     The host is its address: ``s3://bucket/folder/``, ``sftp:///folder/`` or that of a folder of this machine. The extra
     has ``delivery_conn_id`` (the connection with the credentials, of type ``aws`` or ``sftp``; those of the machine
-    without), ``after_commit``, ``ignore`` (patterns, separated by commas) and ``settle_seconds`` (how long an object
-    has to lie unchanged before it is taken).
+    without), ``after_commit``, ``ignore`` (patterns, separated by commas), ``settle_seconds`` (how long an object has
+    to lie unchanged before it is taken) and ``listing`` (for a bucket that keeps so much that it takes long to list:
+    ``rising``, or the folder of a day such as ``%Y/%m/%d``).
 
     :raises ConfigurationError: if the connection, or the one it names, cannot work.
     """
     from airflow_provider_imperva.delivery.folder import DeliveryFolder
+    from airflow_provider_imperva.delivery.recent import Recent
 
     url = _url(connection)
     extra = extra_of(connection)
@@ -64,6 +66,7 @@ def open_folder(connection: Connection) -> DeliveryFolder:
         ignore=[pattern.strip() for pattern in patterns if pattern.strip()],
         after_commit=extra.get("after_commit") or "keep",
         settled=_settled(extra.get("settle_seconds"), url),
+        recent=Recent.parse(str(extra.get("listing") or ""), about=url),
     )
 
 

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.options import PlanOptions
     from airflow_provider_imperva.repository.client import RepositoryClient
 
+ATTEMPTS = 5
+"""How often a request is made that may succeed the next time."""
+
 _DELIVERY_WINDOW = timedelta(days=7)
 """How long a customer's own bucket or folder keeps a log at least, unless plan options say otherwise."""
 
@@ -134,7 +137,7 @@ class ImpervaLogHook(BaseHook):
         """
         return open_folder(self.connection) if self.delivers else self._client()
 
-    def _client(self, *, attempts: int = 5) -> RepositoryClient:
+    def _client(self, *, attempts: int = ATTEMPTS) -> RepositoryClient:
         from airflow_provider_imperva.repository.client import RepositoryClient
 
         connection = self.connection
@@ -206,20 +209,21 @@ class ImpervaLogHook(BaseHook):
 
     @contextmanager
     def open(
-        self, lake_uri: str, lake_conn_id: str | None = None, *, catalogs: bool = True
+        self, lake_uri: str, lake_conn_id: str | None = None, *, catalogs: bool = True, attempts: int = ATTEMPTS
     ) -> Iterator[tuple[LogOrigin, Ledger]]:
         """Open what logs come from, and the ledger of it in a lake.
 
         :param lake_uri: root of the lake.
         :param lake_conn_id: Airflow connection with the lake's credentials; ambient ones without.
         :param catalogs: whether delivered objects that are new may be cataloged; a mere look writes nothing.
+        :param attempts: how often the repository is asked for something.
         :raises ConfigurationError: if the connection cannot work.
         """
         from airflow_provider_imperva.load.delivered import DeliveredLogs
         from airflow_provider_imperva.load.pulled import PulledLogs
 
         if not self.delivers:
-            with self._client() as client:
+            with self._client(attempts=attempts) as client:
                 ledger = self.open_ledger(client.repository, lake_uri, lake_conn_id)
                 yield PulledLogs(client, ledger, catalogs=catalogs), ledger
             return
@@ -241,9 +245,12 @@ class ImpervaLogHook(BaseHook):
             usual = {"window": _DELIVERY_WINDOW, "window_bytes": None, "account_group": self.repository}
         return PlanOptions(**usual | given)
 
-    def find_work(self, lake_uri: str, lake_conn_id: str | None, plan_options: dict[str, Any]) -> dict[str, Any] | None:
+    def find_work(
+        self, lake_uri: str, lake_conn_id: str | None, plan_options: dict[str, Any], *, attempts: int = ATTEMPTS
+    ) -> dict[str, Any] | None:
         """Look whether there is anything to do; None if not.
 
+        :param attempts: how often the repository is asked for something.
         :returns: the fields of :class:`~airflow_provider_imperva.load.plan.Work`.
         :raises LakeMismatchError: if the ledger is another source's: what to do there is not to be told from its index.
         :raises RepositoryError: if the index cannot be read.
@@ -253,7 +260,7 @@ class ImpervaLogHook(BaseHook):
         from airflow_provider_imperva.lake.claim import check_claim
         from airflow_provider_imperva.load.plan import find_work
 
-        with self.open(lake_uri, lake_conn_id, catalogs=False) as (origin, ledger):
+        with self.open(lake_uri, lake_conn_id, catalogs=False, attempts=attempts) as (origin, ledger):
             check_claim(ledger, origin.source)
             work = find_work(ledger, origin, key_ids=self.key_ids(tells=False), options=self.plan_options(plan_options))
         return msgspec.to_builtins(work) if work else None

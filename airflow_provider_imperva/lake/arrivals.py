@@ -11,10 +11,12 @@ a number are gathered in one object, so that a look reads few.
 
 from __future__ import annotations
 
+import heapq
 import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 import pyarrow as pa
@@ -48,8 +50,16 @@ class _Page(msgspec.Struct, frozen=True):
     arrivals: tuple[DeliveredObject, ...]
 
 
+class _WholeListing(msgspec.Struct, frozen=True):
+    """When all of the folder was listed last, UTC."""
+
+    v: int
+    at: datetime
+
+
 # Before there are threads (see ledger.py).
 _PAGES = msgspec.json.Decoder(_Page)
+_WHOLE_LISTINGS = msgspec.json.Decoder(_WholeListing)
 
 
 _GATHERED = pa.schema(
@@ -88,6 +98,11 @@ class Arrivals:
 
     def __len__(self) -> int:
         return len(self.ordered)
+
+    def beginning(self, overlap: int) -> str:
+        """Return the path above which there are so many others; nothing if there are not."""
+        highest = heapq.nlargest(overlap, (arrival.path for arrival in self.ordered))
+        return highest[-1] if len(highest) == overlap else ""
 
     def with_new(self, listed: Iterable[DeliveredObject]) -> Arrivals:
         """Return them with those that are listed, and new, after them in the order given."""
@@ -153,6 +168,18 @@ class Catalog:
             do="See that only one run loads a repository at a time",
             about=self._store.uri(self._layout.arrivals(len(known) + 1)),
         )
+
+    def whole_listing_at(self) -> datetime | None:
+        """Return when all of the folder was listed last; None if nobody knows."""
+        try:
+            return _WHOLE_LISTINGS.decode(self._store.read(self._layout.whole_listing)).at
+        except (FileNotFoundError, msgspec.DecodeError):
+            # Then all is listed, which puts it right.
+            return None
+
+    def note_whole_listing(self, at: datetime) -> None:
+        """Note that all of the folder was listed, and what was new is cataloged."""
+        self._store.write(self._layout.whole_listing, msgspec.json.encode(_WholeListing(VERSION, at)))
 
     def _pages(self, *, after: int) -> list[str]:
         """Return the pages with later arrivals, in order."""

@@ -8,7 +8,7 @@
     quarantine/repository=<r>/part-<commit>-<batch>.parquet
     ledger/repository=<r>/claim.json
     ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
-    arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet
+    arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet, whole-listing.json
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
     reports/repository=<r>/coverage.html
     forwards/<destination>/repository=<r>/<commit>.json, progress.json, start.json
@@ -134,6 +134,11 @@ class Layout:
     def gathered_arrivals(self) -> str:
         """Folder with the arrivals up to a number in one object."""
         return f"arrivals/repository={self.repository}/gathered"
+
+    @property
+    def whole_listing(self) -> str:
+        """When all of a delivery folder was listed last."""
+        return f"arrivals/repository={self.repository}/whole-listing.json"
 
     def gathered(self, last: int) -> str:
         """All arrivals up to a number."""

@@ -19,6 +19,12 @@ from airflow_provider_imperva.repository.names import LogName
 
 logger = logging.getLogger(__name__)
 
+WHOLE_EVERY = timedelta(days=1)
+"""How often all of a folder is listed whose names tell what may be new."""
+
+OVERLAP = 1000
+"""How many of the highest names are listed again, since uploads side by side do not end in the order of their names."""
+
 STUCK = timedelta(hours=1)
 """How long an upload may be unchanged under a name that is not its last before people hear of it."""
 
@@ -71,12 +77,20 @@ class DeliveredLogs:
         :raises ConfigurationError: if there is no such bucket or folder.
         :raises LedgerCorruptError: if the catalog has a hole.
         """
-        listing = self._folder.listing()
+        at = self._folder.clock()
+        known = self._catalog.read() if self._folder.has_recent else None
+        after = self._known_path(known, at=at) if known else None
+        listing = self._folder.listing(after=after)
         objects = listing.objects
         arrivals = self._catalog.add(objects) if self._catalogs else self._catalog.read().with_new(objects)
+        if known is not None and after is None and (self._catalogs or len(arrivals) == len(known)):
+            self._catalog.note_whole_listing(at)
         with self._lock:
             self._arrivals = arrivals
         listed = {number for item in objects if (number := arrivals.number(item))}
+        if after is not None:
+            # Where nothing is new, that is no empty folder.
+            listed.add(len(arrivals))
         # What was cataloged for a plan that was never made, and is gone since, has to be missed all the same.
         listed.update(range(self._highest_planned() + 1, len(arrivals) + 1))
         stuck = _stuck(listing.waiting, at=self._folder.clock())
@@ -91,6 +105,14 @@ class DeliveredLogs:
             came_again_as=lambda name: _came_again_as(arrivals, name),
             came_before=lambda name: _came_before(arrivals, name),
         )
+
+    def _known_path(self, known: Arrivals, *, at: datetime) -> str | None:
+        """Return the path from which on to list; None if it is time to list all."""
+        last = self._catalog.whole_listing_at()
+        # A time in the future is that of a clock that was wrong.
+        if not len(known) or last is None or not timedelta() <= at - last < WHOLE_EVERY:
+            return None
+        return known.beginning(OVERLAP)
 
     def read_log(self, name: LogName) -> bytes:
         """Read a delivered object, as it was when it got its number.

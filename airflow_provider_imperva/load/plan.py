@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -297,7 +297,7 @@ def make_plan(
     replayed = {log.name for logs in replays.values() for log in logs}
     planned = [log for log in pending if log.name not in replayed][: options.max_logs]
     size = max(options.logs_per_batch or _logs_per_batch(ledger), -(-len(planned) // _MOST_BATCHES))
-    batches = [tuple(planned[start : start + size]) for start in range(0, len(planned), size)]
+    batches = _evenly(planned, -(-len(planned) // size))
     return ledger.create_plan(
         Plan(
             v=VERSION,
@@ -320,6 +320,12 @@ def make_plan(
             unread_count=index.unsafe_count,
         )
     )
+
+
+def _evenly(planned: Sequence[PlannedLog], count: int) -> list[tuple[PlannedLog, ...]]:
+    """Cut logs into batches of which none has more than one log less than another, so that workers end together."""
+    bounds = [len(planned) * batch // count for batch in range(count + 1)] if count else []
+    return [tuple(planned[begin:end]) for begin, end in pairwise(bounds)]
 
 
 def unfinished_replays(ledger: Ledger, replaying: Iterable[Replaying]) -> dict[Home, tuple[PlannedLog, ...]]:

@@ -21,15 +21,14 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.assets import announce
 from airflow_provider_imperva.errors import (
     ConfigurationError,
-    LakeMismatchError,
     LedgerConflictError,
-    LedgerCorruptError,
 )
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.hooks.protection import open_protection
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
+from airflow_provider_imperva.operators.planning import plan_logs, run_of
 from airflow_provider_imperva.options import DecodePolicy, PlanOptions, check_type, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
@@ -41,8 +40,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_imperva.lake.headroom import Headroom
-    from airflow_provider_imperva.lake.ledger import Head, Ledger
-    from airflow_provider_imperva.lake.records import Commit, Run
+    from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.lake.records import Commit, Plan
     from airflow_provider_imperva.load.origin import LogOrigin
 
 PLAN_KEY = "plan"
@@ -61,6 +60,7 @@ class ImpervaOperator(BaseOperator):
     ui_color = "#e8f0fe"
     _lineage: Lineage | None = None
     """What the task has read and written, where it moves bytes."""
+    _killed = False
 
     def __init__(
         self,
@@ -79,6 +79,14 @@ class ImpervaOperator(BaseOperator):
     def get_openlineage_facets_on_complete(self, ti: object) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage's provider, if it is installed, what the task has read and written."""
         return self._lineage.facets() if self._lineage else None
+
+    def on_kill(self) -> None:
+        """Have the task end before its next log. What it has done is in the lake as a whole, or not at all."""
+        self._killed = True
+
+    def _stop_if_killed(self) -> None:
+        if self._killed:
+            raise AirflowException("The task is told to stop. Nothing is lost: the next run goes on from here")
 
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
         return hook.open(self.lake_uri, self.lake_conn_id)
@@ -116,92 +124,17 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
     @ends_for_good
     def execute(self, context: Context) -> list[dict[str, int]]:
         """Plan, and hand the batches on."""
-        from airflow_provider_imperva.lake.claim import claim
-        from airflow_provider_imperva.load.plan import make_plan, whole_head
-        from airflow_provider_imperva.load.rescue import rescue
-
         refuse_backfill(context)
         hook = self._make_hook()
         with self._open(hook) as (client, ledger):
-            claim(ledger, client.source)
-            try:
-                head = whole_head(ledger, run=_run(context))
-                self._compare_with_xcom(context, head, ledger)
-                self._name_other_dag(context, head, ledger)
-                plan = make_plan(
-                    ledger,
-                    client,
-                    run=_run(context),
-                    key_ids=hook.key_ids(),
-                    options=hook.plan_options(self.plan_options),
-                )
-            except LedgerCorruptError as error:
-                # It takes a person to mend it, and until then logs leave the window.
-                brought = rescue(ledger, client, max_concurrency=hook.max_concurrency)
-                self.log.error("The ledger is damaged. %d logs were fetched into raw/ by the index alone", brought)
-                raise error
+            last = context["ti"].xcom_pull(
+                task_ids=self.commit_task_id, key="return_value", include_prior_dates=True, map_indexes=-1
+            )
+            plan = plan_logs(context, hook, client, ledger, plan_options=self.plan_options, last=last, log=self.log)
         if plan is None:
             raise AirflowSkipException("Nothing new: no log to load, no gap to close")
-        self.log.info("Plan %d: %d logs in %d batches", plan.commit, plan.logs, len(plan.batches))
         context["ti"].xcom_push(key=PLAN_KEY, value=plan.commit)
         return [{"commit": plan.commit, "batch": batch} for batch in range(len(plan.batches))]
-
-    def _name_other_dag(self, context: Context, head: Head, ledger: Ledger) -> None:
-        """Warn if another DAG loads the same repository into the same lake: they recover each other's runs."""
-        loads = []
-        if head.plan and len(head.plan.homes) < max(1, len(head.plan.batches)):  # else it is a replay
-            loads.append(head.plan.run.dag_id)
-        if head.commit and len(head.commit.replaced) < max(1, len(head.commit.batches)):
-            loads.append(head.commit.run.dag_id)
-        for other in sorted(set(loads) - {context["ti"].dag_id}):
-            self.log.warning(
-                "The DAG %s loads repository %s into this lake too. Nothing is lost or doubled by that, but the two"
-                " recover each other's runs and fail: pause one of them, or give one connection another id in its extra"
-                " `repository`.",
-                other,
-                ledger.layout.repository,
-            )
-
-    def _compare_with_xcom(self, context: Context, head: Head, ledger: Ledger) -> None:
-        """Hold the last run's XCom against the ledger, which wins.
-
-        But a ledger that ends before what the XCom tells of has lost commits, whose events would be loaded twice.
-        """
-        last = context["ti"].xcom_pull(
-            task_ids=self.commit_task_id, key="return_value", include_prior_dates=True, map_indexes=-1
-        )
-        commit = head.commit
-        told = last["commit"] if last and last["repository"] == ledger.layout.repository else None
-        if commit is None and told is not None:
-            if not context["params"].get("start_anew"):
-                raise LakeMismatchError(
-                    f"the last run left commit {told}, but this lake has no ledger",
-                    do="check the lake's URI; to load into a new lake on purpose, trigger a run with start_anew = true",
-                    about=ledger.store.uri(ledger.layout.ledger),
-                )
-            if ledger.store.folders(ledger.layout.events_folder):
-                raise LakeMismatchError(
-                    "start_anew is for an empty lake, and there are events of this repository here, but no ledger",
-                    do="restore the ledger from a backup; or move these events away, then run again",
-                    about=ledger.store.uri(ledger.layout.events_folder),
-                )
-            self.log.warning("Starting anew: the last run left commit %s, this lake has no ledger", told)
-        elif commit is None:
-            self.log.info("No XCom and no ledger: a new lake")
-        elif told is None:
-            self.log.info("Going by the ledger (commit %d); there is no XCom of an earlier run", commit.commit)
-        elif told == commit.commit:
-            self.log.info("Going by the ledger (commit %d); the last run's XCom agrees", commit.commit)
-        elif told > commit.commit and not context["params"].get("go_by_ledger"):
-            raise LakeMismatchError(
-                f"the last run left commit {told}, and the ledger ends at {commit.commit}: it is an older copy, and"
-                " what was committed since would be loaded a second time",
-                do="restore the newest copy of ledger/ there is; to go on with this one, move away every part of a"
-                " later commit (`imperva-logs verify` names them), then trigger a run with go_by_ledger = true",
-                about=ledger.store.uri(ledger.layout.ledger),
-            )
-        else:
-            self.log.warning("Going by the ledger (commit %d), not by the last run's XCom (%s)", commit.commit, told)
 
 
 class ImpervaFetchLogsOperator(ImpervaOperator):
@@ -241,6 +174,7 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
                 self.batch["batch"],
                 max_concurrency=self._most_requests(hook),
                 window=hook.plan_options(self.plan_options).window,
+                on_log=self._stop_if_killed,
             )
         repository, received = ledger.layout.repository, fetched.received_bytes
         send_fetch(seconds=time.monotonic() - began, received=received, repository=repository)
@@ -306,7 +240,9 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         with self._open(hook) as (client, ledger):
             plan = ledger.plan(fetched.commit)
             try:
-                report = normalize(ledger, client, hook.key_ring(), plan, fetched, options=options)
+                report = normalize(
+                    ledger, client, hook.key_ring(), plan, fetched, options=options, on_log=self._stop_if_killed
+                )
             except LedgerConflictError as error:
                 # Not skipped: the commit, which is to tell of it, is skipped where a task before it is.
                 raise AirflowFailException(str(error)) from error
@@ -386,6 +322,17 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Commit, and tell."""
+        number = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY, map_indexes=-1)
+        if number is None:
+            self._end_without_plan(context)
+        hook = self._make_hook()
+        with self._open(hook) as (origin, ledger):
+            return self._commit(context, hook, origin, ledger, ledger.plan(number))
+
+    def _commit(
+        self, context: Context, hook: ImpervaLogHook, origin: LogOrigin, ledger: Ledger, plan: Plan
+    ) -> dict[str, Any]:
+        """Commit a plan, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
         from airflow_provider_imperva.lake.complaints import left_behind
         from airflow_provider_imperva.lake.headroom import measure
@@ -393,20 +340,14 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.load.delivered import DeliveredLogs
         from airflow_provider_imperva.table.settle import settle
 
-        number = context["ti"].xcom_pull(task_ids=self.plan_task_id, key=PLAN_KEY, map_indexes=-1)
-        if number is None:
-            self._end_without_plan(context)
         now = datetime.now(UTC)
-        hook = self._make_hook()
         options = hook.plan_options(self.plan_options)
-        with self._open(hook) as (origin, ledger):
-            plan = ledger.plan(number)
-            commit = commit_plan(ledger, plan, by=_run(context), provider_version=__version__, at=now)
-            unpublished = settle(ledger, commit, run=_run(context), create=self.table is not None, clock=lambda: now)
-            # If an old run's task is cleared, there are some after its own.
-            last_commits = [*islice(ledger.commits(newest_first=True), 1 + _MEASURED_COMMITS)][::-1]
-            if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):
-                self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
+        commit = commit_plan(ledger, plan, by=run_of(context), provider_version=__version__, at=now)
+        unpublished = settle(ledger, commit, run=run_of(context), create=self.table is not None, clock=lambda: now)
+        # If an old run's task is cleared, there are some after its own.
+        last_commits = [*islice(ledger.commits(newest_first=True), 1 + _MEASURED_COMMITS)][::-1]
+        if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):
+            self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
         complaints = left_behind(commit)
@@ -479,13 +420,6 @@ _MEASURED_COMMITS = 6
 
 _DEFAULT_POOL = "default_pool"
 """The pool that Airflow puts tasks in which name none."""
-
-
-def _run(context: Context) -> Run:
-    from airflow_provider_imperva.lake.records import Run
-
-    ti = context["ti"]
-    return Run(dag_id=ti.dag_id, run_id=ti.run_id)
 
 
 def _xcom(commit: Commit, headroom: Headroom) -> dict[str, Any]:

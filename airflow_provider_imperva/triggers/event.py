@@ -40,8 +40,8 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
         imperva_conn_id: str,
         lake_uri: str,
         lake_conn_id: str | None = None,
-        poke_interval: float = 60,
-        min_interval: float = 300,
+        poke_interval: float = 15,
+        min_interval: float = 30,
         remind_interval: float = 3600,
         plan_options: dict[str, Any] | None = None,
     ) -> None:

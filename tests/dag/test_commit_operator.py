@@ -32,7 +32,7 @@ ASSET = imperva_events_asset("s3://bucket/lake")
 class TaskInstance:
     """As much of a running task as the operator sees: who it is, and its XComs."""
 
-    dag_id, run_id = "imperva", "manual"
+    dag_id, run_id, map_index = "imperva", "manual", -1
 
     def __init__(self, plan: int) -> None:
         self.plan = plan

@@ -22,6 +22,7 @@ from airflow_provider_imperva.operators.imperva import (
     ImpervaNormalizeLogsOperator,
     ImpervaPlanLogsOperator,
 )
+from airflow_provider_imperva.operators.load import ImpervaLoadLogsOperator
 from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
 from airflow_provider_imperva.operators.verify import ImpervaVerifyLakeOperator
 from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
@@ -36,6 +37,7 @@ OPERATORS: list[tuple[type, dict[str, Any]]] = [
     (ImpervaFetchLogsOperator, {"batch": {}}),
     (ImpervaNormalizeLogsOperator, {"fetched": {}}),
     (ImpervaCommitLogsOperator, {}),
+    (ImpervaLoadLogsOperator, {}),
     (ImpervaReplayLogsOperator, {}),
     (ImpervaVerifyLakeOperator, {}),
     (ImpervaCoverageOperator, {}),

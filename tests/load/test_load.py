@@ -151,7 +151,7 @@ class TestPlainRuns:
             account.repository.add(name(number), bytes(8 << 20))
         account.run()
         account.serve(3, 4, 5, 6, 7)
-        assert [len(batch) for batch in account.plan().batches] == [2, 2, 1]
+        assert [len(batch) for batch in account.plan().batches] == [1, 2, 2]
 
     def test_a_line_that_is_no_event_goes_to_quarantine_and_the_others_go_on(self, account: Account) -> None:
         events = forge_events(3, seed=1)
@@ -179,6 +179,12 @@ class TestPlainRuns:
         assert quarantined == {(name(1), None), (name(1), 1), (name(1), 2)}
         assert commit.totals.quarantined_lines == 2
         account.assert_balanced()
+
+    @pytest.mark.parametrize(("logs", "batches"), [(21, [7, 7, 7]), (22, [5, 6, 5, 6]), (30, [7, 8, 7, 8]), (3, [3])])
+    def test_batches_are_cut_evenly(self, account: Account, logs: int, batches: list[int]) -> None:
+        account.options = PlanOptions(logs_per_batch=8 if logs != 22 else 7)
+        account.serve(*range(1, logs + 1), events=1)
+        assert [len(batch) for batch in account.plan().batches] == batches
 
     def test_two_identical_events_are_two_rows(self, account: Account) -> None:
         (event,) = forge_events(1, seed=1)

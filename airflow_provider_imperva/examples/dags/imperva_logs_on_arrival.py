@@ -8,7 +8,7 @@ Settings, from the environment:
 - ``IMPERVA_CONN_ID``: connection of type ``imperva`` (default ``imperva_default``)
 - ``IMPERVA_LAKE_URI``: root of the lake, such as ``s3://bucket/imperva`` or ``file:///srv/imperva``; it has no default
 - ``IMPERVA_LAKE_CONN_ID``: connection with the lake's credentials (default: ambient credentials)
-- ``IMPERVA_POKE_SECONDS``: time between two looks at the index (default 60)
+- ``IMPERVA_POKE_SECONDS``: time between two looks at the index (default 15); between two runs it is at least twice that
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_provider_imperva.dag import imperva_logs_dag
 from airflow_provider_imperva.triggers.event import ImpervaLogEventTrigger
 
 conn_id = os.environ.get("IMPERVA_CONN_ID", "imperva_default")
-poke_seconds = float(os.environ.get("IMPERVA_POKE_SECONDS", "60"))
+poke_seconds = float(os.environ.get("IMPERVA_POKE_SECONDS", "15"))
 lake: dict[str, Any] = {
     "imperva_conn_id": conn_id,
     "lake_uri": os.environ.get("IMPERVA_LAKE_URI", ""),
@@ -32,7 +32,7 @@ lake: dict[str, Any] = {
 
 watcher = AssetWatcher(
     name=f"{conn_id}_watcher",
-    trigger=ImpervaLogEventTrigger(**lake, poke_interval=poke_seconds, min_interval=5 * poke_seconds),
+    trigger=ImpervaLogEventTrigger(**lake, poke_interval=poke_seconds, min_interval=2 * poke_seconds),
 )
 
 dag = imperva_logs_dag(

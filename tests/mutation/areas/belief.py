@@ -35,7 +35,7 @@ MUTATIONS = [
     ),
     Mutation(
         "an XCom ahead of the ledger is passed over",
-        "operators/imperva.py",
+        "operators/planning.py",
         'elif told > commit.commit and not context["params"].get("go_by_ledger"):',
         "elif False:",
         ("dag/test_plan_operator.py::TestOtherLake",),

@@ -6,6 +6,27 @@ from tests.mutation.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
+        "an account that cannot be looked at is left out of its fleet's run",
+        "operators/load.py",
+        "told(error))\n            return True\n",
+        "told(error))\n            return False\n",
+        ("dag/test_fleet.py::test_two_hundred_accounts_of_which_some_are_broken",),
+    ),
+    Mutation(
+        "a task that is told to stop goes on",
+        "operators/imperva.py",
+        "        self._killed = True\n",
+        "        self._killed = False\n",
+        ("dag/test_fleet.py::TestOneTask",),
+    ),
+    Mutation(
+        "batches are cut off full, and the last one has the rest",
+        "load/plan.py",
+        "len(planned) * batch // count for batch in range(count + 1)",
+        "min(batch * -(-len(planned) // count), len(planned)) for batch in range(count + 1)",
+        ("load/test_load.py::TestPlainRuns::test_batches_are_cut_evenly",),
+    ),
+    Mutation(
         "a coverage page for whoever is logged in, whatever DAGs they may see",
         "plugins/web.py",
         'dependencies=[Depends(requires_access_dag(method="GET"))]',

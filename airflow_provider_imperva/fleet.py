@@ -1,0 +1,137 @@
+"""Fleets: one DAG that loads many accounts, of which none holds up another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG, Asset
+
+from airflow_provider_imperva.accounts import Accounts, read_accounts
+from airflow_provider_imperva.assets import imperva_events_asset
+from airflow_provider_imperva.dag import COMMON, RUN_TIMEOUT, TAG, run_types
+from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.operators.load import ImpervaAccountsOperator, ImpervaLoadLogsOperator
+from airflow_provider_imperva.options import check_positive, unknown_name
+from airflow_provider_imperva.tasks import TASK_DEFAULTS
+from airflow_provider_imperva.uri import check_lake_uri
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_DOC = """
+Loads many Imperva Cloud WAF accounts into a lake of Parquet, each with a ledger of its own there.
+
+*accounts* looks at all of them and says which have work; *load* has a mapped task for each of these, which does the
+whole way by itself. A task that fails holds up no other, and makes the run red.
+"""
+
+_TASKS = ("accounts", "load")
+
+
+def imperva_fleet_dag(
+    dag_id: str,
+    *,
+    accounts: Accounts,
+    tag: str | None = None,
+    lake_uri: str,
+    lake_conn_id: str | None = None,
+    schedule: str | timedelta | None = timedelta(minutes=10),
+    side_by_side: int = 16,
+    plan_options: dict[str, Any] | None = None,
+    keep_raw: bool = False,
+    decode_policy: dict[str, Any] | None = None,
+    headroom_warning: timedelta = timedelta(hours=24),
+    on_low_headroom: Callable[[Context], object] | None = None,
+    fail_when_critical: bool = False,
+    quarantined_share: float = 0.01,
+    events_asset: Asset | None = None,
+    task_options: Mapping[str, Mapping[str, Any]] | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    tags: Iterable[str] = (),
+    **dag_args: Any,
+) -> DAG:
+    """Build one DAG that loads many accounts: a look at all, then a mapped task for each that has something to load.
+
+    :func:`~airflow_provider_imperva.dag.imperva_logs_dags` builds a DAG for each account instead, with a history and
+    an alert for each, at several task starts a run. Here the list may change without a DAG file being parsed anew, and
+    a run in which nobody has anything to load is one task start.
+
+    :param accounts: connections of type ``imperva``: a list; or where to find one when a run begins, as
+        ``variable:<name>`` of an Airflow Variable, as the absolute path of a file, or as a function. A Variable or file
+        has YAML or JSON, or ids with blanks, commas or line ends between them. An account is the id of its connection,
+        or a mapping with ``imperva_conn_id``, maybe ``tags``, and those arguments of this function that it has for
+        itself, such as ``lake_uri`` and ``plan_options``.
+    :param tag: load only accounts with this tag.
+    :param lake_uri: root of the lake; each account has a ledger of its own there, under its repository's id.
+    :param side_by_side: how many accounts are looked at at once, and how many are loaded at once.
+    :param plan_options, keep_raw, decode_policy, headroom_warning, on_low_headroom, fail_when_critical,
+        quarantined_share, events_asset: as of :func:`~airflow_provider_imperva.dag.imperva_logs_dag`.
+    :param task_options: other arguments for single tasks, by ``accounts`` and ``load``; such as ``queue``,
+        ``executor_config`` and ``pool``.
+    :param default_args: for both tasks, besides ours: two retries, a minute apart and growing, and an
+        ``execution_timeout`` of an hour.
+    :param tags: besides ours: ``imperva``.
+    :param dag_args: any other argument of :class:`~airflow.sdk.DAG`, in place of ours.
+    :raises ConfigurationError: if the lake's URI, an option, or a list given as such cannot be meant.
+    """
+    check_lake_uri(lake_uri)
+    check_positive(side_by_side=side_by_side)
+    given = task_options or {}
+    for name in given:
+        if name not in _TASKS:
+            raise ConfigurationError(unknown_name(name, _TASKS), do="Correct its name", about="task_options")
+    if not isinstance(accounts, str) and not callable(accounts):
+        accounts = list(accounts)
+        read_accounts(accounts, tag=tag)
+    loading: dict[str, Any] = {
+        "lake_uri": lake_uri,
+        "lake_conn_id": lake_conn_id,
+        "plan_options": plan_options,
+        "keep_raw": keep_raw,
+        "decode_policy": decode_policy,
+        "headroom_warning": headroom_warning,
+        "on_low_headroom": on_low_headroom,
+        "fail_when_critical": fail_when_critical,
+        "quarantined_share": quarantined_share,
+    }
+    with DAG(
+        dag_id,
+        **COMMON
+        | {
+            "description": "Every log of many accounts of Imperva Cloud WAF, into the lake",
+            "doc_md": _DOC,
+            "schedule": schedule,
+            "dagrun_timeout": RUN_TIMEOUT,
+            "default_args": TASK_DEFAULTS | dict(default_args or {}),
+            "tags": {TAG, *tags},
+        }
+        | run_types()
+        | dag_args,
+    ) as dag:
+        # To see here, rather than in a task at night, what cannot be meant.
+        ImpervaLoadLogsOperator(task_id="load", dag=DAG("checked"), **loading)
+        look = ImpervaAccountsOperator(
+            **{
+                "task_id": "accounts",
+                "accounts": accounts,
+                "tag": tag,
+                "lake_uri": lake_uri,
+                "lake_conn_id": lake_conn_id,
+                "plan_options": plan_options,
+                "side_by_side": side_by_side,
+            }
+            | dict(given.get("accounts", {}))
+        )
+        ImpervaLoadLogsOperator.partial(
+            **{
+                "task_id": "load",
+                "map_index_template": "{{ task.imperva_conn_id }}",
+                "max_active_tis_per_dagrun": side_by_side,
+                "outlets": [events_asset or imperva_events_asset(lake_uri)],
+            }
+            | loading
+            | dict(given.get("load", {}))
+        ).expand_kwargs(look.output, strict=False)
+    return dag
