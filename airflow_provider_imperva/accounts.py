@@ -23,6 +23,7 @@ OWN = frozenset(
         "plan_options",
         "keep_raw",
         "decode_policy",
+        "table",
         "quarantined_share",
         "fail_when_critical",
     }
