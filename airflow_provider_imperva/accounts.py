@@ -23,6 +23,8 @@ OWN = frozenset(
         "plan_options",
         "keep_raw",
         "decode_policy",
+        "redaction",
+        "pseudonyms",
         "table",
         "quarantined_share",
         "fail_when_critical",

@@ -42,6 +42,8 @@ def imperva_fleet_dag(
     plan_options: dict[str, Any] | None = None,
     keep_raw: bool = False,
     decode_policy: dict[str, Any] | None = None,
+    redaction: Any = True,
+    pseudonyms: Any = None,
     table: Literal["delta"] | None = "delta",
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
@@ -67,8 +69,9 @@ def imperva_fleet_dag(
     :param tag: load only accounts with this tag.
     :param lake_uri: root of the lake; each account has a ledger of its own there, under its repository's id.
     :param side_by_side: how many accounts are looked at at once, and how many are loaded at once.
-    :param plan_options, keep_raw, decode_policy, table, headroom_warning, on_low_headroom, fail_when_critical,
-        quarantined_share, events_asset: as of :func:`~airflow_provider_imperva.dag.imperva_logs_dag`.
+    :param plan_options, keep_raw, decode_policy, redaction, pseudonyms, table, headroom_warning, on_low_headroom,
+        fail_when_critical, quarantined_share, events_asset: as of
+        :func:`~airflow_provider_imperva.dag.imperva_logs_dag`.
     :param task_options: other arguments for single tasks, by ``accounts`` and ``load``; such as ``queue``,
         ``executor_config`` and ``pool``.
     :param default_args: for both tasks, besides ours: two retries, a minute apart and growing, and an
@@ -92,6 +95,8 @@ def imperva_fleet_dag(
         "plan_options": plan_options,
         "keep_raw": keep_raw,
         "decode_policy": decode_policy,
+        "redaction": redaction,
+        "pseudonyms": pseudonyms,
         "table": table,
         "headroom_warning": headroom_warning,
         "on_low_headroom": on_low_headroom,

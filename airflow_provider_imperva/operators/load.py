@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowException, AirflowSkipException
 from airflow.sdk import BaseOperator
 
+from airflow_provider_imperva.hooks.protection import open_protection
 from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.metrics import send_fetch
 from airflow_provider_imperva.operators.imperva import ImpervaCommitLogsOperator
 from airflow_provider_imperva.operators.planning import plan_logs
 from airflow_provider_imperva.options import DecodePolicy, checked_options
+from airflow_provider_imperva.privacy.options import pseudonym_options
+from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, told
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -44,14 +47,24 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
 
     :param plan_options, headroom_warning, on_low_headroom, fail_when_critical, quarantined_share: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaCommitLogsOperator`.
-    :param keep_raw, decode_policy: as of
+    :param keep_raw, decode_policy, redaction, pseudonyms: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaNormalizeLogsOperator`.
     """
 
-    def __init__(self, *, keep_raw: bool = False, decode_policy: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        keep_raw: bool = False,
+        decode_policy: dict[str, Any] | None = None,
+        redaction: Any = True,
+        pseudonyms: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.keep_raw = keep_raw
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
+        self.redaction = redaction_rules(redaction)
+        self.pseudonyms = pseudonym_options(pseudonyms)
 
     @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
@@ -86,7 +99,11 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
         """Normalize all batches, and return which have failed."""
         from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 
-        options = NormalizeOptions(policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw)
+        options = NormalizeOptions(
+            policy=DecodePolicy(**self.decode_policy),
+            keep_raw=self.keep_raw,
+            protection=open_protection(self.redaction, self.pseudonyms),
+        )
         keys = hook.key_ring()
         parts: list[Part] = []
         failed = []

@@ -23,7 +23,7 @@ from airflow_provider_imperva.accounts import OWN, read_accounts
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.fleet import imperva_fleet_dag
 from airflow_provider_imperva.operators.load import ImpervaAccountsOperator, ImpervaLoadLogsOperator
-from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair, forge_repository
+from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair, forge_log, forge_repository
 from tests.dag.airflow_home import AirflowHome, airflow_environment
 from tests.dag.test_plan_operator import connect
 from tests.load.load_runs import Account
@@ -73,7 +73,7 @@ class TestList:
 
     def test_what_an_account_may_have_is_what_the_task_takes(self) -> None:
         own = dict.fromkeys(OWN - {"imperva_conn_id", "lake_uri"})
-        given = own | {"keep_raw": True, "quarantined_share": 0.5, "fail_when_critical": True}
+        given = own | {"keep_raw": True, "redaction": True, "quarantined_share": 0.5, "fail_when_critical": True}
         operator = ImpervaLoadLogsOperator(task_id="load", lake_uri=LAKE, imperva_conn_id="a", **given)  # type: ignore[arg-type]
         assert operator.quarantined_share == 0.5
 
@@ -158,6 +158,19 @@ class TestOneTask:
         assert load(tmp_path, "shop", try_number=2, max_tries=1)["commit"] == 1
         assert account.rows() == account.expected()
         assert sum(request.path.endswith("8416_1.log") for request in shop.requests) == 1
+
+    @pytest.mark.parametrize("redaction", [True, False])
+    def test_secrets_are_redacted_as_the_dag_does(self, shop: FakeRepository, tmp_path: Path, redaction: bool) -> None:
+        line = "CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| start=1700000000001 src=192.0.2.1 act=REQ_PASSED"
+        shop.add("8416_1.log", forge_log(f"{line} deviceExternalId=7 qstr=password=hunter22hunter"))
+        operator = ImpervaLoadLogsOperator(
+            task_id="load", lake_uri=tmp_path.as_uri(), imperva_conn_id="shop", redaction=redaction
+        )
+        operator.execute(context())
+        events = f"read_parquet('{tmp_path}/events/**/*.parquet', hive_partitioning = true)"
+        rows = duckdb.execute(f"SELECT * FROM {events}").fetchall()
+        assert len(rows) == 1
+        assert ("hunter22hunter" in str(rows)) != redaction
 
     def test_after_the_last_try_the_rest_is_committed_and_it_fails(self, shop: FakeRepository, tmp_path: Path) -> None:
         account = Account(shop, tmp_path)
