@@ -431,3 +431,23 @@ def test_long_record_among_others_on_a_line_goes_alone(
     assert sorted(found.column("session_id")) == ["1", "2", "4", "5"]
     assert [reason.partition(":")[0] for reason, _ in found.refused] == ["too_long"]
     assert found.column("parse_warnings") == [[]] * 4
+
+
+@pytest.mark.parametrize("format_name", ["CEF", "LEEF"])
+@pytest.mark.parametrize("block_bytes", [1, 100, 300, 500])
+def test_header_in_a_clients_text_ends_no_block(
+    format_name: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a line with other records: what is in quarantine with it does not hang on how the body is cut."""
+    record = RECORD_OF[format_name]
+    between = " " if format_name == "CEF" else "\t"
+    forged = FORGED if format_name == "CEF" else as_leef(FORGED)
+    texts = ["", f"{between}requestClientApplication=a {forged}", "", "", f"{between}postbody={forged}", "", "", ""]
+    body = "".join(record(number, text) for number, text in enumerate(texts, 1)).encode()
+    whole = Body.of(body)
+    assert (whole.column("session_id"), len(whole.refused)) == (["1", "3", "4", "6", "7", "8"], 4)
+    assert [codes for codes in whole.column("parse_warnings") if codes] == [["follows_incomplete"]] * 2
+    monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
+    for step in (1, 40, 300):
+        found = Body.of(*(body[begin : begin + step] for begin in range(0, len(body), step)))
+        assert (found.rows, found.refused) == (whole.rows, whole.refused)

@@ -14,7 +14,8 @@ one. What else is in the lines is decided by these rules:
     *   Behind a value that the client did not write, it begins a record, if the record before it has all that every
         event has, or if the client wrote nothing in it so far.
     *   In a client's text, behind all that every event has, the record before it is one, and the rest is refused.
-    *   Otherwise nobody can tell: both are refused.
+    *   Otherwise nobody can tell: both are refused. So is what follows in the line, up to a header before which what
+        every event has came once more than headers were refused. The record there is marked as one that follows.
 
 4.  A signature without a whole header is text in a client's text; elsewhere both sides are refused.
 """
@@ -140,6 +141,8 @@ class _Cutter:
         self._pieces: list[Piece] = []
         self._folded = 0
         self._record: _Record | None = None
+        # Headers refused one behind the other, what came of each key since the first of them, and up to where.
+        self._headers, self._given, self._counted = 0, dict[str, int](), 0
 
     def cut(self, lines: Sequence[tuple[int, int]]) -> Cut:
         """Cut the lines."""
@@ -240,15 +243,33 @@ class _Cutter:
             self._folded += 1
             return record
         complete = self._is_complete(record, behind)
-        if not whole or (not complete and (text is not None or self._has_client_text(record))):
+        unclear = not whole or (not complete and (text is not None or self._has_client_text(record)))
+        was_refused = record.piece.refused is not None
+        unclear |= was_refused and not self._is_settled(record, behind)
+        if unclear:
             record.piece.refused = RejectionReason.AMBIGUOUS_HEADER
         elif text is not None:
             record.piece.warnings.append(f"header_in_text:{text.key}")
         record.piece.end = behind
         after = self._begin(begin, signature + 1, end, line, imperva=True)
-        if text is not None or record.piece.refused is not None:
+        if text is not None or unclear:
             after.piece.refused = RejectionReason.AMBIGUOUS_HEADER
+            if not was_refused:
+                self._headers, self._given, self._counted = 0, {}, behind
+            self._headers += 1
+        elif was_refused:
+            after.piece.warnings.append("follows_incomplete")
         return after
+
+    def _is_settled(self, record: _Record, place: int) -> bool:
+        """Whether what every event has came once more than headers were refused: their record is at its end then."""
+        if record.keys is None:
+            return False
+        for key in record.keys.required:
+            more = sum(self._text.count(f"{blank}{key}=", self._counted, place) for blank in "| \t")
+            self._given[key] = self._given.get(key, 0) + more
+        self._counted = place
+        return min(self._given.values()) > self._headers
 
     def _is_text(self, record: _Record, span: Span, place: int) -> bool:
         """Whether a place in a value may be in text that a client wrote, or that is not at its end."""

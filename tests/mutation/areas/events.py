@@ -325,6 +325,6 @@ MUTATIONS = [
         "events/bodies/keyed.py",
         "if before.refused is None and one.refused is None:",
         "if True:",
-        ("events/test_boundaries.py",),
+        ("events/test_boundaries.py::test_header_in_a_clients_text_ends_no_block",),
     ),
 ]
