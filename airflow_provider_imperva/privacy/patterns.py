@@ -76,11 +76,12 @@ class Named:
 
     def in_values(self) -> tuple[Replacement, ...]:
         """Return what to replace in the value of one column."""
-        return (*self._parameters(line=False), *self._json(line=False), *self._others())
+        # Whole lines of headers first: what takes a part of one would leave the rest without its name.
+        return (*self._others(), *self._parameters(line=False), *self._json(line=False))
 
     def in_lines(self) -> tuple[Replacement, ...]:
         """Return what to replace in a whole line, in which blanks, tabs or quotes end the value of a column."""
-        return (*self._parameters(line=True), *self._json(line=True), *self._others())
+        return (*self._others(), *self._parameters(line=True), *self._json(line=True))
 
     def _parameters(self, *, line: bool) -> Iterator[Replacement]:
         name = rf"(?:{self.names}){_AFTER_NAME}"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Self, TypeAlias
 
@@ -73,6 +73,12 @@ _CUT_OFF = r"(: begins with .*?)(?:[A-Za-z0-9_+/=.~%-]{16,}|(?:[0-9][ -]?){8,})"
 
 _TOGETHER_BYTES = 1 << 30
 """Bytes of texts that are put together; an array of texts ends at two of these."""
+
+_MANY = 1000
+"""Texts of a column that are first looked at as one."""
+
+_LITTLE = 1 << 12
+"""Characters in which Python looks for a hint."""
 
 _ESCAPED = re.compile(f"(?i){ESCAPED_UNRESERVED}")
 
@@ -214,6 +220,8 @@ class Redactor:
             return nothing
         if len(sources) > 1 and sum(source.texts.nbytes for source in sources) > _TOGETHER_BYTES:
             return [self._texts([source], counts, places)[0] for source in sources]
+        if not self.rules.has_own_shapes:
+            sources = self._worth_a_look(sources, places)
         texts = pa.concat_arrays([source.texts for source in sources])
         found = np.flatnonzero(_matches(texts, self._hints[places]))
         if not len(found):
@@ -231,6 +239,18 @@ class Redactor:
             source.changed(_within(where, bounds, at), after.slice(*_span(where, bounds, at)))
             for at, source in enumerate(sources)
         ]
+
+    def _worth_a_look(self, sources: list[_Texts], places: _Places) -> list[_Texts]:
+        """Drop the texts of columns that hold no hint even as one text, which is found out sooner than of each.
+
+        Hints look at nothing around them, so one that is in a text is also in all texts of its column put together.
+        """
+        many = [source for source in sources if len(source.texts) > _MANY and pa.types.is_string(source.texts.type)]
+        if not many:
+            return sources
+        hinted = _matches(pa.concat_arrays([_as_one(source.texts) for source in many]), self._hints[places])
+        idle = {id(source) for source, found in zip(many, hinted, strict=True) if not found}
+        return [_Texts(source.texts[:0]) if id(source) in idle else source for source in sources]
 
 
 class _Places(Enum):
@@ -386,7 +406,13 @@ def _apply(
 
 
 def _apply_one(rule: Rule, texts: pa.Array, together: str, *, in_lines: bool) -> pa.Array:
-    if rule.words and not any(word in together for word in rule.words):
+    if rule.words:
+        is_absent = not any(word in together for word in rule.words)
+    else:
+        # To compile a pattern anew for Arrow takes longer than to look for it in little text. All are in any case.
+        is_little = len(together) < _LITTLE and not rule.is_own_shape
+        is_absent = is_little and not _compiled(rule.hint).search(together)
+    if is_absent:
         return texts
     found = pa.array(_matches(texts, rule.screen))
     if not found.true_count:
@@ -408,6 +434,19 @@ def _decode_unreserved(texts: pa.Array) -> pa.Array:
         return texts
     decoded = [_ESCAPED.sub(lambda one: chr(int(one[0][-2:], 16)), text) for text in texts.filter(found).to_pylist()]
     return pc.replace_with_mask(texts, found, pa.array(decoded, texts.type))
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _as_one(texts: pa.StringArray) -> pa.StringArray:
+    """Return an array of one text: all of these, one behind the other."""
+    _, offsets, characters = texts.buffers()
+    begins = np.frombuffer(offsets, np.int32)[texts.offset :]
+    ends = np.array([begins[0], begins[len(texts)]], np.int32)
+    return pa.StringArray.from_buffers(1, pa.py_buffer(ends), characters)
 
 
 def _matches(texts: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:

@@ -52,6 +52,11 @@ class Rule:
     is_checked: bool = False
     in_ids: bool = True
 
+    @property
+    def is_own_shape(self) -> bool:
+        """Whether it is a pattern that a user has brought, of which nothing is known."""
+        return self.in_ids and not self.words and not self.is_checked
+
     @classmethod
     def named(cls, name: str, named: Named) -> Self:
         """Make a rule of the values that have certain names."""
@@ -264,9 +269,14 @@ class Rules:
         return Rules(tuple(rule for rule in self.rules if rule.in_ids))
 
     @property
+    def has_own_shapes(self) -> bool:
+        """Whether a user has brought patterns, of which nothing is known."""
+        return any(rule.is_own_shape for rule in self.rules)
+
+    @property
     def shortest_in_ids(self) -> int:
         """Characters of the shortest text in which a secret is known by its shape alone."""
-        return _SHORTEST_SHAPE if all(rule.words or not rule.in_ids or rule.is_checked for rule in self.rules) else 1
+        return 1 if self.has_own_shapes else _SHORTEST_SHAPE
 
     @property
     def hint(self) -> str:

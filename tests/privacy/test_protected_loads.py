@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from airflow_provider_imperva.load.replay import Selection, make_replay_plan, re
 from airflow_provider_imperva.privacy.protection import Protection
 from airflow_provider_imperva.privacy.rules import Rules
 from airflow_provider_imperva.testing import forge_log
+from airflow_provider_imperva.testing.forge import forge_events
 from tests.load.load_runs import Account
 
 OFF = NormalizeOptions(protection=Protection(None))
@@ -33,6 +35,12 @@ def event(query: str, more: str = "") -> str:
 
 def serve(account: Account, *lines: str) -> None:
     account.repository.add("8416_1.log", forge_log("".join(f"{line}\n" for line in lines)))
+
+
+def json_event(query: str) -> str:
+    """An event of another product."""
+    event = json.loads(forge_events(1, format="JSON")[0])
+    return json.dumps(event | {"url": {"query": query}})
 
 
 def rows(account: Account) -> list[dict[str, Any]]:
@@ -92,9 +100,11 @@ class TestOnByDefault:
         """It ends within a record, and is asked for again."""
         serve(account, event("token=abc"))
         account.repository.add(
-            "8416_2.log", forge_log('{"url": {"query": "token=abc"}, "timestamp": 1700000000000}\n{"url', header=False)
+            "8416_2.log", forge_log(f"{forge_events(1, format='JSON')[0]}\n{json_event('token=abc')}\n{{", header=False)
         )
-        assert account.run_some().redacted == {"token": 1}
+        commit = account.run_some()
+        assert commit.totals.logs == {"committed": 1, "damaged": 1}
+        assert commit.redacted == {"token": 1}
 
     def test_raw_stays_as_it_came(self, account: Account) -> None:
         content = forge_log(f"{event('token=abc')}\n")

@@ -37,6 +37,7 @@ KEPT_READABLE = [
     ('name="password"\r\n\r\nabc\r\n--b', 'name="password"\r\n\r\nREDACTED\r\n--b'),
     ("paid with 4111 1111 1111 1111, thanks", "paid with REDACTED, thanks"),
     ("paid with 4111 1111 1111 1112, thanks", "paid with 4111 1111 1111 1112, thanks"),
+    ("x-auth-token=abc Set-Cookie: a=b; theme=dark; c=d", "x-auth-token=REDACTED"),
     ("Bearer abcdefghijklmnopqrst", "Bearer REDACTED"),
     ("Basic YWxhZGRpbjpvcGVu", "Basic REDACTED"),
     ("basic information", "basic information"),
