@@ -34,6 +34,7 @@ def imperva_forward_dag(
     name: str | None = None,
     options: Mapping[str, Any] | None = None,
     start: str | int | None = None,
+    redaction: Any = True,
     run_for: timedelta = timedelta(minutes=40),
     imperva_conn_id: str = ImpervaLogHook.default_conn_name,
     lake_conn_id: str | None = None,
@@ -53,6 +54,8 @@ def imperva_forward_dag(
         preset's.
     :param start: where a destination begins that nothing was sent to yet: ``oldest`` (default), ``now``, or the number
         of a commit.
+    :param redaction: what is redacted before anything leaves: true for the default rules, false for nothing, or a
+        mapping or YAML file of rules, as :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
     :param run_for: after this time a run begins no further commit.
     :param schedule: by default each commit of the lake, by
         :func:`~airflow_provider_imperva.assets.imperva_events_asset`.
@@ -85,6 +88,7 @@ def imperva_forward_dag(
             name=name,
             options=options,
             start=start,
+            redaction=redaction,
             run_for=run_for,
         )
     return dag

@@ -66,6 +66,11 @@ def add_to(commands: Commands) -> None:
         metavar="N",
         help="send this commit, whether it was sent or not",
     )
+    command.add_argument(
+        "--redaction",
+        metavar="FILE",
+        help="rules of redaction in a YAML file, or `off`; the default rules without it",
+    )
     add_keys(command)
     command.set_defaults(run=_forward)
 
@@ -81,7 +86,10 @@ def _forward(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.forward.transports import open_transport
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Run
+    from airflow_provider_imperva.privacy.redact import Redactor
+    from airflow_provider_imperva.privacy.rules import redaction_rules
 
+    rules = redaction_rules(False if options.redaction == "off" else options.redaction)
     chosen = destination_options(options.destination, dict(map(_option, options.options)))
     address = _address(options, preset_of(options.destination).port)
     store = open_lake(options)
@@ -93,6 +101,7 @@ def _forward(options: argparse.Namespace) -> int:
         options=chosen,
         connect=lambda: open_transport(chosen, address),
         run=Run("imperva-logs forward", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}"),
+        redactor=Redactor(rules) if rules else None,
     )
     forwarding.begin(start=options.start)
     commits = options.commits or forwarding.pending()

@@ -28,6 +28,7 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Kind
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.options import DecodePolicy
+from airflow_provider_imperva.privacy.redact import Redactor
 
 logger = logging.getLogger(__name__)
 
@@ -123,9 +124,10 @@ def _counts(ledger: Ledger, commit: Commit, row: dict[str, Any], replays: Replay
     return True
 
 
-def read_log(ledger: Ledger, log: ForwardedLog, keys: KeyRing) -> Iterator[Block]:
+def read_log(ledger: Ledger, log: ForwardedLog, keys: KeyRing, *, redactor: Redactor | None = None) -> Iterator[Block]:
     """Read the records of a log.
 
+    :param redactor: takes secrets out of them, as it does before rows are written to the lake.
     :raises MissingKeyError: if the key that it was encrypted for is not at hand.
     :raises UnreadLogError: if its bytes are not there, or others than the ledger names.
     """
@@ -141,10 +143,10 @@ def read_log(ledger: Ledger, log: ForwardedLog, keys: KeyRing) -> Iterator[Block
             raise UnreadLogError("its bytes are not in raw/") from None
         if sha256 != log.raw_sha256:
             raise UnreadLogError("its bytes in raw/ are not those that the ledger names")
-        yield from _read(file, log, keys)
+        yield from _read(file, log, keys, redactor)
 
 
-def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing) -> Iterator[Block]:
+def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing, redactor: Redactor | None) -> Iterator[Block]:
     try:
         plain = decode(file, log=log.name, keys=keys, policy=_LENIENT)
     except MissingKeyError:
@@ -155,8 +157,23 @@ def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing) -> Iterator[Block]:
     while parsed := next(blocks, None):
         events, quarantined = _in_order(parsed.events), parsed.quarantined
         del parsed
-        yield Block(events, quarantined, _exact(plain, events))
-        del events
+        block = Block(events, quarantined, _exact(plain, events))
+        del events, quarantined
+        yield _redacted(block, redactor) if redactor else block
+        del block
+
+
+def _redacted(block: Block, redactor: Redactor) -> Block:
+    """Take secrets out. A line that had one is sent as text, since its exact bytes have the secret."""
+    found = redactor.redact(block.events, block.quarantined)
+    if not block.exact:
+        return Block(found.events, found.quarantined, {})
+    numbers, before, after = (
+        column.to_pylist() for column in (block.events["src_line"], block.events["raw"], found.events["raw"])
+    )
+    changed = {number for number, was, now in zip(numbers, before, after, strict=True) if was != now}
+    exact = {number: content for number, content in block.exact.items() if number not in changed}
+    return Block(found.events, found.quarantined, exact)
 
 
 def _source(log: ForwardedLog, plain: PlainLog) -> LogSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -17,9 +17,6 @@ from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.event import Event
 from airflow_provider_imperva.forward.formats import WRITERS
 from airflow_provider_imperva.forward.size import fitted
-
-Redact = Callable[[bytes], bytes]
-"""What each line or row goes through once it is written in its format, before anything of it leaves."""
 
 
 @dataclass(slots=True)
@@ -35,14 +32,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """Makes events of records.
-
-    :param redact: applied to each line; None leaves it as it is.
-    """
+    """Makes events of records."""
 
     repository: str
     options: DestinationOptions
-    redact: Redact | None = None
     counts: Counts = field(default_factory=Counts)
 
     def events(self, log: ForwardedLog, block: Block) -> Iterator[tuple[Event, ...]]:
@@ -57,8 +50,6 @@ class Outgoing:
             else:
                 counts.held_back += block.quarantined.num_rows
         for _, event in lines:
-            if self.redact is not None:
-                event = event._replace(body=self.redact(event.body))
             largest = self.options.largest_event
             if largest is None or len(event.body) <= largest:
                 yield (event,)

@@ -22,7 +22,7 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.forward.commits import ForwardedLog, UnreadLogError, logs_of, read_log
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.event import Event, Transport
-from airflow_provider_imperva.forward.outgoing import Outgoing, Redact
+from airflow_provider_imperva.forward.outgoing import Outgoing
 from airflow_provider_imperva.forward.pace import Pace
 from airflow_provider_imperva.lake.forwards import (
     Forwarded,
@@ -34,6 +34,7 @@ from airflow_provider_imperva.lake.forwards import (
 )
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Run
+from airflow_provider_imperva.privacy.redact import Redactor
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Forwarding:
     :ivar name: the destination's name in the lake.
     :ivar address: where it sends to, without credentials.
     :ivar connect: opens the way there.
-    :ivar redact: what each line goes through before anything of it leaves; None if nothing is redacted.
+    :ivar redactor: what all records go through before anything of them leaves; None if nothing is redacted.
     :ivar run: who sends.
     :ivar clock: seconds that never go back.
     """
@@ -69,7 +70,7 @@ class Forwarding:
     options: DestinationOptions
     connect: Callable[[], Transport]
     run: Run
-    redact: Redact | None = None
+    redactor: Redactor | None = None
     clock: Callable[[], float] = time.monotonic
     pace: Pace | None = None
 
@@ -216,7 +217,7 @@ class _CommitSending:
     def run(self) -> Forwarded:
         """Send it, and return what became of it."""
         forwarding, commit = self.forwarding, self.commit
-        outgoing = Outgoing(forwarding.ledger.layout.repository, forwarding.options, forwarding.redact)
+        outgoing = Outgoing(forwarding.ledger.layout.repository, forwarding.options)
         self.base = self.transport.acknowledged
         self.resent_before = self.transport.resent
         self.refused_before = dict(self.transport.refused)
@@ -244,7 +245,8 @@ class _CommitSending:
     def _messages(self, logs: Iterable[ForwardedLog], outgoing: Outgoing) -> Iterator[Event]:
         for log in logs:
             try:
-                for block in read_log(self.forwarding.ledger, log, self.forwarding.keys):
+                forwarding = self.forwarding
+                for block in read_log(forwarding.ledger, log, forwarding.keys, redactor=forwarding.redactor):
                     for pieces in outgoing.events(log, block):
                         self.lines += 1
                         yield from pieces

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_imperva.metrics import send_forwarded, send_standing
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 from airflow_provider_imperva.options import check_destination_name, check_positive
+from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         preset's.
     :param start: where a destination begins that nothing was sent to yet: ``oldest``, ``now``, or the number of a
         commit.
+    :param redaction: what is redacted before anything leaves: true for the default rules, false for nothing, or rules
+        as :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
     :param run_for: after this time no further commit is begun.
     """
 
@@ -52,6 +55,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         name: str | None = None,
         options: Mapping[str, Any] | None = None,
         start: str | int | None = None,
+        redaction: Any = True,
         run_for: timedelta = timedelta(minutes=40),
         **kwargs: Any,
     ) -> None:
@@ -65,6 +69,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         self.name = check_destination_name(name or destination)
         self.options = dict(options or {})
         self.start = start
+        self.redaction = redaction_rules(redaction)
         self.run_for = run_for
 
     @ends_for_good
@@ -104,6 +109,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.forward.send import Forwarding
         from airflow_provider_imperva.hooks.destination import open_destination
         from airflow_provider_imperva.lake.records import Run
+        from airflow_provider_imperva.privacy.redact import Redactor
 
         hook = self._make_hook()
         options = destination_options(self.destination, self.options)
@@ -124,6 +130,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
             options=options,
             connect=connect,
             run=Run(dag_id=ti.dag_id, run_id=ti.run_id),
+            redactor=Redactor(self.redaction) if self.redaction else None,
         )
 
     def _in_time(self, pending: Sequence[int]) -> Iterator[int]:

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.forward.address import Address
-from airflow_provider_imperva.forward.destination import DestinationOptions
+from airflow_provider_imperva.forward.destination import DestinationOptions, Format
 from airflow_provider_imperva.forward.event import Event
 from airflow_provider_imperva.forward.framing import FRAMINGS
 from airflow_provider_imperva.forward.pace import Pace
 from airflow_provider_imperva.forward.size import fitted
 from airflow_provider_imperva.forward.syslog import message_writer
+from airflow_provider_imperva.privacy.redact import Redactor
 from tests.forward.sending import Collector, forwarding, ids_of, lines_of, send_all
 from tests.load.load_runs import Account
 
@@ -134,18 +135,36 @@ def test_bytes_that_are_not_utf8_are_sent_as_they_were(account: Account) -> None
     assert [event.body for event in collector.events[3:]] == lines
 
 
-def test_redaction_has_one_seam_before_anything_leaves(account: Account, load: Load) -> None:
-    load(1)
-    collector = Collector()
-    sending = forwarding(
-        account,
-        DestinationOptions(),
-        address=ADDRESS,
-        connect=lambda: collector,
-        redact=lambda body: body.replace(b"CEF", b"***"),
+@pytest.mark.parametrize("format", ["as_received", "cef", "leef", "json", "ecs"])
+def test_no_secret_leaves_in_any_format(account: Account, format: Format) -> None:
+    """Nor in lines that are not UTF-8, whose exact bytes are sent, nor in lines that no parser takes."""
+    from airflow_provider_imperva.testing import forge_log
+
+    [forged] = account.serve(1, events=3)
+    plain, query, latin = (line.encode() for line in forged.events)
+    query = query.replace(b"requestClientApplication=", b"requestClientApplication=Bearer abcdefghij0123456789SECRET ")
+    latin = latin.replace(
+        b"requestClientApplication=", b"requestClientApplication=\xff Bearer abcdefghij0123456789SECRET "
     )
-    send_all(sending)
-    assert [event.body for event in collector.events] == [line.replace(b"CEF", b"***") for line in lines_of(account)]
+    none = b"a line of no format, Bearer abcdefghij0123456789SECRET"
+    assert b"SECRET" in query + latin
+    account.repository.add("8416_2.log", forge_log(b"\n".join([plain, query, latin, none])))
+    account.run_some()
+    lines_go = format not in ("json", "ecs")
+    options = DestinationOptions(format=format, quarantined=lines_go)
+
+    def bodies(name: str, redactor: Redactor | None) -> list[bytes]:
+        collector = Collector()
+        sending = forwarding(account, options, name=name, address=ADDRESS, connect=lambda: collector, redactor=redactor)
+        send_all(sending, start="oldest")
+        return [event.body for event in collector.events]
+
+    sent = {"clear": bodies("clear", None), "redacted": bodies("redacted", Redactor())}
+    assert len(sent["clear"]) == len(sent["redacted"]) == 6 + lines_go
+    assert [b"SECRET" in body for body in sent["clear"]].count(True) == 2 + lines_go
+    assert not [body for body in sent["redacted"] if b"SECRET" in body]
+    assert [b"REDACTED" in body for body in sent["redacted"]].count(True) == 2 + lines_go
+    assert sent["redacted"][:4] == sent["clear"][:4]
 
 
 class TestFraming:

@@ -6,6 +6,13 @@ from tests.mutation.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
+        "secrets in the exact bytes of lines that are not UTF-8",
+        "forward/commits.py",
+        "if number not in changed}",
+        "}",
+        ("forward/test_choice.py::test_no_secret_leaves_in_any_format",),
+    ),
+    Mutation(
         "a commit noted before its last acknowledgement",
         "forward/send.py",
         "            self.transport.settle()\n        except _ProgressMismatchError:\n",
