@@ -28,5 +28,9 @@ setup(
             optional=True,
         )
     ],
-    options={"bdist_wheel": {"py_limited_api": "cp311"}, "build": {"build_base": BUILD}},
+    options={
+        "bdist_wheel": {"py_limited_api": "cp311"},
+        "build": {"build_base": BUILD},
+        "build_ext": {"build_temp": BUILD},
+    },
 )

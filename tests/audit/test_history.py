@@ -30,7 +30,7 @@ def test_rows_are_those_of_the_commits_in_their_order(small_lake: Path, entries_
         *((2, number) for number in (6, 7, 8)),
         (3, 9),
         *((4, number) for number in (10, 11)),
-        *((5, number) for number in (6, 7)),
+        *((5, number) for number in (6, 7, 8)),
     ]
 
 

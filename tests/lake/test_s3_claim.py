@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_imperva.errors import ImpervaError, LakeError, LakeMismatchError
 from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.records import VERSION
 from airflow_provider_imperva.lake.store import open_store
 from tests.crash.object_server import BUCKET, object_filesystem
 from tests.lake.s3_front import Front, Refusal
@@ -47,7 +48,11 @@ class TestCreateIfAbsent:
             ledger = Ledger(store, "shop")
             claim(ledger, "8416_1")
             claim(ledger, "8416_1")
-            assert json.loads(store.read(ledger.layout.claim)) == {"v": 1, "repository": "shop", "source": "8416_1"}
+            assert json.loads(store.read(ledger.layout.claim)) == {
+                "v": VERSION,
+                "repository": "shop",
+                "source": "8416_1",
+            }
 
 
 class TestClaim:
