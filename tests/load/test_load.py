@@ -969,6 +969,15 @@ class TestAnswersThatAreNoLogs:
         assert account.states() == {name(1): "committed", name(2): "committed"}
         account.assert_balanced()
 
+    @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES.keys())
+    def test_no_other_log_of_the_prefix_is_needed_to_tell(self, account: Account, page: bytes) -> None:
+        (log,) = account.serve(1)
+        account.repository.add(log.name, page)
+        account.run()
+        # A page of HTML or XML is refused while it is fetched, so that the ledger has nothing of it yet.
+        assert account.states() in ({}, {name(1): "damaged"})
+        assert account.quarantined() == []
+
     def test_an_error_in_json_is_no_event_where_logs_have_no_headers_either(
         self, account: Account, clock: Clock
     ) -> None:

@@ -80,7 +80,7 @@ MUTATIONS = [
         "kernel/values.c",
         "            place += byte == '\\\\';\n",
         "",
-        ("events/test_json_objects.py", "events/test_json_envelopes.py"),
+        ("events/test_count_values.py",),
     ),
     Mutation(
         "the kernel ends a W3C value at a quote that is doubled",
