@@ -246,7 +246,7 @@ class TestHec:
                 return HecReceiver.answer(receiver, request)
 
         receiver.answer = Forgetting()
-        (outcome,) = send_all(to(account, receiver, transport="hec", acknowledge=True, confirm_within=0.01))
+        (outcome,) = send_all(to(account, receiver, transport="hec", acknowledge=True, confirm_within=0.5))
         assert receiver.ids == ids_of(account)
         assert outcome.resent == 50
 
