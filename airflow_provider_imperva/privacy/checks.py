@@ -61,11 +61,14 @@ _DIGITS = (
 CARD_CANDIDATE = _DIGITS
 """Digits that may be a card number; nothing is said of what stands around them."""
 
+_NO_ID = r"(?<![ |\t]fileId=)(?<![ |\t]deviceExternalId=)"
+"""In a whole line: ids of events that pass the check digit by chance. No parameter of a client stands behind a blank."""
+
 CHECKS: Mapping[str, Check] = {
     "card_number": Check(
         re.compile(
             r"(?:(?<![0-9A-Za-z])|(?<=%[0-9A-Fa-f]{2}))(?<![0-9][.-])"
-            rf"(?:{_DIGITS})(?![0-9A-Za-z]|[.-][0-9])"
+            rf"{_NO_ID}(?:{_DIGITS})(?![0-9A-Za-z]|[.-][0-9])"
         ),
         passes_luhn,
     ),

@@ -1,0 +1,52 @@
+"""The example that forwards, run by a real Airflow: what is loaded arrives, and the token is in no log."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from airflow_provider_imperva.privacy.redact import Redactor
+from airflow_provider_imperva.testing import FakeRepository, HecReceiver, KeyPair, forge_repository
+from tests.dag.airflow_home import AirflowHome
+from tests.examples import EXAMPLES
+
+TOKEN = "b8a3c1e2-secret-token-of-splunk"
+
+
+@pytest.fixture
+def splunk() -> Iterator[HecReceiver]:
+    with HecReceiver(TOKEN) as receiver:
+        yield receiver
+
+
+@pytest.mark.airflow
+@pytest.mark.slow
+def test_what_is_loaded_is_forwarded(
+    home: AirflowHome, repository: FakeRepository, splunk: HecReceiver, key: KeyPair
+) -> None:
+    """Encrypted logs too: the keys are those of the connection to Imperva."""
+    logs = list(forge_repository(3, events_per_log=20, keys=[key]))
+    for log in logs:
+        repository.add(log.name, log.content)
+    shutil.copy(EXAMPLES / "dags" / "imperva_forward.py", home.folder / "dags")
+    connection = {"conn_type": "http", "host": f"http://127.0.0.1:{splunk.port}", "password": TOKEN}
+    environment = home.environment(repository) | {
+        "AIRFLOW_CONN_SIEM_DEFAULT": json.dumps(connection),
+        "IMPERVA_DESTINATION": "splunk",
+    }
+    home.run_dag(repository, environment)
+    assert home.last_run()[0] == "success"
+    printed = home.run(repository, "dags", "test", "imperva_forward", environment=environment)
+    assert home.last_run() == ("success", {"forward": "success"}), printed
+    lines = [line for log in logs for line in log.events]
+    redactor = Redactor()
+    assert [event["event"] for event in splunk.events] == [redactor.redact_text(line) for line in lines]
+    assert TOKEN not in printed
+    assert TOKEN not in "".join(path.read_text() for path in (home.lake / "forwards").rglob("*.json"))
+
+    again = home.run(repository, "dags", "test", "imperva_forward", environment=environment)
+    assert home.last_run() == ("success", {"forward": "skipped"}), again
+    assert len(splunk.events) == 60
