@@ -45,7 +45,7 @@ def rows(lake: Path) -> Counter[tuple[str, int]]:
 def rows_of_table(lake: Path) -> Counter[tuple[str, int]]:
     """Read those of the parts that the table names: what a replay has replaced stays beside them for its grace."""
     parts = DeltaTable(str(lake / "events")).file_uris()
-    return Counter(duckdb.sql(f"SELECT src_file, src_line FROM read_parquet({parts})").fetchall())
+    return Counter(duckdb.execute(f"SELECT src_file, src_line FROM read_parquet({parts})").fetchall())
 
 
 def fetched(repository: FakeRepository) -> list[str]:
