@@ -19,6 +19,7 @@ from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.lake.forwards import Forwards
+from airflow_provider_imperva.privacy.redact import Redactor
 from airflow_provider_imperva.testing.syslog import SyslogReceiver
 from tests.forward.sending import Collector, forwarding, lines_of, send_all
 from tests.load.load_runs import Account
@@ -116,7 +117,12 @@ class TestCommandLine:
         load(1)
         assert self.command(account, receiver) == 0
         assert "1 commits with 50 lines were sent to syslog; 0 are pending." in capsys.readouterr().out
-        assert [message.split(b'"] ', 1)[1] for message in receiver.messages] == lines_of(account)
+        sent, redactor = [message.split(b'"] ', 1)[1] for message in receiver.messages], Redactor()
+        assert sent == [redactor.redact_text(line.decode()).encode() for line in lines_of(account)]
+        assert sent != lines_of(account)
+        assert self.command(account, receiver, "--commit", "1", "--redaction", "off") == 0
+        assert [message.split(b'"] ', 1)[1] for message in receiver.messages[50:]] == lines_of(account)
+        capsys.readouterr()
         load(2)
         assert main(["forwards", str(account.lake), "--json"]) == 0
         (row,) = json.loads(capsys.readouterr().out)
