@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva.container.decode import PlainLog, decode
-from airflow_provider_imperva.container.header import LogHeader
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ContainerError, MissingKeyError
 from airflow_provider_imperva.events.parse import parse
-from airflow_provider_imperva.events.schema.source import LINES_AT_MOST, LogSource
+from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 from airflow_provider_imperva.forward.destination import Replays
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.log_source import source_of
 from airflow_provider_imperva.lake.records import Commit, Kind
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.options import DecodePolicy
@@ -153,7 +153,8 @@ def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing, redactor: Redactor |
         raise
     except ContainerError as error:
         raise UnreadLogError(f"it does not decode any more ({error.reason})") from None
-    blocks = parse(plain.chunks(_CHUNK_BYTES), _source(log, plain), keep_raw=True)
+    source = source_of(plain, file=log.file, sequence=log.sequence, fetched_at=log.fetched_at)
+    blocks = parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=True)
     while parsed := next(blocks, None):
         events, quarantined = _in_order(parsed.events), parsed.quarantined
         del parsed
@@ -174,25 +175,6 @@ def _redacted(block: Block, redactor: Redactor) -> Block:
     changed = {number for number, was, now in zip(numbers, before, after, strict=True) if was != now}
     exact = {number: content for number, content in block.exact.items() if number not in changed}
     return Block(found.events, found.quarantined, exact)
-
-
-def _source(log: ForwardedLog, plain: PlainLog) -> LogSource:
-    header = plain.header or LogHeader()
-    return LogSource(
-        file=log.file,
-        sequence=log.sequence,
-        account_id=header.account_id,
-        config_id=header.config_id,
-        format=header.format,
-        fields=header.fields,
-        start_time=header.start_time,
-        end_time=header.end_time,
-        warnings=header.warnings,
-        fetched_time=max(log.fetched_at, header.end_time or 0),
-        checksum_ok=plain.checksum_ok,
-        encrypted=plain.encrypted,
-        compressed=plain.compressed,
-    )
 
 
 def _in_order(events: pa.Table) -> pa.Table:

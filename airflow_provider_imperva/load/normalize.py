@@ -22,7 +22,6 @@ import msgspec
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.container.decode import PlainLog, decode
-from airflow_provider_imperva.container.header import LogHeader
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import (
     ChecksumError,
@@ -47,6 +46,7 @@ from airflow_provider_imperva.lake.arrivals import PREFIX
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.digest import RowsDigest, digest_of
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.log_source import source_of
 from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
 from airflow_provider_imperva.lake.records import (
     VERSION,
@@ -650,24 +650,8 @@ class _Normalization:
         )
 
     def _source(self, plain: PlainLog) -> LogSource:
-        header = plain.header or LogHeader()
-        fetched_time = int(self.fetched_at.timestamp() * 1000)
-        return LogSource(
-            file=self._file,
-            sequence=self.name.sequence,
-            account_id=header.account_id,
-            config_id=header.config_id,
-            format=header.format,
-            fields=header.fields,
-            start_time=header.start_time,
-            end_time=header.end_time,
-            warnings=header.warnings,
-            # Clocks differ: no event is from after its log was written, which Imperva's own clock says.
-            fetched_time=max(fetched_time, header.end_time or 0),
-            checksum_ok=plain.checksum_ok,
-            encrypted=plain.encrypted,
-            compressed=plain.compressed,
-        )
+        fetched_at = int(self.fetched_at.timestamp() * 1000)
+        return source_of(plain, file=self._file, sequence=self.name.sequence, fetched_at=fetched_at)
 
     @property
     def _file(self) -> str:
