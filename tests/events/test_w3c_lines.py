@@ -416,6 +416,7 @@ def test_two_rows_never_become_one(values: list[str], separator: str, names: int
     assert all(found["raw"].count('"') <= 8 for found in events)
 
 
+@example(["\n<134>Nov 14 22:13:20 host imperva: ", "\r", "\x85", FIELDS])
 @given(
     st.lists(
         st.sampled_from([*SEPARATORS, FIELDS, row(1), row(2), '"', '" "', "a", "#", "#Date: ", "\n#Fields: c-ip"]),

@@ -136,7 +136,7 @@ def _pieces(block: bytes, begin: int, end: int, *, bare: bool) -> Iterator[tuple
             end = found.start()
             break
         if in_directive is None:
-            in_directive = DIRECTIVE_BEGIN.match(block, begin, end) is not None
+            in_directive = DIRECTIVE_BEGIN.match(block, begin, found.start()) is not None
         if (
             bare
             or in_directive
