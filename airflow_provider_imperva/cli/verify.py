@@ -41,7 +41,8 @@ def _verify(options: argparse.Namespace) -> int:
     """
     import msgspec
 
-    from airflow_provider_imperva.audit.verify import Anchor, verify_lake
+    from airflow_provider_imperva.audit.reading import Anchor
+    from airflow_provider_imperva.audit.verify import verify_lake
     from airflow_provider_imperva.audit.words import tell_lake
     from airflow_provider_imperva.cli.terminal import one_repository
 

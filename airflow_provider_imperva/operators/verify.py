@@ -14,7 +14,7 @@ from airflow_provider_imperva.retries import ends_for_good
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_imperva.audit.verify import Anchor
+    from airflow_provider_imperva.audit.reading import Anchor
 
 
 class ImpervaVerifyLakeOperator(ImpervaOperator):
@@ -69,7 +69,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
 
     def _anchors(self, context: Context, repository: str) -> list[Anchor]:
         """Return the commit that this task noted when it last found nothing wrong."""
-        from airflow_provider_imperva.audit.verify import Anchor
+        from airflow_provider_imperva.audit.reading import Anchor
 
         last = context["ti"].xcom_pull(
             task_ids=self.task_id, key="return_value", include_prior_dates=True, map_indexes=-1

@@ -162,7 +162,7 @@ MUTATIONS = [
     ),
     Mutation(
         "other rows of a log, as many, pass for those that were loaded",
-        "audit/verify.py",
+        "audit/lines.py",
         '        elif row["rows_digest"] not in (None, str(events[key])):\n',
         "        elif False:\n",
         ("audit/test_verify.py::test_rows_of_a_log_that_are_not_those_that_were_loaded_are_found",),

@@ -1,0 +1,45 @@
+"""What the ledger names in ``raw/``, ``events/`` and ``quarantine/``, with the bytes each has to have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_imperva.audit.history import History
+from airflow_provider_imperva.audit.inventory import Inventory
+from airflow_provider_imperva.audit.objects import Named
+from airflow_provider_imperva.audit.unnamed import is_open
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.repository.names import LogName
+
+_SHA256_BEGIN = re.compile(r"[0-9a-f]{16}")
+
+
+def named_objects(layout: Layout, history: History, rows: pa.Table) -> Iterator[Named]:
+    """Yield every object that the commits name, as the last one does."""
+    columns = ["name", "raw_key", "raw_bytes", "raw_sha256", "replaced_sha256", "commit"]
+    for row in rows.filter(pc.is_valid(rows["raw_key"])).select(columns).to_pylist():
+        by = f"commit {row['commit']}"
+        yield Named(row["raw_key"], row["raw_bytes"], row["raw_sha256"], by, is_part=False)
+        first = layout.raw(LogName.parse(row["name"]))
+        if first != row["raw_key"]:
+            yield Named(first, None, row["replaced_sha256"], by, is_part=False)
+    for path, (part, commit) in history.live.parts.items():
+        yield Named(path, part.size, part.sha256, f"commit {commit}", is_part=True)
+
+
+def removed_parts(history: History) -> Iterator[Named]:
+    """Yield the objects of parts that are no longer part of the lake, and are not retired yet."""
+    for path, (part, commit) in history.live.removed.items():
+        yield Named(path, part.size, part.sha256, f"until it is retired commit {commit}", is_part=True)
+
+
+def named_beside(layout: Layout, history: History, inventory: Inventory, named: set[str]) -> Iterator[Named]:
+    """Yield what lies beside the first bytes of a log and no commit names: other bytes of it, named by their hash."""
+    for path in inventory.raw.keys() - named:
+        first, _, sha256 = path.rpartition(".")
+        if _SHA256_BEGIN.fullmatch(sha256) and (first in named or is_open(layout, history, first)):
+            yield Named(path, None, sha256, "its name", is_part=False)

@@ -1,0 +1,86 @@
+"""What lies in a lake although nothing names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.history import History, number_of
+from airflow_provider_imperva.audit.inventory import Inventory
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.live import batch_of_part
+from airflow_provider_imperva.lake.records import Home
+from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.repository.names import LogName
+
+
+def homes_in_flux(history: History) -> frozenset[Home]:
+    """Return the homes that a replay of an older release is at, or has broken off: it writes over their parts."""
+    unfinished = {item.home for item in history.head.replaying} if history.head else set()
+    if history.open_plan and history.open_plan.v == 1:
+        unfinished |= set(history.open_plan.homes.values())
+    return frozenset(home for home in unfinished if (by := history.commits.get(home.commit)) is None or by.v == 1)
+
+
+def check_unnamed(layout: Layout, history: History, inventory: Inventory, named: set[str]) -> Iterator[Finding]:
+    """Tell what lies in the lake although nothing names it; what an open plan may have written is no finding."""
+    in_flux = homes_in_flux(history)
+    for path in inventory.raw.keys() - named:
+        if not is_open(layout, history, path):
+            yield Finding(Kind.UNNAMED, path, "no commit names it, and no log of that name waits to be loaded")
+    for path in inventory.parts.keys() - named:
+        home = batch_of_part(path)
+        if home is None:
+            yield Finding(Kind.UNNAMED, path, "it does not have the name of a part")
+        elif by := history.live.retired.get(path):
+            yield Finding(Kind.UNNAMED, path, f"commit {by} retired it, and it is still there; the next run deletes it")
+        elif not is_planned(history, home) and home not in in_flux:
+            commit = history.commits.get(home.commit)
+            unfinished = commit is not None and home.batch in commit.failed_batches
+            found = (
+                "it is of a batch that did not finish; the next commits sweep it"
+                if unfinished
+                else "no commit names it"
+            )
+            yield Finding(Kind.UNNAMED, path, found)
+    for path in inventory.ledger:
+        if not _is_of_ledger(layout, history, path):
+            yield Finding(Kind.UNNAMED, path, "it is no object of this ledger")
+
+
+def is_planned(history: History, home: Home) -> bool:
+    """Tell whether a part is of the plan that has no commit yet."""
+    plan = history.open_plan
+    return plan is not None and plan.commit == home.commit and home.batch < len(plan.batches)
+
+
+def is_open(layout: Layout, history: History, path: str) -> bool:
+    """Tell whether an object in ``raw/`` is of a log that is listed and not loaded yet."""
+    try:
+        log = LogName.parse(path.rsplit("/", 1)[-1])
+    except ValueError:
+        return False
+    last = history.open_plan or history.head
+    prefix = last.prefixes.get(log.prefix) if last else None
+    return (
+        prefix is not None
+        and path == layout.raw(log)
+        and any(item.first <= log.sequence <= item.last and item.state is not State.GAP for item in prefix.open)
+    )
+
+
+def _is_of_ledger(layout: Layout, history: History, path: str) -> bool:
+    if path == layout.claim:
+        return True
+    number = number_of(path)
+    if number is None or not 1 <= number <= history.last:
+        return False
+    if path in (layout.plan(number), layout.logs(number), layout.commit(number)):
+        return True
+    if commit := history.commits.get(number):
+        batches = len(commit.batches) + len(commit.failed_batches)
+    elif plan := history.plans.get(number):
+        batches = len(plan.batches)
+    else:
+        return True  # what is missing or does not read is told, and cannot tell how many batches there were
+    return any(path in (layout.report(number, batch), layout.intent(number, batch)) for batch in range(batches))
