@@ -11,6 +11,7 @@ from airflow_provider_imperva.lake.commit import advance
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.records import Commit, LogRecord, Plan, Report
+from airflow_provider_imperva.lake.watermark import State
 
 _COMPARED = ("name", "prefix", "sequence", "sequence_to", "state", "raw_sha256", "lines", "rows", "quarantined_lines")
 
@@ -149,4 +150,9 @@ def _row(log: LogRecord) -> tuple[object, ...]:
 
 def _closed(plan: Plan) -> Iterator[LogRecord]:
     for gap in plan.closed:
-        yield LogRecord(prefix=gap.prefix, sequence=gap.first, sequence_to=gap.last, state=gap.state)
+        if gap.state is not State.EXPIRED:
+            yield LogRecord(prefix=gap.prefix, sequence=gap.first, sequence_to=gap.last, state=gap.state)
+            continue
+        for number in range(gap.first, gap.last + 1):
+            name = f"{gap.prefix}_{number}.log"
+            yield LogRecord(prefix=gap.prefix, sequence=number, sequence_to=number, state=gap.state, name=name)

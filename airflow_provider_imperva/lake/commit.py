@@ -20,6 +20,7 @@ from airflow_provider_imperva.lake.live import parts_of_home
 from airflow_provider_imperva.lake.records import (
     LOGS_SCHEMA,
     VERSION,
+    Closed,
     Commit,
     Home,
     LeftOpen,
@@ -143,25 +144,42 @@ def _left_open(plan: Plan, reports: Iterable[Report], failures: dict[int, LeftOp
     return unfinished | {name: left for report in reports for name, left in report.left_open.items()}
 
 
-_HANDED_OVER = "listed when the counter of its prefix began again: it is loaded under the next generation"
-
-
 def _records(plan: Plan, reports: Iterable[Report]) -> list[LogRecord]:
-    ranges = [
-        LogRecord(
-            prefix=closed.prefix,
-            sequence=closed.first,
-            sequence_to=closed.last,
-            state=closed.state,
-            first_listed_at=None,
-            reason=_HANDED_OVER
-            if closed.state is State.DUPLICATE
-            else f"missing since {closed.since:%Y-%m-%d %H:%M} UTC",
-        )
-        for closed in plan.closed
-    ]
-    records = ranges + [log for report in reports for log in report.logs]
-    return sorted(records, key=lambda record: (len(record.prefix), record.prefix, record.sequence))
+    generations = {restart.prefix: restart.generation for restart in plan.restarts}
+    decided = [log for report in reports for log in report.logs]
+    for closed in plan.closed:
+        if closed.state is State.EXPIRED:
+            numbers = range(closed.first, closed.last + 1)
+            decided += [_given_up(closed, number, generations[closed.prefix]) for number in numbers]
+        else:
+            decided.append(_missing(closed))
+    return sorted(decided, key=lambda record: (len(record.prefix), record.prefix, record.sequence))
+
+
+def _missing(closed: Closed) -> LogRecord:
+    return LogRecord(
+        prefix=closed.prefix,
+        sequence=closed.first,
+        sequence_to=closed.last,
+        state=closed.state,
+        first_listed_at=None,
+        reason=f"missing since {closed.since:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _given_up(closed: Closed, number: int, generation: str) -> LogRecord:
+    """Tell of a log whose name was given to the next generation before it was fetched."""
+    return LogRecord(
+        prefix=closed.prefix,
+        sequence=number,
+        sequence_to=number,
+        state=closed.state,
+        name=f"{closed.prefix}_{number}.log",
+        first_listed_at=closed.since,
+        reason=f"not fetched before the counter of its prefix began again; what is listed under its name is loaded as"
+        f" {generation}_{number}.log, and nothing tells whether it is the same log",
+        reason_code="counter_began_again",
+    )
 
 
 def _logs_parquet(plan: Plan, reports: Sequence[Report]) -> bytes:

@@ -133,7 +133,10 @@ class PlannedLog(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Closed(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
-    """Numbers of a prefix that a plan decides without a log: skipped or unobserved."""
+    """Numbers of a prefix that a plan decides without a log.
+
+    They are skipped or unobserved; or expired, if the counter of the prefix began again before their logs were fetched.
+    """
 
     prefix: str
     first: int

@@ -273,31 +273,23 @@ def decide(prefix: Prefix, outcomes: Mapping[int, Waiting | None]) -> Prefix:
 
 
 def hand_over(prefix: Prefix, listed: Sequence[int], *, in_raw: Container[int]) -> Observation:
-    """Take logs out that are listed, and not had whole: they are loaded under the next generation of the prefix.
+    """Give up the logs that were never fetched, and whose names the index lists for the next generation.
+
+    They are lost, as far as anybody can tell: what comes under such a name now may be the same log or another one, and
+    there are no bytes to compare. Whatever is in ``raw/`` stays open.
 
     :param listed: the numbers of this prefix in the index, ascending.
     :param in_raw: those of them that were fetched.
     """
     opened: list[Range] = []
     closed: list[Range] = []
-    fetched = [number for number in listed if number in in_raw]
-    waiting = [
-        item
-        for piece, hit in _split(prefix.open, listed)
-        for item in ([part for part, _ in _split([piece], fetched)] if hit else [piece])
-    ]
-    for piece in waiting:
-        handed = _contains(listed, piece.first)
-        if handed and (piece.state is State.DAMAGED or (piece.state is State.LISTED and piece.first not in in_raw)):
-            closed.append(_with(piece, State.DUPLICATE, piece.since))
+    never_fetched = [number for number in listed if number not in in_raw]
+    for piece, hit in _split(prefix.open, never_fetched):
+        if hit and piece.state is State.LISTED:
+            closed.append(_with(piece, State.EXPIRED, piece.since))
         else:
             opened.append(piece)
     return Observation(_settle(prefix, opened, highest=prefix.highest), tuple(closed))
-
-
-def _contains(numbers: Sequence[int], number: int) -> bool:
-    place = bisect_left(numbers, number)
-    return place < len(numbers) and numbers[place] == number
 
 
 def reopen(prefix: Prefix, numbers: Iterable[int], *, at: datetime) -> Prefix:

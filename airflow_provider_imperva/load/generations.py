@@ -9,11 +9,10 @@ nothing.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,6 +36,10 @@ SLACK = timedelta(hours=6)
 _BEGINNING = 64 * 1024
 _MOST_ASKED = 5
 """Logs that are asked for until one can be compared, where names hint at a restart."""
+_A_RUN = timedelta(minutes=5)
+"""What lies further apart did not come to ``raw/`` in one batch, whose logs come in any order."""
+_MOST_NEXT = 4
+"""Since counters leave out numbers, more than one log may be the next to be overwritten."""
 _LOADED = (State.COMMITTED.value, State.DUPLICATE.value)
 
 
@@ -121,6 +124,7 @@ class _Look:
             # replaced is found in time.
             drawn = random.Random(f"{self._head.next_commit}/{self._name}")  # noqa: S311
             asked |= {min(there), max(there), drawn.choice(sorted(there))}
+        asked |= set(self._next_to_be_overwritten(there))
         answers = {number: self._differs(number) for number in sorted(asked)}
         for number in stale[:_MOST_ASKED]:
             if any(answers.get(one) is not None for one in stale):
@@ -145,12 +149,28 @@ class _Look:
         # Not before all that was listed when the lake began has left the window.
         return self._ledger.commit(1).observed_at < self._oldest
 
-    def _in_raw(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
+    def _in_raw(self, numbers: Iterable[int], *, name: str | None = None) -> dict[int, StoredObject]:
         layout = self._ledger.layout
-        paths = {layout.raw(log): log for log in (LogName(self._name, number) for number in numbers)}
+        paths = {layout.raw(log): log for log in (LogName(name or self._name, number) for number in numbers)}
         folders = {layout.raw_folder(log) for log in paths.values()}
         found = [item for folder in folders for item in self._ledger.store.objects(folder)]
         return {paths[item.path].sequence: item for item in found if item.path in paths}
+
+    def _next_to_be_overwritten(self, there: Mapping[int, StoredObject]) -> list[int]:
+        """Return the old logs that a counter which began again comes to next, while they are still listed.
+
+        They have higher numbers than what came last, and came before it.
+        """
+        came = {number: item.modified for number, item in there.items()}
+        base, generation = prefix_order(self._name)
+        for earlier in range(1, generation if there else 1):
+            for number, item in self._in_raw(there, name=generation_prefix(str(base), earlier)).items():
+                if item.size == there[number].size:
+                    came[number] = min(came[number], item.modified)
+        if not came:
+            return []
+        last = max(came, key=lambda number: came[number])
+        return [number for number in sorted(came) if number > last and came[number] < came[last] - _A_RUN][:_MOST_NEXT]
 
     def _differs(self, number: int) -> bool | None:
         """Tell whether a log is known to be another than the one that was loaded under its name; None if nothing is."""
@@ -159,12 +179,12 @@ class _Look:
             came = self._client.read_beginning(log, _BEGINNING)
             if self._is_same(self._ledger.layout.raw(log), came):
                 return False
-            record = self._record(log)
+            record = last_record(self._ledger, log)
             if record is None or record["state"] not in _LOADED or record["checksum_ok"] is False:
                 return None  # what is in raw/ was damaged, so it proves nothing
             if record["raw_key"] != self._ledger.layout.raw(log) and self._is_same(record["raw_key"], came):
                 return False
-            is_other = _is_other(self._beginning(record["raw_key"]), came)
+            is_other = compare(self._beginning(record["raw_key"]), came) is False
             return True if is_other and self._client.read_beginning(log, _BEGINNING) == came else None
         except LogNotFoundError as error:
             logger.info("%s", error)
@@ -184,21 +204,32 @@ class _Look:
         with self._ledger.store.reader(path) as file:
             return file.read(size)
 
-    def _record(self, log: LogName) -> dict[str, Any] | None:
-        columns = ["name", "state", "raw_key", "checksum_ok"]
-        for commit in self._ledger.commits(newest_first=True):
-            for row in self._ledger.logs(commit.commit).select(columns).to_pylist():
-                if row["name"] == str(log):
-                    return dict(row)
-        return None
+
+def last_record(ledger: Ledger, log: LogName) -> dict[str, Any] | None:
+    """Return what the ledger said last of a log; None if it has said nothing yet."""
+    columns = ["name", "state", "raw_key", "checksum_ok", "reason_code"]
+    for commit in ledger.commits(newest_first=True):
+        for row in ledger.logs(commit.commit).select(columns).to_pylist():
+            if row["name"] == str(log):
+                return dict(row)
+    return None
 
 
-def _is_other(before: bytes, came: bytes) -> bool:
-    """Tell by their beginnings whether these are two logs: by what their headers say, else by their events."""
+def compare(before: bytes, came: bytes) -> bool | None:
+    """Tell by their beginnings whether two logs are one: by what their headers say, else by their events.
+
+    :returns: None if nothing tells, as where one of them is a page that a server sent in place of a log.
+    """
     one, other = _header(before), _header(came)
     if one and other:
-        return _identity(one) != _identity(other)
-    return one is None and other is None and _is_log(before) and _is_log(came)
+        # Without a checksum, two logs of one minute may say the same of themselves.
+        same = _identity(one) == _identity(other)
+        return None if same and one.checksum is None and before != came else same
+    if one or other or not (_is_log(before) and _is_log(came)):
+        return None
+    shorter, longer = sorted((before, came), key=len)
+    # What ends within its first record may be the beginning of any log.
+    return longer.startswith(shorter) and (b"\n" in shorter or None)
 
 
 def _is_log(content: bytes) -> bool:
@@ -216,21 +247,3 @@ def _header(content: bytes) -> LogHeader | None:
 
 def _identity(header: LogHeader) -> tuple[object, ...]:
     return header.account_id, header.config_id, header.checksum, header.start_time, header.end_time
-
-
-def same_in_earlier_generation(ledger: Ledger, name: LogName, *, size: int, sha256: str) -> LogName | None:
-    """Return the log of an earlier generation that has this number and these bytes; None if there is none."""
-    for earlier in (name.of_generation(number) for number in range(1, name.generation)):
-        for item in _objects_of(ledger, earlier):
-            if item.size == size:
-                with ledger.store.reader(item.path) as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() == sha256:  # type: ignore[arg-type]
-                        return earlier
-    return None
-
-
-def _objects_of(ledger: Ledger, log: LogName) -> Iterator[StoredObject]:
-    layout = ledger.layout
-    for item in ledger.store.objects(layout.raw_folder(log)):
-        if item.path == layout.raw(log) or layout.is_beside(item.path, log):
-            yield item

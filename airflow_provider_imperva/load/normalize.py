@@ -62,12 +62,12 @@ from airflow_provider_imperva.lake.records import (
 from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
-from airflow_provider_imperva.load.generations import current_prefixes, same_in_earlier_generation
 from airflow_provider_imperva.load.growth import GrownError, begins_with
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.load.rewrite import kept_as_they_are, replaced_parts
+from airflow_provider_imperva.load.siblings import EARLIER, LATER, Siblings
 from airflow_provider_imperva.options import DecodePolicy
 from airflow_provider_imperva.privacy.protection import Protection
 from airflow_provider_imperva.repository.names import LogName
@@ -172,10 +172,11 @@ def _read(
                 left_open[log.name] = _FETCHED_ONLY
             elif item := raw.get(raw_key):
                 fetched_at = log.fetched_at or _came_at(item, log, plan)
-                origin = _origin_of(name, client, plan)
+                siblings = Siblings.of(ledger, name, plan.prefixes)
                 one = _Normalization(
                     ledger,
-                    origin,
+                    # Under a name of a generation that has ended, the repository has other logs.
+                    None if siblings.is_ended else client,
                     keys,
                     parts,
                     options,
@@ -187,6 +188,7 @@ def _read(
                     fetched_at,
                     plan.created_at,
                     batch in plan.homes,
+                    siblings,
                 )
                 try:
                     records.append(one.run(*next(opened)))
@@ -212,11 +214,6 @@ def _read(
                 left_open[log.name] = absent.get(log.name, _NOT_IN_RAW)
             on_log()
     return records, left_open
-
-
-def _origin_of(name: LogName, client: LogOrigin | None, plan: Plan) -> LogOrigin | None:
-    """Return where a log can be had; None if its name has gone over to the next generation of its prefix."""
-    return client if current_prefixes(plan.prefixes).get(name.base, name.prefix) == name.prefix else None
 
 
 def _came_at(item: StoredObject, log: PlannedLog, plan: Plan) -> datetime:
@@ -386,6 +383,7 @@ class _Normalization:
     fetched_at: datetime
     planned_at: datetime
     is_replay: bool
+    siblings: Siblings
 
     def run(self, file: BinaryIO, received: _Received) -> LogRecord:
         """Load the log; from other bytes of it if these are doubtful and better ones are to be had.
@@ -412,9 +410,9 @@ class _Normalization:
         )
 
     def _decide(self, file: BinaryIO, received: _Received) -> LogRecord:
-        if earlier := same_in_earlier_generation(self.ledger, self.name, size=received.size, sha256=received.sha256):
-            reason = f"it is {earlier}, which was still listed when the counter of its prefix began again"
-            return self._kept(received, State.DUPLICATE, reason=reason, reason_code="earlier_generation")
+        sibling = self.siblings.with_same_bytes(size=received.size, sha256=received.sha256)
+        if sibling and not self.log.loaded:
+            return self._is_sibling(received, sibling)
         if later := self.log.may_have_grown_into:
             same = begins_with(self.ledger, LogName.parse(later), self.name)
             if same is not False:
@@ -450,9 +448,13 @@ class _Normalization:
                 reason_code=doubt.reason,
                 public_key_id=doubt.public_key_id,
             )
-        may_come = self.client is not None and not self.log.last_try and not isinstance(doubt, _NEEDS_A_PERSON)
+        alike = {} if self.log.loaded else dict(self.siblings.alike(self.raw_key))
+        if sibling := next((other for other, is_same in alike.items() if is_same), None):
+            return self._is_sibling(received, sibling)
+        may_come = self._may_come(doubt)
+        is_checksum_alone = isinstance(doubt, ChecksumError) and not self._may_be_under_way()
         # A wrong checksum may be wrong itself. The policy says whether the log is loaded all the same.
-        if not may_come or (isinstance(doubt, ChecksumError) and not self._may_be_under_way()):
+        if None not in alike.values() and (not may_come or (is_checksum_alone and not self.siblings.is_ended)):
             try:
                 return self._load(file, received, trust=_Trust.AT_LAST if not may_come else _Trust.BUT_CHECKSUM)
             except ContainerError as error:
@@ -461,6 +463,21 @@ class _Normalization:
             logger.warning("%s: what came is in raw/; the log is asked for again while it is listed", self.name)
             return self._kept(received, State.DAMAGED, reason=f"{doubt.reason}: {doubt}", reason_code=doubt.reason)
         return self._quarantine(received, doubt)
+
+    def _may_come(self, doubt: ContainerError) -> bool:
+        """Tell whether better bytes of the log, or a sibling that it may be, are still to come."""
+        waits = self.client is not None or (self.siblings.is_ended and not self.is_replay)
+        return waits and not self.log.last_try and not isinstance(doubt, _NEEDS_A_PERSON)
+
+    def _is_sibling(self, received: _Received, sibling: LogName) -> LogRecord:
+        """Keep a log that is the same one as a sibling."""
+        is_later = sibling > self.name
+        reason = (
+            f"it is {sibling}: it was still listed when the counter of its prefix began again, and came once more"
+            if is_later
+            else f"it is {sibling}, which was still listed when the counter of its prefix began again"
+        )
+        return self._kept(received, State.DUPLICATE, reason=reason, reason_code=LATER if is_later else EARLIER)
 
     def _may_be_under_way(self) -> bool:
         """Tell whether a delivered log may be seen before its upload has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
@@ -37,6 +37,7 @@ from airflow_provider_imperva.load.generations import find_restarts
 from airflow_provider_imperva.load.growth import grown_homes, loaded_before
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
+from airflow_provider_imperva.load.siblings import Siblings
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName
@@ -117,7 +118,7 @@ def look(
     """
     last_look = head.commit.observed_at if head.commit else None
     if not index.names:
-        pending = _pending(ledger, head.prefixes, index, key_ids=key_ids, late=set(), at=at, window=options.window)
+        pending = _pending(ledger, head.prefixes, {}, index, key_ids=key_ids, late=set(), at=at, window=options.window)
         due = bool(index.unsafe) and (head.commit is None or head.commit.unread != index.unsafe)
         due = due or (head.commit is None and options.start == "now")
         return Outlook(head.prefixes, (), pending, last_look or at, 0, due=due)
@@ -161,7 +162,7 @@ def look(
         or (head.commit is not None and head.commit.unread != index.unsafe)
         or (head.commit is None and bool(index.unsafe))
     )
-    pending = _pending(ledger, prefixes, index, key_ids=key_ids, late=late, at=at, window=options.window)
+    pending = _pending(ledger, prefixes, listed, index, key_ids=key_ids, late=late, at=at, window=options.window)
     return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
 
 
@@ -290,6 +291,10 @@ def make_plan(
     outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought, restarts=restarts)
     if not outlook.has_work and not head.replaying:
         return None
+    for gap in outlook.closed:
+        if gap.state is State.EXPIRED:
+            numbers = str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}"
+            logger.error("Numbers %s of prefix %s were not fetched before its counter began again", numbers, gap.prefix)
     pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
     replays = {} if urgent else unfinished_replays(ledger, head.replaying[:_MOST_REPLAYS])
     if not urgent:
@@ -343,6 +348,7 @@ def _by_prefix(names: Iterable[LogName]) -> dict[str, list[int]]:
 def _pending(
     ledger: Ledger,
     prefixes: dict[str, Prefix],
+    listed: Mapping[str, Sequence[int]],
     index: LogIndex,
     *,
     key_ids: frozenset[str],
@@ -354,7 +360,6 @@ def _pending(
     last_tries = set()
     grown: dict[LogName, str] = {}
     grown_from: dict[LogName, str | None] = {}
-    listed = _by_prefix(index.names)
     for name, prefix in prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
             log = LogName(name, number)
@@ -367,12 +372,13 @@ def _pending(
                 grown_from[log] = str(before) if before else None
         numbers = set(listed.get(name, ()))
         oldest = min(numbers, default=-1)
+        came_again = _came_again(ledger, name, prefix, prefixes)
         for number, item in prefix.numbers(State.DAMAGED):
             log = LogName(name, number)
             later, is_larger = index.came_again_as(log) or (None, False)
             if later and is_larger and at - item.since <= window:
                 grown[log] = str(later)
-            elif later or number < oldest or at - item.since > window:
+            elif later or number < oldest or number in came_again or at - item.since > window:
                 last_tries.add(log)
             if (
                 log in grown
@@ -395,6 +401,19 @@ def _pending(
         )
         for since, log in sorted(found)
     )
+
+
+def _came_again(ledger: Ledger, name: str, prefix: Prefix, prefixes: Iterable[str]) -> set[int]:
+    """Return the numbers of damaged logs that a later generation has bytes for, to compare them with."""
+    damaged = [LogName(name, number) for number, _ in prefix.numbers(State.DAMAGED)]
+    later = {
+        other: log.sequence
+        for log in damaged
+        for other in Siblings.of(ledger, log, prefixes).names
+        if other.generation > log.generation
+    }
+    present = _raw_objects(ledger, later)
+    return {number for other, number in later.items() if ledger.layout.raw(other) in present}
 
 
 def _late(ledger: Ledger, name: str, prefix: Prefix, listed: Sequence[int]) -> list[LogName]:
