@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.forwarding import standings
 from airflow_provider_imperva.audit.history import History, Progress, silent
-from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
+from airflow_provider_imperva.audit.numbers import LINES_SUM, UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.strip import Strip, make_strip
 from airflow_provider_imperva.audit.traffic import Lag, Volume, read_traffic
 from airflow_provider_imperva.lake.forwards import Standing
@@ -87,6 +87,7 @@ class Coverage(msgspec.Struct, frozen=True):
     :ivar since: from which day on volume and lag are told.
     :ivar unread: what could not be read, and is missing in all else.
     :ivar restarts: counters that began again, oldest first.
+    :ivar expired_lines, erased_lines: lines that retention and erasure took out of the lake.
     :ivar forwards: how far each destination is behind that logs are forwarded to.
     """
 
@@ -112,6 +113,8 @@ class Coverage(msgspec.Struct, frozen=True):
     unread: tuple[Finding, ...]
     restarts: tuple[Restart, ...] = ()
     forwards: tuple[Standing, ...] = ()
+    expired_lines: int = 0
+    erased_lines: int = 0
 
     @property
     def states(self) -> dict[str, int]:
@@ -134,8 +137,8 @@ def cover(store: Store, history: History, *, window: timedelta, days: int, progr
     rows = last_rows(history.logs)
     numbers = tuple(all_numbers(history))
     traffic = read_traffic(store, history, days=days, progress=progress)
-    logs = rows.filter(pc.is_valid(rows["raw_key"]))
-    totals = {column: int(pc.sum(rows[column]).as_py() or 0) for column in ("lines", "rows", "quarantined_lines")}
+    logs = rows.filter(pc.and_(pc.is_valid(rows["raw_key"]), pc.is_null(rows["raw_removed"])))
+    totals = {column: int(pc.sum(rows[column]).as_py() or 0) for column in LINES_SUM}
     missing = [
         Finding(Kind.MISSING, history.layout.commit(number), "the commit is missing") for number in history.missing
     ]
@@ -175,7 +178,9 @@ def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) 
             told = sum(count for state, count in item.states.items() if state != UNACCOUNTED)
             low = sum(part.count for part in item.stretches)
             yield Sum(f"numbers of {item.prefix} from {first} to {item.highest}", low, "numbers in all states", told)
-    yield Sum("lines", totals["lines"], "rows + lines in quarantine", totals["rows"] + totals["quarantined_lines"])
+    gone = " + expired + erased" if totals["expired_lines"] or totals["erased_lines"] else ""
+    accounted = sum(totals[name] for name in LINES_SUM[1:])
+    yield Sum("lines", totals["lines"], f"rows + lines in quarantine{gone}", accounted)
     parts = sum(part.rows for part, _ in history.live.parts.values() if part.event_class)
     yield Sum("rows of all logs", totals["rows"], "rows of all parts", parts)
 

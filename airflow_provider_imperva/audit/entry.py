@@ -10,10 +10,15 @@ from airflow_provider_imperva.audit.history import Entry
 from airflow_provider_imperva.lake.commit import advance
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
+from airflow_provider_imperva.lake.maintenance import TAKES_OUT
 from airflow_provider_imperva.lake.records import Commit, LogRecord, Plan, Report
+from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.watermark import State
 
-_COMPARED = ("name", "prefix", "sequence", "sequence_to", "state", "raw_sha256", "lines", "rows", "quarantined_lines")
+_COMPARED = (
+    *("name", "prefix", "sequence", "sequence_to", "state", "raw_sha256", "lines", "rows", "quarantined_lines"),
+    *("expired_lines", "erased_lines", "raw_removed", "note_removed"),
+)
 
 
 def check_entry(layout: Layout, entry: Entry, *, before: str | None, last: bool) -> Iterator[Finding]:
@@ -58,9 +63,14 @@ def _check_logs(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findin
         return
     rows = entry.logs.to_pylist()
     for row in rows:
-        if row["lines"] != row["rows"] + row["quarantined_lines"]:
+        gone = row["expired_lines"] + row["erased_lines"]
+        if row["lines"] != row["rows"] + row["quarantined_lines"] + gone:
             figures = f"{row['lines']} lines, but {row['rows']} rows and {row['quarantined_lines']} quarantined"
+            figures += f", and {gone} were removed" if gone else ""
             yield Finding(Kind.CONTRADICTION, row["name"], f"commit {entry.number} has {figures}")
+    if commit.kind in TAKES_OUT:
+        yield from _check_taken(layout, entry, commit)
+        return
     states: Counter[str] = Counter()
     for row in rows:
         states[row["state"]] += row["sequence_to"] - row["sequence"] + 1
@@ -73,6 +83,29 @@ def _check_logs(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findin
     if written != totals.rows + commit.carried_rows:
         found = f"its parts have {written} rows, its logs {totals.rows}, and it carried {commit.carried_rows} over"
         yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), found)
+
+
+def _check_taken(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Finding]:
+    """Hold what a commit took out of the lake against the rule by which it did, and its rows against its parts."""
+    path = layout.commit(entry.number)
+    for rows, carried, parts in (
+        (commit.taken_rows, commit.carried_rows, [part for part in commit.removed if part.event_class]),
+        (commit.taken_quarantined, None, [part for part in commit.removed if not part.event_class]),
+    ):
+        kept = [part for part in commit.parts if bool(part.event_class) == (carried is not None)]
+        left = sum(part.rows for part in kept)
+        if sum(part.rows for part in parts) != rows + left or carried not in (None, left):
+            found = f"it took {rows} rows out of parts of {sum(part.rows for part in parts)}, and {left} are left"
+            yield Finding(Kind.CONTRADICTION, path, found)
+    if commit.kind is not CommitKind.EXPIRE:
+        return
+    before = commit.purpose.before if commit.purpose else {}
+    for part in commit.removed:
+        first_kept = before.get(part.event_class or "quarantine")
+        if first_kept is None or (part.event_date or "") >= first_kept:
+            yield Finding(Kind.CONTRADICTION, path, f"it removed {part.path}, which its rule does not name")
+    if commit.parts or (commit.removed_raw and "raw" not in before):
+        yield Finding(Kind.CONTRADICTION, path, "it did what its rule does not name")
 
 
 def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Iterator[Finding]:
@@ -106,9 +139,10 @@ def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Ite
     if replaced != commit.replaced:
         yield Finding(Kind.CONTRADICTION, path, "what it replaced is not what its plan and its batches say")
     records = [log for report in reports for log in report.logs]
+    taken = [log for report in reports if report.taken for log in report.taken.logs]
     if entry.logs is not None:
         told = Counter(tuple(row[column] for column in _COMPARED) for row in entry.logs.select(_COMPARED).to_pylist())
-        if told != Counter(_row(log) for log in [*records, *_closed(plan)]):
+        if told != Counter(_row(log) for log in [*records, *taken, *_closed(plan)]):
             yield Finding(Kind.CONTRADICTION, layout.logs(entry.number), "its logs are not those its batches reported")
     yield from _check_planned(path, plan, commit, {str(log.name) for log in records})
     if plan.prefixes.keys() != commit.prefixes.keys() or advance(plan, records) != commit.prefixes:
@@ -131,6 +165,11 @@ def _check_removed(path: str, plan: Plan, commit: Commit, reports: list[Report])
         # A name that was committed is never written again.
         if (by := batch_of_part(part.path)) is None or by.commit != commit.commit:
             yield Finding(Kind.CONTRADICTION, path, f"{part.path} does not have the name of a part of this commit")
+    gone = [item for report in reports if report.taken for item in report.taken.raw]
+    if gone != list(commit.removed_raw) or plan.purpose != commit.purpose:
+        yield Finding(Kind.CONTRADICTION, path, "what it took out, or why, is not what its plan and its batches say")
+    if (plan.hold, plan.lifts) != (commit.hold, commit.lifts):
+        yield Finding(Kind.CONTRADICTION, path, "the hold that it sets or lifts is not that of its plan")
     for report in reports:
         if report.removed and report.removed != plan.inputs.get(report.batch):
             found = f"batch {report.batch} removed other parts than its plan says"

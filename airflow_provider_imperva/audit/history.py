@@ -18,6 +18,7 @@ from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.ledger import decode_logs, decode_record
 from airflow_provider_imperva.lake.live import LiveSet
 from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Commit, Plan, Report
+from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.store import Store
 
 _READERS = 32
@@ -47,8 +48,14 @@ _AUDITED = [
     "reason",
     "delivered_as",
     "rows_digest",
+    "expired_lines",
+    "erased_lines",
+    "raw_removed",
+    "note_removed",
 ]
-_SINCE_VERSION_2 = "rows_digest"
+_ADDED = {"rows_digest": None, "expired_lines": 0, "erased_lines": 0, "raw_removed": None, "note_removed": False}
+"""Columns that came with later releases, and what they are in ledgers of earlier ones."""
+
 LOGS = pa.schema([*(LOGS_SCHEMA.field(name) for name in _AUDITED), ("commit", pa.int64())])
 """Schema of what all commits together say of logs: the columns of ``logs.parquet`` that an audit looks at, and the
 commit they are of."""
@@ -161,8 +168,10 @@ def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> En
     if whole and commit:
         found = {batch: record(layout.report(number, batch), Report)[0] for batch in commit.batches}
         reports = {batch: report for batch, report in found.items() if report}
-    if logs is not None and _SINCE_VERSION_2 not in logs.schema.names:
-        logs = logs.append_column(LOGS_SCHEMA.field(_SINCE_VERSION_2), pa.nulls(len(logs), pa.string()))
+    for name, value in _ADDED.items():
+        if logs is not None and name not in logs.schema.names:
+            column = LOGS_SCHEMA.field(name)
+            logs = logs.append_column(column, pa.repeat(pa.scalar(value, column.type), len(logs)))
     if logs is not None and set(_AUDITED) - set(logs.schema.names):
         damages.append(Finding(Kind.UNREADABLE, path, "it lacks columns"))
         logs = None
@@ -232,6 +241,11 @@ class History:
         self._logs.append(logs.cast(LOGS).combine_chunks())
         self._latest.clear()
 
+    def why_removed(self, path: str) -> str | None:
+        """Say why an object of ``raw/`` is no longer part of the lake; None if it is, or never was."""
+        gone = self.live.removed_raw.get(path)
+        return told_removal(self.commits[gone.commit]) if gone else None
+
     @property
     def head(self) -> Commit | None:
         """The last commit that can be read."""
@@ -256,6 +270,12 @@ class History:
         if len(self._logs) > 1:
             self._logs = [pa.concat_tables(self._logs).combine_chunks()]
         return self._logs[0] if self._logs else LOGS.empty_table()
+
+
+def told_removal(commit: Commit) -> str:
+    """Say which commit took something out of the lake, when and why."""
+    what = {CommitKind.EXPIRE: "expired", CommitKind.ERASE: "erased"}.get(commit.kind, "removed")
+    return f"{what} on {commit.committed_at:%Y-%m-%d} by commit {commit.commit} ({commit.purpose or commit.kind})"
 
 
 def number_of(path: str) -> int | None:

@@ -34,14 +34,14 @@ def check_lines(
     live = proof.history.live
     unsure = {home for home, paths in proof.written.items() if not unread.isdisjoint(live.successors(paths))}
     told = rows.filter(pc.is_in(rows["state"], pa.array([state.value for state in IN_PARTS])))
-    columns = ["name", "sequence", "delivered_as", "state", "rows", "quarantined_lines", "rows_digest"]
+    columns = ["name", "sequence", "delivered_as", "state", "rows", "quarantined_lines", "rows_digest", "note_removed"]
     for row in told.select(columns).to_pylist():
         name = row["name"]
         key = (row["delivered_as"] or name, row["sequence"])
         if proof.homes.get(name) in unsure:
             continue
         # A log that is in quarantine as a whole has one row there.
-        whole = row["state"] == State.QUARANTINED
+        whole = row["state"] == State.QUARANTINED and not row["note_removed"]
         expected = (row["rows"], row["quarantined_lines"] + whole)
         there = (events[key].rows, quarantine[key].rows)
         if expected != there:

@@ -23,23 +23,28 @@ def named_objects(layout: Layout, history: History, rows: pa.Table) -> Iterator[
     columns = ["name", "raw_key", "raw_bytes", "raw_sha256", "replaced_sha256", "commit"]
     for row in rows.filter(pc.is_valid(rows["raw_key"])).select(columns).to_pylist():
         by = f"commit {row['commit']}"
-        yield Named(row["raw_key"], row["raw_bytes"], row["raw_sha256"], by, is_part=False)
+        gone = history.live.removed_raw
+        if row["raw_key"] not in gone:
+            yield Named(row["raw_key"], row["raw_bytes"], row["raw_sha256"], by, is_part=False)
         first = layout.raw(LogName.parse(row["name"]))
-        if first != row["raw_key"]:
+        if first != row["raw_key"] and first not in gone:
             yield Named(first, None, row["replaced_sha256"], by, is_part=False)
     for path, (part, commit) in history.live.parts.items():
         yield Named(path, part.size, part.sha256, f"commit {commit}", is_part=True)
 
 
 def removed_parts(history: History) -> Iterator[Named]:
-    """Yield the objects of parts that are no longer part of the lake, and are not retired yet."""
+    """Yield the objects that are no longer part of the lake, and are not retired yet."""
+    for path, (item, commit) in history.live.removed_raw.items():
+        if path not in history.live.retired:
+            yield Named(path, item.size, item.sha256, f"until it is retired commit {commit}", is_part=False)
     for path, (part, commit) in history.live.removed.items():
         yield Named(path, part.size, part.sha256, f"until it is retired commit {commit}", is_part=True)
 
 
 def named_beside(layout: Layout, history: History, inventory: Inventory, named: set[str]) -> Iterator[Named]:
     """Yield what lies beside the first bytes of a log and no commit names: other bytes of it, named by their hash."""
-    for path in inventory.raw.keys() - named:
+    for path in inventory.raw.keys() - named - history.live.removed_raw.keys():
         first, _, sha256 = path.rpartition(".")
         if _SHA256_BEGIN.fullmatch(sha256) and (first in named or is_open(layout, history, first)):
             yield Named(path, None, sha256, "its name", is_part=False)

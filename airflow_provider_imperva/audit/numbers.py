@@ -17,6 +17,9 @@ import pyarrow.compute as pc
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.lake.watermark import Prefix
 
+LINES_SUM = ("lines", "rows", "quarantined_lines", "expired_lines", "erased_lines")
+"""Columns of what lines come to: the first is the sum of the others."""
+
 UNACCOUNTED = "unaccounted"
 """What a number is of which nothing says what became of it; else it is in a state of the watermark."""
 

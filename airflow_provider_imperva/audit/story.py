@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries, silent
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.maintenance import TAKES_OUT
 from airflow_provider_imperva.lake.records import Commit, Plan
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
@@ -160,7 +161,11 @@ class _Teller:
                 told += f"; the first ones had not decoded, SHA-256 {replaced}" if replaced else ""
                 self._add(row["fetched_at"], entry.number, told)
             at = entry.commit.committed_at if entry.commit else None
-            self._add(at, entry.number, f"commit {entry.number}: {_outcome(row)}")
+            told = _outcome(row)
+            if entry.commit and entry.commit.kind in TAKES_OUT:
+                told += f"; its bytes are taken out of raw/: {row['raw_removed']}" if row["raw_removed"] else ""
+                told += f", by {entry.commit.kind}: {entry.commit.purpose}"
+            self._add(at, entry.number, f"commit {entry.number}: {told}")
             self.record = row
 
     def _hear_commit(self, entry: Entry, commit: Commit) -> None:
@@ -211,6 +216,9 @@ def _outcome(row: dict[str, Any]) -> str:
     told = f"{row['state']}" + (", late: it had been given up" if row["late"] else "")
     if row["state"] in _IN_PARTS:
         told += f", {row['lines']:,} lines = {row['rows']:,} rows + {row['quarantined_lines']:,} in quarantine"
+        told += "".join(
+            f" + {row[f'{what}_lines']:,} {what}" for what in ("expired", "erased") if row.get(f"{what}_lines")
+        )
     return told + (f": {row['reason']}" if row["reason"] else "")
 
 

@@ -13,6 +13,8 @@ from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
 
+_NOT_DELETED = "commit {} retired it, and it is still there; the next run deletes it"
+
 
 def homes_in_flux(history: History) -> frozenset[Home]:
     """Return the homes that a replay of an older release is at, or has broken off: it writes over their parts."""
@@ -26,14 +28,16 @@ def check_unnamed(layout: Layout, history: History, inventory: Inventory, named:
     """Tell what lies in the lake although nothing names it; what an open plan may have written is no finding."""
     in_flux = homes_in_flux(history)
     for path in inventory.raw.keys() - named:
-        if not is_open(layout, history, path):
+        if by := history.live.retired.get(path):
+            yield Finding(Kind.UNNAMED, path, _NOT_DELETED.format(by))
+        elif not is_open(layout, history, path):
             yield Finding(Kind.UNNAMED, path, "no commit names it, and no log of that name waits to be loaded")
     for path in inventory.parts.keys() - named:
         home = batch_of_part(path)
         if home is None:
             yield Finding(Kind.UNNAMED, path, "it does not have the name of a part")
         elif by := history.live.retired.get(path):
-            yield Finding(Kind.UNNAMED, path, f"commit {by} retired it, and it is still there; the next run deletes it")
+            yield Finding(Kind.UNNAMED, path, _NOT_DELETED.format(by))
         elif not is_planned(history, home) and home not in in_flux:
             commit = history.commits.get(home.commit)
             unfinished = commit is not None and home.batch in commit.failed_batches

@@ -23,7 +23,7 @@ from airflow_provider_imperva.audit.history import (
 from airflow_provider_imperva.audit.inventory import Inventory, strangers, take_inventory
 from airflow_provider_imperva.audit.lines import check_lines
 from airflow_provider_imperva.audit.named import named_beside, named_objects, removed_parts
-from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Numbers, all_numbers, last_rows
+from airflow_provider_imperva.audit.numbers import LINES_SUM, UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.objects import Checked, Named, check_bytes, check_presence, draw
 from airflow_provider_imperva.audit.reading import Anchor, read_ledger
 from airflow_provider_imperva.audit.unnamed import check_unnamed, homes_in_flux, is_planned
@@ -41,7 +41,8 @@ class Verification(msgspec.Struct, frozen=True):
 
     :ivar head: the last commit; None if there is none that can be read.
     :ivar numbers: how many numbers are in each state, by prefix; they add up to ``highest`` less what was left out.
-    :ivar lines, rows, quarantined_lines: of the logs as they are now, replays taken into account.
+    :ivar lines, rows, quarantined_lines: of the logs as they are now, replays taken into account; ``expired_lines`` and
+        ``erased_lines`` those that retention and erasure took out.
     :ivar objects: how many the ledger names in ``raw/``, ``events/`` and ``quarantine/``.
     :ivar hashed: how many of them were read and hashed; ``hashed_bytes`` how much that was.
     :ivar not_hashed: how many were only looked for, with their size: the sample left them out, or they are just being
@@ -63,6 +64,8 @@ class Verification(msgspec.Struct, frozen=True):
     seed: int | None
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    expired_lines: int = 0
+    erased_lines: int = 0
 
     @property
     def ok(self) -> bool:
@@ -160,7 +163,7 @@ def verify(
     if findings:
         findings = list(_still_so(store, layout, history, findings))
     findings += _check_table(store, history)
-    sums = {column: pc.sum(rows[column]).as_py() or 0 for column in ("lines", "rows", "quarantined_lines")}
+    sums = {column: pc.sum(rows[column]).as_py() or 0 for column in LINES_SUM}
     return Verification(
         repository=repository,
         head=_head(history),
@@ -218,6 +221,7 @@ def _still_so(store: Store, layout: Layout, history: History, findings: Iterable
             homes |= set(entry.plan.homes.values()) if entry.plan.v == 1 else set()
         if entry.commit and entry.number > history.last - (history.open_plan is not None):
             gone |= {part.path for part in entry.commit.removed} | set(entry.commit.retired)
+            gone |= {item.path for item in entry.commit.removed_raw}
     for finding in findings:
         if finding.kind is Kind.UNNAMED and not store.exists(finding.about):
             continue
@@ -237,6 +241,9 @@ def _notes(history: History, inventory: Inventory, in_flux: frozenset[Home]) -> 
             f"Plan {plan.commit} of run {plan.run.run_id} has no commit: the run is under way, or has died. "
             f"{counted(parts, 'part')} of it {'is' if parts == 1 else 'are'} there."
         )
+    if history.head:
+        for hold in history.head.holds:
+            yield f"Hold {hold.reference} of {hold.by} is in force for {hold.scope}: {hold.why}"
     if in_flux:
         batches = ", ".join(f"{home.commit}-{home.batch}" for home in sorted(in_flux))
         yield f"A replay of these batches is not finished, so that their parts were not judged: {batches}."

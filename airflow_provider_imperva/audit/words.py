@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
+from typing import Protocol
 
 from airflow_provider_imperva.audit.findings import Finding
 from airflow_provider_imperva.audit.verify import LakeVerification, Verification
@@ -29,7 +30,7 @@ def tell_repository(found: Verification) -> Iterator[str]:
         yield f"  chain     {found.head.commit} commits, the last has SHA-256 {found.head.sha256}"
     for prefix, states in found.numbers.items():
         yield f"  {prefix:9} {tell_sum(states)}"
-    yield (f"  lines     {found.lines:,} = {found.rows:,} rows in events/ + {found.quarantined_lines:,} in quarantine/")
+    yield f"  lines     {found.lines:,} = {tell_lines(found)}"
     size = f"{found.hashed_bytes / 1e6:,.1f} MB"
     yield f"  objects   {found.objects:,} are named, {found.hashed:,} of them hashed ({size})"
     if found.seed is not None:
@@ -40,6 +41,24 @@ def tell_repository(found: Verification) -> Iterator[str]:
     yield from (f"  {line}" for line in _tell_findings(found.findings))
     if found.ok:
         yield "  Nothing is wrong."
+
+
+class _Lines(Protocol):
+    @property
+    def rows(self) -> int: ...
+    @property
+    def quarantined_lines(self) -> int: ...
+    @property
+    def expired_lines(self) -> int: ...
+    @property
+    def erased_lines(self) -> int: ...
+
+
+def tell_lines(found: _Lines) -> str:
+    """Say what became of lines; of those that were removed only if there are any."""
+    told = f"{found.rows:,} rows in events/ + {found.quarantined_lines:,} in quarantine/"
+    told += f" + {found.expired_lines:,} expired" if found.expired_lines else ""
+    return told + (f" + {found.erased_lines:,} erased" if found.erased_lines else "")
 
 
 def tell_sum(states: Mapping[str, int]) -> str:

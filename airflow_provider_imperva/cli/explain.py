@@ -51,7 +51,7 @@ def _tell(story: Story) -> Iterator[str]:
     for step in story.steps:
         at = f"{step.at:%Y-%m-%d %H:%M:%S}" if step.at else " " * 19
         yield f"  {at}  {step.told}"
-    if story.record and story.record["raw_key"]:
+    if story.record and story.record["raw_key"] and not story.record.get("raw_removed"):
         yield f"  bytes as received: {story.record['raw_key']}"
     for part in story.parts:
         yield f"  {'could not be read' if part.rows is None else f'{part.rows:,} rows'}: {part.path}"

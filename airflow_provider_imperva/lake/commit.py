@@ -22,6 +22,7 @@ from airflow_provider_imperva.lake.records import (
     VERSION,
     Closed,
     Commit,
+    Hold,
     Home,
     LeftOpen,
     LogRecord,
@@ -54,6 +55,8 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
         reports, failures = _gather(ledger, plan)
         replaced = {report.batch: plan.homes[report.batch] for report in reports if _replaces(plan, report)}
         removed = tuple(part for report in reports for part in _removed(ledger, plan, report))
+        all_taken = [report.taken for report in reports if report.taken]
+        removed_raw = tuple(item for taken in all_taken for item in taken.raw)
         before = ledger.commit(plan.commit - 1) if plan.commit > 1 else None
         content = _logs_parquet(plan, reports)
         ledger.store.write(ledger.layout.logs(plan.commit), content)
@@ -78,8 +81,15 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 kind=plan.kind,
                 removed=removed,
                 carried_rows=sum(report.carried_rows for report in reports),
-                retired=tuple(part.path for number in plan.retires for part in ledger.commit(number).removed),
-                unretired=_unretired(before, plan, removed, at=at),
+                removed_raw=removed_raw,
+                purpose=plan.purpose,
+                taken_rows=sum(taken.rows for taken in all_taken),
+                taken_quarantined=sum(taken.quarantined_rows for taken in all_taken),
+                hold=plan.hold,
+                lifts=plan.lifts,
+                holds=_holds(before, plan),
+                retired=tuple(path for number in plan.retires for path in _removed_paths(ledger.commit(number))),
+                unretired=_unretired(before, plan, bool(removed or removed_raw), at=at),
                 replaced=replaced,
                 replaying=_replaying(before, plan, replaced.values(), failures),
                 restarts=plan.restarts,
@@ -183,7 +193,8 @@ def _given_up(closed: Closed, number: int, generation: str) -> LogRecord:
 
 
 def _logs_parquet(plan: Plan, reports: Sequence[Report]) -> bytes:
-    records = _records(plan, reports)
+    taken = [log for report in reports if report.taken for log in report.taken.logs]
+    records = [*_records(plan, reports), *taken]
     columns = [pa.array([getattr(record, field.name) for record in records], field.type) for field in LOGS_SCHEMA]
     buffer = io.BytesIO()
     # An audit reads thousands of these. With so few rows zstd saves nothing, and to undo it takes half of the time.
@@ -241,10 +252,20 @@ def _removed(ledger: Ledger, plan: Plan, report: Report) -> tuple[Part, ...]:
     return tuple(part for part in parts_of_home(ledger, plan.homes[report.batch]) if part.path not in kept)
 
 
-def _unretired(before: Commit | None, plan: Plan, removed: tuple[Part, ...], *, at: datetime) -> tuple[Removal, ...]:
-    """Return the commits whose removed parts are still there once this one is made."""
+def _unretired(before: Commit | None, plan: Plan, removes: bool, *, at: datetime) -> tuple[Removal, ...]:
+    """Return the commits whose removed objects are still there once this one is made."""
     left = tuple(item for item in (before.unretired if before else ()) if item.commit not in plan.retires)
-    return (*left, Removal(plan.commit, at)) if removed else left
+    return (*left, Removal(plan.commit, at)) if removes else left
+
+
+def _removed_paths(commit: Commit) -> tuple[str, ...]:
+    return (*(part.path for part in commit.removed), *(item.path for item in commit.removed_raw))
+
+
+def _holds(before: Commit | None, plan: Plan) -> tuple[Hold, ...]:
+    """Return the holds in force once a plan is committed."""
+    left = tuple(hold for hold in (before.holds if before else ()) if hold.reference != plan.lifts)
+    return (*left, plan.hold) if plan.hold else left
 
 
 def _replaying(

@@ -41,6 +41,15 @@ class RowsDigest:
         """Return the digest of both sets of rows together."""
         return RowsDigest(self.rows + other.rows, (self.total + other.total) & _SUM, self.mixed ^ other.mixed)
 
+    def __sub__(self, other: RowsDigest) -> RowsDigest:
+        """Return the digest of what is left once some of the rows are taken away."""
+        return RowsDigest(self.rows - other.rows, (self.total - other.total) & _SUM, self.mixed ^ other.mixed)
+
+    @classmethod
+    def parse(cls, rows: int, text: str) -> RowsDigest:
+        """Read what :meth:`__str__` wrote."""
+        return cls(rows, int(text[:16], 16), int(text[16:], 16))
+
     def __str__(self) -> str:
         """Write sum and exclusive or as 16 hexadecimal digits each; the number of rows is written beside it."""
         return f"{self.total:016x}{self.mixed:016x}"

@@ -3,7 +3,7 @@
 ::
 
     raw/repository=<r>/<prefix>/<sequence // 1000>/<log name>, .<SHA-256>
-    events/repository=<r>/event_class=<c>/event_date=<date>/part-<commit>-<batch>.parquet
+    events/repository=<r>/event_class=<c>/event_date=<date>/part-<commit>-<batch>[-<piece>].parquet
     events/_delta_log/                                              the table's own log, of all repositories
     quarantine/repository=<r>/part-<commit>-<batch>.parquet
     ledger/repository=<r>/claim.json
@@ -85,14 +85,21 @@ class Layout:
         """Folder of what could not be decoded."""
         return f"quarantine/repository={self.repository}"
 
-    def part(self, *, commit: int, batch: int, event_class: str, event_date: date) -> str:
-        """Parquet part with a batch's events of one class and date."""
-        partition = f"event_class={event_class}/event_date={event_date.isoformat()}"
-        return f"{self.events_folder}/{partition}/part-{commit:012d}-{batch:04d}.parquet"
+    def part(
+        self, *, commit: int, batch: int, event_class: str, event_date: date | str, piece: int | None = None
+    ) -> str:
+        """Parquet part with a batch's events of one class and date.
 
-    def quarantine(self, *, commit: int, batch: int) -> str:
-        """Parquet part with what a batch could not decode."""
-        return f"{self.quarantine_folder}/part-{commit:012d}-{batch:04d}.parquet"
+        :param piece: tells apart several of one batch, as where a merged part is taken apart.
+        """
+        partition = f"event_class={event_class}/event_date={event_date}"
+        of_batch = "" if piece is None else f"-{piece:04d}"
+        return f"{self.events_folder}/{partition}/part-{commit:012d}-{batch:04d}{of_batch}.parquet"
+
+    def quarantine(self, *, commit: int, batch: int, piece: int | None = None) -> str:
+        """Parquet part with what a batch could not decode; ``piece`` as in :meth:`part`."""
+        of_batch = "" if piece is None else f"-{piece:04d}"
+        return f"{self.quarantine_folder}/part-{commit:012d}-{batch:04d}{of_batch}.parquet"
 
     def thousand(self, commit: int) -> str:
         """Folder of the ledger that holds a commit."""
@@ -151,7 +158,7 @@ TABLE_LOG = "events/_delta_log"
 FORWARDS = "forwards"
 """The folder of what was sent to SIEMs, with a folder for each destination."""
 
-_PART = re.compile(r"part-(\d{12})-\d{4,}\.parquet")
+_PART = re.compile(r"part-(\d{12})-\d{4,}(?:-\d{4,})?\.parquet")
 _PARTITION = re.compile(r"events/repository=[^/]+/event_class=([^/]+)/event_date=([^/]+)/")
 
 

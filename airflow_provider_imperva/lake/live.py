@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from airflow_provider_imperva.lake.layout import partition_of
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Commit, Home, Part
+from airflow_provider_imperva.lake.records import Commit, Home, Part, RawObject
 
 _READERS = 16
-_NAME = re.compile(r"part-(\d{12})-(\d{4,})\.parquet")
+_NAME = re.compile(r"part-(\d{12})-(\d{4,})(?:-\d{4,})?\.parquet")
 
 
 class PartOf(NamedTuple):
@@ -25,17 +25,26 @@ class PartOf(NamedTuple):
     commit: int
 
 
+class RawOf(NamedTuple):
+    """An object of ``raw/`` that is no longer part of the lake, and the commit that removed it."""
+
+    item: RawObject
+    commit: int
+
+
 class LiveSet:
     """The live set after some commits, which are to be added in order.
 
     :ivar parts: the live parts, by path.
     :ivar removed: parts that are no longer live and whose objects are still there, by path.
+    :ivar removed_raw: objects of ``raw/`` that are no longer part of the lake, by path, whether deleted or not.
     :ivar retired: paths whose objects were deleted, or are about to be, with the commit that says so.
     """
 
     def __init__(self) -> None:
         self.parts: dict[str, PartOf] = {}
         self.removed: dict[str, PartOf] = {}
+        self.removed_raw: dict[str, RawOf] = {}
         self.retired: dict[str, int] = {}
         self._successors: dict[str, tuple[str, ...]] = {}
 
@@ -48,6 +57,7 @@ class LiveSet:
         for part in commit.removed:
             self.parts.pop(part.path, None)
             self.removed[part.path] = PartOf(part, commit.commit)
+        self.removed_raw |= {item.path: RawOf(item, commit.commit) for item in commit.removed_raw}
         if commit.removed:
             self._note_successors(commit)
         for path in commit.retired:

@@ -8,14 +8,15 @@ it has any, report as others do: the parts they wrote, the parts they removed, a
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.layout import TABLE_LOG
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import VERSION, Commit, Kind, Part, Plan, Run
+from airflow_provider_imperva.lake.records import VERSION, Commit, Hold, Kind, Part, Plan, Purpose, Run
 from airflow_provider_imperva.lake.store import Store
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ def plan_maintenance(
     at: datetime,
     inputs: Mapping[int, tuple[Part, ...]] | None = None,
     retires: tuple[int, ...] = (),
+    purpose: Purpose | None = None,
+    hold: Hold | None = None,
+    lifts: str | None = None,
 ) -> Plan:
     """Plan to change what is in the lake.
 
@@ -41,6 +45,8 @@ def plan_maintenance(
     :param at: now, UTC.
     :param inputs: for each batch, from 0 without a hole, the live parts whose place its own will take.
     :param retires: commits whose removed parts are to be deleted.
+    :param purpose: why something is taken out of the lake, or a hold is lifted.
+    :param hold: the hold to set; ``lifts`` the reference of one to lift.
     :returns: the plan as written to the ledger.
     :raises LedgerConflictError: if another run planned since.
     """
@@ -61,6 +67,9 @@ def plan_maintenance(
             kind=kind,
             inputs=inputs,
             retires=retires,
+            purpose=purpose,
+            hold=hold,
+            lifts=lifts,
             account_group=ledger.plan(last.commit).account_group,
             unread=last.unread,
             unread_count=last.unread_count,
@@ -87,7 +96,7 @@ def retire(
     head = ledger.head()
     if head.commit is None or head.plan:
         return None
-    due = tuple(removal.commit for removal in head.commit.unretired if at - removal.at >= grace)
+    due = tuple(removal.commit for removal in due_removals(ledger, head.commit, at=at, grace=grace))
     if not due:
         return None
     try:
@@ -98,6 +107,51 @@ def retire(
         logger.info("%s What was removed is deleted later", error)
         return None
     return commit_plan(ledger, plan, by=run, provider_version=provider_version, at=at)
+
+
+def due_removals(ledger: Ledger, last: Commit, *, at: datetime, grace: timedelta) -> Iterator[Commit]:
+    """Yield the commits whose removed objects are to be deleted now.
+
+    What expired or was erased stays as long as a hold covers any of it, also one that was set since. Rows that were
+    merged or loaded again are in the lake elsewhere, so no hold keeps their old parts.
+    """
+    for removal in last.unretired:
+        if at - removal.at < grace:
+            continue
+        commit = ledger.commit(removal.commit)
+        if commit.kind in TAKES_OUT and (held := [hold for hold in last.holds if covers(hold, ledger, commit)]):
+            logger.warning(
+                "What commit %d removed is not deleted: it is on hold (%s)",
+                *(commit.commit, ", ".join(hold.reference for hold in held)),
+            )
+            continue
+        yield commit
+
+
+TAKES_OUT = (Kind.EXPIRE, Kind.ERASE)
+"""Kinds of commits after which rows or bytes are nowhere in the lake."""
+
+
+def covers(hold: Hold, ledger: Ledger, commit: Commit) -> bool:
+    """Tell whether a hold covers anything that a commit took out of the lake."""
+    if any(hold.covers(part.event_date) for part in commit.removed if part.event_date):
+        return True
+    if not commit.removed_raw and all(part.event_date for part in commit.removed):
+        return False
+    return any(hold.covers(*days_of_log(row)) for row in ledger.logs(commit.commit).to_pylist())
+
+
+def days_of_log(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the first and the last day that anything in a log may be of: a day more at each end, to be safe.
+
+    :param row: of ``logs.parquet``.
+    """
+    times = [row[name] for name in ("start_time", "end_time", "first_listed_at", "fetched_at") if row[name]]
+    try:
+        first, last = min(times) - timedelta(days=1), max(times) + timedelta(days=1)
+    except (ValueError, OverflowError):
+        return date.min.isoformat(), date.max.isoformat()
+    return first.date().isoformat(), last.date().isoformat()
 
 
 def has_table(store: Store) -> bool:

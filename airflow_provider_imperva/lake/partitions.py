@@ -12,9 +12,10 @@ _RECENT_DATES = 3
 
 def parts_named(store: Store, layout: Layout, *, commit: int, batch: int) -> Iterator[str]:
     """Yield the parts of a batch, in every partition and in ``quarantine/``."""
-    name = layout.quarantine(commit=commit, batch=batch).rsplit("/", 1)[1]
+    name = layout.quarantine(commit=commit, batch=batch).rsplit("/", 1)[1].removesuffix(".parquet")
     for folder in (*partitions(store, layout), layout.quarantine_folder):
-        yield from (item.path for item in store.objects(folder) if item.path.endswith(f"/{name}"))
+        begins = (f"{folder}/{name}.", f"{folder}/{name}-")
+        yield from (item.path for item in store.objects(folder) if item.path.startswith(begins))
 
 
 def partitions(store: Store, layout: Layout, *, recent: bool = False) -> Iterator[str]:

@@ -189,6 +189,66 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     event_date: str | None = None
 
 
+class RawObject(msgspec.Struct, frozen=True):
+    """An object in ``raw/`` that a commit removed.
+
+    :ivar path: below the lake's root.
+    :ivar size: bytes.
+    :ivar sha256: of the bytes, or its first digits as far as the object's name has them.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Purpose(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a plan takes something out of the lake, or keeps it in. Never a value that was looked for.
+
+    :ivar rule: in words, such as ``events of class access are kept for 90 days``.
+    :ivar before: for each class of what a retention policy names, the first date (ISO 8601) that was kept.
+    :ivar by: who asked for it; ``why``, and ``reference`` of the request.
+    """
+
+    rule: str = ""
+    before: dict[str, str] = {}
+    by: str = ""
+    why: str = ""
+    reference: str = ""
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        if self.rule:
+            return self.rule
+        return f"reference {self.reference}, asked for by {self.by}: {self.why}"
+
+
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A legal hold: nothing in its scope expires, is erased, or is deleted for these reasons.
+
+    :ivar reference: by which it is lifted again; unique among those in force.
+    :ivar by: who set it, and ``why``.
+    :ivar since, until: the first and last date in its scope, ISO 8601, both included; None if there is no bound.
+    :ivar set_at: UTC.
+    """
+
+    reference: str
+    by: str
+    why: str
+    set_at: datetime
+    since: str | None = None
+    until: str | None = None
+
+    def covers(self, first: str, last: str | None = None) -> bool:
+        """Tell whether any day from ``first`` to ``last`` (ISO 8601, both included) is in its scope."""
+        return (self.until is None or first <= self.until) and (self.since is None or (last or first) >= self.since)
+
+    @property
+    def scope(self) -> str:
+        """Which days, in words."""
+        return f"{self.since or 'the beginning'} to {self.until or 'the end'}"
+
+
 class Removal(msgspec.Struct, frozen=True):
     """A commit that removed parts whose objects are still there.
 
@@ -212,6 +272,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar homes: for each batch that is a replay, the one whose logs it loads again.
     :ivar inputs: for each batch that takes the place of parts, those parts.
     :ivar retires: the commits whose removed parts are to be deleted.
+    :ivar purpose: why it expires or erases something, or lifts a hold.
+    :ivar hold: the hold that it sets; ``lifts`` the reference of the one that it lifts.
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
     :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
     :ivar restarts: counters that began again, as this plan noticed.
@@ -236,6 +298,9 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Kind = Kind.LOAD
     inputs: dict[int, tuple[Part, ...]] = {}
     retires: tuple[int, ...] = ()
+    purpose: Purpose | None = None
+    hold: Hold | None = None
+    lifts: str | None = None
     urgent: bool = False
     account_group: str | None = None
     restarts: tuple[Restart, ...] = ()
@@ -257,7 +322,11 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar fetched_at: when its bytes came to ``raw/``, UTC.
     :ivar replaced_sha256: of the bytes received first, where they did not decode and others took their place.
     :ivar start_time, end_time: the header's, epoch milliseconds.
-    :ivar lines: records in the plain body; ``rows + quarantined_lines`` always.
+    :ivar lines: records in the plain body; ``rows + quarantined_lines + expired_lines + erased_lines`` always.
+    :ivar expired_lines: how many of them a retention rule took out of ``events/`` and ``quarantine/``;
+        ``erased_lines`` how many an erasure did.
+    :ivar raw_removed: ``expired`` or ``erased`` if its bytes were taken out of ``raw/``.
+    :ivar note_removed: whether the row in ``quarantine/`` that stood for the whole log was removed.
     :ivar reason: why it is in its state, where that is not plain; ``reason_code`` the same as a code, such as
         ``truncated``. None in ledgers written before there were codes.
     :ivar delivered_as: what it is called where it was delivered, below the folder that Imperva delivers to.
@@ -296,6 +365,15 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     content_sha256: str | None = None
     reason_code: str | None = None
     rows_digest: str | None = None
+    expired_lines: int = 0
+    erased_lines: int = 0
+    raw_removed: str | None = None
+    note_removed: bool = False
+
+    @property
+    def accounted(self) -> int:
+        """How many of its lines are accounted for."""
+        return self.rows + self.quarantined_lines + self.expired_lines + self.erased_lines
 
     def waiting(self, *, planned_at: datetime) -> Waiting | None:
         """Tell what keeps the log undecided; None if it is decided.
@@ -362,6 +440,10 @@ LOGS_SCHEMA = pa.schema(
         ("content_sha256", pa.string()),
         ("reason_code", pa.string()),
         ("rows_digest", pa.string()),
+        ("expired_lines", pa.int64()),
+        ("erased_lines", pa.int64()),
+        ("raw_removed", pa.string()),
+        ("note_removed", pa.bool_()),
     ],
     metadata={"imperva.ledger_version": str(VERSION)},
 )
@@ -380,6 +462,22 @@ class Intent(msgspec.Struct, frozen=True, omit_defaults=True):
     outcome: str | None = None
 
 
+class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a batch took out of the lake for good.
+
+    :ivar rows: of ``events/``; ``quarantined_rows`` of ``quarantine/``.
+    :ivar carried_quarantined: how many rows of the removed parts in ``quarantine/`` are in the new ones as they were.
+    :ivar logs: the logs whose rows or bytes these were, as they stand afterwards.
+    :ivar raw: the objects in ``raw/``.
+    """
+
+    rows: int = 0
+    quarantined_rows: int = 0
+    carried_quarantined: int = 0
+    logs: tuple[LogRecord, ...] = ()
+    raw: tuple[RawObject, ...] = ()
+
+
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one batch did, written last by its normalize task.
 
@@ -391,6 +489,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar removed: the parts whose place those of this batch take.
     :ivar carried_rows: how many rows of the removed parts in ``events/`` are in the new ones as they were; those of
         logs that were loaded again do not count.
+    :ivar taken: what it took out of the lake for good.
     :ivar redacted: how many values each rule of redaction changed.
     :ivar protection: the version of the rules and how pseudonyms were made, as in the metadata of the parts; empty if
         rows are as the logs have them.
@@ -405,6 +504,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     open_codes: dict[str, str] = {}
     removed: tuple[Part, ...] = ()
     carried_rows: int = 0
+    taken: Taken | None = None
     redacted: dict[str, int] = {}
     protection: dict[str, str] = {}
 
@@ -415,18 +515,32 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def imbalance(self) -> str | None:
         """Say where lines and rows do not add up; None if they do."""
-        for log in self.logs:
-            if log.lines != log.rows + log.quarantined_lines:
-                return f"{log.name} has {log.lines} lines, but {log.rows} rows and {log.quarantined_lines} quarantined"
+        for log in (*self.logs, *(self.taken.logs if self.taken else ())):
+            if log.lines != log.accounted:
+                told = f"{log.name} has {log.lines} lines, but {log.rows} rows and {log.quarantined_lines} quarantined"
+                gone = log.expired_lines + log.erased_lines
+                return f"{told}, and {gone} were removed" if gone else told
         written = sum(part.rows for part in self.parts if part.event_class is not None)
         rows = sum(log.rows for log in self.logs) + self.carried_rows
         if written != rows:
             return f"the parts have {written} rows, the logs and the parts they replace {rows}"
         # A log that went to quarantine as a whole has one row there.
         quarantined = sum(log.quarantined_lines + (log.state is State.QUARANTINED) for log in self.logs)
+        quarantined += self.taken.carried_quarantined if self.taken else 0
         written = sum(part.rows for part in self.parts if part.event_class is None)
         if written != quarantined:
             return f"the parts have {written} rows of quarantine, the logs {quarantined}"
+        return self._imbalance_of_taken(self.taken) if self.taken else None
+
+    def _imbalance_of_taken(self, taken: Taken) -> str | None:
+        """Say where what was removed is neither in the new parts nor counted as taken; None if all of it is."""
+        rows = sum(part.rows for part in self.removed if part.event_class is not None)
+        if rows != self.carried_rows + taken.rows:
+            return f"{rows} rows were removed, {self.carried_rows} are carried over and {taken.rows} taken"
+        rows = sum(part.rows for part in self.removed if part.event_class is None)
+        if rows != taken.carried_quarantined + taken.quarantined_rows:
+            told = f"{taken.carried_quarantined} are carried over and {taken.quarantined_rows} taken"
+            return f"{rows} rows of quarantine were removed, {told}"
         return None
 
 
@@ -472,7 +586,11 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar kind: what was done.
     :ivar removed: parts of earlier commits that are no longer part of the lake.
     :ivar carried_rows: as in the reports, all batches together.
-    :ivar retired: objects of parts that an earlier commit removed, to be deleted from now on.
+    :ivar removed_raw: objects of ``raw/`` that are no longer part of the lake.
+    :ivar purpose: why something was taken out, as in the plan.
+    :ivar taken_rows, taken_quarantined: how many rows were taken out of ``events/`` and ``quarantine/`` for good.
+    :ivar hold: the hold that it sets; ``lifts`` the reference of the one that it lifts; ``holds`` those in force.
+    :ivar retired: objects that an earlier commit removed, to be deleted from now on.
     :ivar unretired: the commits up to this one whose removed parts were not retired, oldest first.
     :ivar replaced: for each batch that was a replay, the one whose logs it loaded again. In version 1, where a replay
         wrote over the parts of that one, nothing counts that earlier commits say of its parts.
@@ -502,6 +620,13 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Kind = Kind.LOAD
     removed: tuple[Part, ...] = ()
     carried_rows: int = 0
+    removed_raw: tuple[RawObject, ...] = ()
+    purpose: Purpose | None = None
+    taken_rows: int = 0
+    taken_quarantined: int = 0
+    hold: Hold | None = None
+    lifts: str | None = None
+    holds: tuple[Hold, ...] = ()
     retired: tuple[str, ...] = ()
     unretired: tuple[Removal, ...] = ()
     replaced: dict[int, Home] = {}
