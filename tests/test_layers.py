@@ -29,6 +29,7 @@ WITHOUT_AIRFLOW = (
     "load",
     "audit",
     "forward",
+    "retention",
     "cli",
     "testing",
 )

@@ -1,0 +1,126 @@
+"""An account whose logs are of several days, and of people who may ask to be forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from airflow_provider_imperva.audit.verify import LakeVerification, verify_lake
+from airflow_provider_imperva.clock import wall_clock
+from airflow_provider_imperva.container.decode import decode
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import ContainerError
+from airflow_provider_imperva.lake.live import live_set
+from airflow_provider_imperva.lake.records import Part, Run
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.retention.expire import Expiry, expire
+from airflow_provider_imperva.retention.policy import RetentionPolicy
+from airflow_provider_imperva.testing.forge import ForgedLog, forge_events, forge_log
+from tests.load.load_runs import Account
+
+_SOURCE = re.compile(r" src=\S+ ")
+
+
+def day_of(days_ago: int) -> datetime:
+    """Noon of a day."""
+    return wall_clock().astimezone(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=days_ago)
+
+
+class KeptAccount(Account):
+    """Serves logs of days gone by; what is odd in them stands in the first lines."""
+
+    def serve_day(
+        self,
+        number: int,
+        days_ago: int,
+        *,
+        events: int = 4,
+        broken: int = 0,
+        people: tuple[str, ...] = (),
+        hour: float = 12,
+    ) -> ForgedLog:
+        """Serve a log.
+
+        :param broken: how many lines are no events.
+        :param people: addresses of the first events; of them alone.
+        :param hour: of the first event.
+        """
+        start = int((day_of(days_ago) + timedelta(hours=hour - 12)).timestamp() * 1000)
+        lines = forge_events(events, seed=f"{number}", start=start, security_share=0.5)
+        for position, address in enumerate(people):
+            lines[position] = re.sub(r" xff=[^=]* cpt=", f" xff=10.0.0.1, {address} cpt=", lines[position])
+            lines[position] = _SOURCE.sub(f" src={address} ", lines[position])
+        body = "".join(f"no event at all {one}\n" for one in range(broken)) + "".join(f"{line}\n" for line in lines)
+        log = ForgedLog(f"8416_{number}.log", forge_log(body, start=start, end=start + 240_000), tuple(lines))
+        self.forged[log.name] = log
+        self.repository.add(log.name, log.content)
+        return log
+
+    def maintenance_run(self) -> Run:
+        return Run("imperva_retention", self.next_run().run_id)
+
+    def expire(self, **policy: Any) -> Expiry:
+        return expire(self.ledger, RetentionPolicy(**policy), run=self.maintenance_run(), clock=self.clock)
+
+    def verify(self) -> LakeVerification:
+        return verify_lake(open_store(str(self.lake)))
+
+    def assert_sound(self) -> None:
+        """Hold ledger, lake and table against each other."""
+        found = self.verify()
+        every = [*found.findings, *(item for repository in found.repositories for item in repository.findings)]
+        assert not every, [str(item) for item in every]
+        for item in found.repositories:
+            assert item.lines == item.rows + item.quarantined_lines + item.expired_lines + item.erased_lines
+        assert not list(self.lake.glob(".tmp/*"))
+
+    def sums(self) -> tuple[int, int, int, int, int]:
+        """Lines, rows, lines in quarantine, expired and erased ones."""
+        (item,) = self.verify().repositories
+        return item.lines, item.rows, item.quarantined_lines, item.expired_lines, item.erased_lines
+
+    def live(self) -> dict[str, Part]:
+        return {path: part for path, (part, _) in live_set(self.ledger).parts.items()}
+
+    def live_rows(self) -> Counter[tuple[str, int]]:
+        """The rows of all live parts of events: log and line."""
+        found: Counter[tuple[str, int]] = Counter()
+        for path, part in self.live().items():
+            if part.event_class:
+                rows = pq.read_table(self.lake / path, columns=["src_file", "src_line"]).to_pylist()
+                found.update((row["src_file"], row["src_line"]) for row in rows)
+        return found
+
+    def raw_names(self) -> list[str]:
+        return sorted(path.name for path in (self.lake / "raw").rglob("*") if path.is_file())
+
+    def where(self, value: str, *, keys: KeyRing | None = None) -> list[str]:
+        """The objects of the lake that hold a value, whatever they are packed in."""
+        return sorted(
+            str(path.relative_to(self.lake))
+            for path in self.lake.rglob("*")
+            if path.is_file() and any(value.encode() in text for text in _texts(path, keys or self.keys))
+        )
+
+
+def _texts(path: Path, keys: KeyRing) -> Iterator[bytes]:
+    content = path.read_bytes()
+    yield content
+    if path.suffix == ".parquet":
+        table = pq.read_table(path, partitioning=None)
+        yield from (repr(table[name].to_pylist()).encode() for name in table.column_names)
+    elif "raw" in path.parts:
+        try:
+            yield decode(content, log=path.name, keys=keys).body
+        except ContainerError:
+            return
+
+
+def files_of(lake: Path) -> set[str]:
+    return {str(path.relative_to(lake)) for path in lake.rglob("*") if path.is_file()}
