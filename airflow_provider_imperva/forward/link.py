@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import random
 import socket
 import ssl
@@ -14,15 +13,10 @@ from dataclasses import dataclass, field
 from airflow_provider_imperva.errors import DestinationError, DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 
-logger = logging.getLogger(__name__)
-
 _SEND_BUFFER = 1 << 20
 """Bytes that the system may hold back on our side: a bound on what a broken connection can swallow here."""
 
 _CHUNK = 1 << 16
-_FINISH_TIMEOUT = 3.0
-"""Seconds to wait for a receiver to close its side, which those that do at all do at once."""
-
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 
 
@@ -90,12 +84,12 @@ class Link:
     def finish(self) -> None:
         """End the connection in order: wait until the receiver has read it to its end and closes its side too.
 
-        A receiver that dies with unread bytes resets the connection instead. One that does not close its side in time
-        has been sent everything as well; no more can be known of it.
+        A receiver that dies with unread bytes resets the connection instead.
 
         :raises BrokenLinkError: if the connection was reset.
+        :raises DestinationUnavailableError: if the receiver does not close its side in time. It may hang with all of it
+            unread in the buffers of its system, so nothing counts as delivered; to send it once more would not help.
         """
-        self._socket.settimeout(min(_FINISH_TIMEOUT, self._address.read_timeout))
         try:
             self._unwrap()
             self._socket.shutdown(socket.SHUT_WR)
@@ -103,7 +97,13 @@ class Link:
             while self._socket.recv(_CHUNK):
                 pass
         except TimeoutError:
-            logger.info("%s: the receiver keeps the connection open after its end", self._address)
+            raise DestinationUnavailableError(
+                f"the receiver hangs: it did not close the connection within {self._address.read_timeout:g} s after"
+                " its end, so it may not have read what was sent",
+                do="See whether its queue or disk is full; what is not settled is sent again by a later run. A proxy in"
+                " between may keep connections open: send past it, or by RELP or HTTP",
+                about=str(self._address),
+            ) from None
         except OSError as error:
             raise BrokenLinkError(_told(error, self._address)) from None
         finally:

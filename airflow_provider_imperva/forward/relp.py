@@ -80,15 +80,23 @@ class RelpTransport:
             self._session = None
 
     def _wait(self, most: int) -> None:
-        """Take acknowledgements until at most so many messages are under way."""
+        """Take acknowledgements until at most so many messages are under way.
+
+        :raises DestinationUnavailableError: if session after session acknowledges none of them.
+        """
+        in_vain = 0
         while len(self._unacknowledged) > max(most, 0):
             try:
                 if self._session is None:
                     raise BrokenLinkError("there is no connection")
                 taken = self._session.read()
             except BrokenLinkError as error:
+                in_vain += 1
+                if in_vain >= self._patience.attempts:
+                    raise self._gave_up(error) from None
                 self._send_again(error)
                 continue
+            in_vain = 0
             for _ in range(taken):
                 self._unacknowledged.popleft()
             self.acknowledged += taken
@@ -206,7 +214,8 @@ class _Session:
 
     def close(self, *, in_order: bool) -> None:
         """Close the connection; in order, by saying so first and waiting for the answer."""
-        with contextlib.suppress(BrokenLinkError):
+        # All is acknowledged: a receiver that does not end it in order is no failure.
+        with contextlib.suppress(BrokenLinkError, DestinationUnavailableError):
             if in_order:
                 self._link.write(self._frame(b"close", b""))
                 self._link.read()

@@ -76,8 +76,8 @@ class StreamTransport:
             try:
                 link.finish()
                 # A receiver that was killed may have closed its side as one does that has read everything.
-                Link(self._address, tls=self._tls).finish()
-            except (BrokenLinkError, DestinationUnavailableError) as error:
+                self._ask_whether_it_lives()
+            except BrokenLinkError as error:
                 self._send_again(error)
             else:
                 break
@@ -85,6 +85,17 @@ class StreamTransport:
             raise self._gave_up("it breaks each connection before it has read it to its end")
         while self._recent:
             self._forget_oldest()
+
+    def _ask_whether_it_lives(self) -> None:
+        """Open another connection, and close it.
+
+        :raises BrokenLinkError: if nobody answers.
+        """
+        try:
+            link = Link(self._address, tls=self._tls)
+        except DestinationUnavailableError as error:
+            raise BrokenLinkError(str(error)) from None
+        link.finish()
 
     def close(self) -> None:
         """Close the connection."""

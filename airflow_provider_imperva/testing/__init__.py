@@ -15,7 +15,7 @@ from airflow_provider_imperva.testing.siem import (
     SiemRequest,
     SumoReceiver,
 )
-from airflow_provider_imperva.testing.syslog import SyslogReceiver
+from airflow_provider_imperva.testing.syslog import GelfTcpReceiver, SyslogReceiver
 
 __all__ = [
     "BulkReceiver",
@@ -25,6 +25,7 @@ __all__ = [
     "FaultScript",
     "ForgedLog",
     "GelfReceiver",
+    "GelfTcpReceiver",
     "HecReceiver",
     "KeyPair",
     "RequestRecord",

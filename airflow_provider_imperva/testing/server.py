@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import socketserver
 import ssl
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from airflow_provider_imperva.testing.listener import LoopbackServer
 
 _DRIPS_PER_SECOND = 10
 
@@ -40,18 +39,13 @@ class Answer:
         return len(self.body) if self.announced is None else self.announced
 
 
-class Server(socketserver.ThreadingTCPServer):
-    """Listens on loopback, a thread for each connection.
+class Server(LoopbackServer):
+    """Listens on loopback, and gives the answers that a repository has.
 
     :param port: 0 takes a free one.
     :param respond: gives the answer to method, path, ``Authorization`` and ``Range``.
     :param stopped: set once nobody shall wait any more.
     """
-
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
 
     def __init__(
         self,
@@ -63,36 +57,7 @@ class Server(socketserver.ThreadingTCPServer):
     ) -> None:
         self.respond = respond
         self.stopped = stopped
-        self._ssl_context = ssl_context
-        self._connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection."""
-        connection, address = super().get_request()
-        if self._ssl_context is not None:
-            # The handshake follows with the first read, in the connection's own thread.
-            connection = self._ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        self._connections.add(connection)
-        return connection, address
-
-    def close_connections(self) -> None:
-        """End every connection."""
-        for connection in list(self._connections):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue  # the client was quicker
-
-    def shutdown_request(self, request: Any) -> None:
-        """End one connection."""
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about a client that hung up: that is part of the play."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+        super().__init__(port, _Handler, ssl_context=ssl_context)
 
 
 class _Handler(BaseHTTPRequestHandler):

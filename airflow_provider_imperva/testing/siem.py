@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import gzip
 import json
-import socketserver
-import ssl
 import threading
 import uuid
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from airflow_provider_imperva.testing.listener import OwnedServer, Receiver
+from airflow_provider_imperva.testing.syslog import is_gelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +45,26 @@ class SiemRequest:
     body: bytes = field(repr=False)
 
 
-class HttpReceiver:
+class HttpReceiver(Receiver):
     """Listens on loopback; subclasses say what they take.
 
     :ivar script: answers that come before its own, one a request.
     :ivar requests: every request that came whole.
     :ivar taken: what it took, in order, as pairs of id (empty where there is none) and event.
 
-    :param ssl_context: to speak https.
     :param most_bytes: larger requests are refused with 413; the size is that after inflating.
     :param lose: how many of the next events it takes are lost, though it says yes to them.
+    :param options: of :class:`~airflow_provider_imperva.testing.listener.Receiver`.
     """
 
-    def __init__(
-        self, *, ssl_context: ssl.SSLContext | None = None, most_bytes: int | None = None, lose: int = 0, port: int = 0
-    ) -> None:
+    def __init__(self, *, most_bytes: int | None = None, lose: int = 0, **options: Any) -> None:
         self.script: deque[SiemAnswer] = deque()
         self.requests: list[SiemRequest] = []
         self.taken: list[tuple[str, Any]] = []
         self.most_bytes = most_bytes
         self.lose = lose
-        self._server = _Server(port, self, ssl_context)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._lock = threading.Lock()
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._server.server_address[1])
+        super().__init__(_Handler, **options)
 
     @property
     def ids(self) -> list[str]:
@@ -107,26 +99,6 @@ class HttpReceiver:
             if self.most_bytes is not None and len(request.body) > self.most_bytes:
                 return SiemAnswer(413)
             return self.answer(request)
-
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 class HecReceiver(HttpReceiver):
@@ -266,9 +238,7 @@ class GelfReceiver(HttpReceiver):
                 event = json.loads(line)
             except ValueError:
                 return SiemAnswer(400)
-            if event.get("version") != "1.1" or not event.get("host") or not event.get("short_message"):
-                return SiemAnswer(400)
-            if "_id" in event:  # which GELF forbids
+            if not is_gelf(event):
                 return SiemAnswer(400)
             found.append(event)
         for event in found:
@@ -339,29 +309,8 @@ def _is_guid(text: str) -> bool:
     return True
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, port: int, receiver: HttpReceiver, ssl_context: ssl.SSLContext | None) -> None:
-        self.receiver = receiver
-        self.ssl_context = ssl_context
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection."""
-        connection, address = super().get_request()
-        if self.ssl_context is not None:
-            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        return connection, address
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about a client that hung up."""
-
-
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: OwnedServer
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -376,7 +325,8 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(split.query).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._give(self.server.receiver.respond(SiemRequest(split.path, query, headers, body)))
+        receiver: HttpReceiver = self.server.owner
+        self._give(receiver.respond(SiemRequest(split.path, query, headers, body)))
 
     def _give(self, answer: SiemAnswer) -> None:
         if answer.status == 0:

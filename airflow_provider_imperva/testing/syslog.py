@@ -1,96 +1,113 @@
-"""A receiver of syslog over TCP and TLS that counts octets strictly, as RFC 6587 and 5425 have it."""
+"""Receivers of a stream of messages: syslog over TCP and TLS with octet counting, and GELF that ends at NUL.
+
+They are strict: what is not framed as RFC 6587 and 5425, or as GELF's specification, has it ends the connection.
+"""
 
 from __future__ import annotations
 
-import socket
+import io
+import json
 import socketserver
-import ssl
-import threading
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from typing import Any
+
+from airflow_provider_imperva.testing.listener import OwnedServer, Receiver
 
 _LARGEST = 1 << 24
 
 
-class SyslogReceiver:
-    """Listens on loopback and keeps every message that came whole.
+class StreamReceiver(Receiver):
+    """Keeps every message that came whole; subclasses say where a message ends.
 
-    :ivar messages: what came, in order of each connection.
-    :ivar errors: what was no frame of octet counting; the connection is closed at it.
-
-    :param ssl_context: to speak TLS.
-    :param port: 0 takes a free one.
+    :ivar messages: what came, in the order of each connection.
+    :ivar errors: what was not framed as it should be; the connection is closed at it.
     """
 
-    def __init__(self, *, ssl_context: ssl.SSLContext | None = None, port: int = 0) -> None:
+    def __init__(self, **options: Any) -> None:
         self.messages: list[bytes] = []
         self.errors: list[str] = []
-        self._server = _Server(port, self, ssl_context)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        super().__init__(_Handler, **options)
+
+    def frames(self, stream: io.BufferedReader) -> Iterator[bytes]:
+        """Yield the messages of a connection.
+
+        :raises ValueError: if there is something else.
+        """
+        raise NotImplementedError
+
+
+class SyslogReceiver(StreamReceiver):
+    """Listens for syslog and counts octets."""
+
+    def frames(self, stream: io.BufferedReader) -> Iterator[bytes]:
+        """Yield the messages of a connection."""
+        while length := _length(stream):
+            content = stream.read(length)
+            if len(content) < length:
+                return
+            yield content
+
+
+class GelfTcpReceiver(StreamReceiver):
+    """An input of type GELF TCP of Graylog: JSON objects, each of which a NUL ends.
+
+    :ivar events: what came, decoded.
+    """
 
     @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._server.server_address[1])
+    def events(self) -> list[dict[str, Any]]:
+        """What came, decoded."""
+        return [json.loads(message) for message in self.messages]
 
-    def start(self) -> None:
-        """Begin to listen."""
-        self._thread.start()
+    @property
+    def ids(self) -> list[str]:
+        """The ids of what came."""
+        return [event["_imperva_uid"] for event in self.events]
 
-    def stop(self) -> None:
-        """End, whatever connections there are."""
-        if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
+    def frames(self, stream: io.BufferedReader) -> Iterator[bytes]:
+        """Yield the messages of a connection."""
+        begun = b""
+        while chunk := stream.read1(1 << 16):
+            *whole, begun = (begun + chunk).split(b"\0")
+            for message in whole:
+                if not is_gelf(json.loads(message)):
+                    raise ValueError("an object that is not GELF 1.1")
+                yield message
+            if len(begun) > _LARGEST:
+                raise ValueError("a message without an end")
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, port: int, receiver: SyslogReceiver, ssl_context: ssl.SSLContext | None) -> None:
-        self.receiver = receiver
-        self.ssl_context = ssl_context
-        super().__init__(("127.0.0.1", port), _Handler)
+def is_gelf(event: Any) -> bool:
+    """Tell whether an object is an event of GELF 1.1, which forbids the field ``_id``."""
+    return (
+        isinstance(event, dict)
+        and event.get("version") == "1.1"
+        and bool(event.get("host"))
+        and bool(event.get("short_message"))
+        and "_id" not in event
+    )
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    server: _Server
+    server: OwnedServer
 
     def handle(self) -> None:
-        connection: socket.socket = self.request
+        receiver: StreamReceiver = self.server.owner
         try:
-            if self.server.ssl_context is not None:
-                connection = self.server.ssl_context.wrap_socket(connection, server_side=True)
-            with connection.makefile("rb") as stream:
-                while length := self._length(stream.read(1), stream):
-                    content = stream.read(length)
-                    if len(content) < length:
-                        return
-                    self.server.receiver.messages.append(content)
+            with self.request.makefile("rb") as stream:
+                for message in receiver.frames(stream):
+                    receiver.messages.append(message)
         except (OSError, ValueError) as error:
-            self.server.receiver.errors.append(f"{type(error).__name__}: {error}")
-        finally:
-            connection.close()
+            receiver.errors.append(f"{type(error).__name__}: {error}")
 
-    def _length(self, first: bytes, stream: socket.SocketIO | object) -> int:
-        digits = first
-        while digits and not digits.endswith(b" "):
-            if not digits.isdigit() or len(digits) > 8:
-                raise ValueError(f"no octet count, but {digits[:1]!r}")
-            digits += stream.read(1)  # type: ignore[union-attr]
-        length = int(digits or b"0")
-        if length > _LARGEST:
-            raise ValueError(f"a message of {length} bytes")
-        return length
+
+def _length(stream: io.BufferedReader) -> int:
+    digits = stream.read(1)
+    while digits and not digits.endswith(b" "):
+        if not digits.isdigit() or len(digits) > 8:
+            raise ValueError(f"no octet count, but {digits[:1]!r}")
+        digits += stream.read(1)
+    length = int(digits or b"0")
+    if length > _LARGEST:
+        raise ValueError(f"a message of {length} bytes")
+    return length

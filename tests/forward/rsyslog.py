@@ -56,18 +56,21 @@ class Rsyslog:
     def _wait_for_port(self) -> None:
         until = time.monotonic() + 20
         while time.monotonic() < until:
-            if self.kind == "udp":
-                time.sleep(0.5)
+            assert self._process is not None
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            if self._listens():
                 return
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                assert self._process is not None
-                assert self._process.poll() is None, (self.folder / "log").read_text()
-                time.sleep(0.02)
-            else:
-                return
+            time.sleep(0.02)
         raise TimeoutError((self.folder / "log").read_text())
+
+    def _listens(self) -> bool:
+        if self.kind == "udp":
+            return f":{self.port:04X} " in Path("/proc/net/udp").read_text()
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -75,6 +78,11 @@ class Rsyslog:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def hang(self) -> None:
+        """Have it do nothing more, with its connections open, until it is killed."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
         """End it in order, so that it writes what it has."""

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Producer
 
 from airflow_provider_imperva.errors import ConfigurationError, DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.kafka import KafkaTransport, check_acks
+from tests.forward.kafka_cluster import KafkaCluster
 from tests.forward.sending import forwarding, ids_of, lines_of, send_all
 from tests.load.load_runs import Account
 
@@ -21,42 +22,24 @@ ADDRESS = Address(host="kafka", port=9092)
 OPTIONS = DestinationOptions(transport="kafka", topic="waf")
 
 
-def producer(**more: Any) -> Producer:
-    return Producer({"test.mock.num.brokers": 3, "acks": "all", **more})
-
-
-def received(cluster: Producer, count: int) -> list[Any]:
-    brokers = ",".join(f"{broker.host}:{broker.port}" for broker in cluster.list_topics(timeout=10).brokers.values())
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", "auto.offset.reset": "earliest"})
-    consumer.subscribe(["waf"])
-    found: list[Any] = []
-    try:
-        for _ in range(200):
-            found += [message for message in consumer.consume(count, timeout=0.2) if not message.error()]
-            if len(found) >= count:
-                break
-    finally:
-        consumer.close()
-    return found
-
-
 def test_each_event_is_a_record_under_its_id(account: Account, load: Load) -> None:
     load(1, 2)
-    cluster = producer()
-    transport = KafkaTransport(cluster, topic="waf", about="kafka")
+    cluster = KafkaCluster()
+    transport = KafkaTransport(cluster.producer, topic="waf", about="kafka")
     (outcome,) = send_all(forwarding(account, OPTIONS, address=ADDRESS, connect=lambda: transport))
-    records = received(cluster, 100)
-    by_id = {record.key().decode(): record.value() for record in records}
+    records = cluster.messages()
+    assert len(records) == 100
+    by_id = {(record.key() or b"").decode(): record.value() for record in records}
     assert by_id == dict(zip(ids_of(account), lines_of(account), strict=True))
-    assert dict(records[0].headers())["imperva_uid"] == records[0].key()
+    assert all(("imperva_uid", record.key()) in (record.headers() or []) for record in records)
     assert (outcome.acknowledgement, outcome.sent) == ("acknowledged", 100)
 
 
 def test_a_record_that_is_too_large_is_counted(account: Account, load: Load) -> None:
     load(1)
-    cluster = producer(**{"message.max.bytes": 1000})
+    cluster = KafkaCluster(**{"message.max.bytes": 1000})
     large = sum(len(line) > 850 for line in lines_of(account))
-    transport = KafkaTransport(cluster, topic="waf", about="kafka")
+    transport = KafkaTransport(cluster.producer, topic="waf", about="kafka")
     (outcome,) = send_all(forwarding(account, OPTIONS, address=ADDRESS, connect=lambda: transport))
     refused = outcome.rejected.get("too_large_for_destination", 0)
     assert refused >= large > 0

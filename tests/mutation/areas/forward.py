@@ -45,14 +45,21 @@ MUTATIONS = [
         "forward/stream.py",
         "                for content, _ in self._recent:\n                    self._link.write(content)\n",
         "                pass\n",
-        ("forward/test_rsyslog.py::test_a_receiver_that_is_killed_misses_nothing_within_the_margin",),
+        ("forward/test_rsyslog.py::test_a_receiver_that_is_killed_again_and_again_misses_nothing",),
+    ),
+    Mutation(
+        "a receiver that hangs taken for one that has read everything",
+        "forward/link.py",
+        "        except TimeoutError:\n            raise DestinationUnavailableError(\n",
+        "        except TimeoutError:\n            return\n            raise DestinationUnavailableError(\n",
+        ("forward/test_rsyslog.py::test_a_receiver_that_hangs_is_told_and_nothing_is_noted",),
     ),
     Mutation(
         "messages without an acknowledgement that are forgotten",
         "forward/relp.py",
         "                self._session.write(self._unacknowledged)\n",
         "                self._unacknowledged.clear()\n",
-        ("forward/test_rsyslog.py::test_a_receiver_that_is_killed_loses_nothing_that_was_acknowledged",),
+        ("forward/test_rsyslog.py::test_a_receiver_that_is_killed_again_and_again_misses_nothing",),
     ),
     Mutation(
         "certificates that nobody checks",
