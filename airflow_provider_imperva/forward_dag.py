@@ -35,6 +35,7 @@ def imperva_forward_dag(
     options: Mapping[str, Any] | None = None,
     start: str | int | None = None,
     redaction: Any = True,
+    pseudonyms: Any = None,
     run_for: timedelta = timedelta(minutes=40),
     imperva_conn_id: str = ImpervaLogHook.default_conn_name,
     lake_conn_id: str | None = None,
@@ -56,6 +57,8 @@ def imperva_forward_dag(
         of a commit.
     :param redaction: what is redacted before anything leaves: true for the default rules, false for nothing, or a
         mapping or YAML file of rules, as :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
+    :param pseudonyms: those of the DAG that loads, if its rows have any; False sends lines that name people although
+        rows do not. By default a lake with pseudonyms is not sent.
     :param run_for: after this time a run begins no further commit.
     :param schedule: by default each commit of the lake, by
         :func:`~airflow_provider_imperva.assets.imperva_events_asset`.
@@ -89,6 +92,7 @@ def imperva_forward_dag(
             options=options,
             start=start,
             redaction=redaction,
+            pseudonyms=pseudonyms,
             run_for=run_for,
         )
     return dag

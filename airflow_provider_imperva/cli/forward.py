@@ -71,6 +71,12 @@ def add_to(commands: Commands) -> None:
         metavar="FILE",
         help="rules of redaction in a YAML file, or `off`; the default rules without it",
     )
+    command.add_argument(
+        "--no-pseudonyms",
+        action="store_true",
+        dest="names_people",
+        help="send lines that name people although the rows of the lake have pseudonyms",
+    )
     add_keys(command)
     command.set_defaults(run=_forward)
 
@@ -86,11 +92,18 @@ def _forward(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.forward.transports import open_transport
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Run
-    from airflow_provider_imperva.privacy.redact import Redactor
+    from airflow_provider_imperva.privacy.protection import Protection
     from airflow_provider_imperva.privacy.rules import redaction_rules
 
     rules = redaction_rules(False if options.redaction == "off" else options.redaction)
     chosen = destination_options(options.destination, dict(map(_option, options.options)))
+    if chosen.transport == "kafka":
+        raise ConfigurationError(
+            "this command does not speak to Kafka, whose producer Airflow's own provider makes",
+            do='Use imperva_forward_dag with destination="kafka" and a connection of the type kafka; to run it once by'
+            " hand: airflow dags test",
+            about="--to",
+        )
     address = _address(options, preset_of(options.destination).port)
     store = open_lake(options)
     forwarding = Forwarding(
@@ -101,7 +114,8 @@ def _forward(options: argparse.Namespace) -> int:
         options=chosen,
         connect=lambda: open_transport(chosen, address),
         run=Run("imperva-logs forward", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}"),
-        redactor=Redactor(rules) if rules else None,
+        protection=Protection(rules) if rules else None,
+        names_people=options.names_people,
     )
     forwarding.begin(start=options.start)
     commits = options.commits or forwarding.pending()

@@ -28,7 +28,7 @@ from airflow_provider_imperva.lake.log_source import source_of
 from airflow_provider_imperva.lake.records import Commit, Kind
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.options import DecodePolicy
-from airflow_provider_imperva.privacy.redact import Redactor
+from airflow_provider_imperva.privacy.protection import Protection
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class UnreadLogError(Exception):
 class Block:
     """Some records of a log, in order.
 
-    :ivar events: a table of ``PARSED_SCHEMA`` with ``raw`` filled in.
+    :ivar events: a table of ``PARSED_SCHEMA`` with ``raw`` filled in, unless there are pseudonyms.
     :ivar quarantined: a table of ``QUARANTINE_SCHEMA``.
     :ivar exact: the bytes of lines that are not UTF-8, by number; ``raw`` has U+FFFD there.
     """
@@ -124,10 +124,12 @@ def _counts(ledger: Ledger, commit: Commit, row: dict[str, Any], replays: Replay
     return True
 
 
-def read_log(ledger: Ledger, log: ForwardedLog, keys: KeyRing, *, redactor: Redactor | None = None) -> Iterator[Block]:
+def read_log(
+    ledger: Ledger, log: ForwardedLog, keys: KeyRing, *, protection: Protection | None = None
+) -> Iterator[Block]:
     """Read the records of a log.
 
-    :param redactor: takes secrets out of them, as it does before rows are written to the lake.
+    :param protection: what is done to them first, as it is to rows before they are written to the lake.
     :raises MissingKeyError: if the key that it was encrypted for is not at hand.
     :raises UnreadLogError: if its bytes are not there, or others than the ledger names.
     """
@@ -143,10 +145,10 @@ def read_log(ledger: Ledger, log: ForwardedLog, keys: KeyRing, *, redactor: Reda
             raise UnreadLogError("its bytes are not in raw/") from None
         if sha256 != log.raw_sha256:
             raise UnreadLogError("its bytes in raw/ are not those that the ledger names")
-        yield from _read(file, log, keys, redactor)
+        yield from _read(file, log, keys, protection)
 
 
-def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing, redactor: Redactor | None) -> Iterator[Block]:
+def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing, protection: Protection | None) -> Iterator[Block]:
     try:
         plain = decode(file, log=log.name, keys=keys, policy=_LENIENT)
     except MissingKeyError:
@@ -160,13 +162,13 @@ def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing, redactor: Redactor |
         del parsed
         block = Block(events, quarantined, _exact(plain, events))
         del events, quarantined
-        yield _redacted(block, redactor) if redactor else block
+        yield _protected(block, protection) if protection else block
         del block
 
 
-def _redacted(block: Block, redactor: Redactor) -> Block:
-    """Take secrets out. A line that had one is sent as text, since its exact bytes have the secret."""
-    found = redactor.redact(block.events, block.quarantined)
+def _protected(block: Block, protection: Protection) -> Block:
+    """Take secrets out, and put pseudonyms in. A line that changes is sent as text: its exact bytes have what was."""
+    found = protection.apply(block.events, block.quarantined)
     if not block.exact:
         return Block(found.events, found.quarantined, {})
     numbers, before, after = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 _VERSION = "8.11.0"
@@ -55,6 +57,9 @@ _CONVERTED: Mapping[str, Callable[[Any], Any]] = {
     # ECS has one address there.
     "x_forwarded_for": lambda value: value[0],
 }
+_ADDRESSES = {"source.ip": "source.address", "destination.ip": "destination.address"}
+"""Where what is no address goes, such as a mask or a pseudonym: fields of the type ``ip`` take nothing else."""
+
 _KINDS = {"security": "alert", "attack_analytics": "alert"}
 
 
@@ -77,13 +82,27 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         _put(found, "event.duration", row["duration_ms"] * 1_000_000)
     if "client_latitude" in row and "client_longitude" in row:
         _put(found, "source.geo.location", {"lat": row["client_latitude"], "lon": row["client_longitude"]})
-    addresses = [row[name] for name in ("client_ip", "server_ip") if name in row]
+    addresses = [row[name] for name in ("client_ip", "server_ip") if name in row and _is_address(row[name])]
     if addresses:
         _put(found, "related.ip", addresses)
     for name, value in row.items():
         field = _FIELDS.get(name, f"imperva.{name}")
-        _put(found, field, _CONVERTED[name](value) if name in _CONVERTED else value)
+        told = _CONVERTED[name](value) if name in _CONVERTED else value
+        if field in _ADDRESSES and not _is_address(told):
+            field = _ADDRESSES[field]
+        elif name == "x_forwarded_for" and not _is_address(told):
+            field, told = f"imperva.{name}", value
+        _put(found, field, told)
     return found
+
+
+@lru_cache(maxsize=4096)
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _put(document: dict[str, Any], field: str, value: Any) -> None:

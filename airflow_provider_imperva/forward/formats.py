@@ -36,8 +36,14 @@ _RULE_TYPE = "ruleTypeCode"
 def as_received(events: pa.Table, exact: Mapping[int, bytes]) -> list[bytes]:
     """Write each record as it was.
 
+    Where there are pseudonyms, no line is left: then LEEF is written anew as LEEF, and all else as CEF.
+
     :param exact: the bytes of records that are not UTF-8, by number.
     """
+    if events["raw"].null_count:
+        writers = [_as_leef if name == "LEEF" else _as_cef for name in events["src_format"].to_pylist()]
+        rows = _rows(events, times_as_text=False)
+        return [write(row).encode() for write, row in zip(writers, rows, strict=True)]
     bodies = [text.encode() for text in events["raw"].to_pylist()]
     if exact:
         numbers = events["src_line"].to_pylist()
@@ -108,6 +114,8 @@ def _converted(
     wanted: Literal["CEF", "LEEF"],
     write: Callable[[dict[str, Any]], str],
 ) -> list[bytes]:
+    if events["raw"].null_count:
+        return [write(row).encode() for row in _rows(events, times_as_text=False)]
     found = events["src_format"].to_pylist()
     bodies = as_received(events, exact)
     others = [place for place, name in enumerate(found) if name != wanted]

@@ -34,7 +34,9 @@ from airflow_provider_imperva.lake.forwards import (
 )
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Run
-from airflow_provider_imperva.privacy.redact import Redactor
+from airflow_provider_imperva.privacy.protection import Protection
+from airflow_provider_imperva.privacy.pseudonyms import VERSION_KEY as PSEUDONYMS
+from airflow_provider_imperva.privacy.pseudonyms import Pseudonyms
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +60,8 @@ class Forwarding:
     :ivar name: the destination's name in the lake.
     :ivar address: where it sends to, without credentials.
     :ivar connect: opens the way there.
-    :ivar redactor: what all records go through before anything of them leaves; None if nothing is redacted.
+    :ivar protection: what is done to all records before anything of them leaves; None for nothing.
+    :ivar names_people: whether lines of a lake whose rows have pseudonyms may be sent without any.
     :ivar run: who sends.
     :ivar clock: seconds that never go back.
     """
@@ -70,9 +73,22 @@ class Forwarding:
     options: DestinationOptions
     connect: Callable[[], Transport]
     run: Run
-    redactor: Redactor | None = None
+    protection: Protection | None = None
+    names_people: bool = False
     clock: Callable[[], float] = time.monotonic
     pace: Pace | None = None
+
+    def __post_init__(self) -> None:
+        if self._pseudonyms and self.options.quarantined:
+            raise ConfigurationError(
+                "lines in quarantine may name anybody, so none of them is sent where there are pseudonyms",
+                do="Set quarantined=False",
+                about=self.name,
+            )
+
+    @property
+    def _pseudonyms(self) -> Pseudonyms | None:
+        return self.protection.pseudonyms if self.protection else None
 
     @property
     def forwards(self) -> Forwards:
@@ -151,17 +167,31 @@ class Forwarding:
         :param on_messages: told how many messages were handed over, for a progress bar.
         :raises DestinationError: if the destination does not take them; what is not acknowledged is sent next time.
         :raises MissingKeyError: if a log was encrypted for a key that is not at hand.
+        :raises ConfigurationError: if the lake has pseudonyms, and nobody says how its lines get any.
         """
         transport: Transport | None = None
         try:
             for number in commits:
                 commit = self.ledger.commit(number)
+                self._stop_before_names(commit)
                 if transport is None:
                     transport = self.connect()
                 yield self.forwards.record(self._send_commit(commit, transport, again, on_messages), again=again)
         finally:
             if transport is not None:
                 transport.close()
+
+    def _stop_before_names(self, commit: Commit) -> None:
+        """Stop if lines out of ``raw/`` would name those whom the rows of the lake do not name."""
+        if self.names_people or self._pseudonyms:
+            return
+        if any(PSEUDONYMS in one for one in commit.protections):
+            raise ConfigurationError(
+                f"the rows of commit {commit.commit} have pseudonyms, and its lines would go out without",
+                do="Give this forward the `pseudonyms` of the DAG that loads; or, to send names and addresses in clear,"
+                " False (imperva-logs forward: --no-pseudonyms)",
+                about=self.name,
+            )
 
     def _send_commit(
         self, commit: Commit, transport: Transport, again: bool, on_messages: Callable[[int], None]
@@ -246,7 +276,7 @@ class _CommitSending:
         for log in logs:
             try:
                 forwarding = self.forwarding
-                for block in read_log(forwarding.ledger, log, forwarding.keys, redactor=forwarding.redactor):
+                for block in read_log(forwarding.ledger, log, forwarding.keys, protection=forwarding.protection):
                     for pieces in outgoing.events(log, block):
                         self.lines += 1
                         yield from pieces

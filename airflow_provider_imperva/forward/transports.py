@@ -38,7 +38,7 @@ def open_transport(options: DestinationOptions, address: Address, *, patience: P
         case "kafka":
             raise ConfigurationError(
                 "Kafka is reached by the connection of Airflow's own provider",
-                do="Forward to it by the operator, with a destination_conn_id of type kafka",
+                do="Forward to it by the operator, with a destination_conn_id of the type kafka",
             )
         case "gelf_tls" | "gelf_tcp":
             gelf = _gelf(options)

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_imperva.metrics import send_forwarded, send_standing
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 from airflow_provider_imperva.options import check_destination_name, check_positive
+from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good
 
@@ -42,6 +43,9 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         commit.
     :param redaction: what is redacted before anything leaves: true for the default rules, false for nothing, or rules
         as :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
+    :param pseudonyms: those of the DAG that loads, if its rows have any, as
+        :func:`~airflow_provider_imperva.privacy.options.pseudonym_options` takes them: lines are then written anew with
+        them. False sends lines that name people although rows do not; by default such a lake is not sent.
     :param run_for: after this time no further commit is begun.
     """
 
@@ -56,6 +60,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         options: Mapping[str, Any] | None = None,
         start: str | int | None = None,
         redaction: Any = True,
+        pseudonyms: Any = None,
         run_for: timedelta = timedelta(minutes=40),
         **kwargs: Any,
     ) -> None:
@@ -70,6 +75,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         self.options = dict(options or {})
         self.start = start
         self.redaction = redaction_rules(redaction)
+        self.pseudonyms = pseudonym_options(pseudonyms)
+        self.names_people = pseudonyms is False
         self.run_for = run_for
 
     @ends_for_good
@@ -108,8 +115,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.forward.presets import destination_options, preset_of
         from airflow_provider_imperva.forward.send import Forwarding
         from airflow_provider_imperva.hooks.destination import open_destination
+        from airflow_provider_imperva.hooks.protection import open_protection
         from airflow_provider_imperva.lake.records import Run
-        from airflow_provider_imperva.privacy.redact import Redactor
 
         hook = self._make_hook()
         options = destination_options(self.destination, self.options)
@@ -130,7 +137,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
             options=options,
             connect=connect,
             run=Run(dag_id=ti.dag_id, run_id=ti.run_id),
-            redactor=Redactor(self.redaction) if self.redaction else None,
+            protection=open_protection(self.redaction, self.pseudonyms),
+            names_people=self.names_people,
         )
 
     def _in_time(self, pending: Sequence[int]) -> Iterator[int]:

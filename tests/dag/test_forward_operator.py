@@ -17,7 +17,10 @@ from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.errors import ConfigurationError, DestinationUnavailableError
 from airflow_provider_imperva.forward_dag import imperva_forward_dag, imperva_forward_dags
 from airflow_provider_imperva.hooks.destination import destination_address
+from airflow_provider_imperva.hooks.protection import open_protection
+from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.operators.forward import ImpervaForwardLogsOperator
+from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.syslog import SyslogReceiver
 from tests.load.load_runs import Account
@@ -75,6 +78,23 @@ def test_a_log_whose_bytes_are_gone_makes_it_red_after_the_rest(account: Account
     with pytest.raises(AirflowFailException, match=r"8416_1\.log"):
         forward(account.lake)
     assert len(receiver.messages) == 5
+
+
+def test_a_lake_with_pseudonyms_is_sent_with_them_or_by_name_on_purpose(
+    account: Account, receiver: SyslogReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_PEOPLE", json.dumps({"conn_type": "generic", "login": "k1", "password": "k" * 32}))
+    options = pseudonym_options("people")
+    account.normalize_options = NormalizeOptions(protection=open_protection(None, options))
+    account.serve(1)
+    account.run_some()
+    with pytest.raises(AirflowFailException, match="have pseudonyms"):
+        forward(account.lake)
+    forward(account.lake, pseudonyms="people")
+    assert all(b" src=k1-" in message for message in receiver.messages)
+    forward(account.lake, pseudonyms=False, name="by_name", start="oldest")
+    assert len(receiver.messages) == 10
+    assert not any(b"k1-" in message for message in receiver.messages[5:])
 
 
 def test_time_ends_between_commits(account: Account, receiver: SyslogReceiver) -> None:

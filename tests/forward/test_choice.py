@@ -18,7 +18,7 @@ from airflow_provider_imperva.forward.framing import FRAMINGS
 from airflow_provider_imperva.forward.pace import Pace
 from airflow_provider_imperva.forward.size import fitted
 from airflow_provider_imperva.forward.syslog import message_writer
-from airflow_provider_imperva.privacy.redact import Redactor
+from airflow_provider_imperva.privacy.protection import Protection
 from tests.forward.sending import Collector, forwarding, ids_of, lines_of, send_all
 from tests.load.load_runs import Account
 
@@ -153,13 +153,15 @@ def test_no_secret_leaves_in_any_format(account: Account, format: Format) -> Non
     lines_go = format not in ("json", "ecs")
     options = DestinationOptions(format=format, quarantined=lines_go)
 
-    def bodies(name: str, redactor: Redactor | None) -> list[bytes]:
+    def bodies(name: str, protection: Protection | None) -> list[bytes]:
         collector = Collector()
-        sending = forwarding(account, options, name=name, address=ADDRESS, connect=lambda: collector, redactor=redactor)
+        sending = forwarding(
+            account, options, name=name, address=ADDRESS, connect=lambda: collector, protection=protection
+        )
         send_all(sending, start="oldest")
         return [event.body for event in collector.events]
 
-    sent = {"clear": bodies("clear", None), "redacted": bodies("redacted", Redactor())}
+    sent = {"clear": bodies("clear", None), "redacted": bodies("redacted", Protection())}
     assert len(sent["clear"]) == len(sent["redacted"]) == 6 + lines_go
     assert [b"SECRET" in body for body in sent["clear"]].count(True) == 2 + lines_go
     assert not [body for body in sent["redacted"] if b"SECRET" in body]

@@ -13,6 +13,20 @@ MUTATIONS = [
         ("forward/test_choice.py::test_no_secret_leaves_in_any_format",),
     ),
     Mutation(
+        "a lake with pseudonyms whose lines go out by name",
+        "forward/send.py",
+        "        if self.names_people or self._pseudonyms:\n",
+        "        if True:\n",
+        ("forward/test_pseudonyms.py::test_without_a_word_nothing_is_sent",),
+    ),
+    Mutation(
+        "a pseudonym in a field that takes addresses only",
+        "forward/ecs.py",
+        "if field in _ADDRESSES and not _is_address(told):",
+        "if False:",
+        ("forward/test_pseudonyms.py::test_lines_have_the_pseudonyms_that_rows_have",),
+    ),
+    Mutation(
         "a commit noted before its last acknowledgement",
         "forward/send.py",
         "            self.transport.settle()\n        except _ProgressMismatchError:\n",
