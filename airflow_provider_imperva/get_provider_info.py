@@ -31,6 +31,36 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "For private keys that are encrypted",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
+    "signing_private_key": {
+        "label": "Signing key",
+        "description": "Ed25519 private key, as PEM, that signs each commit of the ledger",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "signing_key_file": {
+        "label": "Signing key file",
+        "description": "The same in a file that the workers can read",
+        "schema": {"type": ["string", "null"]},
+    },
+    "signing_key_passphrase": {
+        "label": "Signing key passphrase",
+        "description": "For a signing key that is encrypted",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "anchor": {
+        "label": "Anchor",
+        "description": "Folder, bucket or https URL outside of the lake that each commit's hash is sent to",
+        "schema": {"type": ["string", "null"]},
+    },
+    "anchor_conn_id": {
+        "label": "Anchor connection",
+        "description": "Connection with credentials for the anchor's bucket, other than those of the lake",
+        "schema": {"type": ["string", "null"]},
+    },
+    "anchor_token": {
+        "label": "Anchor token",
+        "description": "Bearer token for an https anchor",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
     "repository": {
         "label": "Repository id",
         "description": "Name of the repository in the lake; the last segment of the Log Server URL if empty",

@@ -26,6 +26,7 @@ WITHOUT_AIRFLOW = (
     "privacy",
     "lake",
     "table",
+    "seal",
     "load",
     "audit",
     "forward",

@@ -7,55 +7,33 @@ to the same figures, however long the lake has gone on since.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.history import History, Progress, last_number, silent
-from airflow_provider_imperva.audit.numbers import Numbers, Stretch, all_numbers, last_rows
-from airflow_provider_imperva.audit.objects import Named, check_bytes
+from airflow_provider_imperva.audit.history import History, Progress, silent
+from airflow_provider_imperva.audit.holdings import Bridge, Holding, Looked, holdings, look, named_of_period
+from airflow_provider_imperva.audit.numbers import Numbers, Stretch, all_numbers, last_rows, overlay
+from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.audit.periods import numbers_of
-from airflow_provider_imperva.errors import ConfigurationError, LedgerCorruptError
+from airflow_provider_imperva.audit.reading import broken_chain
+from airflow_provider_imperva.audit.verdict import FINISHED, Reason, reasons
+from airflow_provider_imperva.errors import LakeError, LedgerCorruptError
+from airflow_provider_imperva.lake.acceptance import accepted_numbers
+from airflow_provider_imperva.lake.ledger import UNSIGNED, Signer
+from airflow_provider_imperva.lake.records import Acceptance
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
 
-VERSION = 1
+VERSION = 2
 """Version of the certificate's format."""
 
 _CERTIFIED = ("name", "state", "raw_key", "raw_bytes", "raw_sha256", "lines", "rows", "quarantined_lines")
-
-
-class Period(msgspec.Struct, frozen=True, rename={"first": "from", "end": "to"}):
-    """Whole days, UTC; the end is not in it."""
-
-    first: date
-    end: date
-
-    @classmethod
-    def parse(cls, text: str) -> Period:
-        """Read a month (``2026-11``) or a day (``2026-11-22``).
-
-        :raises ConfigurationError: if it is neither.
-        """
-        try:
-            if re.fullmatch(r"\d{4}-\d{2}", text):
-                first = date.fromisoformat(f"{text}-01")
-                return cls(first, (first + timedelta(days=31)).replace(day=1))
-            first = date.fromisoformat(text)
-            return cls(first, first + timedelta(days=1))
-        except (ValueError, OverflowError):
-            raise ConfigurationError("no month and no day", do="Write 2026-11 or 2026-11-22", about=text) from None
-
-    @property
-    def bounds(self) -> tuple[datetime, datetime]:
-        """The first moment in it, and the first after it."""
-        return datetime.combine(self.first, time(), UTC), datetime.combine(self.end, time(), UTC)
+_ACCEPTED = "accepted"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -87,7 +65,7 @@ class CertifiedPrefix(msgspec.Struct, frozen=True, rename={"first": "from", "las
     ranges: tuple[CertifiedRange, ...]
 
 
-class Certificate(msgspec.Struct, frozen=True):
+class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a lake holds of a period, as its ledger stood at one commit.
 
     A log belongs to the period in which the index first listed it.
@@ -95,8 +73,16 @@ class Certificate(msgspec.Struct, frozen=True):
     :ivar logs_sha256: over the logs of the period, in order: of the JSON array, without blanks, of an array for each:
         name, state, object in ``raw/``, its size and SHA-256, lines, rows, quarantined lines.
     :ivar events: rows in ``events/`` by date and class, of the events that happened in the period.
-    :ivar complete: whether there is any number, each is loaded, or was skipped by Imperva, and the repository was seen
-        after the period's end.
+    :ivar holdings: the objects of the period by folder: its logs as received, and the parts with their rows or of its
+        dates.
+    :ivar looked: whether each of these was read and hashed when the certificate was issued.
+    :ivar bridge: how ``rows`` and ``events`` come to each other; None unless the objects were looked at.
+    :ivar complete: whether there is any number, each is loaded, was skipped by Imperva or is accepted, the repository
+        was seen after the period's end, and the objects were looked at.
+    :ivar reasons: why it is not complete, the worst first.
+    :ivar exceptions: what somebody accepted, of all that is in the ledger; ``accepted_numbers`` how many numbers of the
+        period are missing that this makes up for.
+    :ivar signed_by, signature: as of a commit.
     """
 
     v: int
@@ -111,9 +97,24 @@ class Certificate(msgspec.Struct, frozen=True):
     lines: int
     rows: int
     quarantined_lines: int
+    expired_lines: int
+    erased_lines: int
     logs_sha256: str
     events: dict[str, dict[str, int]]
+    holdings: dict[str, Holding]
+    looked: bool
+    bridge: Bridge | None
     complete: bool
+    reasons: tuple[Reason, ...]
+    accepted_numbers: int = 0
+    exceptions: tuple[Acceptance, ...] = ()
+    signed_by: str | None = None
+    signature: str | None = None
+
+    @property
+    def happened(self) -> int:
+        """How many events happened in the period."""
+        return sum(sum(classes.values()) for classes in self.events.values())
 
 
 def issue(
@@ -123,115 +124,152 @@ def issue(
     *,
     at: datetime,
     commit: int | None = None,
+    looks: bool = True,
+    signer: Signer | None = None,
     progress: Progress = silent,
-) -> Certificate:
-    """Make a certificate.
+) -> bytes:
+    """Make a certificate: its JSON.
 
     :param at: now, UTC.
     :param commit: as of which commit; the last by default.
+    :param looks: whether the objects of the period are read and hashed. Of what was not looked at nothing is complete.
+    :param signer: signs it.
     :raises LedgerCorruptError: if the ledger is damaged, so that nothing can be certified.
+    :raises LakeError: if an object of the period is missing, or is another.
     """
     history = History.read(store, repository, last=commit, progress=progress)
-    certificate = _certify(history, period, at=at)
-    if certificate is None or history.damages or history.missing or _breaks(history):
+    if history.head is None or history.damages or history.missing or list(broken_chain(history)):
         raise LedgerCorruptError(
             "the ledger is damaged, so nothing can be certified",
             do="run imperva-logs verify, which names what is wrong",
             about=store.uri(history.layout.ledger),
         )
-    return certificate
-
-
-def check(store: Store, certificate: Certificate, *, progress: Progress = silent) -> Iterator[Finding]:
-    """Check a certificate against a lake: the chain up to its commit, each figure, and each log's bytes in ``raw/``."""
-    about = f"certificate of {certificate.repository} for {certificate.period.first} to {certificate.period.end}"
-    last = min(certificate.head.commit, last_number(store, History(certificate.repository).layout))
-    history = History.read(store, certificate.repository, last=last, progress=progress)
-    yield from history.damages
-    for number in history.missing:
-        yield Finding(Kind.MISSING, history.layout.commit(number), "the commit is missing")
-    yield from _breaks(history)
-    there = history.sha256.get(certificate.head.commit)
-    if there != certificate.head.sha256:
-        found = f"its SHA-256 is {there}" if there else "it is not there"
-        yield Finding(
-            Kind.CHAIN,
-            history.layout.commit(certificate.head.commit),
-            f"{found}, the certificate has {certificate.head.sha256}",
+    draft = PeriodOf(history, period)
+    looked = draft.look(store, progress=progress) if looks else None
+    if looked and looked.findings:
+        raise LakeError(
+            f"{len(looked.findings)} objects of the period are not as the ledger has them, so nothing can be certified:"
+            f" {looked.findings[0]}",
+            do="run imperva-logs verify, which names them all",
+            about=store.uri(),
         )
-    again = _certify(history, certificate.period, at=certificate.issued_at)
-    if again is None:
-        return
-    for name in Certificate.__struct_fields__:
-        if name not in ("issued_at", "provider_version", "head") and getattr(again, name) != getattr(certificate, name):
-            yield Finding(Kind.CONTRADICTION, about, f"its {name} are not what the ledger says")
-    named = [
-        Named(row["raw_key"], row["raw_bytes"], row["raw_sha256"], f"commit {row['commit']}", is_part=False)
-        for row in _logs_of(history, all_numbers(history), certificate.period).to_pylist()
-        if row["raw_key"]
-    ]
-    for done, checked in enumerate(check_bytes(store, named), 1):
-        progress("Hashing logs", done, len(named))
-        yield from checked.findings
+    certificate = draft.certify(at=at, looked=looked is not None, bridge=looked.bridge if looked else None)
+    if signer is None:
+        return as_json(certificate)
+    unsigned = msgspec.structs.replace(certificate, signed_by=signer.key_id, signature=UNSIGNED)
+    return signer.sign(as_json(unsigned))
 
 
-def _breaks(history: History) -> list[Finding]:
-    """Return where the chain is broken."""
-    found = []
-    for number, commit in history.commits.items():
-        path = history.layout.commit(number)
-        if commit.commit != number or commit.previous_sha256 != history.sha256.get(number - 1):
-            found.append(Finding(Kind.CHAIN, path, "it does not follow the commit before"))
-        if history.logs_sha256.get(number) != commit.logs_sha256:
-            found.append(Finding(Kind.ALTERED, history.layout.logs(number), "its SHA-256 is not that in its commit"))
-    return found
+def as_json(certificate: Certificate) -> bytes:
+    """Write a certificate as JSON."""
+    return msgspec.json.format(msgspec.json.encode(certificate), indent=1)
 
 
-def _certify(history: History, period: Period, *, at: datetime) -> Certificate | None:
-    head = history.head
-    if head is None:
-        return None
-    numbers = all_numbers(history)
-    logs = _logs_of(history, numbers, period)
-    rows = [[row[column] for column in _CERTIFIED] for row in logs.select(_CERTIFIED).to_pylist()]
-    prefixes = dict(_prefixes(history, numbers, period))
-    finished = {State.COMMITTED, State.DUPLICATE, State.SKIPPED}
-    _, end = period.bounds
-    return Certificate(
-        v=VERSION,
-        repository=history.repository,
-        period=period,
-        issued_at=at,
-        provider_version=__version__,
-        head=Head(head.commit, history.sha256[head.commit], head.committed_at, head.observed_at),
-        prefixes=prefixes,
-        logs=len(rows),
-        **{
-            column: int(pc.sum(logs[column]).as_py() or 0)
-            for column in ("raw_bytes", "lines", "rows", "quarantined_lines")
-        },
-        logs_sha256=hashlib.sha256(msgspec.json.encode(rows)).hexdigest(),
-        events=_events(history, period),
-        complete=bool(prefixes)
-        and all(finished.issuperset(item.states) for item in prefixes.values())
-        and head.observed_at >= end,
-    )
+class PeriodOf:
+    """What a ledger says of a period."""
+
+    def __init__(self, history: History, period: Period) -> None:
+        """Put it together.
+
+        :param history: has a head.
+        """
+        self._history = history
+        self._period = period
+        self._numbers = all_numbers(history)
+        self._logs = _logs_of(history, self._numbers, period)
+        self.named = named_of_period(history, self._logs, period)
+
+    def look(self, store: Store, *, progress: Progress) -> Looked:
+        """Read and hash every object of the period."""
+        return look(store, self.named, self._logs, self._period, progress=progress)
+
+    def certify(self, *, at: datetime, looked: bool, bridge: Bridge | None) -> Certificate:
+        """Return the certificate, unsigned."""
+        history, head = self._history, self._history.head
+        assert head is not None  # noqa: S101
+        rows = [[row[column] for column in _CERTIFIED] for row in self._logs.select(_CERTIFIED).to_pylist()]
+        prefixes = dict(_prefixes(history, self._numbers, self._period))
+        states = _sum_states(prefixes)
+        accepted = states.pop(_ACCEPTED, 0)
+        if accepted:
+            prefixes = dict(_prefixes(history, self._numbers, self._period, accepts=False))
+        found = tuple(
+            reasons(
+                states or ({State.SKIPPED: accepted} if accepted else {}),
+                observed_at=head.observed_at,
+                end=self._period.bounds[1],
+                looked=looked,
+            )
+        )
+        return Certificate(
+            v=VERSION,
+            repository=history.repository,
+            period=self._period,
+            issued_at=at,
+            provider_version=__version__,
+            head=Head(head.commit, history.sha256[head.commit], head.committed_at, head.observed_at),
+            prefixes=prefixes,
+            logs=len(rows),
+            raw_bytes=self._sum("raw_bytes"),
+            lines=self._sum("lines"),
+            rows=self._sum("rows"),
+            quarantined_lines=self._sum("quarantined_lines"),
+            expired_lines=self._sum("expired_lines"),
+            erased_lines=self._sum("erased_lines"),
+            logs_sha256=hashlib.sha256(msgspec.json.encode(rows)).hexdigest(),
+            events=_events(history, self._period),
+            holdings=holdings(self.named),
+            looked=looked,
+            bridge=bridge,
+            complete=not found,
+            reasons=found,
+            accepted_numbers=accepted,
+            exceptions=tuple(history.accepted),
+        )
+
+    def _sum(self, column: str) -> int:
+        return int(pc.sum(self._logs[column]).as_py() or 0)
 
 
-def _prefixes(history: History, numbers: list[Numbers], period: Period) -> Iterator[tuple[str, CertifiedPrefix]]:
+def _sum_states(prefixes: dict[str, CertifiedPrefix]) -> dict[str, int]:
+    states: dict[str, int] = {}
+    for prefix in prefixes.values():
+        for state, count in prefix.states.items():
+            states[state] = states.get(state, 0) + count
+    return states
+
+
+def _prefixes(
+    history: History, numbers: list[Numbers], period: Period, *, accepts: bool = True
+) -> Iterator[tuple[str, CertifiedPrefix]]:
+    """Yield the numbers of each prefix.
+
+    :param accepts: whether what is missing and somebody accepted is in a state of its own.
+    """
     for item in numbers:
         if bounds := numbers_of(history, item, *period.bounds):
             first, last = bounds
-            ranges = [
-                CertifiedRange(part.first, part.last, part.state) for part in _within(item.stretches, first, last)
-            ]
+            within = list(_within(item.stretches, first, last))
+            if accepts:
+                within = _with_accepted(history, item.prefix, within)
+            ranges = [CertifiedRange(part.first, part.last, part.state) for part in within]
             states: dict[str, int] = {}
             for part in ranges:
                 states[part.state] = states.get(part.state, 0) + part.last - part.first + 1
             yield item.prefix, CertifiedPrefix(first, last, states, tuple(ranges))
 
 
-def _within(stretches: tuple[Stretch, ...], first: int, last: int) -> Iterator[Stretch]:
+def _with_accepted(history: History, prefix: str, stretches: list[Stretch]) -> list[Stretch]:
+    for acceptance in history.accepted:
+        found = accepted_numbers(acceptance)
+        if found and found[0] == prefix:
+            missing = [item for item in stretches if item.state not in FINISHED]
+            covered = [Stretch(part.first, part.last, _ACCEPTED) for part in _within(missing, found[1], found[2])]
+            stretches = overlay(stretches, covered)
+    return stretches
+
+
+def _within(stretches: Sequence[Stretch], first: int, last: int) -> Iterator[Stretch]:
     for item in stretches:
         if item.first <= last and item.last >= first:
             yield Stretch(max(item.first, first), min(item.last, last), item.state)

@@ -166,6 +166,11 @@ def cover(store: Store, history: History, *, window: timedelta, days: int, progr
     )
 
 
+def absences(history: History) -> list[Absence]:
+    """Return every number that is neither loaded nor skipped, by state, with the reason."""
+    return list(_absences(history.head, all_numbers(history), last_rows(history.logs)))
+
+
 def _unread_lines(head: Commit) -> Iterator[Finding]:
     for line in head.unread:
         yield Finding(Kind.UNREADABLE, INDEX_NAME, f"this entry is not read: {line}")

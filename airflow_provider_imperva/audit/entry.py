@@ -153,6 +153,8 @@ def _check_removed(path: str, plan: Plan, commit: Commit, reports: list[Report])
     """Hold what a commit did to the parts of others against its plan and reports."""
     if commit.kind is not plan.kind:
         yield Finding(Kind.CONTRADICTION, path, f"it is of kind {commit.kind}, its plan of kind {plan.kind}")
+    if plan.accepts != commit.accepts:
+        yield Finding(Kind.CONTRADICTION, path, "the exceptions it accepts are not those of its plan")
     if bool(plan.retires) != bool(commit.retired):
         yield Finding(Kind.CONTRADICTION, path, "it does not retire what its plan set out to retire")
     if sum(report.carried_rows for report in reports) != commit.carried_rows:

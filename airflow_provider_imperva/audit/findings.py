@@ -22,6 +22,10 @@ class Kind(StrEnum):
     """Commits do not follow each other."""
     CONTRADICTION = "contradiction"
     """Two records of the ledger, or the ledger and the lake, say different things."""
+    TIME = "time"
+    """Two times that cannot both be, or one that is yet to come."""
+    SIGNATURE = "signature"
+    """A commit that is not signed by a key that is trusted."""
     UNACCOUNTED = "unaccounted"
     """A number, or a line, of which nothing says what became of it."""
 

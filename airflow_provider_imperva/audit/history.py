@@ -17,9 +17,10 @@ from airflow_provider_imperva.errors import ConfigurationError, LakeError, Ledge
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.ledger import decode_logs, decode_record
 from airflow_provider_imperva.lake.live import LiveSet
-from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Commit, Plan, Report
+from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Acceptance, Commit, Intent, Plan, Report
 from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.seal.signature import digest_of_unsigned
 
 _READERS = 32
 _ENTRIES_AT_ONCE = 500
@@ -29,7 +30,7 @@ _ENTRIES_A_STEP = 50
 _ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4,}(?:\.parts)?\.json)")
 
 _T = TypeVar("_T")
-_Record = TypeVar("_Record", Plan, Report, Commit)
+_Record = TypeVar("_Record", Plan, Intent, Report, Commit)
 
 _AUDITED = [
     "name",
@@ -53,8 +54,18 @@ _AUDITED = [
     "raw_removed",
     "note_removed",
 ]
-_ADDED = {"rows_digest": None, "expired_lines": 0, "erased_lines": 0, "raw_removed": None, "note_removed": False}
+_ADDED = {
+    "rows_digest": None,
+    "content_sha256": None,
+    "expired_lines": 0,
+    "erased_lines": 0,
+    "raw_removed": None,
+    "note_removed": False,
+}
 """Columns that came with later releases, and what they are in ledgers of earlier ones."""
+
+_PROVED = [*_AUDITED, "fetched_at", "content_sha256"]
+"""The columns that only a proof looks at, too."""
 
 LOGS = pa.schema([*(LOGS_SCHEMA.field(name) for name in _AUDITED), ("commit", pa.int64())])
 """Schema of what all commits together say of logs: the columns of ``logs.parquet`` that an audit looks at, and the
@@ -75,6 +86,8 @@ class Entry:
     :ivar plan, commit, logs: None if missing or unreadable; of the logs the columns that an audit looks at.
     :ivar sha256: of the commit's object; ``logs_sha256`` of that of its logs.
     :ivar reports: what its batches did, by batch, as far as there is a report; empty unless they were asked for.
+    :ivar intents: what its batches were about to write, likewise.
+    :ivar unsigned_digest: what its commit was signed over; None if it has no signature.
     :ivar damages: what could not be read.
     """
 
@@ -85,6 +98,8 @@ class Entry:
     logs: pa.Table | None = None
     logs_sha256: str | None = None
     reports: dict[int, Report] = field(default_factory=dict)
+    intents: dict[int, Intent] = field(default_factory=dict)
+    unsigned_digest: bytes | None = None
     damages: tuple[Finding, ...] = ()
 
 
@@ -160,22 +175,32 @@ def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> En
     def record(path: str, kind: type[_Record]) -> tuple[_Record | None, str | None]:
         return read(path, lambda content: decode_record(content, kind, about=path))
 
-    commit, sha256 = record(layout.commit(number), Commit)
+    digest: list[bytes | None] = [None]
+
+    def decode_commit(content: bytes) -> Commit:
+        digest[0] = digest_of_unsigned(content)
+        return decode_record(content, Commit, about=layout.commit(number))
+
+    commit, sha256 = read(layout.commit(number), decode_commit)
     path = layout.logs(number)
-    logs, logs_sha256 = read(path, lambda content: decode_logs(content, about=path, columns=_AUDITED))
+    columns = _PROVED if whole else _AUDITED
+    logs, logs_sha256 = read(path, lambda content: decode_logs(content, about=path, columns=columns))
     plan = record(layout.plan(number), Plan)[0] if whole or sha256 is None else None
-    reports = {}
+    reports: dict[int, Report] = {}
+    intents: dict[int, Intent] = {}
     if whole and commit:
         found = {batch: record(layout.report(number, batch), Report)[0] for batch in commit.batches}
         reports = {batch: report for batch, report in found.items() if report}
+        begun = {batch: record(layout.intent(number, batch), Intent)[0] for batch in commit.batches}
+        intents = {batch: intent for batch, intent in begun.items() if intent}
     for name, value in _ADDED.items():
-        if logs is not None and name not in logs.schema.names:
+        if logs is not None and name in columns and name not in logs.schema.names:
             column = LOGS_SCHEMA.field(name)
             logs = logs.append_column(column, pa.repeat(pa.scalar(value, column.type), len(logs)))
-    if logs is not None and set(_AUDITED) - set(logs.schema.names):
+    if logs is not None and set(columns) - set(logs.schema.names):
         damages.append(Finding(Kind.UNREADABLE, path, "it lacks columns"))
         logs = None
-    return Entry(number, plan, commit, sha256, logs, logs_sha256, reports, tuple(damages))
+    return Entry(number, plan, commit, sha256, logs, logs_sha256, reports, intents, digest[0], tuple(damages))
 
 
 class History:
@@ -255,6 +280,16 @@ class History:
     def open_plan(self) -> Plan | None:
         """The plan after the last commit: its run is under way, or has died."""
         return self.plans.get(self.last)
+
+    @property
+    def accepted(self) -> list[Acceptance]:
+        """The exceptions that somebody accepted, oldest first."""
+        return [item for number in sorted(self.commits) for item in self.commits[number].accepts]
+
+    @property
+    def accepted_abouts(self) -> set[str]:
+        """What those are about."""
+        return {item.about for item in self.accepted}
 
     @property
     def missing(self) -> list[int]:

@@ -7,10 +7,12 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice
 from typing import TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
@@ -93,14 +95,27 @@ def _check(store: Store, named: Named) -> Checked:
             if not named.is_part:
                 return Checked(named, ())
             file.seek(0)
-            lines = _counts if partition_of(named.path) is None else digests_of
-            return Checked(named, (), lines(pq.read_table(file, columns=["src_file", "src_seq", "src_line"])))
+            partition = partition_of(named.path)
+            columns = ["src_file", "src_seq", "src_line"]
+            if partition is None:
+                return Checked(named, (), _counts(pq.read_table(file, columns=columns)))
+            rows = pq.read_table(file, columns=[*columns, "event_time"])
+            return Checked(named, tuple(_check_date(named, rows["event_time"], partition[1])), digests_of(rows))
     except FileNotFoundError:
         found = f"{named.by} names it, and it is not there"
         return Checked(named, (Finding(Kind.MISSING, named.path, found),))
     except (OSError, LakeError, pa.ArrowException) as error:
         found = f"it could not be read ({type(error).__name__})"
         return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
+
+
+def _check_date(named: Named, times: pa.ChunkedArray, day: str) -> Iterator[Finding]:
+    """See that the events of a part are of its date, UTC."""
+    begin = datetime.combine(date.fromisoformat(day), time(), UTC)
+    inside = pc.and_(pc.greater_equal(times, begin), pc.less(times, begin + timedelta(days=1)))
+    # Rows without a time are null here, and count as neither.
+    if outside := pc.sum(pc.invert(inside)).as_py():
+        yield Finding(Kind.TIME, named.path, f"{outside} of its {len(times)} events are not of its date")
 
 
 def _counts(table: pa.Table) -> Mapping[LogKey, RowsDigest]:

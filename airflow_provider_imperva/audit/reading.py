@@ -4,53 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
-import msgspec
-
+from airflow_provider_imperva.audit.contents import Content
 from airflow_provider_imperva.audit.entry import check_entry
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries
+from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries, silent
+from airflow_provider_imperva.audit.intents import check_intents
+from airflow_provider_imperva.audit.signatures import Signatures
+from airflow_provider_imperva.audit.times import check_times
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import LiveSet
-from airflow_provider_imperva.lake.records import Commit, Home, Report
+from airflow_provider_imperva.lake.records import Commit, Home, LogRecord, Report
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.seal.anchors import Anchor
+from airflow_provider_imperva.seal.signature import PublicKeys
 
 IN_PARTS = (State.COMMITTED, State.QUARANTINED)
 """States of logs that have rows in ``events/`` or ``quarantine/``."""
-
-
-class Anchor(msgspec.Struct, frozen=True):
-    """A commit somebody has noted elsewhere: a chain that was rewritten as a whole does not have it.
-
-    :ivar sha256: of the commit's object.
-    """
-
-    commit: int
-    sha256: str
 
 
 @dataclass(slots=True)
 class AuditedLedger:
     """What reading the ledger gave.
 
+    :ivar signatures: what was found of its signatures.
+    :ivar at: now, UTC.
+    :ivar group: the account group of the last entry's plan.
     :ivar homes: the batch that loaded a log last, by the log's name.
     :ivar written: the parts that each of these wrote, by path.
+    :ivar contents: what is known of the content of each log, by name.
+    :ivar fetched_at: when each log came, by name.
+    :ivar delivered: the paths of logs that were delivered, by number.
     """
 
     history: History
+    signatures: Signatures
+    at: datetime
+    group: str | None = None
     findings: list[Finding] = field(default_factory=list)
     homes: dict[str, Home] = field(default_factory=dict)
     written: dict[Home, tuple[str, ...]] = field(default_factory=dict)
+    contents: dict[str, Content] = field(default_factory=dict)
+    delivered: dict[int, str] = field(default_factory=dict)
+    fetched_at: dict[str, datetime] = field(default_factory=dict)
 
     def add(self, layout: Layout, entry: Entry, *, before: str | None, last: bool) -> None:
         """Take the next entry, and check it."""
         if entry.commit:
             self.findings += _check_live(layout, self.history.live, entry.commit)
+        self.findings += check_times(layout, entry, self.history.commits.get(entry.number - 1), at=self.at)
+        self.findings += check_intents(layout, entry)
+        self.signatures.add(layout, entry)
         self.history.add(entry)
         self.findings += entry.damages
         self.findings += check_entry(layout, entry, before=before, last=last)
         if entry.commit:
+            self.group = entry.plan.account_group if entry.plan else None
             for batch, report in entry.reports.items():
                 self._settle(entry.commit, batch, report)
 
@@ -60,6 +71,7 @@ class AuditedLedger:
         home = replaced if replaced and commit.v == 1 else Home(commit.commit, batch)
         self.written[home] = tuple(part.path for part in report.parts)
         for log in report.logs:
+            self._note(commit, batch, log)
             if log.name and log.state in IN_PARTS:
                 before = self.homes.get(log.name)
                 if before not in (None, replaced):
@@ -67,6 +79,21 @@ class AuditedLedger:
                     found += f" {before.commit}, whose parts it does not replace, did before"
                     self.findings.append(Finding(Kind.CONTRADICTION, log.name, found))
                 self.homes[log.name] = home
+
+    def _note(self, commit: Commit, batch: int, log: LogRecord) -> None:
+        if log.name is None:
+            return
+        if log.delivered_as is not None:
+            self.delivered[log.sequence] = log.delivered_as
+        if log.fetched_at is not None:
+            self.fetched_at[log.name] = log.fetched_at
+        before = self.contents.get(log.name)
+        # A replay of what is loaded claims nothing.
+        claims = batch not in commit.replaced and log.state is State.COMMITTED and log.content_sha256 is not None
+        claims |= before is not None and before.claims and before.sha256 == log.content_sha256
+        self.contents[log.name] = Content(
+            self.group, log.content_sha256, log.state, claims, came_again=log.replaced_sha256 is not None
+        )
 
 
 def _check_live(layout: Layout, live: LiveSet, commit: Commit) -> Iterator[Finding]:
@@ -77,18 +104,46 @@ def _check_live(layout: Layout, live: LiveSet, commit: Commit) -> Iterator[Findi
             yield Finding(Kind.CONTRADICTION, path, f"it removed {part.path}, which was no part of the lake")
 
 
-def read_ledger(store: Store, layout: Layout, *, anchors: Iterable[Anchor], progress: Progress) -> AuditedLedger:
-    """Read a ledger to its end, and see that it has the commits that were noted elsewhere."""
-    ledger = AuditedLedger(History(layout.repository))
+def read_ledger(
+    store: Store,
+    layout: Layout,
+    *,
+    anchors: Iterable[Anchor],
+    keys: PublicKeys,
+    at: datetime,
+    progress: Progress = silent,
+) -> AuditedLedger:
+    """Read a ledger to its end, and see that it has the commits that were noted elsewhere.
+
+    :param keys: by one of which commits have to be signed; nobody looks if there are none.
+    :param at: now, UTC.
+    """
+    ledger = AuditedLedger(History(layout.repository), Signatures(keys), at)
     last = last_number(store, layout)
     before: str | None = None
     for entry in read_entries(store, layout, last=last, whole=True, progress=progress):
         ledger.add(layout, entry, before=before, last=entry.number == last)
         before = entry.sha256
+    ledger.findings += ledger.signatures.findings(layout)
+    ledger.findings += missing_anchors(ledger.history, anchors)
+    return ledger
+
+
+def missing_anchors(history: History, anchors: Iterable[Anchor]) -> Iterator[Finding]:
+    """Tell which commits that were noted elsewhere are not in a ledger."""
     for anchor in anchors:
-        there = ledger.history.sha256.get(anchor.commit)
+        there = history.sha256.get(anchor.commit)
         if there != anchor.sha256:
             found = f"its SHA-256 is {there}" if there else "it is not there"
             noted = f"{found}; it was noted as {anchor.sha256}"
-            ledger.findings.append(Finding(Kind.CHAIN, layout.commit(anchor.commit), noted))
-    return ledger
+            yield Finding(Kind.CHAIN, history.layout.commit(anchor.commit), noted)
+
+
+def broken_chain(history: History) -> Iterator[Finding]:
+    """Tell where a chain is broken."""
+    for number, commit in history.commits.items():
+        path = history.layout.commit(number)
+        if commit.commit != number or commit.previous_sha256 != history.sha256.get(number - 1):
+            yield Finding(Kind.CHAIN, path, "it does not follow the commit before")
+        if history.logs_sha256.get(number) != commit.logs_sha256:
+            yield Finding(Kind.ALTERED, history.layout.logs(number), "its SHA-256 is not that in its commit")

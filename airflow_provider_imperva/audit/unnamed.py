@@ -60,16 +60,20 @@ def is_planned(history: History, home: Home) -> bool:
 
 def is_open(layout: Layout, history: History, path: str) -> bool:
     """Tell whether an object in ``raw/`` is of a log that is listed and not loaded yet."""
+    name = path.rsplit("/", 1)[-1]
+    return is_open_log(history, name) and path == layout.raw(LogName.parse(name))
+
+
+def is_open_log(history: History, name: str) -> bool:
+    """Tell whether a log is listed and not loaded yet."""
     try:
-        log = LogName.parse(path.rsplit("/", 1)[-1])
+        log = LogName.parse(name)
     except ValueError:
         return False
     last = history.open_plan or history.head
     prefix = last.prefixes.get(log.prefix) if last else None
-    return (
-        prefix is not None
-        and path == layout.raw(log)
-        and any(item.first <= log.sequence <= item.last and item.state is not State.GAP for item in prefix.open)
+    return prefix is not None and any(
+        item.first <= log.sequence <= item.last and item.state is not State.GAP for item in prefix.open
     )
 
 

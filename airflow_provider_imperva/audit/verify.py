@@ -9,9 +9,12 @@ from itertools import count
 import msgspec
 import pyarrow.compute as pc
 
+from airflow_provider_imperva.audit.arrivals import check_arrivals
+from airflow_provider_imperva.audit.contents import Claims
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.forwarding import check_forwards, standings, tell
+from airflow_provider_imperva.audit.given import Assurance, Given, assurances
 from airflow_provider_imperva.audit.history import (
     History,
     Progress,
@@ -25,15 +28,24 @@ from airflow_provider_imperva.audit.lines import check_lines
 from airflow_provider_imperva.audit.named import named_beside, named_objects, removed_parts
 from airflow_provider_imperva.audit.numbers import LINES_SUM, UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.objects import Checked, Named, check_bytes, check_presence, draw
-from airflow_provider_imperva.audit.reading import Anchor, read_ledger
+from airflow_provider_imperva.audit.reading import read_ledger
+from airflow_provider_imperva.audit.redo import Redo
+from airflow_provider_imperva.audit.redo import redo as redo_logs
 from airflow_provider_imperva.audit.unnamed import check_unnamed, homes_in_flux, is_planned
-from airflow_provider_imperva.lake.claim import is_claim
+from airflow_provider_imperva.errors import LedgerCorruptError
+from airflow_provider_imperva.lake.arrivals import Catalog, Cataloged
+from airflow_provider_imperva.lake.claim import read_claim
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.maintenance import has_table
 from airflow_provider_imperva.lake.records import Home
+from airflow_provider_imperva.lake.register import registered
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.seal.anchors import Anchor
 from airflow_provider_imperva.table.check import check_files, check_versions
+
+NOTHING = Given()
+_NEVER_ACCEPTED = (Kind.CHAIN, Kind.SIGNATURE)
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -49,6 +61,8 @@ class Verification(msgspec.Struct, frozen=True):
         replaced.
     :ivar seed: what the sample was drawn with; None if everything was hashed.
     :ivar notes: what is no fault, but has to be known to read the rest.
+    :ivar accepted: findings that somebody accepted, by a commit of the ledger.
+    :ivar assurances: what an insider may have done, and whether this would have found it.
     """
 
     repository: str
@@ -66,6 +80,8 @@ class Verification(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
     expired_lines: int = 0
     erased_lines: int = 0
+    assurances: tuple[Assurance, ...] = ()
+    accepted: tuple[Finding, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -76,7 +92,7 @@ class Verification(msgspec.Struct, frozen=True):
 class LakeVerification(msgspec.Struct, frozen=True):
     """What verifying a lake found.
 
-    :ivar findings: what lies in the lake and belongs to none of its repositories.
+    :ivar findings: what lies in the lake and belongs to none of its repositories, and repositories that are missing.
     """
 
     v: int
@@ -92,21 +108,29 @@ def verify_lake(
     repository: str | None = None,
     sample: int | None = None,
     seed: int = 0,
-    anchors: Iterable[Anchor] = (),
+    given: Given = NOTHING,
+    redo: Redo | None = None,
+    at: datetime | None = None,
     progress: Progress = silent,
 ) -> LakeVerification:
     """Verify a lake, or one repository of it.
 
     :param sample: how many objects of each repository to hash, drawn at random; all by default. The ledger is read,
         and every object looked for, in any case.
-    :param anchors: commits noted before, of the repository, which must be given then.
+    :param given: what does not come from the lake.
+    :param redo: which logs of each repository are decoded again; none by default.
+    :param at: now, UTC.
     :raises ConfigurationError: if it is no lake.
     """
     found = repositories(store, only=repository)
+    # Before any ledger is read: so whatever claims them has been planned, at least, when its ledger is.
+    claims = Claims.read(store)
     verified = tuple(
-        verify(store, name, sample=sample, seed=seed, anchors=anchors, progress=progress) for name in found
+        verify(store, name, sample=sample, seed=seed, given=given, redo=redo, claims=claims, at=at, progress=progress)
+        for name in found
     )
-    foreign = () if repository else (*_foreign(store, found), *_check_versions(store))
+    foreign = () if repository else (*_foreign(store, found), *claims.strangers(found), *_check_versions(store))
+    foreign += (*_check_repositories(store, given, repositories(store)),)
     ok = not foreign and all(item.ok for item in verified)
     return LakeVerification(1, store.uri(), ok, verified, foreign)
 
@@ -114,6 +138,14 @@ def verify_lake(
 def _foreign(store: Store, found: list[str]) -> Iterator[Finding]:
     for path in strangers(store, found):
         yield Finding(Kind.UNNAMED, path, "it is no part of a lake")
+
+
+def _check_repositories(store: Store, given: Given, there: list[str]) -> Iterator[Finding]:
+    """Tell which repositories have to be in the lake and are not."""
+    wanted = dict.fromkeys(registered(store), "the lake's register names it") | given.repositories
+    for name, why in wanted.items():
+        if name not in there:
+            yield Finding(Kind.MISSING, Layout(name).ledger, f"{why}, and there is no ledger of it")
 
 
 def _check_versions(store: Store) -> Iterator[Finding]:
@@ -133,14 +165,25 @@ def verify(
     *,
     sample: int | None = None,
     seed: int = 0,
-    anchors: Iterable[Anchor] = (),
+    given: Given = NOTHING,
+    redo: Redo | None = None,
+    claims: Claims | None = None,
+    at: datetime | None = None,
     progress: Progress = silent,
 ) -> Verification:
-    """Verify one repository of a lake; a run may be loading it meanwhile."""
+    """Verify one repository of a lake; a run may be loading it meanwhile.
+
+    :param claims: the claims of contents of the lake, where they have been read.
+    """
     layout = Layout(repository)
+    at = at or datetime.now(UTC)
+    claims = claims or Claims.read(store)
+    cataloged = _read_catalog(store, layout)
     # Listed before the ledger is read: so all that is there has been planned, at least, when the ledger is.
     inventory = take_inventory(store, repository)
-    proof = read_ledger(store, layout, anchors=anchors, progress=progress)
+    proof = read_ledger(
+        store, layout, anchors=given.anchors_of(repository), keys=given.public_keys, at=at, progress=progress
+    )
     history, findings = proof.history, proof.findings
     rows = last_rows(history.logs)
     named = list(named_objects(layout, history, rows))
@@ -158,11 +201,18 @@ def verify(
     findings += check_lines(rows, proof, named, checked)
     numbers = all_numbers(history)
     findings += _check_numbers(numbers)
-    findings += _check_claim(store, layout, inventory)
+    findings += _check_claim(store, layout, inventory, history)
+    findings += claims.check(history, proof.contents)
+    findings += check_arrivals(layout, history, cataloged, proof.delivered)
     findings += check_forwards(store, history)
+    redone = redo_logs(store, proof, rows, redo, seed=seed, progress=progress) if redo else None
+    findings += redone.findings if redone else []
     if findings:
         findings = list(_still_so(store, layout, history, findings))
     findings += _check_table(store, history)
+    in_order = sorted(set(findings), key=lambda finding: (finding.kind, finding.about))
+    abouts = history.accepted_abouts
+    accepted = [item for item in in_order if item.kind not in _NEVER_ACCEPTED and item.about in abouts]
     sums = {column: pc.sum(rows[column]).as_py() or 0 for column in LINES_SUM}
     return Verification(
         repository=repository,
@@ -174,10 +224,21 @@ def verify(
         hashed_bytes=sum(there[item.named.path] for item in checked),
         not_hashed=len(named) - len(checked),
         seed=seed if len(drawn) < len(present) else None,
-        findings=tuple(sorted(set(findings), key=lambda finding: (finding.kind, finding.about))),
+        findings=tuple(item for item in in_order if item not in accepted),
+        accepted=tuple(accepted),
         notes=(
             *_notes(history, inventory, in_flux),
-            *map(tell, standings(store, history, at=datetime.now(UTC))),
+            *map(tell, standings(store, history, at=at)),
+            *((str(redone),) if redone else ()),
+        ),
+        assurances=tuple(
+            assurances(
+                given,
+                repository,
+                last=history.last,
+                hashed_all=len(checked) == len(named),
+                redone=str(redone) if redone and redone.is_all else None,
+            )
         ),
     )
 
@@ -195,9 +256,24 @@ def _hashed(store: Store, drawn: list[Named], progress: Progress) -> Iterator[Ch
         progress("Hashing objects", next(done), len(drawn))
 
 
-def _check_claim(store: Store, layout: Layout, inventory: Inventory) -> Iterator[Finding]:
-    if layout.claim in inventory.ledger and not is_claim(store.read(layout.claim)):
-        yield Finding(Kind.UNREADABLE, layout.claim, "it does not say whose ledger this is")
+def _read_catalog(store: Store, layout: Layout) -> Cataloged | LedgerCorruptError | None:
+    try:
+        return Catalog(store, layout).audit()
+    except LedgerCorruptError as error:
+        return error
+
+
+def _check_claim(store: Store, layout: Layout, inventory: Inventory, history: History) -> Iterator[Finding]:
+    path = layout.claim
+    if path not in inventory.ledger:
+        if history.head and history.head.v > 1:
+            yield Finding(Kind.MISSING, path, "nothing says whose ledger this is; the next plan writes it anew")
+        return
+    claim = read_claim(store.read(path))
+    if claim is None:
+        yield Finding(Kind.UNREADABLE, path, "it does not say whose ledger this is")
+    elif claim.repository != layout.repository:
+        yield Finding(Kind.CONTRADICTION, path, f"it is the claim of repository {claim.repository!a}")
 
 
 def _check_numbers(numbers: Iterable[Numbers]) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Protocol
 
 from airflow_provider_imperva.audit.findings import Finding
+from airflow_provider_imperva.audit.given import tell_assurances
 from airflow_provider_imperva.audit.verify import LakeVerification, Verification
 
 _SHOWN = 20
@@ -38,6 +39,8 @@ def tell_repository(found: Verification) -> Iterator[str]:
         yield f"  sample    {looked}: their bytes were not read (seed {found.seed})"
     for note in found.notes:
         yield f"  note      {note}"
+    yield from (f"  insider   {line}" for line in tell_assurances(found.assurances))
+    yield from (f"  accepted  {finding}" for finding in found.accepted)
     yield from (f"  {line}" for line in _tell_findings(found.findings))
     if found.ok:
         yield "  Nothing is wrong."

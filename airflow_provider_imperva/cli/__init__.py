@@ -14,10 +14,12 @@ from collections.abc import Sequence
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.cli import (
+    accept,
     certificate,
     coverage,
     decode,
     deliveries,
+    evidence,
     examples,
     explain,
     forward,
@@ -29,7 +31,10 @@ from airflow_provider_imperva.cli import (
 from airflow_provider_imperva.cli.terminal import complain
 from airflow_provider_imperva.errors import ImpervaError
 
-_COMMANDS = (decode, replay, verify, explain, certificate, coverage, table, deliveries, forward, forwards, examples)
+_COMMANDS = (
+    *(decode, replay, verify, explain, certificate, accept, evidence, coverage),
+    *(table, deliveries, forward, forwards, examples),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from airflow_provider_imperva.cli.given import add_signing_key, load_signing_key
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
@@ -70,6 +71,7 @@ def add_to(commands: Commands) -> None:
         metavar="FILE",
         help="rules of redaction in a YAML file, or `off`; the default rules without it. Give what your DAG has",
     )
+    add_signing_key(command)
     command.add_argument("--dry-run", action="store_true", help="only show what would be replayed")
     command.add_argument(
         "--recover", action="store_true", help="recover the plan of a run that died; not of one that lives"
@@ -103,7 +105,7 @@ def _replay(options: argparse.Namespace) -> int:
     policy = DecodePolicy(encrypted_checksum=options.encrypted_checksum, clear_checksum=options.clear_checksum)
     keys = load_keys(options)
     store = open_lake(options)
-    ledger = Ledger(store, one_repository(store, options.repository))
+    ledger = Ledger(store, one_repository(store, options.repository), signer=load_signing_key(options))
     if options.dry_run:
         homes = find_homes(ledger, selection)
         logs = [log for loaded in homes.values() for log in loaded.logs]

@@ -92,13 +92,14 @@ def load_keys(options: argparse.Namespace) -> KeyRing:
                 "--passphrase-env opens keys, and there are none", do="Name their folder with --keys"
             )
         return KeyRing()
-    ring = KeyRing.from_folder(options.keys, passphrase=_passphrase(options.passphrase_env))
+    ring = KeyRing.from_folder(options.keys, passphrase=passphrase(options.passphrase_env))
     for problem in (*ring.problems, *ring.cautions):
         complain(problem, code=0)
     return ring
 
 
-def _passphrase(variable: str | None) -> str | None:
+def passphrase(variable: str | None) -> str | None:
+    """Return the passphrase that an environment variable has; None without a variable."""
     if variable is None:
         return None
     if variable not in os.environ:

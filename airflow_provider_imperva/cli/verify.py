@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake, progress_bar
-from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.cli.given import add_given, read_given
+from airflow_provider_imperva.cli.terminal import Commands, add_keys, add_lake, load_keys, open_lake, progress_bar
+
+if TYPE_CHECKING:
+    from airflow_provider_imperva.audit.redo import Redo
 
 
 def add_to(commands: Commands) -> None:
@@ -20,13 +24,17 @@ def add_to(commands: Commands) -> None:
     )
     command.add_argument("--seed", type=int, default=0, help="draws another sample; 0 if not given")
     command.add_argument(
-        "--anchor",
-        action="append",
-        default=[],
-        dest="anchors",
-        metavar="COMMIT:SHA256",
-        help="a commit noted before: it must still be in the chain (needs --repository if there are several)",
+        "--redo",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="decode N logs of each repository again, drawn at random, and compare their rows value by value",
     )
+    add_keys(command)
+    command.add_argument(
+        "--redaction", metavar="FILE", help="with --redo: the rules your DAG has, or `off`; the default ones without it"
+    )
+    add_given(command)
     command.add_argument("--json", action="store_true", help="write the report as JSON, with every finding")
     command.set_defaults(run=_verify)
 
@@ -37,25 +45,25 @@ def _verify(options: argparse.Namespace) -> int:
     Checks the chain of commits, every commit against its plan and its batches, the SHA-256 of every log in raw/ and of
     every part, the lines of every log, and that each number is accounted for. Exits with 0 if all is well, with 1 if
     something is wrong, with 2 if there is no lake that can be read. A chain that was rewritten from its first commit
-    to its last is noticed by an --anchor, or by a certificate.
+    to its last is noticed with --public-key, --anchors or --anchor, or by a certificate.
     """
     import msgspec
 
-    from airflow_provider_imperva.audit.reading import Anchor
     from airflow_provider_imperva.audit.verify import verify_lake
     from airflow_provider_imperva.audit.words import tell_lake
     from airflow_provider_imperva.cli.terminal import one_repository
 
     store = open_lake(options)
-    anchors = [Anchor(*_anchor(text)) for text in options.anchors]
-    repository = one_repository(store, options.repository) if anchors else options.repository
+    given = read_given(options)
+    repository = one_repository(store, options.repository) if options.anchor else options.repository
     with progress_bar() as progress:
         found = verify_lake(
             store,
             repository=repository,
             sample=options.sample,
             seed=options.seed,
-            anchors=anchors,
+            given=given,
+            redo=_redo(options),
             progress=progress,
         )
     if options.json:
@@ -65,14 +73,17 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if found.ok else 1
 
 
+def _redo(options: argparse.Namespace) -> Redo | None:
+    from airflow_provider_imperva.audit.redo import Redo
+    from airflow_provider_imperva.privacy.rules import redaction_rules
+
+    if not options.redo:
+        return None
+    rules = redaction_rules({None: True, "off": False}.get(options.redaction, options.redaction))
+    return Redo(options.redo, load_keys(options), rules)
+
+
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError("a number of objects is 0 or more")
     return int(text)
-
-
-def _anchor(text: str) -> tuple[int, str]:
-    commit, _, sha256 = text.partition(":")
-    if not commit.isdecimal() or len(sha256) != 64:
-        raise ConfigurationError("no anchor", do="Write it as COMMIT:SHA256, as verify prints them", about=text)
-    return int(commit), sha256.lower()

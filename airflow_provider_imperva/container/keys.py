@@ -200,7 +200,7 @@ class _NotPrivateError(ConfigurationError):
 
 
 def _load_pem(pem: str, *, passphrase: str | None, about: str) -> RSAPrivateKey:
-    label, text = _repaired(pem, about=about)
+    label, text = repaired_pem(pem, about=about)
     encrypted = label == "ENCRYPTED PRIVATE KEY" or "4,ENCRYPTED" in text
     if encrypted and not passphrase:
         raise ConfigurationError("is encrypted, and no passphrase is set", do="Set its passphrase", about=about)
@@ -220,7 +220,7 @@ def _load_pem(pem: str, *, passphrase: str | None, about: str) -> RSAPrivateKey:
     return key
 
 
-def _repaired(pem: str, *, about: str) -> tuple[str, str]:
+def repaired_pem(pem: str, *, about: str) -> tuple[str, str]:
     """Find the private key in a PEM text; return its label, and the block with every line where it belongs."""
     if "%" in pem:  # which PEM has not: it went through a URI
         pem = unquote_plus(pem) if "BEGIN+" in pem else unquote(pem)

@@ -19,10 +19,12 @@ from airflow_provider_imperva.options import unknown_name
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from airflow_provider_imperva.seal.signature import SigningKey
+
 _OPTIONS = {"repository": str, "proxy": str, "connect_timeout": float, "read_timeout": float, "max_concurrency": int}
 _SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SCHEMES = frozenset({"http", "https"})
-_PATHS = ("keys_dir", "private_keys_dir", "verify")
+_PATHS = ("keys_dir", "private_keys_dir", "verify", "signing_key_file")
 
 
 def extra_of(connection: Connection) -> dict[str, Any]:
@@ -157,6 +159,22 @@ def passphrase_of(extra: Mapping[str, Any]) -> str | None:
     return str(given).rstrip("\r\n") if given not in (None, "") else None
 
 
+def signing_key(connection: Connection) -> SigningKey | None:
+    """Return the private key that commits are signed with; None if there is none.
+
+    :raises ConfigurationError: if it is no Ed25519 key, or cannot be read.
+    """
+    from airflow_provider_imperva.seal.signature import SigningKey
+
+    extra = extra_of(connection)
+    passphrase = str(extra.get("signing_key_passphrase") or "").rstrip("\r\n") or None
+    if pem := extra.get("signing_private_key"):
+        return SigningKey.of_pem(str(pem), about="signing_private_key", passphrase=passphrase)
+    if path := str(extra.get("signing_key_file") or "").strip():
+        return SigningKey.of_file(path, passphrase=passphrase)
+    return None
+
+
 def cautions(connection: Connection) -> list[str]:
     """Say what works and is not as it should be: settings nobody reads, and certificates that nobody verifies."""
     extra = extra_of(connection)
@@ -177,7 +195,8 @@ def cautions(connection: Connection) -> list[str]:
 def secrets_of(connection: Connection) -> Iterator[str]:
     """Yield what must be in no log."""
     extra = extra_of(connection)
-    for secret in (connection.password, extra.get("private_key_passphrase")):
+    masked = ("private_key_passphrase", "signing_private_key", "signing_key_passphrase", "anchor_token")
+    for secret in (connection.password, *(extra.get(name) for name in masked)):
         if secret not in (None, ""):
             yield str(secret)
             yield str(secret).strip()

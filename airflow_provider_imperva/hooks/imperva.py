@@ -33,6 +33,7 @@ from airflow_provider_imperva.hooks.connection import (
     passphrase_of,
     private_keys,
     secrets_of,
+    signing_key,
     verify_of,
 )
 from airflow_provider_imperva.hooks.delivery import is_delivery, open_folder, repository_of
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.load.origin import LogOrigin
     from airflow_provider_imperva.options import PlanOptions
     from airflow_provider_imperva.repository.client import RepositoryClient
+    from airflow_provider_imperva.seal.anchors import Anchor, Anchors
 
 ATTEMPTS = 5
 """How often a request is made that may succeed the next time."""
@@ -67,6 +69,9 @@ class ImpervaLogHook(BaseHook):
     extra ``private_keys``       the PEM keys themselves, by publicKeyId
     extra, others                ``private_key_passphrase``, ``repository``, ``verify``, ``proxy``,
                                  ``connect_timeout``, ``read_timeout`` (seconds), ``max_concurrency``
+    extra, for proofs            ``signing_private_key`` or ``signing_key_file``,
+                                 ``signing_key_passphrase``, ``anchor``, ``anchor_conn_id``,
+                                 ``anchor_token``
     extra, for deliveries        ``delivery_conn_id``, ``after_commit``, ``ignore``; see
                                  :func:`~airflow_provider_imperva.hooks.delivery.open_folder`
     ===========================  ====================================================================
@@ -205,7 +210,31 @@ class ImpervaLogHook(BaseHook):
         """
         from airflow_provider_imperva.lake.ledger import Ledger
 
-        return Ledger(open_lake(lake_uri, lake_conn_id), repository)
+        return Ledger(open_lake(lake_uri, lake_conn_id), repository, signer=signing_key(self.connection))
+
+    def open_anchors(self) -> Anchors | None:
+        """Open the place outside of the lake that heads are noted at; None if the connection names none.
+
+        :raises ConfigurationError: if it cannot be one.
+        """
+        from airflow_provider_imperva.seal.anchors import open_anchors
+
+        extra = extra_of(self.connection)
+        url = str(extra.get("anchor") or "").strip()
+        if not url:
+            return None
+        conn_id = extra.get("anchor_conn_id")
+        store = open_lake(url, str(conn_id)) if conn_id and not url.startswith(("http://", "https://")) else None
+        token = extra.get("anchor_token")
+        return open_anchors(url, store=store, token=str(token) if token else None)
+
+    def read_anchors(self) -> list[Anchor]:
+        """Return what was noted at that place; nothing if there is none.
+
+        :raises LakeError: if it does not give them.
+        """
+        anchors = self.open_anchors()
+        return anchors.read() if anchors else []
 
     @contextmanager
     def open(

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -116,6 +117,31 @@ def log_name(number: int) -> LogName:
     return LogName(PREFIX, number)
 
 
+class CatalogPage(NamedTuple):
+    """A page as an audit looks at it.
+
+    :ivar first, last: the numbers of its arrivals.
+    :ivar written: when, as the store says, UTC.
+    """
+
+    path: str
+    first: int
+    last: int
+    written: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Cataloged:
+    """A catalog as an audit reads it: page by page.
+
+    :ivar contradictions: paths of the objects that say something else than the pages, and what.
+    """
+
+    arrivals: Arrivals
+    pages: tuple[CatalogPage, ...]
+    contradictions: tuple[tuple[str, str], ...]
+
+
 class Catalog:
     """The catalog of one repository in a lake."""
 
@@ -141,6 +167,30 @@ class Catalog:
                     raise self._corrupt(path, f"it begins at {page.first}, and the page before ends at {len(found)}")
                 found += page.arrivals
         return found, len(paths)
+
+    def audit(self) -> Cataloged | None:
+        """Read every page, and hold what was gathered against them; None if there is no catalog.
+
+        :raises LedgerCorruptError: as :meth:`read`.
+        """
+        folder = self._layout.arrivals_folder
+        objects = [item for name in self._store.folders(folder) for item in self._store.objects(f"{folder}/{name}")]
+        gathered = self._store.objects(self._layout.gathered_arrivals)
+        if not objects and not gathered:
+            return None
+        found: list[DeliveredObject] = []
+        pages = []
+        for item in objects:
+            page = self._read_page(item.path)
+            if page.first != len(found) + 1 or item.path != self._layout.arrivals(page.first):
+                raise self._corrupt(item.path, f"it begins at {page.first}, and the page before ends at {len(found)}")
+            found += page.arrivals
+            pages.append(CatalogPage(item.path, page.first, len(found), item.modified))
+        different = []
+        for item in gathered:
+            if (these := self._read_gathered(item.path)) != found[: len(these)]:
+                different.append((item.path, "the arrivals that were gathered are not those of the pages"))
+        return Cataloged(Arrivals(found), tuple(pages), tuple(different))
 
     def add(self, listed: Sequence[DeliveredObject], *, pages_at_a_time: int = _PAGES_AT_A_TIME) -> Arrivals:
         """Give numbers to those listed that have none, in the order given, and return all arrivals.

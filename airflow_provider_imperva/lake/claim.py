@@ -79,13 +79,12 @@ def _replaces(store: Store) -> LakeError:
     )
 
 
-def is_claim(content: bytes) -> bool:
-    """Tell whether an object says whose ledger it is."""
+def read_claim(content: bytes) -> Claim | None:
+    """Read whose ledger it is; None if the object does not say."""
     try:
-        _CLAIMS.decode(content)
+        return _CLAIMS.decode(content)
     except msgspec.DecodeError:
-        return False
-    return True
+        return None
 
 
 def _is_empty(ledger: Ledger, path: str) -> bool:

@@ -36,6 +36,7 @@ from airflow_provider_imperva.lake.records import (
     Why,
     opened,
 )
+from airflow_provider_imperva.lake.register import register
 from airflow_provider_imperva.lake.watermark import Prefix, State, Waiting, decide
 
 SWEPT_COMMITS = 3
@@ -79,6 +80,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 **opened(_left_open(plan, reports, failures)),
                 prefixes=advance(plan, [log for report in reports for log in report.logs]),
                 kind=plan.kind,
+                accepts=plan.accepts,
                 removed=removed,
                 carried_rows=sum(report.carried_rows for report in reports),
                 removed_raw=removed_raw,
@@ -99,6 +101,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 protections=_protections(reports),
             )
         )
+    register(ledger.store, plan.repository, at=at)
     finish_commit(ledger, commit)
     return commit
 

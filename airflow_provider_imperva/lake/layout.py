@@ -10,6 +10,7 @@
     ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
     arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet, whole-listing.json
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
+    register/repository=<r>.json                                    which repositories there are
     reports/repository=<r>/coverage.html
     forwards/<destination>/repository=<r>/<commit>.json, progress.json, start.json
 
@@ -155,6 +156,15 @@ class Layout:
 TABLE_LOG = "events/_delta_log"
 """Folder of the table's log."""
 
+CONTENTS = "contents"
+"""The folder of claims of contents."""
+
+REGISTER = "register"
+"""The folder that says which repositories the lake has."""
+
+ARRIVALS = "arrivals"
+"""The folder of what was delivered, with a folder for each repository."""
+
 FORWARDS = "forwards"
 """The folder of what was sent to SIEMs, with a folder for each destination."""
 
@@ -176,4 +186,4 @@ def commit_of_part(path: str) -> int | None:
 
 def content(group: str, sha256: str) -> str:
     """Object that says which log of a group brought a content first."""
-    return f"contents/group={group}/{sha256[:3]}/{sha256}.json"
+    return f"{CONTENTS}/group={group}/{sha256[:3]}/{sha256}.json"

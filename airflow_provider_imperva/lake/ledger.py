@@ -10,7 +10,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -77,12 +77,31 @@ class Head(msgspec.Struct, frozen=True):
         return self.commit.replaying if self.commit else ()
 
 
-class Ledger:
-    """The ledger of one repository in a lake."""
+class Signer(Protocol):
+    """What signs commits, such as a :class:`~airflow_provider_imperva.seal.signature.SigningKey`."""
 
-    def __init__(self, store: Store, repository: str) -> None:
+    @property
+    def key_id(self) -> str:
+        """Which key it is."""
+
+    def sign(self, content: bytes) -> bytes:
+        """Put the signature into a record that has :data:`UNSIGNED` in its place."""
+
+
+UNSIGNED = "0" * 128
+"""What stands in the place of a signature while it is made."""
+
+
+class Ledger:
+    """The ledger of one repository in a lake.
+
+    :param signer: signs each commit that is written; nobody does without.
+    """
+
+    def __init__(self, store: Store, repository: str, *, signer: Signer | None = None) -> None:
         self.store = store
         self.layout = Layout(repository)
+        self._signer = signer
 
     def head(self, *, with_plan: bool = True) -> Head:
         """Find the end of the ledger.
@@ -222,11 +241,14 @@ class Ledger:
 
     def create_commit(self, commit: Commit) -> Commit:
         """Write a commit, or return the one that is there: whoever came first has settled the plan."""
+        if self._signer:
+            commit = msgspec.structs.replace(commit, signed_by=self._signer.key_id, signature=UNSIGNED)
+        content = self._signer.sign(encode(commit)) if self._signer else encode(commit)
         try:
-            self.store.create(self.layout.commit(commit.commit), encode(commit))
+            self.store.create(self.layout.commit(commit.commit), content)
         except ObjectExistsError:
             return self.commit(commit.commit)
-        return commit
+        return decode_record(content, Commit, about="") if self._signer else commit
 
     def sha256(self, number: int) -> str:
         """Return the SHA-256 of a commit's object, which the next one names."""

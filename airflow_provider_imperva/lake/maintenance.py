@@ -16,7 +16,7 @@ from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.layout import TABLE_LOG
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import VERSION, Commit, Hold, Kind, Part, Plan, Purpose, Run
+from airflow_provider_imperva.lake.records import VERSION, Acceptance, Commit, Hold, Kind, Part, Plan, Purpose, Run
 from airflow_provider_imperva.lake.store import Store
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def plan_maintenance(
     purpose: Purpose | None = None,
     hold: Hold | None = None,
     lifts: str | None = None,
+    accepts: tuple[Acceptance, ...] = (),
 ) -> Plan:
     """Plan to change what is in the lake.
 
@@ -47,6 +48,7 @@ def plan_maintenance(
     :param retires: commits whose removed parts are to be deleted.
     :param purpose: why something is taken out of the lake, or a hold is lifted.
     :param hold: the hold to set; ``lifts`` the reference of one to lift.
+    :param accepts: exceptions that somebody accepts.
     :returns: the plan as written to the ledger.
     :raises LedgerConflictError: if another run planned since.
     """
@@ -70,6 +72,7 @@ def plan_maintenance(
             purpose=purpose,
             hold=hold,
             lifts=lifts,
+            accepts=accepts,
             account_group=ledger.plan(last.commit).account_group,
             unread=last.unread,
             unread_count=last.unread_count,

@@ -92,6 +92,8 @@ class Kind(StrEnum):
     """Rows were removed since a person asked for it."""
     HOLD = "hold"
     """A hold was placed or lifted."""
+    ACCEPT = "accept"
+    """Somebody accepted an exception."""
 
 
 class Protected(TypedDict):
@@ -259,6 +261,21 @@ class Removal(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class Acceptance(msgspec.Struct, frozen=True):
+    """An exception that somebody accepts: what is lost or wrong, and stays so.
+
+    :ivar about: numbers, such as ``8416_5`` or ``8416_5 to 8416_9``; or what a finding of a proof is about.
+    :ivar by: who accepts it; ``why`` and ``reference`` on what grounds.
+    :ivar at: when, UTC.
+    """
+
+    about: str
+    by: str
+    why: str
+    reference: str
+    at: datetime
+
+
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one run set out to do.
 
@@ -281,6 +298,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
         are.
     :ivar torn: it stands for a plan that did not read. It has as many batches as that one had begun, and none of them
         counts.
+    :ivar accepts: exceptions that somebody accepts.
     """
 
     v: int
@@ -307,6 +325,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     unread: tuple[str, ...] = ()
     unread_count: int = 0
     torn: bool = False
+    accepts: tuple[Acceptance, ...] = ()
 
     @property
     def logs(self) -> int:
@@ -599,6 +618,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar redacted: how many values each rule of redaction changed.
     :ivar protections: by what rules and pseudonyms, as in the metadata of the parts; more than one only if these
         changed while batches were under way.
+    :ivar accepts: as in the plan.
+    :ivar signed_by: the id of the key that signed this object, and ``signature`` what it signed it with: Ed25519, 128
+        hexadecimal digits, as :mod:`~airflow_provider_imperva.seal.signature` tells. None if nobody did.
     """
 
     v: int
@@ -637,6 +659,9 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     unread_count: int = 0
     redacted: dict[str, int] = {}
     protections: tuple[dict[str, str], ...] = ()
+    accepts: tuple[Acceptance, ...] = ()
+    signed_by: str | None = None
+    signature: str | None = None
 
     @property
     def stuck(self) -> list[str]:

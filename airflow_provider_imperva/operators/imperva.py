@@ -21,6 +21,7 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.assets import announce
 from airflow_provider_imperva.errors import (
     ConfigurationError,
+    ImpervaError,
     LedgerConflictError,
 )
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
@@ -352,6 +353,9 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         value = _xcom(commit, headroom)
         complaints = left_behind(commit)
         complaints += too_much(ledger, commit, share=self.quarantined_share)
+        value["sha256"] = ledger.sha256(commit.commit)
+        if unanchored := self._anchor(hook, ledger, commit, value["sha256"]):
+            complaints.append(f"its hash is not at the anchor: {unanchored}")
         if unpublished:
             complaints.append(f"the table does not show it: {unpublished}")
         if commit.committed_at == now:
@@ -371,6 +375,20 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             *(commit.commit, value["logs"], value["rows"], commit.totals.quarantined_lines),
         )
         return value
+
+    def _anchor(self, hook: ImpervaLogHook, ledger: Ledger, commit: Commit, sha256: str) -> ImpervaError | None:
+        """Send the commit's hash to the place outside of the lake, if there is one; return why that failed."""
+        from airflow_provider_imperva.lake.register import registered
+        from airflow_provider_imperva.seal.anchors import Anchor
+
+        try:
+            if anchors := hook.open_anchors():
+                names = tuple(registered(ledger.store))
+                anchors.note(Anchor(commit.commit, sha256, commit.repository, names, datetime.now(UTC)))
+        except ImpervaError as error:
+            self.log.error("Commit %d is made, but its hash is not at the anchor: %s", commit.commit, error)
+            return error
+        return None
 
     def _tell_quarantine(self, commit: Commit) -> None:
         """Warn of what is in quarantine, or came damaged, and is not so much that the run fails."""

@@ -14,7 +14,7 @@ from airflow_provider_imperva.retries import ends_for_good
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_imperva.audit.reading import Anchor
+    from airflow_provider_imperva.seal.anchors import Anchor
 
 
 class ImpervaVerifyLakeOperator(ImpervaOperator):
@@ -28,12 +28,23 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
     :param sample: how many objects to hash, drawn at random; all by default. The ledger is read, and each object looked
         for with its size, in any case.
     :param seed: draws the same sample each time; by default each run draws another.
+    :param public_keys: files with public keys: each commit, from the first signed one on, has to be signed by the
+        private half of one of them. Where the connection names a place of anchors, the heads that are noted there are
+        demanded as well.
     """
 
-    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "sample", "seed")
+    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "sample", "seed", "public_keys")
 
-    def __init__(self, *, sample: int | str | None = None, seed: int | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        sample: int | str | None = None,
+        seed: int | str | None = None,
+        public_keys: Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.public_keys = public_keys
         self.sample = sample
         self.seed = seed
 
@@ -42,15 +53,20 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         """Verify, and return what the next run is to find again."""
         import msgspec
 
+        from airflow_provider_imperva.audit.given import Given
         from airflow_provider_imperva.audit.verify import verify
         from airflow_provider_imperva.audit.words import tell_repository
+        from airflow_provider_imperva.seal.signature import PublicKeys
 
         sample = None if self.sample in (None, "") else int(self.sample)
         seed = zlib.crc32(context["ti"].run_id.encode()) if self.seed in (None, "") else int(self.seed)
-        ledger = self._open_ledger(self._make_hook())
+        hook = self._make_hook()
+        ledger = self._open_ledger(hook)
         repository = ledger.layout.repository
-        anchors = self._anchors(context, repository)
-        found = verify(ledger.store, repository, sample=sample, seed=seed, anchors=anchors)
+        given = Given(
+            (*self._anchors(context, repository), *hook.read_anchors()), PublicKeys.of_files(self.public_keys or ())
+        )
+        found = verify(ledger.store, repository, sample=sample, seed=seed, given=given)
         for line in tell_repository(found):
             self.log.info("%s", line)
         if not found.ok:
@@ -69,7 +85,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
 
     def _anchors(self, context: Context, repository: str) -> list[Anchor]:
         """Return the commit that this task noted when it last found nothing wrong."""
-        from airflow_provider_imperva.audit.reading import Anchor
+        from airflow_provider_imperva.seal.anchors import Anchor
 
         last = context["ti"].xcom_pull(
             task_ids=self.task_id, key="return_value", include_prior_dates=True, map_indexes=-1

@@ -81,7 +81,8 @@ def test_a_day_is_complete_once_the_repository_was_seen_after_it(
     account.run()
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     issue(account.lake, "--day", day)
-    assert "Not complete: the repository was last seen" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Not complete: 1 number not listed so far, and may still come; the repository was last seen" in told
     for clock.ahead in (timedelta(hours=40), timedelta(hours=50), timedelta(hours=60)):
         account.serve(4)
         account.run()
@@ -136,6 +137,15 @@ def test_it_still_holds_when_the_lake_has_gone_on(tmp_path: Path, issue: Issue) 
         (r'"complete": false', '"complete": true'),
         (r'"sha256": "[0-9a-f]', '"sha256": "x'),
         (r'"commit": \d+', '"commit": 4'),
+        (r'"committed_at": "....', '"committed_at": "2025'),
+        (r'"observed_at": "....', '"observed_at": "2025'),
+        (r'"issued_at": "....', '"issued_at": "2025'),
+        (r'"issued_at": "....', '"issued_at": "2099'),
+        (r'"both": ', '"both": 1'),
+        (r'"happened_only": ', '"happened_only": 1'),
+        (r'"looked": true', '"looked": false'),
+        (r'"size": ', '"size": 1'),
+        (r'"code": "', '"code": "x'),
     ],
 )
 def test_an_edited_certificate_does_not_hold(lake: Path, issue: Issue, old: str, new: str) -> None:
@@ -159,18 +169,90 @@ def today(lake: Path) -> str:
     return str(json.loads(path.read_text())["observed_at"][:10])
 
 
-@pytest.mark.parametrize("spoil", ["raw", "commit", "logs"])
+@pytest.mark.parametrize("spoil", ["raw", "events", "quarantine", "commit", "logs"])
 def test_a_lake_that_was_changed_since_does_not_bear_it_out(
     lake: Path, issue: Issue, spoil: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     certificate = issue(lake, "--day", today(lake))
     patterns = {"raw": "raw/**/8416_2.log", "commit": "ledger/**/*6.commit.json", "logs": "ledger/**/*2.logs.parquet"}
-    [path] = lake.glob(patterns[spoil])
+    patterns |= {tree: f"{tree}/**/*.parquet" for tree in ("events", "quarantine")}
+    path = sorted(lake.glob(patterns[spoil]))[-1]
     content = path.read_bytes()
     path.write_bytes(content.replace(b"2026", b"2025", 1) if spoil == "commit" else content[:-1])
     capsys.readouterr()
     assert check(lake, certificate) == 1
     assert path.name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tree", ["raw", "events", "quarantine"])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_certificate_is_not_issued_of_what_is_gone(
+    lake: Path, tree: str, is_gone: bool, issue: Issue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does one hold that was issued before. Any of the objects will do, and here it is the last."""
+    certificate = issue(lake, "--day", today(lake))
+    path = sorted(path for path in lake.glob(f"{tree}/**/*.*") if path.is_file())[-1]
+    content = path.read_bytes()
+    path.unlink()
+    if not is_gone:
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert main(["certificate", str(lake), "--day", today(lake)]) == 2
+    assert path.name in capsys.readouterr().err
+    assert check(lake, certificate) == 1
+
+
+def test_one_by_the_ledger_alone_says_so_and_is_never_complete(
+    account: Account, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.serve(1)
+    account.run()
+    clock.ahead = timedelta(hours=30)
+    account.serve(2)
+    account.run()
+    day = ["certificate", str(account.lake), "--day", f"{datetime.now(UTC):%Y-%m-%d}"]
+    assert main(day) == 0
+    assert "Complete." in capsys.readouterr().out
+    assert main([*day, "--ledger-only"]) == 0
+    told = capsys.readouterr().out
+    assert "the objects were NOT looked at" in told.splitlines()[0]
+    assert "Not complete: the objects in raw/, events/ and quarantine/ were not looked at." in told
+
+
+def test_its_two_sums_have_a_bridge(eventful_lake: Path, issue: Issue, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows of the logs that were listed on a day, and events that happened on it, which are not the same."""
+    certificate = json.loads(issue(eventful_lake, "--day", "2026-03-03").read_text())
+    bridge = certificate["bridge"]
+    assert bridge["both"] + bridge["listed_only"] == certificate["rows"]
+    assert bridge["both"] + bridge["happened_only"] == sum(certificate["events"]["2026-03-03"].values())
+    assert min(bridge.values()) > 0
+    assert f"= {bridge['both']:,} of its logs + {bridge['happened_only']:,} of logs" in capsys.readouterr().out
+
+
+def test_what_is_lost_is_told_before_what_is_not_over(eventful_lake: Path, issue: Issue) -> None:
+    reasons = json.loads(issue(eventful_lake, "--month", "2026-03").read_text())["reasons"]
+    codes = [reason["code"] for reason in reasons]
+    assert codes == [
+        code
+        for code in ("expired", "unobserved", "quarantined", "awaiting_key", "listed", "gap", "not_over")
+        if code in codes
+    ]
+    assert {"expired", "unobserved", "gap", "not_over"} <= set(codes)
+
+
+def test_parts_that_were_replaced_since_are_said_not_to_be_looked_at(
+    tmp_path: Path, issue: Issue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FakeRepository() as repository:
+        account = Account(repository, tmp_path / "lake")
+        account.serve(1, 2)
+        commit = account.run_some()
+        certificate = issue(account.lake, "--day", f"{commit.observed_at:%Y-%m-%d}")
+        replay_all(account, Selection(state="all"))
+        account.serve(3)
+        account.run_some()
+    assert not list(account.lake.glob("events/**/part-000000000001-*")), "retired"
+    assert check(account.lake, certificate) == 0
+    assert "not looked at: commit" in capsys.readouterr().out
 
 
 def test_a_chain_that_was_cut_off_does_not_bear_it_out(lake: Path, issue: Issue) -> None:

@@ -385,7 +385,7 @@ class TestAnchors:
         anchor = f"{head['commit']}:{head['sha256']}"
         assert run("--anchor", anchor).code == 0
         commit = lake / LEDGER / "000000000006.commit.json"
-        commit.write_text(re.sub(r'"committed_at": "....', '"committed_at": "2001', commit.read_text()))
+        commit.write_text(re.sub(r'"provider_version": "', '"provider_version": "9', commit.read_text()))
         assert run().code == 0
         done = run("--anchor", anchor)
         assert (done.code, done.findings) == (1, [("chain", relative(lake, commit))])

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
@@ -49,6 +50,7 @@ def load(repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyP
             repository.add(log.name, log.content)
         with RepositoryClient(url=repository.url, **address) as client:
             ledger = Ledger(open_store(str(lake)), client.repository)
+            claim(ledger, client.repository)
             run = Run("dag", f"run-{ledger.head().next_commit}")
             plan = make_plan(ledger, client, run=run, key_ids=frozenset(), options=PlanOptions())
             assert plan is not None

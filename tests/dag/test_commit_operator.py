@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +18,9 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from structlog.testing import capture_logs
 
 from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
+from airflow_provider_imperva.audit.given import Given
+from airflow_provider_imperva.audit.verify import verify_lake
+from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import open_store
@@ -22,9 +28,12 @@ from airflow_provider_imperva.load.plan import make_plan
 from airflow_provider_imperva.operators.imperva import PLAN_KEY, ImpervaCommitLogsOperator
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.seal.anchors import open_anchors
+from airflow_provider_imperva.seal.signature import PublicKeys
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
 from airflow_provider_imperva.testing.forge import forge_events, forge_log
 from tests.load.load_runs import Account
+from tests.seal.openssl_keys import make_keys
 
 ASSET = imperva_events_asset("s3://bucket/lake")
 
@@ -96,6 +105,52 @@ def test_committing_again_counts_nothing_again(
             commit(tmp_path).execute(running(ti))
     assert sent.count("imperva.commits") == 1
     assert sent.count("imperva.headroom_seconds") == 2
+
+
+def with_extra(monkeypatch: pytest.MonkeyPatch, **extra: str) -> None:
+    """Give the connection more in its extra."""
+    uri = json.loads(os.environ["AIRFLOW_CONN_IMPERVA_DEFAULT"])
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(uri | {"extra": uri.get("extra", {}) | extra}))
+
+
+def test_its_commit_is_signed_and_noted_outside_of_the_lake(
+    ti: TaskInstance, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = make_keys(tmp_path_factory.mktemp("keys"))
+    place = tmp_path_factory.mktemp("anchors")
+    with_extra(monkeypatch, signing_private_key=keys.private.read_text(), anchor=str(place))
+    with pytest.raises(AirflowFailException, match="did not finish"):
+        commit(tmp_path).execute(running(ti))
+    (path,) = tmp_path.rglob("*.commit.json")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert ti.pushed["return_value"]["sha256"] == sha256
+    (anchor,) = open_anchors(str(place)).read()
+    assert (anchor.commit, anchor.sha256) == (1, sha256)
+    assert anchor.repositories == (anchor.repository,)
+    options = ["--public-key", str(keys.public), "--anchors", str(place)]
+    assert main(["verify", str(tmp_path), *options]) == 1, "nothing of it was planned by a task that claims the ledger"
+    given = Given((anchor,), PublicKeys.of_files([keys.public]))
+    kinds = {item.kind for item in verify_lake(open_store(str(tmp_path)), given=given).repositories[0].findings}
+    assert kinds == {"missing"}
+
+
+def test_a_place_of_anchors_that_does_not_answer_makes_the_run_red(
+    ti: TaskInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the commit, which loses nothing by it."""
+    with_extra(monkeypatch, anchor="http://127.0.0.1:9/anchors")
+    with pytest.raises(AirflowFailException, match="its hash is not at the anchor"):
+        commit(tmp_path).execute(running(ti))
+    assert len(list(tmp_path.rglob("*.commit.json"))) == 1
+
+
+def test_a_signing_key_that_is_none_is_refused_before_anything_is_written(
+    ti: TaskInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_extra(monkeypatch, signing_private_key="no key")
+    with pytest.raises(AirflowFailException, match="signing_private_key"):
+        commit(tmp_path).execute(running(ti))
+    assert not list(tmp_path.rglob("*.commit.json"))
 
 
 class WithoutPlan(TaskInstance):

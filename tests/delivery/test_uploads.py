@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.delivery.folder import SMALLEST_LOG
 from airflow_provider_imperva.delivery.uploads import is_partial
 from airflow_provider_imperva.load.delivered import STUCK
@@ -182,7 +182,7 @@ def test_a_file_that_is_seen_while_it_grows_is_loaded_once(
     assert account.states()[newest] == "committed"
     assert {state for name, state in account.states().items() if name not in {newest, "0_1.log"}} <= {"duplicate"}
     assert account.run() is None
-    assert main(["verify", str(account.lake)]) == 0
+    assert verify_lake(account.ledger.store, at=clock()).ok
 
 
 def test_a_clear_log_whose_checksum_stays_wrong_is_loaded_with_a_warning_after_the_settle_time(

@@ -17,6 +17,7 @@ import msgspec
 
 from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit, Part, Plan, Report, Run
@@ -95,9 +96,15 @@ class Account:
     def plan_if_any(self, run: Run | None = None) -> Plan | None:
         with self.client() as client:
             run = run or self.next_run()
+            self._claim(client.source)
             return make_plan(
                 self.ledger, client, run=run, key_ids=self.keys.ids, options=self.options, clock=self.clock
             )
+
+    def _claim(self, source: str) -> None:
+        """As a task does before it plans; by a store of its own, which does not break off."""
+        if not (self.lake / self.ledger.layout.claim).exists():
+            claim(Ledger(open_store(str(self.lake)), self.ledger.layout.repository), source)
 
     def fetch(self, plan: Plan, batch: int = 0) -> Fetched:
         with self.client() as client:

@@ -75,7 +75,7 @@ class TestRestart:
         identities = Counter((file, line) for file, line, _ in account.rows().elements())
         assert max(identities.values()) == 1, "a row's identity is its own"
         account.assert_balanced()
-        assert verify_lake(account.ledger.store).ok
+        assert verify_lake(account.ledger.store, at=account.clock()).ok
 
     def assert_told(self, commit: Commit) -> None:
         (restart,) = commit.restarts
@@ -248,7 +248,7 @@ class TestLeftOver:
         found = Counter(row[2] for row in account.rows().elements())
         assert found == requests_of(rows)
         account.assert_balanced()
-        (told,) = verify_lake(account.ledger.store).repositories
+        (told,) = verify_lake(account.ledger.store, at=account.clock()).repositories
         assert told.findings == ()
 
     def test_one_that_came_cut_and_is_overwritten_is_lost_and_told_so(self, loaded: Account) -> None:

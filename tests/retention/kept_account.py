@@ -69,7 +69,7 @@ class KeptAccount(Account):
         return expire(self.ledger, RetentionPolicy(**policy), run=self.maintenance_run(), clock=self.clock)
 
     def verify(self) -> LakeVerification:
-        return verify_lake(open_store(str(self.lake)))
+        return verify_lake(open_store(str(self.lake)), at=self.clock())
 
     def assert_sound(self) -> None:
         """Hold ledger, lake and table against each other."""

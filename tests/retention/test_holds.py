@@ -32,7 +32,12 @@ def hold(account: KeptAccount, *, since: int | None = None, until: int | None = 
 
 def lift(account: KeptAccount, reference: str = "CASE-7") -> Commit:
     return lift_hold(
-        account.ledger, reference=reference, by="legal@example.com", why="settled", run=account.maintenance_run()
+        account.ledger,
+        reference=reference,
+        by="legal@example.com",
+        why="settled",
+        run=account.maintenance_run(),
+        clock=account.clock,
     )
 
 

@@ -159,4 +159,4 @@ def test_nothing_is_lost_or_doubled(seed: int, tmp_path: Path) -> None:
         assert len(told) <= source.restarts + source.overwritten, "and nothing is taken for one but other bytes"
         assert source.unknown > 0
         assert sum(commit.lost for commit in runs.commits) == 0, "nothing that came was reported as lost"
-        assert not verify_lake(account.ledger.store).repositories[0].findings
+        assert not verify_lake(account.ledger.store, at=clock()).repositories[0].findings

@@ -1,0 +1,94 @@
+"""What a proof is given besides the lake, and what it can rule out with that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from airflow_provider_imperva.seal.anchors import Anchor, of_repository
+from airflow_provider_imperva.seal.signature import PublicKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What does not come from the lake.
+
+    :ivar anchors: commits that were noted elsewhere.
+    :ivar public_keys: by one of which commits have to be signed.
+    :ivar expected: repositories that the lake has to have.
+    """
+
+    anchors: tuple[Anchor, ...] = ()
+    public_keys: PublicKeys = field(default_factory=PublicKeys)
+    expected: tuple[str, ...] = ()
+
+    def anchors_of(self, repository: str) -> list[Anchor]:
+        """Return the anchors of one repository."""
+        return of_repository(self.anchors, repository)
+
+    @property
+    def repositories(self) -> dict[str, str]:
+        """The repositories that the lake has to have, each with what says so."""
+        found = dict.fromkeys(self.expected, "it is expected")
+        for anchor in self.anchors:
+            named = (*anchor.repositories, *([anchor.repository] if anchor.repository else []))
+            found |= {name: "an anchor names it" for name in named if name not in found}
+        return found
+
+
+class Assurance(msgspec.Struct, frozen=True):
+    """Whether one way to forge a lake is ruled out.
+
+    :ivar attack: what somebody who can write to the whole lake may do, every hash made anew.
+    :ivar ruled_out: whether it would have been found.
+    :ivar by: by what; or else what it would take.
+    """
+
+    attack: str
+    ruled_out: bool
+    by: str
+
+
+def assurances(
+    given: Given, repository: str, *, last: int, hashed_all: bool, redone: str | None
+) -> Iterator[Assurance]:
+    """Tell which attacks of an insider a proof of one repository would have found.
+
+    :param last: its last commit.
+    :param hashed_all: whether every object was hashed.
+    :param redone: which logs were decoded again, in words; None unless all were.
+    """
+    anchored = max((anchor.commit for anchor in given.anchors_of(repository)), default=0)
+    up_to = f"the anchor of commit {anchored}"
+    signed = f"signatures by {', '.join(given.public_keys.ids)}" if given.public_keys else None
+    yield _assurance("the last commits cut off", _only(anchored >= last, up_to), f"an anchor of commit {last}")
+    both = f"a public key, or an anchor of commit {last}"
+    rewritten = signed or _only(anchored >= last, up_to)
+    yield _assurance("the ledger rewritten from some commit on", rewritten, both)
+    yield _assurance("a commit backdated", rewritten, both)
+    edited = _only(hashed_all, rewritten or "")
+    yield _assurance(
+        "a part edited, and every hash made anew", edited, both if hashed_all else f"no --sample, and {both}"
+    )
+    differ = edited or redone
+    yield _assurance("other bytes in raw/ than in events/", differ, f"{both}; or --redo with all logs and keys")
+    named = [name for name in given.repositories if name == repository]
+    yield _assurance(
+        "this repository removed as a whole", _only(bool(named), "the list it is on"), "--expect, or an anchor"
+    )
+
+
+def _only(condition: bool, by: str) -> str | None:
+    return by if condition and by else None
+
+
+def _assurance(attack: str, by: str | None, needs: str) -> Assurance:
+    return Assurance(attack, by is not None, by or needs)
+
+
+def tell_assurances(found: Iterable[Assurance]) -> Iterator[str]:
+    """Yield them in words, one a line."""
+    for item in found:
+        yield f"{'ruled out by' if item.ruled_out else 'NOT ruled out; needs'} {item.by}: {item.attack}"

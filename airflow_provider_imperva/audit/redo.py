@@ -1,0 +1,172 @@
+"""Decoding logs again: the rows that the bytes in ``raw/`` give, held against those in ``events/``, value by value."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.history import Progress
+from airflow_provider_imperva.audit.reading import AuditedLedger
+from airflow_provider_imperva.container.decode import decode
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import ContainerError, LakeError, MissingKeyError
+from airflow_provider_imperva.events.parse import parse
+from airflow_provider_imperva.events.schema.schema import SCHEMA
+from airflow_provider_imperva.lake.layout import partition_of
+from airflow_provider_imperva.lake.log_source import source_of
+from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.options import DecodePolicy
+from airflow_provider_imperva.privacy import pseudonyms, redact
+from airflow_provider_imperva.privacy.options import PERSONAL
+from airflow_provider_imperva.privacy.protection import Protection
+from airflow_provider_imperva.privacy.rules import Rules
+
+_LENIENT = DecodePolicy(encrypted_checksum="warn", clear_checksum="warn")
+"""What was loaded once is decoded, whatever policy loaded it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """Which logs to decode again.
+
+    :ivar logs: how many of each repository, drawn at random.
+    :ivar keys: private keys of logs that are encrypted.
+    :ivar rules: the rules of redaction that the rows were written by; None if they were not redacted.
+    """
+
+    logs: int
+    keys: KeyRing = field(default_factory=KeyRing)
+    rules: Rules | None = field(default_factory=Rules)
+
+
+@dataclass(slots=True)
+class Redone:
+    """What decoding logs again came to.
+
+    :ivar logs, rows: how many logs, and rows of them, were compared; ``of`` how many logs are loaded.
+    :ivar left_out: how many logs were drawn and not compared, by the reason.
+    """
+
+    of: int
+    logs: int = 0
+    rows: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every log was compared."""
+        return self.logs == self.of
+
+    def __str__(self) -> str:
+        told = f"{self.logs:,} of {self.of:,} logs decoded again, {self.rows:,} rows compared value by value"
+        return told + "".join(f"; {count} not compared: {why}" for why, count in sorted(self.left_out.items()))
+
+
+def redo(store: Store, ledger: AuditedLedger, rows: pa.Table, wanted: Redo, *, seed: int, progress: Progress) -> Redone:
+    """Decode some logs again, and compare.
+
+    :param rows: the last row of each log, with the columns of ``LOGS``.
+    :param seed: draws the same logs each time.
+    """
+    loaded = rows.filter(pc.equal(rows["state"], State.COMMITTED.value)).filter(pc.field("rows") > 0).to_pylist()
+    done = Redone(len(loaded))
+    drawn = random.Random(seed).sample(loaded, min(wanted.logs, len(loaded)))  # noqa: S311
+    for position, row in enumerate(drawn, 1):
+        try:
+            found = _again(store, ledger, row, wanted)
+        except _LeftOutError as reason:
+            done.left_out[str(reason)] = done.left_out.get(str(reason), 0) + 1
+        except (ContainerError, LakeError, OSError, pa.ArrowException) as error:
+            # What cannot be read is told by whoever hashes it.
+            why = "its private key is not at hand" if isinstance(error, MissingKeyError) else "it does not decode now"
+            done.left_out[why] = done.left_out.get(why, 0) + 1
+        else:
+            done.logs += 1
+            done.rows += row["rows"]
+            done.findings += (Finding(Kind.CONTRADICTION, row["name"], text) for text in found)
+        progress("Decoding again", position, len(drawn))
+    return done
+
+
+class _LeftOutError(Exception):
+    """Why a log cannot be compared."""
+
+
+def _again(store: Store, ledger: AuditedLedger, row: dict[str, Any], wanted: Redo) -> list[str]:
+    if row["expired_lines"] or row["erased_lines"] or row["raw_removed"]:
+        raise _LeftOutError("some of it was expired or erased")
+    file = row["delivered_as"] or row["name"]
+    home = ledger.homes.get(row["name"])
+    paths = ledger.history.live.successors(ledger.written.get(home, ())) if home else set()
+    events = sorted(path for path in paths if partition_of(path))
+    there = [_rows_of(store, path, file, row["sequence"]) for path in events]
+    protection = _protection((metadata for metadata, _ in there), wanted)
+    tables = [table for _, table in there if table.num_rows]
+    if not tables:
+        return [f"events/ has none of its {row['rows']} rows"]
+    before = pa.concat_tables(tables, promote_options="default").sort_by("src_line")
+    keep_raw = "raw" in before.column_names and before["raw"].null_count < len(before)
+    fetched_at: datetime = ledger.fetched_at[row["name"]]
+    plain = decode(store.read(row["raw_key"]), log=row["name"], keys=wanted.keys, policy=_LENIENT)
+    source = source_of(plain, file=file, sequence=row["sequence"], fetched_at=int(fetched_at.timestamp() * 1000))
+    blocks = [
+        protection.apply(block.events, block.quarantined).events
+        for block in parse(plain.chunks(1 << 23), source, keep_raw=keep_raw)
+    ]
+    after = pa.concat_tables([_plain(block.select(SCHEMA.names)) for block in blocks]).sort_by("src_line")
+    skipped = set(PERSONAL) | {"extra"} if any(pseudonyms.VERSION_KEY in metadata for metadata, _ in there) else set()
+    return list(_differences(before, after, skipped))
+
+
+def _rows_of(store: Store, path: str, file: str, sequence: int) -> tuple[dict[str, str], pa.Table]:
+    with store.reader(path) as opened:
+        part = pq.ParquetFile(opened)
+        metadata = {
+            name: value.decode()
+            for name in (redact.VERSION_KEY, pseudonyms.VERSION_KEY)
+            if (value := (part.metadata.metadata or {}).get(name.encode()))
+        }
+        table = part.read()
+    mine = pc.and_(pc.equal(table["src_file"], file), pc.equal(table["src_seq"], sequence))
+    return metadata, _plain(table.filter(mine))
+
+
+def _protection(written: Iterable[dict[str, str]], wanted: Redo) -> Protection:
+    """Return what protects rows as they were protected when they were written."""
+    versions = {metadata.get(redact.VERSION_KEY) for metadata in written}
+    if versions <= {None}:
+        return Protection(None)
+    if versions == {wanted.rules.version if wanted.rules else None}:
+        return Protection(wanted.rules)
+    raise _LeftOutError("its rows were redacted by other rules than those given")
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Undo dictionaries, so that values can be compared."""
+    columns = [
+        column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _differences(before: pa.Table, after: pa.Table, skipped: set[str]) -> Iterator[str]:
+    if before["src_line"].to_pylist() != after["src_line"].to_pylist():
+        yield f"events/ has {len(before)} rows of it, its bytes in raw/ give {len(after)}, or other ones"
+        return
+    columns = [name for name in SCHEMA.names if name in before.column_names and name not in skipped]
+    different = [name for name in columns if before[name].to_pylist() != after[name].to_pylist()]
+    if different:
+        pairs = zip(before.select(different).to_pylist(), after.select(different).to_pylist(), strict=True)
+        rows = sum(one != other for one, other in pairs)
+        yield f"{rows} of its {len(before)} rows in events/ are not what its bytes in raw/ give: {', '.join(different)}"

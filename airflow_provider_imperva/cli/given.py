@@ -1,0 +1,93 @@
+"""Options of the commands that prove something: what they are given that does not come from the lake."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING
+
+from airflow_provider_imperva.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow_provider_imperva.audit.given import Given
+    from airflow_provider_imperva.seal.anchors import Anchor
+    from airflow_provider_imperva.seal.signature import SigningKey
+
+_TOKEN = "IMPERVA_ANCHOR_TOKEN"  # noqa: S105
+
+
+def add_given(command: argparse.ArgumentParser) -> None:
+    """Let a command take public keys and anchors."""
+    command.add_argument(
+        "--anchor",
+        action="append",
+        default=[],
+        metavar="COMMIT:SHA256",
+        help="a commit noted before: it must still be in the chain (needs --repository if there are several)",
+    )
+    command.add_argument(
+        "--anchors",
+        metavar="URL",
+        help=f"the folder, bucket or HTTP service that heads are sent to; {_TOKEN} may have the service's token",
+    )
+    command.add_argument(
+        "--public-key",
+        action="append",
+        default=[],
+        dest="public_keys",
+        metavar="FILE",
+        help="a public key: commits must be signed by its private half; give several after a rotation",
+    )
+    command.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="REPOSITORY",
+        help="a repository that the lake must have",
+    )
+
+
+def add_signing_key(command: argparse.ArgumentParser) -> None:
+    """Let a command take the private key that what it writes is signed with."""
+    command.add_argument("--signing-key", metavar="FILE", help="Ed25519 private key that signs what is written")
+    command.add_argument("--signing-passphrase-env", metavar="NAME", help="environment variable with its passphrase")
+
+
+def load_signing_key(options: argparse.Namespace) -> SigningKey | None:
+    """Load that key; None if there is none.
+
+    :raises ConfigurationError: if it is none.
+    """
+    from airflow_provider_imperva.cli.terminal import passphrase
+    from airflow_provider_imperva.seal.signature import SigningKey
+
+    if options.signing_key is None:
+        return None
+    return SigningKey.of_file(options.signing_key, passphrase=passphrase(options.signing_passphrase_env))
+
+
+def read_given(options: argparse.Namespace) -> Given:
+    """Read what was given.
+
+    :raises ConfigurationError: if a key or an anchor is none.
+    :raises LakeError: if the place of the anchors does not give them.
+    """
+    from airflow_provider_imperva.audit.given import Given
+    from airflow_provider_imperva.seal.anchors import open_anchors
+    from airflow_provider_imperva.seal.signature import PublicKeys
+    from airflow_provider_imperva.uri import LakeUri
+
+    anchors = [_anchor(text) for text in options.anchor]
+    if url := options.anchors:
+        url = url if url.startswith(("http://", "https://")) else str(LakeUri.of_shell(url))
+        anchors += open_anchors(url, token=os.environ.get(_TOKEN)).read()
+    return Given(tuple(anchors), PublicKeys.of_files(options.public_keys), tuple(options.expect))
+
+
+def _anchor(text: str) -> Anchor:
+    from airflow_provider_imperva.seal.anchors import Anchor
+
+    commit, _, sha256 = text.partition(":")
+    if not commit.isdecimal() or len(sha256) != 64:
+        raise ConfigurationError("no anchor", do="Write it as COMMIT:SHA256, as verify prints them", about=text)
+    return Anchor(int(commit), sha256.lower())

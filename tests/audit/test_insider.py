@@ -1,0 +1,153 @@
+"""What somebody who can write to the whole lake may do, and what verify and certificate --check say to it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_imperva.audit.certificate import issue
+from airflow_provider_imperva.audit.certified import check, read_certificate
+from airflow_provider_imperva.audit.findings import Finding
+from airflow_provider_imperva.audit.given import Given
+from airflow_provider_imperva.audit.period import Period
+from airflow_provider_imperva.audit.redo import Redo
+from airflow_provider_imperva.audit.verify import verify_lake
+from airflow_provider_imperva.clock import wall_clock
+from airflow_provider_imperva.errors import ConfigurationError, LakeError
+from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.seal.anchors import open_anchors
+from airflow_provider_imperva.seal.signature import PublicKeys
+from tests.audit.insider import (
+    ATTACKS,
+    MONTH,
+    REPOSITORY,
+    Insider,
+    Sealed,
+    edit_a_certificate,
+    kinds,
+    make_sealed_lake,
+    told,
+)
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/reference/insiders.md"
+_BEGIN, _END = "<!-- made by tests/audit/test_insider.py -->\n", "<!-- end -->\n"
+_GIVEN = ("nothing", "redo", "key", "anchor", "both")
+_FOUND_WITH_NOTHING = {
+    "date_ahead",
+    "move_a_part",
+    "delete_claim_and_intents",
+    "plant_claims_and_arrivals",
+}
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
+    return make_sealed_lake(tmp_path_factory.mktemp("sealed"))
+
+
+def given(sealed: Sealed, with_what: str) -> Given:
+    keys = PublicKeys.of_files([sealed.keys.public] if with_what in ("key", "both") else [])
+    anchors = open_anchors(str(sealed.anchors)).read() if with_what in ("anchor", "both") else []
+    return Given(tuple(anchors), keys)
+
+
+def verified(sealed: Sealed, lake: Path, with_what: str) -> list[Finding]:
+    redo = Redo(100) if with_what == "redo" else None
+    found = verify_lake(open_store(str(lake)), given=given(sealed, with_what), redo=redo)
+    return [*found.findings, *(finding for one in found.repositories for finding in one.findings)]
+
+
+def checked(sealed: Sealed, lake: Path, content: bytes, with_what: str) -> list[Finding]:
+    certificate, digest = read_certificate(content, about="certificate")
+    done = check(open_store(str(lake)), certificate, digest=digest, given=given(sealed, with_what), at=wall_clock())
+    return done.findings
+
+
+@pytest.fixture(scope="module")
+def table(sealed: Sealed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """What each attack comes to: by its name, what each proof says."""
+    found: dict[str, dict[str, str]] = {}
+    for attack in ATTACKS:
+        lake = Path(shutil.copytree(sealed.lake, tmp_path_factory.mktemp(attack.__name__) / "lake"))
+        attack(Insider(lake))
+        cells = {f"verify {name}": kinds(verified(sealed, lake, name)) for name in _GIVEN}
+        found[attack.__name__] = {"what": told(attack)} | cells | dict(_certificates(sealed, lake))
+    certificate = tmp_path_factory.mktemp("certificate") / "certificate.json"
+    shutil.copy(sealed.certificate, certificate)
+    edit_a_certificate(certificate)
+    cells = {f"check {name}": kinds(checked(sealed, sealed.lake, certificate.read_bytes(), name)) for name in _CHECKED}
+    found[edit_a_certificate.__name__] = {"what": told(edit_a_certificate)} | cells
+    return found
+
+
+_CHECKED = ("nothing", "key", "anchor", "both")
+
+
+def _certificates(sealed: Sealed, lake: Path) -> Iterator[tuple[str, str]]:
+    """Check the certificate that the insider issues of the forged lake, and the one that was issued before."""
+    try:
+        forged = issue(open_store(str(lake)), REPOSITORY, Period.parse(MONTH), at=wall_clock())
+    except (ConfigurationError, LakeError) as error:
+        yield from ((f"check {name}", f"**{error.reason}**") for name in _CHECKED)
+    else:
+        for name in _CHECKED:
+            yield f"check {name}", kinds(checked(sealed, lake, forged, name))
+    yield "kept", kinds(checked(sealed, lake, sealed.certificate.read_bytes(), "nothing"))
+
+
+def test_the_sealed_lake_itself_is_sound(sealed: Sealed) -> None:
+    for name in _GIVEN:
+        assert verified(sealed, sealed.lake, name) == []
+        assert checked(sealed, sealed.lake, sealed.certificate.read_bytes(), name) == []
+
+
+def test_with_key_and_anchor_none_passes(table: dict[str, dict[str, str]]) -> None:
+    passed = [
+        name for name, cells in table.items() for key, cell in cells.items() if "both" in key and cell == "passes"
+    ]
+    # Of a claim that is gone or was planted no certificate speaks.
+    assert set(passed) <= {"delete_claim_and_intents", "plant_claims_and_arrivals"}
+    assert all(cells.get("verify both", "found") != "passes" for cells in table.values())
+
+
+def test_what_contradicts_itself_needs_nothing_to_be_found(table: dict[str, dict[str, str]]) -> None:
+    found = {name for name, cells in table.items() if cells.get("verify nothing", "passes") != "passes"}
+    assert found == _FOUND_WITH_NOTHING
+
+
+def test_decoding_again_finds_rows_that_the_bytes_do_not_give(table: dict[str, dict[str, str]]) -> None:
+    for name in ("edit_a_row", "remove_an_event", "put_other_bytes_into_raw"):
+        assert table[name]["verify redo"] == "**contradiction**"
+
+
+@pytest.mark.parametrize("attack", [attack.__name__ for attack in ATTACKS[:8]])
+def test_a_certificate_that_somebody_kept_finds_what_was_rewritten(
+    table: dict[str, dict[str, str]], attack: str
+) -> None:
+    assert table[attack]["kept"] != "passes"
+
+
+def test_the_page_says_what_was_found(table: dict[str, dict[str, str]]) -> None:
+    text = PAGE.read_text()
+    made = "\n".join(_lines(table)) + "\n"
+    assert text.partition(_BEGIN)[2].partition(_END)[0] == made, f"put this between the marks of {PAGE.name}:\n{made}"
+
+
+def _lines(table: dict[str, dict[str, str]]) -> Iterator[str]:
+    heads = {
+        "verify": [f"verify {name}" for name in _GIVEN],
+        "check": [*(f"check {name}" for name in _CHECKED), "kept"],
+    }
+    names = {"nothing": "with nothing", "redo": "`--redo`", "key": "public key", "anchor": "anchor", "both": "both"}
+    for title, columns in heads.items():
+        told = [names.get(column.split()[-1], "one that was kept") for column in columns]
+        label = "`verify`" if title == "verify" else "`certificate --check` of one that the insider issued"
+        yield ""
+        yield f"| {label} | {' | '.join(told)} |"
+        yield f"|---|{'---|' * len(columns)}"
+        for number, cells in enumerate(table.values(), 1):
+            yield f"| {number}. {cells['what']} | {' | '.join(cells.get(column, '-') for column in columns)} |"
+    yield ""
