@@ -80,7 +80,7 @@ class UnreadLogError(Exception):
 class Block:
     """Some records of a log, in order.
 
-    :ivar events: a table of ``PARSED_SCHEMA`` with ``raw`` filled in, unless there are pseudonyms.
+    :ivar events: a table of ``PARSED_SCHEMA``, with ``raw`` where lines are wanted and there are no pseudonyms.
     :ivar quarantined: a table of ``QUARANTINE_SCHEMA``.
     :ivar exact: the bytes of lines that are not UTF-8, by number; ``raw`` has U+FFFD there.
     """
@@ -125,10 +125,11 @@ def _counts(ledger: Ledger, commit: Commit, row: dict[str, Any], replays: Replay
 
 
 def read_log(
-    ledger: Ledger, log: ForwardedLog, keys: KeyRing, *, protection: Protection | None = None
+    ledger: Ledger, log: ForwardedLog, keys: KeyRing, *, lines: bool = True, protection: Protection | None = None
 ) -> Iterator[Block]:
     """Read the records of a log.
 
+    :param lines: whether the lines are wanted, and not the columns alone.
     :param protection: what is done to them first, as it is to rows before they are written to the lake.
     :raises MissingKeyError: if the key that it was encrypted for is not at hand.
     :raises UnreadLogError: if its bytes are not there, or others than the ledger names.
@@ -145,10 +146,12 @@ def read_log(
             raise UnreadLogError("its bytes are not in raw/") from None
         if sha256 != log.raw_sha256:
             raise UnreadLogError("its bytes in raw/ are not those that the ledger names")
-        yield from _read(file, log, keys, protection)
+        yield from _read(file, log, keys, lines, protection)
 
 
-def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing, protection: Protection | None) -> Iterator[Block]:
+def _read(
+    file: BinaryIO, log: ForwardedLog, keys: KeyRing, lines: bool, protection: Protection | None
+) -> Iterator[Block]:
     try:
         plain = decode(file, log=log.name, keys=keys, policy=_LENIENT)
     except MissingKeyError:
@@ -156,11 +159,11 @@ def _read(file: BinaryIO, log: ForwardedLog, keys: KeyRing, protection: Protecti
     except ContainerError as error:
         raise UnreadLogError(f"it does not decode any more ({error.reason})") from None
     source = source_of(plain, file=log.file, sequence=log.sequence, fetched_at=log.fetched_at)
-    blocks = parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=True)
+    blocks = parse(plain.chunks(_CHUNK_BYTES), source, keep_raw=lines)
     while parsed := next(blocks, None):
         events, quarantined = _in_order(parsed.events), parsed.quarantined
         del parsed
-        block = Block(events, quarantined, _exact(plain, events))
+        block = Block(events, quarantined, _exact(plain, events) if lines else {})
         del events, quarantined
         yield _protected(block, protection) if protection else block
         del block

@@ -20,7 +20,7 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.forward.commits import ForwardedLog, UnreadLogError, logs_of, read_log
-from airflow_provider_imperva.forward.destination import DestinationOptions
+from airflow_provider_imperva.forward.destination import TEXT_FORMATS, DestinationOptions
 from airflow_provider_imperva.forward.event import Event, Transport
 from airflow_provider_imperva.forward.outgoing import Outgoing
 from airflow_provider_imperva.forward.pace import Pace
@@ -276,7 +276,10 @@ class _CommitSending:
         for log in logs:
             try:
                 forwarding = self.forwarding
-                for block in read_log(forwarding.ledger, log, forwarding.keys, protection=forwarding.protection):
+                lines = forwarding.options.format in TEXT_FORMATS
+                for block in read_log(
+                    forwarding.ledger, log, forwarding.keys, lines=lines, protection=forwarding.protection
+                ):
                     for pieces in outgoing.events(log, block):
                         self.lines += 1
                         yield from pieces

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from itertools import pairwise
 from typing import Self, TypeAlias
 
@@ -131,7 +131,7 @@ class Redactor:
     def _events(self, events: pa.Table, counts: Counts) -> pa.Table:
         columns = {name: _one_chunk(events[name]) for name in _wanted(events)}
         found: dict[str, _Changed] = {}
-        for places in _Places:
+        for places in (_Places.VALUES, _Places.IDS):
             names = [name for name in columns if _places_of(name) is places]
             shortest = self.rules.shortest_in_ids if places is _Places.IDS else 0
             texts = [_Texts.of(_joined(columns[name]), shortest=shortest) for name in names]
@@ -142,11 +142,30 @@ class Redactor:
             found |= _parts_of(events, name, found[name])
         if changed := self._extra(_one_chunk(events["extra"]), counts):
             found["extra"] = changed
+        if found and "raw" in columns and (changed := self._whole_lines(columns["raw"], found, counts)):
+            found["raw"] = changed
         if not found:
             return events
         for name, changed in found.items():
             events = _with(events, name, changed.texts)
         return _with(events, "parse_warnings", _warnings(_one_chunk(events["parse_warnings"]), found))
+
+    def _whole_lines(self, lines: pa.Array, found: Mapping[str, _Changed], counts: Counts) -> _Changed | None:
+        """Redact the lines of the rows in which something has changed.
+
+        What a line says is in the columns of its row, so that the others have no secret either, and no rule but those
+        that have changed columns finds one. Nearly every line looks as if it had one, since it has names that end in
+        ``code`` and numbers as long as a card's: to apply all rules to all lines takes ten times as long as all else.
+        """
+        rows = reduce(pc.or_, (change.mask for change in found.values()))
+        redactor = self if counts[_NAMED_IN_EXTRA] else Redactor(self.rules.only(counts))
+        (changed,) = redactor._texts([_Texts(lines.filter(rows))], counts, _Places.LINES)
+        if changed is None:
+            return None
+        marks = np.zeros(len(lines), np.bool_)
+        marks[np.flatnonzero(rows.to_numpy(zero_copy_only=False))] = changed.mask.to_numpy(zero_copy_only=False)
+        texts = pc.replace_with_mask(lines, rows, changed.texts)
+        return _Changed(texts, pa.array(marks))
 
     def _extra(self, values: pa.MapArray, counts: Counts) -> _Changed | None:
         """Redact the values of ``extra`` and, for shapes alone, their names; a name may make its value secret."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -23,7 +23,7 @@ from airflow_provider_imperva.privacy.patterns import (
     Replacement,
 )
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 """Rises when the engine redacts other places by the same rules; the rules themselves are hashed."""
 
 
@@ -250,6 +250,10 @@ class Rules:
     def names(self) -> tuple[str, ...]:
         """The names of the rules."""
         return tuple(rule.name for rule in self.rules)
+
+    def only(self, names: Container[str]) -> Rules:
+        """Return the rules of some names."""
+        return Rules(tuple(rule for rule in self.rules if rule.name in names))
 
     def without(self, *names: str) -> Rules:
         """Return the rules less some.
