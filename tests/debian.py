@@ -30,6 +30,7 @@ class Package:
     :ivar command: the program of it that tests run, or a module that another program loads.
     :ivar others: programs that do as well.
     :ivar folders: where the program is if not on the PATH, as a pattern below ``/``.
+    :ivar is_unpacked: whether it is unpacked into ``.debian/``, since it cannot be installed beside another of these.
     :ivar shows: what the tests with it show.
     """
 
@@ -37,12 +38,14 @@ class Package:
     command: str
     others: tuple[str, ...] = ()
     folders: str = ""
+    is_unpacked: bool = False
     shows: str
 
     def program(self) -> str | None:
         """Find the program, the newest one first; None if the package is not installed."""
         # PostgreSQL's folders are named by its major version.
-        versions = sorted(Path("/").glob(self.folders), key=_numbers) if self.folders else []
+        root = self.unpacked if self.is_unpacked else Path("/")
+        versions = sorted(root.glob(self.folders), key=_numbers) if self.folders else []
         for command in (self.command, *self.others):
             for folder in reversed(versions):
                 if (folder / command).is_file():
@@ -50,6 +53,11 @@ class Package:
             if found := shutil.which(command):
                 return found
         return None
+
+    @property
+    def unpacked(self) -> Path:
+        """Where it is unpacked, if it is."""
+        return Path(__file__).resolve().parents[1] / ".debian" / self.name
 
 
 def _numbers(path: Path) -> list[int]:
@@ -92,6 +100,13 @@ PACKAGES = {
             command="lmnsd_ossl.so",
             folders="usr/lib/*/rsyslog",
             shows="events forwarded by syslog in TLS",
+        ),
+        Package(
+            name="syslog-ng-core",
+            command="syslog-ng",
+            folders="usr/sbin",
+            is_unpacked=True,
+            shows="the same, against another receiver",
         ),
     )
 }
@@ -159,9 +174,13 @@ def told_after(skipped: Iterable[pytest.TestReport]) -> Iterator[str]:
 
 
 def install(packages: Iterable[Package]) -> str:
-    """Return the one command that installs these packages."""
-    names = " ".join(package.name for package in packages)
-    return f"{'' if os.geteuid() == 0 else 'sudo '}apt-get install --no-install-recommends {names}"
+    """Return the one command line that installs these packages, or unpacks them."""
+    packages = list(packages)
+    sudo = "" if os.geteuid() == 0 else "sudo "
+    installed = " ".join(package.name for package in packages if not package.is_unpacked)
+    unpacked = " ".join(package.name for package in packages if package.is_unpacked)
+    commands = [f"{sudo}apt-get install --no-install-recommends {installed}"] if installed else []
+    return " && ".join([*commands, *([f"{sudo}.ci/unpack {unpacked}"] if unpacked else [])])
 
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterator[str]:
@@ -174,8 +193,10 @@ def main() -> None:
     """Print the names of the packages that are missing, if asked for them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--missing", action="store_true", required=True, help="print what is not installed")
-    parser.parse_args()
-    print(*(package.name for package in (*PACKAGES.values(), *BESIDES) if not package.program()))
+    parser.add_argument("--unpacked", action="store_true", help="print what is not unpacked instead")
+    options = parser.parse_args()
+    absent = [package for package in (*PACKAGES.values(), *BESIDES) if not package.program()]
+    print(*(package.name for package in absent if package.is_unpacked == options.unpacked))
 
 
 if __name__ == "__main__":

@@ -27,19 +27,20 @@ class Preset:
 
 
 _CEF = {"transport": "tls", "format": "cef"}
-_CEF_LINES = _CEF | {"framing": "lf", "largest_event": 8000}
+_BSD_LINES = {"header": "rfc3164", "framing": "lf"}
+_CEF_LINES = _CEF | _BSD_LINES | {"largest_event": 8000}
 
 PRESETS: Mapping[str, Preset] = {
     "arcsight": Preset("OpenText ArcSight SmartConnector, syslog over TLS", 6514, _CEF | {"largest_event": 30_000}),
     "splunk": Preset("Splunk, HTTP Event Collector", 8088, {"transport": "hec"}),
-    "trellix_esm": Preset("Trellix (McAfee) ESM, syslog over TLS", 6514, _CEF_LINES | {"header": "rfc3164"}),
+    "trellix_esm": Preset("Trellix (McAfee) ESM, syslog over TLS", 6514, _CEF_LINES),
     "graylog": Preset("Graylog, GELF by HTTP", 12201, {"transport": "gelf_http"}),
     "sumo_logic": Preset("Sumo Logic, HTTP source", 443, {"transport": "sumo", "largest_event": 64_000}),
-    "logrhythm": Preset("LogRhythm (Exabeam), syslog over TLS", 6514, _CEF_LINES | {"header": "rfc3164"}),
+    "logrhythm": Preset("LogRhythm (Exabeam), syslog over TLS", 6514, _CEF_LINES),
     "qradar": Preset(
         "IBM QRadar, syslog over TLS",
         6514,
-        {"transport": "tls", "format": "leef", "header": "rfc3164", "framing": "lf", "largest_event": 32_000},
+        {"transport": "tls", "format": "leef", "largest_event": 32_000} | _BSD_LINES,
     ),
     "usm_anywhere": Preset("LevelBlue (AlienVault) USM Anywhere, syslog over TLS", 6514, _CEF_LINES),
     "elasticsearch": Preset("Elasticsearch", 9200, {"transport": "bulk", "format": "ecs"}),
@@ -52,7 +53,8 @@ PRESETS: Mapping[str, Preset] = {
 
 
 _UNSUPPORTED = {
-    "sentinel": "Microsoft Sentinel is not supported: no maintained provider has a hook for its ingestion API"
+    "sentinel": "Microsoft Sentinel is not supported: Airflow's provider for Azure has no hook for its Logs Ingestion"
+    " API"
 }
 """What people ask for, and why it is not there."""
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_imperva.metrics import FORWARD_METRICS, FORWARD_RESENT
 from airflow_provider_imperva.privacy.redact import Redactor
 from airflow_provider_imperva.testing import FakeRepository, HecReceiver, KeyPair, forge_repository
+from tests.cluster.statsd_server import statsd_server
 from tests.dag.airflow_home import AirflowHome
 from tests.examples import EXAMPLES
 
@@ -39,13 +41,25 @@ def test_what_is_loaded_is_forwarded(
     }
     home.run_dag(repository, environment)
     assert home.last_run()[0] == "success"
-    printed = home.run(repository, "dags", "test", "imperva_forward", environment=environment)
+    with statsd_server() as server:
+        # In a process of its own: where metrics go is decided when Airflow is loaded.
+        command = ("dags", "test", "imperva_forward")
+        process = home.start(repository, *command, environment=environment | server.environment())
+        printed, _ = process.communicate(timeout=240)
     assert home.last_run() == ("success", {"forward": "success"}), printed
     lines = [line for log in logs for line in log.events]
     redactor = Redactor()
     assert [event["event"] for event in splunk.events] == [redactor.redact_text(line) for line in lines]
     assert TOKEN not in printed
     assert TOKEN not in "".join(path.read_text() for path in (home.lake / "forwards").rglob("*.json"))
+
+    # Nothing was sent twice, and a counter that does not rise is not sent.
+    assert {(one.name, one.kind, tuple(sorted(one.tags))) for one in server.ours()} == {
+        (metric.name, metric.kind, tuple(sorted(metric.tags))) for metric in FORWARD_METRICS if metric != FORWARD_RESENT
+    }
+    assert server.total("imperva.forward.lines", outcome="sent", destination="splunk") == 60
+    assert server.total("imperva.forward.bytes") == sum(len(event["event"].encode()) for event in splunk.events)
+    assert server.total("imperva.forward.pending_commits") == 0
 
     again = home.run(repository, "dags", "test", "imperva_forward", environment=environment)
     assert home.last_run() == ("success", {"forward": "skipped"}), again

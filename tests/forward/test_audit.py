@@ -18,6 +18,7 @@ from airflow_provider_imperva.audit.words import tell_repository
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
+from airflow_provider_imperva.forward.link import Patience
 from airflow_provider_imperva.lake.forwards import Forwards
 from airflow_provider_imperva.privacy.redact import Redactor
 from airflow_provider_imperva.testing.syslog import SyslogReceiver
@@ -136,6 +137,14 @@ class TestCommandLine:
         assert self.command(account, receiver, "--commit", "1") == 0
         assert len(receiver.messages) == 100
 
+    def test_kafka_is_refused_before_anything_is_noted(
+        self, account: Account, load: Load, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        load(1)
+        assert main(["forward", str(account.lake), "--to", "kafka", "--host", "kafka.example"]) == 2
+        assert "Use imperva_forward_dag" in capsys.readouterr().err
+        assert not (account.lake / "forwards").exists()
+
     def test_a_destination_that_is_down_is_told(
         self,
         account: Account,
@@ -146,7 +155,7 @@ class TestCommandLine:
     ) -> None:
         load(1)
         receiver.stop()
-        monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr(Patience, "pause", lambda *_: None)
         assert self.command(account, receiver) == 1
         captured = capsys.readouterr()
         assert "the connection was refused" in captured.err

@@ -68,9 +68,10 @@ def test_the_connection_is_that_of_airflows_provider(account: Account, load: Loa
     from airflow_provider_imperva.hooks.destination import open_destination
 
     load(1)
-    extra = {"test.mock.num.brokers": 1, "bootstrap.servers": "mock"}
+    cluster = KafkaCluster()
+    extra = {"bootstrap.servers": cluster.brokers}
     monkeypatch.setenv("AIRFLOW_CONN_KAFKA", json.dumps({"conn_type": "kafka", "extra": extra}))
     address, _, connect = open_destination("kafka", OPTIONS, port=9092)
-    assert address == "waf on mock"
+    assert address == f"waf on {cluster.brokers}"
     (outcome,) = send_all(forwarding(account, OPTIONS, address=ADDRESS, connect=connect))
-    assert outcome.sent == 50
+    assert outcome.sent == len(cluster.messages()) == 50

@@ -97,5 +97,5 @@ def test_the_eight_that_imperva_names_are_there() -> None:
 
 
 def test_what_is_not_supported_is_said_with_the_reason() -> None:
-    with pytest.raises(ConfigurationError, match="Sentinel is not supported: no maintained provider"):
+    with pytest.raises(ConfigurationError, match="Sentinel is not supported: Airflow's provider for Azure has no hook"):
         destination_options("sentinel", {})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,22 @@ def to(account: Account, collector: Collector, *, name: str = "siem", **options:
     )
 
 
+@contextmanager
+def recorded(opened: list[str]) -> Iterator[None]:
+    """Note the paths of all that is opened or listed."""
+    is_on = True
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if is_on and event in ("open", "os.listdir", "os.scandir"):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(note)
+    try:
+        yield
+    finally:
+        is_on = False
+
+
 def test_every_line_is_sent_once_with_its_id_and_accounted_for(account: Account, load: Load) -> None:
     load(1, 2)
     load(3)
@@ -51,15 +69,19 @@ def test_every_line_is_sent_once_with_its_id_and_accounted_for(account: Account,
 
 
 def test_after_a_long_outage_all_of_it_comes_in_order(account: Account, load: Load) -> None:
-    """What was committed meanwhile waits in the lake; loading knows nothing of it."""
-    for number in range(1, 25):
-        load(number, events=5)
-    down = Collector()
-    down.fail_after = 0
-    with pytest.raises(ConnectionResetError):
-        send_all(to(account, down))
+    """What was committed meanwhile waits in the lake; loading reads and writes nothing of what is forwarded."""
+    opened: list[str] = []
+    for number in range(1, 13):
+        with recorded(opened):
+            load(number, events=5)
+        down = Collector()
+        down.fail_after = 0
+        with pytest.raises(ConnectionResetError):
+            send_all(to(account, down))
+    assert any("/ledger/" in path for path in opened)
+    assert not [path for path in opened if "/forwards" in path]
     collector = Collector()
-    assert [outcome.commit for outcome in send_all(to(account, collector))] == list(range(1, 25))
+    assert [outcome.commit for outcome in send_all(to(account, collector))] == list(range(1, 13))
     assert [event.id for event in collector.events] == ids_of(account)
 
 
