@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.forward.address import Address
     from airflow_provider_imperva.forward.send import Forwarding
     from airflow_provider_imperva.lake.forwards import Forwarded
+    from airflow_provider_imperva.lake.ledger import Ledger
 
 _USER, _TOKEN = "IMPERVA_DESTINATION_USER", "IMPERVA_DESTINATION_TOKEN"
 
@@ -106,8 +107,9 @@ def _forward(options: argparse.Namespace) -> int:
         )
     address = _address(options, preset_of(options.destination).port)
     store = open_lake(options)
+    ledger = Ledger(store, one_repository(store, options.repository))
     forwarding = Forwarding(
-        ledger=Ledger(store, one_repository(store, options.repository)),
+        ledger=ledger,
         keys=load_keys(options),
         name=options.name or options.destination,
         address=str(address),
@@ -117,6 +119,7 @@ def _forward(options: argparse.Namespace) -> int:
         protection=Protection(rules) if rules else None,
         names_people=options.names_people,
     )
+    _check_commits(ledger, options.commits)
     forwarding.begin(start=options.start)
     commits = options.commits or forwarding.pending()
     sent: list[Forwarded] = []
@@ -127,6 +130,17 @@ def _forward(options: argparse.Namespace) -> int:
         complain(error, code=1)
         return _print_outcome(forwarding, sent, failed=True)
     return _print_outcome(forwarding, sent, failed=False)
+
+
+def _check_commits(ledger: Ledger, numbers: list[int]) -> None:
+    last = ledger.head(with_plan=False).next_commit - 1
+    for number in numbers:
+        if not 1 <= number <= last:
+            raise ConfigurationError(
+                f"the ledger has no commit {number}; its last one is {last}",
+                do="Name a commit that it has, or leave --commit out to send what is pending",
+                about="--commit",
+            )
 
 
 def _sent(forwarding: Forwarding, commits: list[int], *, again: bool) -> Iterator[Forwarded]:
@@ -163,9 +177,15 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def _print_outcome(forwarding: Forwarding, sent: list[Forwarded], *, failed: bool) -> int:
+    from airflow_provider_imperva.audit.figures import counted
+
     standing = forwarding.standing()
     lines = sum(outcome.sent for outcome in sent)
-    print(f"{len(sent)} commits with {lines} lines were sent to {forwarding.name}; {standing.pending} are pending.")
+    name, left = forwarding.name, f"{standing.pending} pending"
+    if sent or failed:
+        print(f"Sent to {name}: {counted(len(sent), 'commit')}, {counted(lines, 'line')}. Left: {left}.")
+    else:
+        print(f"Nothing to send to {name}: {counted(standing.sent, 'commit')} sent before, {left}.")
     unread = [log for outcome in sent for log in outcome.unread_logs]
     if unread:
         complain(f"raw/ does not have the bytes of {len(unread)} logs: {', '.join(unread[:5])}", code=1)

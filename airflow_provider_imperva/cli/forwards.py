@@ -40,10 +40,17 @@ def _forwards(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0
+    from rich.box import SIMPLE
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("destination", "commits", "pending", "behind", "lines sent", "left out", "rejected", "sent again")
+    if not rows:
+        print("Nothing was forwarded yet.")
+        return 0
+    # Narrow enough for a terminal of 80 columns.
+    table = Table(Column("destination", overflow="fold"), box=SIMPLE, padding=(0, 1, 0, 0))
+    for name in ("commits", "pending", "behind", "lines", "left out", "rejected", "again"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         behind = str(timedelta(seconds=int(row["lag_seconds"])))
         figures = (

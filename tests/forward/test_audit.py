@@ -117,7 +117,7 @@ class TestCommandLine:
     ) -> None:
         load(1)
         assert self.command(account, receiver) == 0
-        assert "1 commits with 50 lines were sent to syslog; 0 are pending." in capsys.readouterr().out
+        assert "Sent to syslog: 1 commit, 50 lines. Left: 0 pending." in capsys.readouterr().out
         sent, redactor = [message.split(b'"] ', 1)[1] for message in receiver.messages], Redactor()
         assert sent == [redactor.redact_text(line.decode()).encode() for line in lines_of(account)]
         assert sent != lines_of(account)
@@ -129,13 +129,32 @@ class TestCommandLine:
         (row,) = json.loads(capsys.readouterr().out)
         assert (row["destination"], row["sent"], row["pending"], row["lines_sent"]) == ("syslog", 1, 1, 50)
         assert main(["forwards", str(account.lake)]) == 0
-        assert "syslog" in capsys.readouterr().out
+        head, _, row, *_ = filter(str.strip, capsys.readouterr().out.splitlines())
+        columns = ["destination", "commits", "pending", "behind", "lines", "left", "out", "rejected", "again"]
+        assert head.split() == columns, "nothing is cut off in 80 columns"
+        assert row.split()[:3] == ["syslog", "1", "1"]
+        assert self.command(account, receiver) == 0
+        assert self.command(account, receiver) == 0
+        assert "Nothing to send to syslog: 2 commits sent before, 0 pending." in capsys.readouterr().out
 
     def test_a_commit_can_be_sent_again(self, account: Account, load: Load, receiver: SyslogReceiver) -> None:
         load(1)
         self.command(account, receiver)
         assert self.command(account, receiver, "--commit", "1") == 0
         assert len(receiver.messages) == 100
+
+    def test_a_commit_that_is_not_there_is_refused_before_anything_is_noted(
+        self, account: Account, load: Load, receiver: SyslogReceiver, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        load(1)
+        assert self.command(account, receiver, "--commit", "42") == 2
+        assert "the ledger has no commit 42; its last one is 1" in capsys.readouterr().err
+        assert not (account.lake / "forwards").exists()
+
+    def test_nothing_was_forwarded_yet(self, account: Account, load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+        load(1)
+        assert main(["forwards", str(account.lake)]) == 0
+        assert capsys.readouterr().out == "Nothing was forwarded yet.\n"
 
     def test_kafka_is_refused_before_anything_is_noted(
         self, account: Account, load: Load, capsys: pytest.CaptureFixture[str]
@@ -159,4 +178,4 @@ class TestCommandLine:
         assert self.command(account, receiver) == 1
         captured = capsys.readouterr()
         assert "the connection was refused" in captured.err
-        assert "0 commits with 0 lines were sent to syslog; 1 are pending." in captured.out
+        assert "Sent to syslog: 0 commits, 0 lines. Left: 1 pending." in captured.out
