@@ -16,7 +16,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
 LONG ?=
 LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_ONE_LINE_MEGABYTES=120 IMPERVA_SIMULATION_SEEDS=5 IMPERVA_CRASH_STRIDE=1 IMPERVA_ACCOUNTS=30 IMPERVA_PLANTED=200000
 LONG_TIMEOUT := --timeout=1800
-# ... and what starts a whole Airflow, a browser or a cluster is left out of the quick form.
+# ... and what starts a whole Airflow or a browser is left out of the quick form. What starts all of Airflow's services on
+# PostgreSQL is `make test-cluster`.
 QUICK ?=
 QUICK_FORM := not airflow and not browser and not cluster
 
@@ -35,14 +36,15 @@ standalone: $(call ready,run) ## Run a whole Airflow to click through, with a re
 plots: $(call ready,plots) ## Draw what is in the demo's lake (after make demo), as .demo/plots.html
 	$(BIN)/python analysis/plots.py .demo/lake --output .demo/plots.html
 
-test: $(call ready,$(TESTED)) ## Run all tests; QUICK=1: none that start a whole Airflow, a browser or a cluster; LONG=1: more examples, seeds, crash points
-	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT)) $(if $(QUICK),-m '$(QUICK_FORM)')
+test: $(call ready,$(TESTED)) ## Run all tests; QUICK=1: none that start a whole Airflow or a browser; LONG=1: more examples, seeds, crash points
+	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT)) -m '$(if $(QUICK),$(QUICK_FORM),not cluster)'
 
 test-long: $(call ready,test) ## Five simulated months, 20,000 examples that all readers agree on, a minute of fuzzing, every crash point, 200,000 planted secrets
 	$(LONG_FORM) $(PYTEST) $(LONG_TIMEOUT) \
 		tests/fuzz tests/events/test_readers_agree.py tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation tests/crash tests/privacy
 
-test-cluster: $(call ready,test cluster) ## Load by two Celery workers into S3 and kill one (needs PostgreSQL and Redis installed; minutes)
+test-cluster: $(call ready,test cluster) ## Run schedulers, triggerers and two Celery workers, of which one is killed (needs PostgreSQL and Redis installed; minutes)
+	$(BIN)/python -m pytest -m cluster tests/cluster
 	@$(BIN)/python -m tests.cluster.run
 
 test-matrix: $(call ready,run) ## Run tests on Airflow 3.1, 3.2 and 3.3 with Python 3.11, 3.12 and 3.13

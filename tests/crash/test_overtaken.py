@@ -52,7 +52,7 @@ def test_a_run_that_is_overtaken_at_any_operation_doubles_nothing(
     scene: Scene, play: Play, others: Others, record_property: Callable[[str, object], None]
 ) -> None:
     points = operations(scene, play)
-    tried = some_of(points, OTHERS.index(others), stride=min(STRIDE, len(OTHERS)))
+    tried = some_of(points, OTHERS.index(others) * STRIDE // len(OTHERS))
     for number, repository in numbered(tried):
         try:
             zombie = begin(scene, play, repository, str(number))

@@ -90,8 +90,11 @@ class AirflowHome:
 
     def run(self, repository: FakeRepository, *command: str, environment: dict[str, str] | None = None) -> str:
         """Run an ``airflow`` command to its end and return what it printed."""
-        environment = (environment or self.environment(repository)) | airflow_settings(self.server.home)
-        return self.server.run(self.folder, command, environment)
+        return self.run_in(environment or self.environment(repository), *command)
+
+    def run_in(self, environment: dict[str, str], *command: str) -> str:
+        """Run an ``airflow`` command, or ``-c`` and Python code, in an environment, and return what it printed."""
+        return self.server.run(self.folder, command, environment | airflow_settings(self.server.home))
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.folder / "airflow.db")

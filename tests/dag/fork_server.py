@@ -37,6 +37,7 @@ class ForkServer:
     def run(self, home: Path, command: Sequence[str], environment: Mapping[str, str]) -> str:
         """Run ``airflow`` with these arguments to its end, and return what it printed.
 
+        :param command: the arguments, or ``-c``, Python code and the arguments of that.
         :param environment: of the run; it has :attr:`home` as its home.
         """
         self.home.unlink(missing_ok=True)
@@ -120,13 +121,17 @@ def serve() -> None:
 
 
 def run(command: list[str], environment: dict[str, str], output: str) -> None:
-    """Be ``airflow`` with these arguments, in this environment."""
+    """Be ``airflow``, or ``python -c``, with these arguments, in this environment."""
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(file, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(environment)
+    if command[0] == "-c":
+        sys.argv = ["-c", *command[2:]]
+        exec(command[1], {"__name__": "__main__"})
+        return
     sys.argv = ["airflow", *command]
     runpy.run_module("airflow", run_name="__main__", alter_sys=True)
 

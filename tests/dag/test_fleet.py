@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -309,17 +307,10 @@ def test_in_a_real_airflow_one_broken_account_makes_the_run_red_and_holds_up_no_
             )
         (home.folder / "dags" / "imperva_test.py").write_text(DAG_FILE)
         environment = airflow_environment(home.folder) | settings | {"IMPERVA_LAKE_URI": home.lake.as_uri()}
-        done = subprocess.run(
-            [sys.executable, "-c", RUN, str(home.folder / "dags")],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+        printed = home.run_in(environment, "-c", RUN, str(home.folder / "dags"))
+    lines = [line for line in printed.splitlines() if line.startswith("RESULT")]
     results = [json.loads(line.removeprefix("RESULT")) for line in lines]
-    assert len(results) == 2, done.stderr[-3000:]
+    assert len(results) == 2, printed[-3000:]
     looked = ["accounts", -1, "success"]
     # Of the second run only the broken account has work.
     assert results == [
