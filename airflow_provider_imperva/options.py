@@ -68,6 +68,27 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionOptions:
+    """What compaction merges.
+
+    :ivar quiet: for how long nothing must have been added to a class and date.
+    :ivar file_bytes: about how large a merged part becomes. Parts of at least three quarters of it are left as they
+        are.
+    :ivar max_batches: how many parts one plan makes; the rest waits for the next.
+    """
+
+    quiet: timedelta = timedelta(hours=6)
+    file_bytes: int = 128 << 20
+    max_batches: int = 500
+
+    def __post_init__(self) -> None:
+        check_type("quiet", self.quiet, timedelta)
+        if self.quiet < timedelta():
+            raise ConfigurationError(f"quiet is {self.quiet}", do="Set quiet to 0 or above")
+        check_positive(file_bytes=self.file_bytes, max_batches=self.max_batches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DecodePolicy:
     """How much is let through.
 

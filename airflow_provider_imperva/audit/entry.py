@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import Entry
 from airflow_provider_imperva.lake.commit import advance
-from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.layout import Layout, partition_of
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.maintenance import TAKES_OUT
-from airflow_provider_imperva.lake.records import Commit, LogRecord, Plan, Report
+from airflow_provider_imperva.lake.records import Commit, LogRecord, Part, Plan, Report
 from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.watermark import State
 
@@ -157,6 +157,8 @@ def _check_removed(path: str, plan: Plan, commit: Commit, reports: list[Report])
         yield Finding(Kind.CONTRADICTION, path, "the exceptions it accepts are not those of its plan")
     if bool(plan.retires) != bool(commit.retired):
         yield Finding(Kind.CONTRADICTION, path, "it does not retire what its plan set out to retire")
+    if commit.kind is CommitKind.COMPACT and _rows_by_partition(commit.removed) != _rows_by_partition(commit.parts):
+        yield Finding(Kind.CONTRADICTION, path, "it merged parts, and the new ones have other rows than those")
     if sum(report.carried_rows for report in reports) != commit.carried_rows:
         yield Finding(Kind.CONTRADICTION, path, "it did not carry over the rows that its batches reported")
     if plan.v == 1:
@@ -176,6 +178,13 @@ def _check_removed(path: str, plan: Plan, commit: Commit, reports: list[Report])
         if report.removed and report.removed != plan.inputs.get(report.batch):
             found = f"batch {report.batch} removed other parts than its plan says"
             yield Finding(Kind.CONTRADICTION, path, found)
+
+
+def _rows_by_partition(parts: Iterable[Part]) -> Counter[tuple[str, str] | None]:
+    rows: Counter[tuple[str, str] | None] = Counter()
+    for part in parts:
+        rows[partition_of(part.path)] += part.rows
+    return rows
 
 
 def _check_planned(path: str, plan: Plan, commit: Commit, decided: set[str]) -> Iterator[Finding]:

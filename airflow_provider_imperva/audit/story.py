@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries, silent
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.maintenance import TAKES_OUT
-from airflow_provider_imperva.lake.records import Commit, Plan
+from airflow_provider_imperva.lake.records import Commit, Kind, Plan, Report
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 from airflow_provider_imperva.repository.names import prefix_order
@@ -104,7 +105,10 @@ def _prefixes(record: Plan | Commit | None) -> dict[str, Prefix]:
 
 @dataclass(slots=True)
 class _Teller:
-    """Hears the ledger entry by entry, and remembers what is said of one number."""
+    """Hears the ledger entry by entry, and remembers what is said of one number.
+
+    :ivar written: the parts of the batch that loaded it last; ``places`` all parts that had its rows at any time.
+    """
 
     ledger: Ledger
     prefix: str
@@ -113,6 +117,7 @@ class _Teller:
     open: Range | None = None
     record: dict[str, Any] | None = None
     written: tuple[str, ...] = ()
+    places: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -174,7 +179,23 @@ class _Teller:
         for report in entry.reports.values():
             if any(log.name == self.name and log.state in _IN_PARTS for log in report.logs):
                 self.written = tuple(part.path for part in report.parts)
+                self.places |= set(self.written)
+            elif commit.kind is Kind.COMPACT and not self.places.isdisjoint(part.path for part in report.removed):
+                self._hear_compaction(commit, report)
+        if not self.places.isdisjoint(commit.retired):
+            told = f"commit {commit.commit}: parts that others took the place of were deleted"
+            self._add(commit.committed_at, commit.commit, told)
         self.open = self._find(commit.prefixes)
+
+    def _hear_compaction(self, commit: Commit, report: Report) -> None:
+        """Hear where parts of its batch went."""
+        self.places |= {part.path for part in report.parts}
+        if len(report.removed) > 1:
+            done = f"were merged into {report.parts[0].path}"
+        else:
+            done = f"was taken apart for a replay, into {counted(len(report.parts), 'part')}"
+        told = f"commit {commit.commit}: {counted(len(report.removed), 'part')}, its batch's among them, {done}"
+        self._add(commit.committed_at, commit.commit, told)
 
     def _find(self, prefixes: dict[str, Prefix]) -> Range | None:
         opened = prefixes[self.prefix].open if self.prefix in prefixes else ()

@@ -16,6 +16,7 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.cli import (
     accept,
     certificate,
+    compact,
     coverage,
     decode,
     deliveries,
@@ -33,7 +34,7 @@ from airflow_provider_imperva.errors import ImpervaError
 
 _COMMANDS = (
     *(decode, replay, verify, explain, certificate, accept, evidence, coverage),
-    *(table, deliveries, forward, forwards, examples),
+    *(table, compact, deliveries, forward, forwards, examples),
 )
 
 

@@ -93,14 +93,15 @@ class LiveSet:
         return found
 
 
-def live_set(ledger: Ledger) -> LiveSet:
-    """Return the live set of a repository; the whole ledger is read.
+def live_set(ledger: Ledger, *, since: int = 1) -> LiveSet:
+    """Return the live set of a repository; the whole ledger is read, unless it is asked for less.
 
+    :param since: only of parts that this commit or a later one added.
     :raises LedgerCorruptError: if a commit is missing or does not read.
     """
     live = LiveSet()
     with ThreadPoolExecutor(_READERS) as pool:
-        for commit in pool.map(ledger.commit, range(1, ledger.head(with_plan=False).next_commit)):
+        for commit in pool.map(ledger.commit, range(since, ledger.head(with_plan=False).next_commit)):
             live.add(commit)
     return live
 

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date, timedelta
@@ -33,7 +33,9 @@ from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import Store
 
 _Partition: TypeAlias = tuple[str, date]
-_Positions = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.int32]
+"""Which rows of a batch, counted through all of its blocks."""
+
 _Numbers = npt.NDArray[np.int32]
 _QUARANTINE = None
 _ARROW_SCHEMA = b"ARROW:schema"
@@ -192,14 +194,14 @@ class BatchParts:
         with self._store.writer(path) as file:
             return self._encode(path, file)
 
-    def _rows(self, partition: _Partition | None) -> tuple[Rows, _Positions]:
+    def _rows(self, partition: _Partition | None) -> tuple[Rows, Positions]:
         """Return where the rows of a part are, and which of them those are, in order."""
         if partition is _QUARANTINE:
             return self._quarantined, as_they_came(self._quarantined.blocks)
         return self._events, self._orders[self._partitions[partition]]
 
     @cached_property
-    def _orders(self) -> list[_Positions]:
+    def _orders(self) -> list[Positions]:
         """The positions of each partition's rows, by time."""
         self._events.finish()
         order = by_time(self._events.blocks)
@@ -212,15 +214,9 @@ class BatchParts:
         event_class, event_date = (None, None) if partition is _QUARANTINE else partition
         schema = QUARANTINE_SCHEMA if partition is _QUARANTINE else SCHEMA
         rows, order = self._rows(partition)
-        schema = schema.with_metadata(schema.metadata | _as_bytes(self._protection))
-        hashing = _HashingFile(file)
+        schema = schema.with_metadata(schema.metadata | as_bytes(self._protection))
         try:
-            with parquet_writer(hashing, schema, held=rows.blocks[0].table.schema) as writer:
-                for group in row_groups(rows.blocks, order, forget=rows.forget):
-                    writer.write_table(group, row_group_size=group.num_rows)
-                    # Before the next one is gathered, not after.
-                    del group
-                    rows.forget()
+            written = write_rows(file, rows, order, schema=schema)
         except (pa.ArrowException, MemoryError) as error:
             raise LakeError(
                 f"the rows of {_logs_of(rows)} could not be written as Parquet ({type(error).__name__})",
@@ -231,8 +227,8 @@ class BatchParts:
         return Part(
             path=path,
             rows=len(order),
-            size=hashing.size,
-            sha256=hashing.sha256.hexdigest(),
+            size=written.size,
+            sha256=written.sha256.hexdigest(),
             event_class=event_class,
             event_date=event_date.isoformat() if event_date else None,
         )
@@ -252,13 +248,39 @@ def _logs_of(rows: Rows) -> str:
     return f"{shown} and {len(names) - _NAMED} more logs" if len(names) > _NAMED else shown
 
 
+def write_rows(
+    file: BinaryIO, rows: Rows, order: Positions, *, schema: pa.Schema, sorted_by: Sequence[str] = ()
+) -> _HashingFile:
+    """Write some rows as a part, a row group at a time.
+
+    :param rows: finished, and not empty.
+    :param order: which of them, and in which order.
+    :param schema: the types and the metadata that the part has.
+    :param sorted_by: the columns that the order follows from, ascending, nulls last; the footer says so.
+    :returns: what knows the size and SHA-256 of what was written.
+    """
+    hashing = _HashingFile(file)
+    with parquet_writer(hashing, schema, held=rows.blocks[0].table.schema, sorted_by=sorted_by) as writer:
+        for group in row_groups(rows.blocks, order, forget=rows.forget):
+            writer.write_table(group, row_group_size=group.num_rows)
+            # Before the next one is gathered, not after.
+            del group
+            rows.forget()
+    return hashing
+
+
 def parquet_writer(
-    file: BinaryIO | _HashingFile, schema: pa.Schema, *, held: pa.Schema | None = None
+    file: BinaryIO | _HashingFile,
+    schema: pa.Schema,
+    *,
+    held: pa.Schema | None = None,
+    sorted_by: Sequence[str] = (),
 ) -> pq.ParquetWriter:
     """Open a part to write: zstd, page index, statistics but of free text, a dictionary where values come again.
 
     :param schema: the types that the part says it has.
     :param held: the types of the tables that will be written, where some strings are dictionaries of strings instead.
+    :param sorted_by: the columns by which the rows are sorted, ascending, nulls last.
     """
     # A dictionary of values of which hardly one comes twice only makes a part larger, and slower to write.
     dictionaries = [path for path in _paths(schema) if path not in _HARDLY_RECUR]
@@ -271,13 +293,15 @@ def parquet_writer(
         write_statistics=[path for path in _paths(schema) if path.partition(".")[0] not in _FREE_TEXT],
         write_batch_size=_WRITTEN_AT_ONCE,
         store_schema=False,
+        sorting_columns=[pq.SortingColumn(_paths(schema).index(name)) for name in sorted_by] or None,
     )
     # In place of what the writer would say itself: the types of the tables.
     writer.add_key_value_metadata({**(schema.metadata or {}), _ARROW_SCHEMA: base64.b64encode(schema.serialize())})
     return writer
 
 
-def _as_bytes(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
+def as_bytes(metadata: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return metadata of a part as Arrow has it."""
     return {name.encode(): value.encode() for name, value in metadata.items()}
 
 

@@ -27,7 +27,6 @@ from airflow_provider_imperva.errors import (
     ChecksumError,
     ContainerError,
     ImpervaError,
-    LedgerConflictError,
     LogNotFoundError,
     MissingKeyError,
     NotALogError,
@@ -43,6 +42,7 @@ from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.arrivals import PREFIX
+from airflow_provider_imperva.lake.batch import stop_if_overtaken, write_batch
 from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, sha256_of
 from airflow_provider_imperva.lake.digest import RowsDigest, digest_of
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -135,7 +135,7 @@ def normalize(
         if not is_replay:
             return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
         kept = kept_as_they_are(plan, batch, records, left_open)
-        _stop_if_overtaken(ledger, plan, batch)
+        stop_if_overtaken(ledger, plan, batch)
         if kept:
             report = Report(VERSION, plan.commit, batch, (), (), **opened(kept))
             ledger.write_report(report)
@@ -281,43 +281,23 @@ def _write(
     outcome: str,
     removed: tuple[Part, ...] = (),
 ) -> Report:
-    """Write intent, parts and report, in this order.
+    """Write the parts of a batch, and report."""
 
-    The intent goes first, so that whatever this batch writes can be found again, even what it writes after the plan
-    was committed without it. It binds every attempt to the outcome of the first, since one that hangs may write at any
-    time: then it writes what is there.
-    """
-    paths = parts.paths
-    may_write = ledger.create_intent(plan.commit, batch, paths, outcome=outcome)
-    _stop_if_overtaken(ledger, plan, batch)
-    if report := ledger.finished(plan.commit, batch):
-        return report  # by another attempt, which was quicker
-    if not may_write:
-        raise LedgerConflictError(
-            f"another attempt at batch {batch} of plan {plan.commit} came to another outcome and has not reported",
-            do="nothing is lost: unless that attempt ends well, the logs of this batch are in the next plan",
-            about=ledger.store.uri(ledger.layout.intent(plan.commit, batch)),
+    def write() -> Report:
+        stop_if_older_than_events(ledger, {path.rpartition("/")[0] for path in parts.paths}, head=plan.commit)
+        written = parts.write()
+        return Report(
+            VERSION,
+            plan.commit,
+            batch,
+            written,
+            tuple(records),
+            **opened(left_open),
+            removed=removed,
+            **parts.protected(),
         )
-    stop_if_older_than_events(ledger, {path.rpartition("/")[0] for path in paths}, head=plan.commit)
-    written = parts.write()
-    report = Report(
-        VERSION,
-        plan.commit,
-        batch,
-        written,
-        tuple(records),
-        **opened(left_open),
-        removed=removed,
-        **parts.protected(),
-    )
-    try:
-        # Once more, since it may have hung in between for longer than commits look back for orphans.
-        _stop_if_overtaken(ledger, plan, batch)
-    except LedgerConflictError:
-        ledger.store.delete(paths)
-        raise
-    ledger.write_report(report)
-    return report
+
+    return write_batch(ledger, plan, batch, paths=parts.paths, outcome=outcome, write=write)
 
 
 def _outcome(records: list[LogRecord], left_open: dict[str, LeftOpen], options: NormalizeOptions) -> str:
@@ -326,15 +306,6 @@ def _outcome(records: list[LogRecord], left_open: dict[str, LeftOpen], options: 
     logs = [msgspec.structs.replace(record, replaced_sha256=None) for record in records]
     decided = msgspec.json.encode((__version__, options.keep_raw, options.protection.fingerprint, logs, left_open))
     return hashlib.sha256(decided).hexdigest()
-
-
-def _stop_if_overtaken(ledger: Ledger, plan: Plan, batch: int) -> None:
-    if ledger.committed(plan.commit) and batch in ledger.commit(plan.commit).failed_batches:
-        raise LedgerConflictError(
-            f"plan {plan.commit} was committed without batch {batch}, which had not reported",
-            do="nothing is lost: the logs of this batch are in a later plan",
-            about=ledger.store.uri(ledger.layout.plan(plan.commit)),
-        )
 
 
 def _place_of(error: Exception) -> str:

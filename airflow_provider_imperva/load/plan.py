@@ -18,7 +18,6 @@ from airflow_provider_imperva.errors import LedgerCorruptError, TornPlanError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.live import parts_of_home
 from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Kind, Plan, PlannedLog, Replaying, Restart, Run
 from airflow_provider_imperva.lake.watermark import (
     ABSENT,
@@ -35,6 +34,7 @@ from airflow_provider_imperva.lake.watermark import (
 )
 from airflow_provider_imperva.load.generations import find_restarts
 from airflow_provider_imperva.load.growth import grown_homes, loaded_before
+from airflow_provider_imperva.load.homes import HomeParts, parts_of_homes
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
 from airflow_provider_imperva.load.siblings import Siblings
@@ -231,7 +231,8 @@ def find_work(
     except LedgerCorruptError as error:
         logger.error("%s", error)
         return Work(recover=0)
-    if head.plan:
+    # A compaction that may be under way is overtaken where there is something to load, and for nothing else.
+    if head.plan and head.plan.kind is not Kind.COMPACT:
         return Work(recover=head.plan.commit)
     index = client.read_index()
     at = clock()
@@ -303,11 +304,12 @@ def make_plan(
     planned = [log for log in pending if log.name not in replayed][: options.max_logs]
     size = max(options.logs_per_batch or _logs_per_batch(ledger), -(-len(planned) // _MOST_BATCHES))
     batches = _evenly(planned, -(-len(planned) // size))
+    parts, last = parts_of_homes(ledger, replays, last=head.commit, run=run, at=at) if head.commit else HomeParts({}, 0)
     return ledger.create_plan(
         Plan(
             v=VERSION,
             repository=client.repository,
-            commit=head.next_commit,
+            commit=last + 1,
             run=run,
             provider_version=__version__,
             created_at=at,
@@ -317,7 +319,7 @@ def make_plan(
             closed=outlook.closed,
             prefixes=outlook.prefixes,
             homes=dict(enumerate(replays, len(batches))),
-            inputs={batch: parts_of_home(ledger, home) for batch, home in enumerate(replays, len(batches))},
+            inputs={batch: parts[home] for batch, home in enumerate(replays, len(batches))},
             urgent=urgent,
             account_group=options.account_group,
             restarts=restarts,

@@ -2,7 +2,8 @@
 
 A part holds rows of many logs, so what is done again is always a whole *home*: all logs of the batch that loaded those
 that were asked for. Their new parts have the number of the replay's own commit, which adds them and removes the old
-ones at once. A log that waited for its key has its home in the batch that did load it.
+ones at once. A log that waited for its key has its home in the batch that did load it. Where compaction has merged the
+parts of a home with others, they are taken apart first, by a commit of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LedgerConflictError, LedgerCorruptError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.live import parts_of_home
 from airflow_provider_imperva.lake.records import (
     VERSION,
     Commit,
@@ -35,6 +35,7 @@ from airflow_provider_imperva.lake.records import (
 )
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.homes import parts_of_homes
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import recover, unfinished_replays, whole_head
@@ -234,7 +235,8 @@ def make_replay_plan(
     A retry of the same run gets the plan it made before.
 
     :param run: who plans.
-    :param take_over: whether to recover a plan of another run that has no commit, which overtakes a run that lives.
+    :param take_over: whether to recover a plan of another run that has no commit, which overtakes a run that lives. A
+        compaction is overtaken in any case, since that costs it nothing but time.
     :returns: the plan as written to the ledger; None if there is nothing to do.
     :raises LedgerConflictError: if there is such a plan and it is not to be recovered, or another run planned at the
         same time.
@@ -242,7 +244,7 @@ def make_replay_plan(
     head = whole_head(ledger, run=run, clock=clock)
     if head.plan and head.plan.run == run and head.plan.kind is Kind.REPLAY:
         return head.plan
-    if head.plan and not (take_over or head.plan.torn):
+    if head.plan and not (take_over or head.plan.torn or head.plan.kind is Kind.COMPACT):
         raise LedgerConflictError(
             f"plan {head.plan.commit} of run {head.plan.run.run_id} has no commit: that run is under way, or has died",
             do="Wait until it has ended; if it has died, say that its plan is to be recovered",
@@ -258,11 +260,12 @@ def make_replay_plan(
     if not homes:
         return None
     batches = dict(enumerate(sorted(homes)))
+    parts, last = parts_of_homes(ledger, homes, last=head.commit, run=run, at=at)
     return ledger.create_plan(
         Plan(
             v=VERSION,
             repository=ledger.layout.repository,
-            commit=head.next_commit,
+            commit=last + 1,
             run=run,
             provider_version=__version__,
             created_at=at,
@@ -273,7 +276,7 @@ def make_replay_plan(
             prefixes=head.prefixes,
             kind=Kind.REPLAY,
             homes=batches,
-            inputs={batch: parts_of_home(ledger, home) for batch, home in batches.items()},
+            inputs={batch: parts[home] for batch, home in batches.items()},
             account_group=ledger.plan(head.commit.commit).account_group,
         )
     )

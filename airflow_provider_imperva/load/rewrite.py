@@ -24,7 +24,7 @@ def replaced_parts(ledger: Ledger, plan: Plan, batch: int) -> tuple[Part, ...]:
         return plan.inputs[batch]
     parts = parts_of_home(ledger, home)
     ledger.store.delete(set(ledger.intent(home.commit, home.batch)) - {part.path for part in parts})
-    return parts
+    return parts if plan.v == 1 else plan.inputs[batch]
 
 
 def kept_as_they_are(

@@ -183,6 +183,9 @@ def publish(ledger: Ledger) -> int:
             else:
                 for commit in unpublished(ledger, published or 0):
                     _publish_commit(ledger, table, commit)
+                    # The next one may remove what this one added, and is refused on top of an older version.
+                    with _told(ledger.store):
+                        table.update_incremental()
         except _conflicts() as error:
             # Somebody else was quicker: perhaps with the same commit, which its transaction tells.
             logger.info("Another run wrote to the table meanwhile (%s): trying again", type(error).__name__)

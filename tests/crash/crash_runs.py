@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,11 +26,13 @@ import fsspec
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.maintenance import retire
 from airflow_provider_imperva.lake.records import Commit, Part, Run
 from airflow_provider_imperva.lake.store import Store, open_store
+from airflow_provider_imperva.load.compact import compact
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
-from airflow_provider_imperva.options import PlanOptions
+from airflow_provider_imperva.options import CompactionOptions, PlanOptions
 from airflow_provider_imperva.table import delta
 from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
 from tests.crash.object_server import BUCKET, object_filesystem
@@ -174,6 +176,21 @@ def replay_all(account: CrashAccount, run: Run) -> None:
         account.replay_all(run)
 
 
+def merge_parts(account: CrashAccount, run: Run) -> None:
+    with account.counted():
+        options = CompactionOptions(quiet=timedelta())
+        for _ in compact(account.ledger, run=run, options=options, patience=timedelta()):
+            pass
+
+
+def merge_and_retire(account: CrashAccount, run: Run) -> None:
+    """Merge, and do what is done once the grace is over."""
+    merge_parts(account, run)
+    last = account.ledger.head().commit
+    assert last
+    assert retire(account.ledger, last, run=run, provider_version="0", at=datetime.now(UTC))
+
+
 def age_scratch(lake: Path) -> None:
     """Make what dead writers left old enough to be swept."""
     for path in lake.glob(".tmp/*"):
@@ -290,7 +307,8 @@ def assert_all_is_well(account: CrashAccount) -> None:
     assert ledger.head().plan is None
     commits = list(ledger.commits())
     _assert_chain(ledger, commits)
-    removed = {part.path: part for commit in commits for part in commit.removed}
+    retired = {path for commit in commits for path in commit.retired}
+    removed = {part.path: part for commit in commits for part in commit.removed if part.path not in retired}
     _assert_parts(lake, current_parts(commits) | (removed if account.table else {}))
     assert commits[-1].replaying == ()
     _assert_states(account, ledger, commits)
