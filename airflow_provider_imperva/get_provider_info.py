@@ -129,7 +129,7 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 _MODULES = {
     "hooks": ["imperva", "lake", "destination"],
-    "operators": ["imperva", "load", "replay", "verify", "coverage", "watch", "forward"],
+    "operators": ["imperva", "load", "replay", "verify", "coverage", "watch", "forward", "compact"],
     "sensors": ["imperva"],
     "triggers": ["imperva", "event"],
 }

@@ -12,9 +12,16 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, Param
 
 from airflow_provider_imperva.assets import imperva_events_asset
+from airflow_provider_imperva.compact_dag import imperva_compact_dag
 from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag, imperva_logs_dags, imperva_watch_dag
 from airflow_provider_imperva.deadline import imperva_deadline_alert, tell_late
 from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.operators.compact import (
+    ImpervaCommitCompactionOperator,
+    ImpervaCompactLakeOperator,
+    ImpervaMergePartsOperator,
+    ImpervaPlanCompactionOperator,
+)
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.operators.imperva import (
     ImpervaCommitLogsOperator,
@@ -31,6 +38,12 @@ from airflow_provider_imperva.tasks import imperva_logs_group
 from airflow_provider_imperva.triggers.event import ImpervaLogEventTrigger
 
 LAKE = "s3://lake/imperva"
+COMPACTING = (
+    ImpervaCompactLakeOperator,
+    ImpervaPlanCompactionOperator,
+    ImpervaCommitCompactionOperator,
+    ImpervaMergePartsOperator,
+)
 OPERATORS: list[tuple[type, dict[str, Any]]] = [
     (ImpervaLogSensor, {}),
     (ImpervaPlanLogsOperator, {}),
@@ -42,8 +55,10 @@ OPERATORS: list[tuple[type, dict[str, Any]]] = [
     (ImpervaVerifyLakeOperator, {}),
     (ImpervaCoverageOperator, {}),
     (ImpervaWatchOperator, {}),
+    *((operator, {}) for operator in COMPACTING[:3]),
+    (ImpervaMergePartsOperator, {"batch": {}}),
 ]
-FACTORIES = [imperva_logs_dag, imperva_coverage_dag, imperva_watch_dag]
+FACTORIES: list[Any] = [imperva_logs_dag, imperva_coverage_dag, imperva_watch_dag, imperva_compact_dag]
 
 
 @pytest.mark.parametrize("lake_uri", ["", None, "lake", "file://host/lake", "$HOME/lake", " s3://lake/x"])
@@ -103,7 +118,7 @@ def test_wrong_options_are_refused_by_the_factory(settings: dict[str, Any], foun
 
 
 DECODING = (ImpervaNormalizeLogsOperator, ImpervaReplayLogsOperator)
-PLANNING = [found for found in OPERATORS if found[0] not in (*DECODING, ImpervaVerifyLakeOperator)]
+PLANNING = [found for found in OPERATORS if found[0] not in (*DECODING, *COMPACTING, ImpervaVerifyLakeOperator)]
 
 
 @pytest.mark.parametrize(("operator", "needs"), PLANNING, ids=lambda item: getattr(item, "__name__", ""))
