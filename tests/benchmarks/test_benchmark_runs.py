@@ -85,6 +85,20 @@ def test_forwarding_is_measured_for_each_way() -> None:
         assert re.search(rf"^\| {re.escape(way)} \| [\d,]+ \| [\d,]+ \| [\d,]+ \|$", done.stdout, re.MULTILINE), way
 
 
+_SMALL_LAKE = ("--commits", "4", "--rows", "50", "--days", "1", "--events", "600")
+
+
+@pytest.mark.slow
+def test_compaction_is_measured_before_and_after() -> None:
+    command = [sys.executable, "-m", "benchmarks.compaction", *_SMALL_LAKE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\| files \| 8 \| 2 \| \|$", done.stdout, re.MULTILINE)
+    for row in ("top clients of one hour, of all files", "count of all rows"):
+        assert re.search(rf"^\| {row} \| [\d.]+ \| [\d.]+ \| \d+ \|$", done.stdout, re.MULTILINE), row
+    assert re.search(r"^Merging took \d+ CPU seconds, and [1-9]\d+ MB of memory at most\.$", done.stdout, re.MULTILINE)
+
+
 def test_the_corpus_is_realistic_and_the_same_events_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks.corpus import forge_corpus
