@@ -79,8 +79,8 @@ MUTATIONS = [
     Mutation(
         "of two that commit at once the later one wins",
         "lake/ledger.py",
-        "            self.store.create(self.layout.commit(commit.commit), encode(commit))\n",
-        "            self.store.write(self.layout.commit(commit.commit), encode(commit))\n",
+        "            self.store.create(self.layout.commit(commit.commit), content)\n",
+        "            self.store.write(self.layout.commit(commit.commit), content)\n",
         ("lake/test_commit.py",),
     ),
     Mutation(
@@ -156,8 +156,8 @@ MUTATIONS = [
     Mutation(
         "what was removed is deleted before its grace is over",
         "lake/maintenance.py",
-        "    due = tuple(removal.commit for removal in head.commit.unretired if at - removal.at >= grace)\n",
-        "    due = tuple(removal.commit for removal in head.commit.unretired)\n",
+        "        if at - removal.at < grace:\n",
+        "        if False:\n",
         ("lake/test_maintenance.py::test_with_a_grace_it_stays_for_as_long",),
     ),
     Mutation(
