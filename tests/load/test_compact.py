@@ -439,6 +439,13 @@ class TestOthers:
         assert work is not None
         assert work.logs == 1
 
+    def test_a_replay_does_not_wait_for_it(self, account: Account) -> None:
+        plan = plan_compaction(account)
+        assert plan is not None
+        merge.merge_batch(account.ledger, plan, 0)
+        assert run_replay(account).totals.rows == 24
+        assert_all_there(account)
+
     def test_one_that_is_overtaken_goes_on_with_the_rest(self, account: Account) -> None:
         account.serve(5)
         loads = iter([account.run])
