@@ -173,6 +173,13 @@ class TestConnection:
             ({"host": "siem.example", "port": 514}, "siem.example", 514, ""),
             ({"host": "https://siem.example:8088/services/"}, "siem.example", 8088, "/services"),
             ({"conn_type": "http", "schema": "https", "host": "siem.example"}, "siem.example", 6514, ""),
+            (
+                {"conn_type": "elasticsearch", "schema": "https", "host": "es.example", "port": 9200},
+                "es.example",
+                9200,
+                "",
+            ),
+            ({"conn_type": "opensearch", "host": "search.example"}, "search.example", 6514, ""),
         ],
     )
     def test_it_is_read_however_it_is_written(
