@@ -69,6 +69,7 @@ mutants: $(call ready,$(TESTED)) ## Put known bugs into a copy of the code, one 
 bench: $(call ready,bench) ## Measure speed and memory, and write them to docs/benchmarks.md (a quarter of an hour)
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.forwarding
+	$(BIN)/python -m benchmarks.forwarding --outage
 	$(BIN)/python -m benchmarks.compaction
 
 latency: $(call ready,test cluster) ## Measure how long a log takes from being listed to being queryable (half an hour)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import VERSION, Plan, PlannedLog, Report, Run
+from airflow_provider_imperva.lake.records import VERSION, Commit, Plan, PlannedLog, Report, Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
@@ -23,29 +24,41 @@ _URL = f"https://logs.example.com/{_REPOSITORY}/"
 
 
 class Batch:
-    """Logs that were fetched into the lake in a folder, and wait to be normalized."""
+    """Logs that were fetched into the lake in a folder, and wait to be normalized.
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+    :ivar ledger: of the lake.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str], *, commit: int = 1) -> None:
         self._folder = folder
         self._names = tuple(names)
-        self._ledger = Ledger(open_store(str(folder)), _REPOSITORY)
+        self._commit = commit
+        self.ledger = Ledger(open_store(str(folder)), _REPOSITORY)
 
     def fetch(self, contents: Iterable[bytes]) -> None:
         """Put the logs into ``raw/``."""
         for name, content in zip(self._names, contents, strict=True):
-            self._ledger.store.write(self._ledger.layout.raw(LogName.parse(name)), content)
+            self.ledger.store.write(self.ledger.layout.raw(LogName.parse(name)), content)
 
     def normalize(self, keys: KeyRing, *, redact: bool = True) -> Report:
         """Do all that turns the logs into Parquet parts.
 
         :param redact: whether rows are redacted, which is the default of the operator, too.
         """
-        options = NormalizeOptions() if redact else NormalizeOptions(protection=Protection(None))
+        return self._normalize(self._plan(), keys, redact=redact)
+
+    def commit(self, keys: KeyRing) -> Commit:
+        """Normalize the logs, and commit them."""
+        plan = self.ledger.create_plan(self._plan())
+        self._normalize(plan, keys, redact=True)
+        return commit_plan(self.ledger, plan, by=plan.run, provider_version=__version__, at=datetime.now(UTC))
+
+    def _plan(self) -> Plan:
         now = datetime.now(UTC)
-        plan = Plan(
+        return Plan(
             v=VERSION,
             repository=_REPOSITORY,
-            commit=1,
+            commit=self._commit,
             run=Run("benchmark", "benchmark"),
             provider_version=__version__,
             created_at=now,
@@ -55,10 +68,13 @@ class Batch:
             closed=(),
             prefixes={},
         )
-        fetched = Fetched(commit=1, batch=0, expired=[], not_yet=[], unavailable=[])
+
+    def _normalize(self, plan: Plan, keys: KeyRing, *, redact: bool) -> Report:
+        options = NormalizeOptions() if redact else NormalizeOptions(protection=Protection(None))
+        fetched = Fetched(commit=plan.commit, batch=0, expired=[], not_yet=[], unavailable=[])
         # Nobody is asked, since every log decodes.
         with RepositoryClient(url=_URL, login="id", password="key") as client:  # noqa: S106
-            return normalize(self._ledger, client, keys, plan, fetched, options=options)
+            return normalize(self.ledger, client, keys, plan, fetched, options=options)
 
     def forget(self) -> None:
         """Remove what normalizing wrote, so that it can be done again."""

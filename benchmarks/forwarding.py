@@ -1,203 +1,214 @@
-"""``python -m benchmarks.forwarding``: how many events a second of one core go from ``raw/`` to a SIEM; memory, too.
+"""``python -m benchmarks.forwarding``: how many events a second of one core go to a SIEM; memory; an outage.
 
-The receivers are processes of their own that take everything and keep nothing. What is measured is the sender alone:
-reading ``raw/``, decoding, parsing, choice, format, compression, TLS.
+What is measured is the sender alone: reading ``raw/``, decoding, parsing, redaction, choice, format, compression, TLS,
+and what it notes in the lake.
 """
 
 from __future__ import annotations
 
 import argparse
-import ipaddress
-import json
-import multiprocessing
-import resource
-import socket
-import ssl
+import logging
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.errors import DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
-from airflow_provider_imperva.forward.commits import ForwardedLog, read_log
 from airflow_provider_imperva.forward.destination import DestinationOptions
-from airflow_provider_imperva.forward.event import Event
-from airflow_provider_imperva.forward.outgoing import Outgoing
-from airflow_provider_imperva.forward.send import SLICE
+from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.send import Forwarding
 from airflow_provider_imperva.forward.transports import open_transport
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.lake.records import Run
+from airflow_provider_imperva.privacy.protection import Protection
 from airflow_provider_imperva.testing.forge import KeyPair
+from benchmarks.batch import Batch
 from benchmarks.corpus import Log, forge_corpus
+from benchmarks.receivers import make_certificate, receiver, take_requests, take_stream
 
 _WAYS: dict[str, dict[str, Any]] = {
     "syslog over TLS, as received": {"transport": "tls"},
+    "syslog over TLS, not redacted": {"transport": "tls"},
     "HEC with gzip, as received": {"transport": "hec"},
     "HEC with gzip, JSON": {"transport": "hec", "format": "json"},
     "bulk with gzip, ECS": {"transport": "bulk", "format": "ecs"},
     "syslog over TLS, CEF to LEEF": {"transport": "tls", "format": "leef"},
 }
+_PLAIN = "syslog over TLS, not redacted"
+_COMMITS_A_DAY = 144
+_STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lake:
+    """A lake with commits to forward, and what opens its logs."""
+
+    ledger: Ledger
+    keys: KeyRing
+    events: int
+    certificate: Path
+    key: Path
 
 
 def main() -> None:
-    """Measure, and print a table for the documentation."""
+    """Measure, and print tables for the documentation."""
     parser = argparse.ArgumentParser(prog="benchmarks.forwarding", description=__doc__)
     parser.add_argument("--events", type=int, default=60_000, help="of the corpus")
     parser.add_argument("--rounds", type=int, default=3, help="how often it is sent; the median counts")
+    parser.add_argument("--memory", type=int, metavar="EVENTS", help="send so many events, and tell the memory alone")
+    parser.add_argument("--outage", action="store_true", help="tell of a destination that is down for a day alone")
+    parser.add_argument("--way", action="append", choices=_WAYS, help="this way only; can be given again")
     options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    ways = {name: settings for name, settings in _WAYS.items() if not options.way or name in options.way}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        certificate, key_file = _certificate(folder)
-        pair = KeyPair.generate()
-        logs = forge_corpus(pair, events=options.events, logs=max(1, options.events // 10_000))["CEF"]
-        ledger, forwarded = _lake(folder / "lake", logs)
-        keys = KeyRing({pair.public_key_id: pair.private_key})
-        print("| | events a second of the core | MB of memory after the first round | after the last |")
-        print("| --- | --: | --: | --: |")
-        for way, settings in _WAYS.items():
-            server = _serve_http if settings["transport"] in ("hec", "bulk") else _serve_syslog
-            with _receiver(server, certificate, key_file) as port:
-                address = Address(host="localhost", port=port, password="token", verify=str(certificate))  # noqa: S106
-                speeds, memory = [], []
-                for _ in range(options.rounds):
-                    began = time.process_time()
-                    sent = _send(ledger, forwarded, keys, DestinationOptions(**settings), address)
-                    speeds.append(sent / (time.process_time() - began))
-                    memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-                print(f"| {way} | {sorted(speeds)[len(speeds) // 2]:,.0f} | {memory[0]:,.0f} | {memory[-1]:,.0f} |")
+        if options.outage:
+            _tell_outage(folder, events=options.events)
+            return
+        lake = _fill(folder, events=options.events, commits=1)
+        if options.memory:
+            _tell_memory(lake, ways, events=options.memory)
+        else:
+            _tell_speed(lake, ways, rounds=options.rounds)
 
 
-def _send(
-    ledger: Ledger, logs: list[ForwardedLog], keys: KeyRing, options: DestinationOptions, address: Address
-) -> int:
-    outgoing = Outgoing("8416_1745073", options)
-    transport = open_transport(options, address)
-    waiting: list[Event] = []
+def _tell_speed(lake: _Lake, ways: dict[str, dict[str, Any]], *, rounds: int) -> None:
+    print("| | events a second of the core |")
+    print("| --- | --: |")
+    for way, settings in ways.items():
+        with _listening(lake, settings) as port:
+            sending = _forwarding(lake, settings, port, redact=way != _PLAIN)
+            speeds = []
+            for _ in range(rounds):
+                began = time.process_time()
+                sent = sum(outcome.sent for outcome in sending.send([1], again=True))
+                speeds.append(sent / (time.process_time() - began))
+        print(f"| {way} | {sorted(speeds)[len(speeds) // 2]:,.0f} |", flush=True)
+
+
+def _tell_memory(lake: _Lake, ways: dict[str, dict[str, Any]], *, events: int) -> None:
+    """Send the same commit again and again, over one connection object, and tell memory as it goes."""
+    print("| | events | MB of memory | of them most so far | events a second of the core |")
+    print("| --- | --: | --: | --: | --: |")
+    for way, settings in ways.items():
+        with _listening(lake, settings) as port:
+            sending = _forwarding(lake, settings, port, redact=way != _PLAIN)
+            sent, told, began = 0, 0, time.process_time()
+            for outcome in sending.send([1] * -(-events // lake.events), again=True):
+                sent += outcome.sent
+                if sent * 10 >= events * (told + 1):
+                    told = sent * 10 // events
+                    now, most = _memory("VmRSS"), _memory("VmHWM")
+                    speed = sent / (time.process_time() - began)
+                    print(f"| {way} | {sent:,} | {now:,.0f} | {most:,.0f} | {speed:,.0f} |", flush=True)
+
+
+def _tell_outage(folder: Path, *, events: int) -> None:
+    """Load a day of commits, once with nothing else and once with a destination that is down, and catch up."""
+    print("| | |")
+    print("| --- | --: |")
+    alone = _seconds_of_loading(folder / "alone", events=events, forward=False)
+    print(f"| processor seconds of loading {_COMMITS_A_DAY} commits, {events:,} events | {alone[0]:.1f} |")
+    beside = _seconds_of_loading(folder / "beside", events=events, forward=True)
+    print(f"| the same, with a destination that is down and tried after each | {beside[0]:.1f} |")
+    lake = beside[1]
+    with _listening(lake, {"transport": "tls"}) as port:
+        sending = _forwarding(lake, {"transport": "tls"}, port)
+        pending = sending.pending()
+        began, processor = time.monotonic(), time.process_time()
+        outcomes = list(sending.send(pending))
+        seconds, processor = time.monotonic() - began, time.process_time() - processor
+    order = [outcome.commit for outcome in outcomes] == list(range(1, _COMMITS_A_DAY + 1))
+    sent = sum(outcome.sent for outcome in outcomes)
+    told = "in order" if order else "OUT OF ORDER"
+    print(f"| afterwards {len(outcomes)} commits were sent {told}, in seconds | {seconds:.1f} |")
+    print(f"| ... processor seconds | {processor:.1f} |")
+    print(f"| ... events a second of the core | {sent / processor:,.0f} |")
+
+
+def _seconds_of_loading(folder: Path, *, events: int, forward: bool) -> tuple[float, _Lake]:
+    """Return the processor seconds of loading alone, whatever is forwarded in between."""
+    folder.mkdir()
+    pair = KeyPair.generate()
+    keys = KeyRing({pair.public_key_id: pair.private_key})
+    certificate, key = make_certificate(folder)
+    seconds = 0.0
+    lake: _Lake | None = None
+    for number, logs in enumerate(batched(_corpus(pair, events=events, logs=_COMMITS_A_DAY), 1, strict=True), 1):
+        batch = Batch(folder / "lake", [log.name for log in logs], commit=number)
+        batch.fetch(log.content for log in logs)
+        began = time.process_time()
+        batch.commit(keys)
+        seconds += time.process_time() - began
+        lake = lake or _Lake(batch.ledger, keys, events, certificate, key)
+        if forward:
+            _fail(lake)
+    assert lake  # noqa: S101
+    return seconds, lake
+
+
+def _fail(lake: _Lake) -> None:
+    """Try a destination that is down."""
+    sending = _forwarding(lake, {"transport": "tls"}, 1, patience=Patience(attempts=1))
+    sending.begin()
     try:
-        for log in logs:
-            for block in read_log(ledger, log, keys):
-                for pieces in outgoing.events(log, block):
-                    waiting += pieces
-                    if len(waiting) >= SLICE:
-                        transport.send(waiting)
-                        waiting = []
-        transport.send(waiting)
-        transport.settle()
-    finally:
-        transport.close()
-    return outgoing.counts.lines
+        list(sending.send(sending.pending()))
+    except DestinationUnavailableError:
+        return
+    raise AssertionError("nobody is to listen there")
 
 
-def _lake(root: Path, logs: list[Log]) -> tuple[Ledger, list[ForwardedLog]]:
-    import hashlib
-
-    root.mkdir()
-    store = open_store(str(root))
-    forwarded = []
-    for number, log in enumerate(logs, 1):
-        store.write(f"raw/{log.name}", log.content)
-        sha256 = hashlib.sha256(log.content).hexdigest()
-        now = int(time.time() * 1000)
-        forwarded.append(ForwardedLog(log.name, log.name, number, f"raw/{log.name}", sha256, now, log.events))
-    return Ledger(store, "8416_1745073"), forwarded
+def _fill(folder: Path, *, events: int, commits: int) -> _Lake:
+    pair = KeyPair.generate()
+    keys = KeyRing({pair.public_key_id: pair.private_key})
+    certificate, key = make_certificate(folder)
+    logs = _corpus(pair, events=events, logs=max(1, events // 10_000))
+    for number, some in enumerate(batched(logs, -(-len(logs) // commits), strict=False), 1):
+        batch = Batch(folder / "lake", [log.name for log in some], commit=number)
+        batch.fetch(log.content for log in some)
+        batch.commit(keys)
+    return _Lake(batch.ledger, keys, sum(log.events for log in logs), certificate, key)
 
 
-@contextmanager
-def _receiver(serve: Callable[..., None], certificate: Path, key: Path) -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(port, certificate, key), daemon=True)
-    process.start()
-    try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                break
-        yield port
-    finally:
-        process.kill()
-        process.join()
+def _corpus(pair: KeyPair, *, events: int, logs: int) -> Sequence[Log]:
+    return forge_corpus(pair, events=events, logs=logs)["CEF"]
 
 
-def _context(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
+def _listening(lake: _Lake, settings: dict[str, Any]) -> Any:
+    take = take_requests if settings["transport"] in ("hec", "bulk") else take_stream
+    return receiver(take, lake.certificate, lake.key)
 
 
-def _serve_syslog(port: int, certificate: Path, key: Path) -> None:
-    context = _context(certificate, key)
-    with socket.create_server(("127.0.0.1", port)) as listening:
-        while True:
-            plain, _ = listening.accept()
-            try:
-                with context.wrap_socket(plain, server_side=True) as connection:
-                    while connection.recv(1 << 20):
-                        pass
-            except OSError:
-                plain.close()
-
-
-class _Taking(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        told: dict[str, Any] = {"text": "Success", "code": 0}
-        if self.path.endswith("/_bulk"):
-            import gzip
-
-            told = {"items": [{"create": {"status": 201}}] * (gzip.decompress(body).count(b"\n") // 2)}
-        answer = json.dumps(told).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-def _serve_http(port: int, certificate: Path, key: Path) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", port), _Taking)
-    server.socket = _context(certificate, key).wrap_socket(server.socket, server_side=True)
-    server.serve_forever()
-
-
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key = generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
+def _forwarding(
+    lake: _Lake, settings: dict[str, Any], port: int, *, redact: bool = True, patience: Patience | None = None
+) -> Forwarding:
+    address = Address(host="localhost", port=port, password="token", verify=str(lake.certificate))  # noqa: S106
+    options = DestinationOptions(**settings)
+    patience = patience or Patience()
+    return Forwarding(
+        ledger=lake.ledger,
+        keys=lake.keys,
+        name="siem",
+        address=str(address),
+        options=options,
+        connect=lambda: open_transport(options, address, patience=patience),
+        run=Run("benchmark", "benchmark"),
+        protection=Protection() if redact else None,
     )
-    (folder / "certificate.pem").write_bytes(made.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return folder / "certificate.pem", folder / "key.pem"
+
+
+def _memory(name: str) -> float:
+    """Return a figure of the process's memory in MB."""
+    found = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
+    assert found  # noqa: S101
+    return int(found[1]) / 1024
 
 
 if __name__ == "__main__":
