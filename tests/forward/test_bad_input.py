@@ -57,6 +57,33 @@ def test_a_connection_that_hangs(
     assert sending.pending() == [1]
 
 
+def test_a_receiver_by_relp_that_never_acknowledges_is_given_up(account: Account, load: Load) -> None:
+    """It opens each session and takes each message, as one does whose queue is full."""
+    load(1)
+    sessions: list[socket.socket] = []
+
+    def open_sessions(listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            sessions.append(connection)
+            connection.recv(1 << 16)
+            connection.sendall(b"1 rsp 6 200 OK\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=open_sessions, args=(listening,), daemon=True).start()
+        address = Address(host="127.0.0.1", port=listening.getsockname()[1], read_timeout=0.2)
+        sending = forwarding(account, DestinationOptions(transport="relp"), address=address, patience=TWICE)
+        with pytest.raises(DestinationUnavailableError, match="hangs: nothing moved"):
+            send_all(sending)
+    for session in sessions:
+        session.close()
+    assert len(sessions) == TWICE.attempts
+    assert sending.pending() == [1]
+
+
 def test_the_other_destinations_go_on(account: Account, load: Load, silent: int, certificates: Certificates) -> None:
     """Whatever the first ones have: each has its own state, and none waits for another."""
     load(1)

@@ -69,6 +69,13 @@ MUTATIONS = [
         ("forward/test_rsyslog.py::test_a_receiver_that_hangs_is_told_and_nothing_is_noted",),
     ),
     Mutation(
+        "a receiver that never acknowledges is sent the same for ever",
+        "forward/relp.py",
+        "                in_vain += 1\n",
+        "",
+        ("forward/test_bad_input.py::test_a_receiver_by_relp_that_never_acknowledges_is_given_up",),
+    ),
+    Mutation(
         "messages without an acknowledgement that are forgotten",
         "forward/relp.py",
         "                self._session.write(self._unacknowledged)\n",
