@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 
 import msgspec
 import pyarrow as pa
@@ -125,4 +124,5 @@ def _rows(checked: Checked, mine: set[LogKey], period: Period) -> Iterator[tuple
 
 def _happened_in(path: str, period: Period) -> bool:
     partition = partition_of(path)
-    return partition is not None and period.first <= date.fromisoformat(partition[1]) < period.end
+    # ISO 8601 sorts as dates do; what is no date is in no period.
+    return partition is not None and period.first.isoformat() <= partition[1] < period.end.isoformat()

@@ -111,7 +111,11 @@ def _check(store: Store, named: Named) -> Checked:
 
 def _check_date(named: Named, times: pa.ChunkedArray, day: str) -> Iterator[Finding]:
     """See that the events of a part are of its date, UTC."""
-    begin = datetime.combine(date.fromisoformat(day), time(), UTC)
+    try:
+        begin = datetime.combine(date.fromisoformat(day), time(), UTC)
+    except ValueError:
+        yield Finding(Kind.TIME, named.path, "it lies under what is no date")
+        return
     inside = pc.and_(pc.greater_equal(times, begin), pc.less(times, begin + timedelta(days=1)))
     # Rows without a time are null here, and count as neither.
     if outside := pc.sum(pc.invert(inside)).as_py():

@@ -31,6 +31,8 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
     :param public_keys: files with public keys: each commit, from the first signed one on, has to be signed by the
         private half of one of them. Where the connection names a place of anchors, the heads that are noted there are
         demanded as well.
+    :param load_dag_id: the DAG that loads the repository: the commit that its task ``load_task_id`` returned last is
+        demanded too, which is in Airflow's database and not in the lake.
     """
 
     template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "sample", "seed", "public_keys")
@@ -41,9 +43,13 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         sample: int | str | None = None,
         seed: int | str | None = None,
         public_keys: Sequence[str] | None = None,
+        load_dag_id: str | None = None,
+        load_task_id: str = "commit",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.load_dag_id = load_dag_id
+        self.load_task_id = load_task_id
         self.public_keys = public_keys
         self.sample = sample
         self.seed = seed
@@ -84,12 +90,13 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         }
 
     def _anchors(self, context: Context, repository: str) -> list[Anchor]:
-        """Return the commit that this task noted when it last found nothing wrong."""
+        """Return the commits that are noted in Airflow's database: by this task's last good run, and by who loads."""
         from airflow_provider_imperva.seal.anchors import Anchor
 
-        last = context["ti"].xcom_pull(
-            task_ids=self.task_id, key="return_value", include_prior_dates=True, map_indexes=-1
-        )
-        if not last or last["repository"] != repository or not last["head"]:
-            return []
-        return [Anchor(last["head"]["commit"], last["head"]["sha256"])]
+        where: dict[str, Any] = {"key": "return_value", "include_prior_dates": True, "map_indexes": -1}
+        last = context["ti"].xcom_pull(task_ids=self.task_id, **where)
+        found = [last["head"]] if last and last["repository"] == repository and last["head"] else []
+        if self.load_dag_id:
+            load = context["ti"].xcom_pull(dag_id=self.load_dag_id, task_ids=self.load_task_id, **where)
+            found += [load] if load and load["repository"] == repository and load.get("sha256") else []
+        return [Anchor(head["commit"], head["sha256"], repository) for head in found]

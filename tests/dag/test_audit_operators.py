@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,9 @@ from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.operators.verify import ImpervaVerifyLakeOperator
 from airflow_provider_imperva.options import WINDOW, PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.seal.anchors import Anchor, open_anchors
 from airflow_provider_imperva.testing import FakeRepository, forge_repository
+from tests.seal.openssl_keys import make_keys
 
 
 def context(*, last: dict[str, Any] | None = None, run_id: str = "manual") -> Any:
@@ -90,6 +93,39 @@ def test_the_next_run_demands_the_commit_that_was_noted(load: Callable[[], Path]
     with pytest.raises(AirflowFailException, match="chain"):
         verify(lake).execute(context(last=forged))
     assert verify(lake).execute(context(last=forged | {"repository": "another"}))
+
+
+def test_the_commit_that_the_loading_dag_noted_is_demanded(load: Callable[[], Path]) -> None:
+    lake = load()
+    head = verify(lake).execute(context())["head"]
+    asked: list[dict[str, Any]] = []
+
+    def running(sha256: str) -> Any:
+        xcom = {"repository": "8416_1745073", "commit": 1, "sha256": sha256}
+
+        def pull(**where: Any) -> Any:
+            asked.append(where)
+            return xcom if where.get("dag_id") == "imperva" else None
+
+        return {"ti": SimpleNamespace(dag_id="dag", run_id="manual", xcom_pull=pull)}
+
+    assert verify(lake, load_dag_id="imperva").execute(running(head["sha256"]))
+    assert asked[-1]["task_ids"] == "commit"
+    with pytest.raises(AirflowFailException, match="chain"):
+        verify(lake, load_dag_id="imperva").execute(running("0" * 64))
+
+
+def test_the_lake_is_held_against_keys_and_anchors(
+    load: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, keys, place = load(), make_keys(tmp_path / "keys"), tmp_path / "anchors"
+    with pytest.raises(AirflowFailException, match="signature"):
+        verify(lake, public_keys=[str(keys.public)]).execute(context())
+    fields = json.loads(os.environ["AIRFLOW_CONN_IMPERVA_DEFAULT"])
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(fields | {"extra": {"anchor": str(place)}}))
+    open_anchors(str(place)).note(Anchor(9, "0" * 64, "8416_1745073"))
+    with pytest.raises(AirflowFailException, match="it was noted as"):
+        verify(lake).execute(context())
 
 
 def test_each_run_draws_a_sample_of_its_own(load: Callable[[], Path]) -> None:

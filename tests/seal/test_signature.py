@@ -40,9 +40,13 @@ def objection(trusted: PublicKeys, key: SigningKey, content: bytes) -> str | Non
     return trusted.objection(key.key_id, found[1].decode() if found else None, digest_of_unsigned(content))
 
 
-def test_a_signed_record_is_as_long_and_says_the_same_otherwise(key: SigningKey, trusted: PublicKeys) -> None:
-    signed = key.sign(RECORD)
-    assert json.loads(signed) | {"signature": UNSIGNED} == json.loads(RECORD)
+@pytest.mark.parametrize("record", [RECORD, RECORD.replace(b": ", b":")], ids=["indented", "packed"])
+def test_a_signed_record_is_as_long_and_says_the_same_otherwise(
+    key: SigningKey, trusted: PublicKeys, record: bytes
+) -> None:
+    signed = key.sign(record)
+    assert json.loads(signed) | {"signature": UNSIGNED} == json.loads(record)
+    assert len(signed) == len(record)
     assert objection(trusted, key, signed) is None
 
 
