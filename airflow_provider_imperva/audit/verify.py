@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 
@@ -185,6 +185,9 @@ def verify(
         store, layout, anchors=given.anchors_of(repository), keys=given.public_keys, at=at, progress=progress
     )
     history, findings = proof.history, proof.findings
+    if isinstance(cataloged, Cataloged | None) and _ends_before(cataloged, proof.delivered):
+        # A run went on while the ledger was read.
+        cataloged = _read_catalog(store, layout)
     rows = last_rows(history.logs)
     named = list(named_objects(layout, history, rows))
     named += named_beside(layout, history, inventory, {item.path for item in named})
@@ -261,6 +264,10 @@ def _read_catalog(store: Store, layout: Layout) -> Cataloged | LedgerCorruptErro
         return Catalog(store, layout).audit()
     except LedgerCorruptError as error:
         return error
+
+
+def _ends_before(cataloged: Cataloged | None, delivered: Collection[int]) -> bool:
+    return max(delivered, default=0) > (len(cataloged.arrivals) if cataloged else 0)
 
 
 def _check_claim(store: Store, layout: Layout, inventory: Inventory, history: History) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.cli.given import add_signing_key, load_signing_key
+from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, one_repository, open_lake
 
 
@@ -37,11 +37,10 @@ def _accept(options: argparse.Namespace) -> int:
     verdict and says so. A broken chain or a wrong signature is never accepted.
     """
     from airflow_provider_imperva.lake.acceptance import accept
-    from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Run
 
     store = open_lake(options)
-    ledger = Ledger(store, one_repository(store, options.repository), signer=load_signing_key(options))
+    ledger = open_ledger_to_write(options, store, one_repository(store, options.repository))
     commit = accept(
         ledger,
         about=options.about,

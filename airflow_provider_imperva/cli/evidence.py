@@ -13,14 +13,17 @@ from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, 
 from airflow_provider_imperva.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from airflow_provider_imperva.audit.certificate import Certificate
     from airflow_provider_imperva.audit.given import Given
     from airflow_provider_imperva.audit.history import Progress
     from airflow_provider_imperva.lake.store import Store
 
 _CERTIFICATE = "certificate-{}.json"
+_LAKE = "lake-certificate.json"
 _VERIFY = "verify.json"
 _README = """Evidence for {period} of the lake {lake}, made {at} UTC by imperva-logs {version}.
 
+lake-certificate.json      what the certificates of all repositories come to, with the SHA-256 of each
 certificate-*.json, .html  what the lake holds of the period, as of one commit of each repository
 gaps-*.json                numbers of logs that are missing, with their causes
 alarms-*.json              what people had to hear of, with begin and end
@@ -73,6 +76,7 @@ def _make(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.certified import read_certificate
     from airflow_provider_imperva.audit.evidence import SUMS, papers, sums_of
     from airflow_provider_imperva.audit.history import History, repositories
+    from airflow_provider_imperva.audit.lake_certificate import certify_lake
     from airflow_provider_imperva.audit.period import Period
     from airflow_provider_imperva.audit.verify import verify_lake
 
@@ -83,6 +87,7 @@ def _make(options: argparse.Namespace) -> int:
     period, signer, given = Period.parse(options.period), load_signing_key(options), read_given(options)
     store, at = open_lake(options), datetime.now(UTC)
     files: dict[str, bytes] = {}
+    issued = []
     with progress_bar() as progress:
         found = verify_lake(store, repository=options.repository, given=given, at=at, progress=progress)
         files[_VERIFY] = msgspec.json.format(msgspec.json.encode(found), indent=1)
@@ -94,8 +99,12 @@ def _make(options: argparse.Namespace) -> int:
             content = issue(store, name, period, at=at, commit=last, signer=signer, progress=progress)
             files[_CERTIFICATE.format(name)] = content
             certificate, _ = read_certificate(content, about=name)
+            issued.append((certificate, content))
             files[f"certificate-{name}.html"] = render(certificate).encode()
             files |= papers(History.read(store, name, last=last, progress=progress), period)
+    if not issued:
+        raise ConfigurationError("no repository in it has a commit", do="Load first", about=store.uri())
+    files[_LAKE] = certify_lake(issued, signer=signer)
     told = {"period": options.period, "lake": store.uri(), "at": f"{at:%Y-%m-%d %H:%M:%S}", "version": __version__}
     files["README.txt"] = _README.format(**told).encode()
     files[SUMS] = sums_of(files)
@@ -137,8 +146,10 @@ def _check_files(store: Store, files: dict[str, bytes], given: Given, *, progres
     named = [name for name in files if name.startswith("certificate-") and name.endswith(".json")]
     if not named:
         yield "there is no certificate in it"
-    for name in named:
-        certificate, digest = read_certificate(files[name], about=name)
+        return
+    issued = {name: read_certificate(files[name], about=name) for name in named}
+    yield from _check_lake(files, [(found, files[name]) for name, (found, _) in issued.items()], given)
+    for name, (certificate, digest) in issued.items():
         done = check(store, certificate, digest=digest, given=given, at=datetime.now(UTC), progress=progress)
         yield from (f"{name}: {finding}" for finding in done.findings)
         history = History.read(store, certificate.repository, last=certificate.head.commit, progress=progress)
@@ -149,3 +160,23 @@ def _check_files(store: Store, files: dict[str, bytes], given: Given, *, progres
         for paper, content in again.items():
             if files.get(paper) != content:
                 yield f"{paper}: the ledger up to commit {certificate.head.commit} says something else"
+
+
+def _check_lake(files: dict[str, bytes], issued: list[tuple[Certificate, bytes]], given: Given) -> Iterator[str]:
+    """Hold the certificate of the lake against those of its repositories."""
+    import msgspec
+
+    from airflow_provider_imperva.audit.lake_certificate import LakeCertificate, certify_lake, without_signature
+    from airflow_provider_imperva.seal.signature import digest_of_unsigned
+
+    content = files.get(_LAKE, b"")
+    try:
+        found = msgspec.json.decode(content, type=LakeCertificate)
+        if without_signature(content) != without_signature(certify_lake(issued)):
+            yield f"{_LAKE}: the certificates of the repositories come to something else"
+    except msgspec.DecodeError:
+        yield f"{_LAKE}: it is missing, or does not read"
+        return
+    keys = given.public_keys
+    if keys and (objection := keys.objection(found.signed_by, found.signature, digest_of_unsigned(content))):
+        yield f"{_LAKE}: {objection}"

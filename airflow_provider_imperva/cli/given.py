@@ -10,6 +10,8 @@ from airflow_provider_imperva.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.audit.given import Given
+    from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.lake.store import Store
     from airflow_provider_imperva.seal.anchors import Anchor
     from airflow_provider_imperva.seal.signature import SigningKey
 
@@ -64,6 +66,24 @@ def load_signing_key(options: argparse.Namespace) -> SigningKey | None:
     if options.signing_key is None:
         return None
     return SigningKey.of_file(options.signing_key, passphrase=passphrase(options.signing_passphrase_env))
+
+
+def open_ledger_to_write(options: argparse.Namespace, store: Store, repository: str) -> Ledger:
+    """Open a ledger that the command writes to, with the key that signs its commits.
+
+    :raises ConfigurationError: if its last commit is signed, and no key is given.
+    """
+    from airflow_provider_imperva.lake.ledger import Ledger
+
+    ledger = Ledger(store, repository, signer=load_signing_key(options))
+    head = ledger.head(with_plan=False).commit
+    if head and head.signed_by and options.signing_key is None:
+        raise ConfigurationError(
+            f"its commits are signed by key {head.signed_by}, and this one would not be",
+            do="Give the private key with --signing-key",
+            about=store.uri(ledger.layout.ledger),
+        )
+    return ledger
 
 
 def read_given(options: argparse.Namespace) -> Given:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_signing_key, load_signing_key
+from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
@@ -105,13 +105,15 @@ def _replay(options: argparse.Namespace) -> int:
     policy = DecodePolicy(encrypted_checksum=options.encrypted_checksum, clear_checksum=options.clear_checksum)
     keys = load_keys(options)
     store = open_lake(options)
-    ledger = Ledger(store, one_repository(store, options.repository), signer=load_signing_key(options))
+    repository = one_repository(store, options.repository)
     if options.dry_run:
+        ledger = Ledger(store, repository)
         homes = find_homes(ledger, selection)
         logs = [log for loaded in homes.values() for log in loaded.logs]
         rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
         _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
         return 0
+    ledger = open_ledger_to_write(options, store, repository)
     if any(PSEUDONYMS in protection for protection in _protections(ledger)):
         return complain(
             "The rows of this lake have pseudonyms, whose key is in an Airflow connection. Replay with"

@@ -77,6 +77,22 @@ def test_an_edited_paper_is_found_even_if_its_sum_is_made_anew(
     assert "8416_1745073" in capsys.readouterr().out
 
 
+def test_one_certificate_is_of_the_whole_lake(sealed: Sealed, folder: Path) -> None:
+    path = folder / "lake-certificate.json"
+    found = json.loads(path.read_bytes())
+    each = [json.loads((folder / f"certificate-{name}.json").read_bytes()) for name in ("8416_1745073", "9001_1745073")]
+    assert [item["repository"] for item in found["repositories"]] == [one["repository"] for one in each]
+    assert found["rows"] == sum(one["rows"] for one in each) > 0
+    for edited, keys in ((found | {"rows": 1}, False), (found | {"signature": "0" * 128}, True)):
+        path.write_text(json.dumps(edited))
+        (folder / "SHA256SUMS").unlink()
+        names = sorted(path.name for path in folder.iterdir())
+        sums = subprocess.run(["sha256sum", *names], cwd=folder, capture_output=True, text=True, check=True)
+        (folder / "SHA256SUMS").write_text(sums.stdout)
+        bare = ["evidence", str(sealed.lake), "--check", str(folder)]
+        assert (check(sealed, folder) if keys else main(bare)) == 1
+
+
 def test_a_paper_that_is_missing_is_found(sealed: Sealed, folder: Path) -> None:
     (folder / "alarms-8416_1745073.json").unlink()
     assert check(sealed, folder) == 1

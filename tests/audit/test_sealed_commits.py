@@ -83,6 +83,20 @@ def test_a_ledger_may_begin_to_be_signed_and_change_its_key(tmp_path: Path, keys
         assert objections(account.lake, keys.public, other.public) == [("signature", "000000000004.commit.json")]
 
 
+def test_a_command_that_would_write_an_unsigned_commit_is_refused(
+    sealed: Sealed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = Path(shutil.copytree(sealed.lake, tmp_path / "lake"))
+    grounds = ["--about", "8416_1", "--by", "J. Doe", "--why", "test", "--reference", "INC-1"]
+    accept = ["accept", str(lake), "--repository", REPOSITORY, *grounds]
+    for command in (accept, ["replay", str(lake), "--repository", REPOSITORY, "--all"]):
+        assert main(command) == 2
+        assert "--signing-key" in capsys.readouterr().err
+    assert Insider(lake).last == 3
+    assert main([*accept, "--signing-key", str(sealed.keys.private)]) == 0
+    assert objections(lake, sealed.keys.public) == []
+
+
 class TestRepositories:
     @pytest.fixture
     def without(self, sealed: Sealed, tmp_path: Path) -> Path:

@@ -141,6 +141,13 @@ MUTATIONS = [
         ("audit/test_evidence.py::test_an_edited_paper_is_found_even_if_its_sum_is_made_anew",),
     ),
     Mutation(
+        "a certificate of the whole lake that was edited passes",
+        "cli/evidence.py",
+        "        if without_signature(content) != without_signature(certify_lake(issued)):\n",
+        "        if False:\n",
+        ("audit/test_evidence.py::test_one_certificate_is_of_the_whole_lake",),
+    ),
+    Mutation(
         "a place of anchors that is down is passed over",
         "operators/imperva.py",
         "        if unanchored := self._anchor(",
