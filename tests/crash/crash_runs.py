@@ -188,7 +188,10 @@ def merge_and_retire(account: CrashAccount, run: Run) -> None:
     merge_parts(account, run)
     last = account.ledger.head().commit
     assert last
-    assert retire(account.ledger, last, run=run, provider_version="0", at=datetime.now(UTC))
+    retire(account.ledger, last, run=run, provider_version="0", at=datetime.now(UTC))
+    head = account.ledger.head().commit
+    assert head
+    assert head.unretired == ()
 
 
 def age_scratch(lake: Path) -> None:
