@@ -33,6 +33,7 @@ secret, a key or text out of a log.
         │       └── TornPlanError             the plan that has no commit does not read
         ├── LakeMismatchError         the lake is not the one the last run wrote to
         ├── TableError                the table cannot be published to
+        ├── HoldError                 a legal hold covers what was to be erased
         └── LeftBehindError           committed, but a batch failed or a log was lost
 """
 
@@ -286,6 +287,14 @@ class TableError(LakeError):
     """
 
     reason = "table"
+    needs_person = True
+
+
+class HoldError(LakeError):
+    """A legal hold covers what was to be erased; nothing was written."""
+
+    reason = "on_hold"
+    may_pass = False
     needs_person = True
 
 

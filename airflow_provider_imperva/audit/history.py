@@ -18,7 +18,6 @@ from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.ledger import decode_logs, decode_record
 from airflow_provider_imperva.lake.live import LiveSet
 from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Acceptance, Commit, Intent, Plan, Report
-from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.seal.signature import digest_of_unsigned
 
@@ -266,11 +265,6 @@ class History:
         self._logs.append(logs.cast(LOGS).combine_chunks())
         self._latest.clear()
 
-    def why_removed(self, path: str) -> str | None:
-        """Say why an object of ``raw/`` is no longer part of the lake; None if it is, or never was."""
-        gone = self.live.removed_raw.get(path)
-        return told_removal(self.commits[gone.commit]) if gone else None
-
     @property
     def head(self) -> Commit | None:
         """The last commit that can be read."""
@@ -305,12 +299,6 @@ class History:
         if len(self._logs) > 1:
             self._logs = [pa.concat_tables(self._logs).combine_chunks()]
         return self._logs[0] if self._logs else LOGS.empty_table()
-
-
-def told_removal(commit: Commit) -> str:
-    """Say which commit took something out of the lake, when and why."""
-    what = {CommitKind.EXPIRE: "expired", CommitKind.ERASE: "erased"}.get(commit.kind, "removed")
-    return f"{what} on {commit.committed_at:%Y-%m-%d} by commit {commit.commit} ({commit.purpose or commit.kind})"
 
 
 def number_of(path: str) -> int | None:

@@ -8,7 +8,7 @@ it has any, report as others do: the parts they wrote, the parts they removed, a
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -81,7 +81,14 @@ def plan_maintenance(
 
 
 def retire(
-    ledger: Ledger, commit: Commit, *, run: Run, provider_version: str, at: datetime, grace: timedelta = timedelta()
+    ledger: Ledger,
+    commit: Commit,
+    *,
+    run: Run,
+    provider_version: str,
+    at: datetime,
+    grace: timedelta = timedelta(),
+    before: Callable[[tuple[Commit, ...]], object] = lambda removals: None,
 ) -> Commit | None:
     """Delete the objects of parts that commits removed, once no reader has to hold them; the ledger says so first.
 
@@ -92,6 +99,8 @@ def retire(
     :param at: now, UTC.
     :param grace: how long the objects stay: :data:`GRACE` where the lake has a table, and then the table has to show
         what this one removed already.
+    :param before: told the commits whose removed objects are about to be deleted, before anything says so. It may be
+        told of the same ones again, by a later run.
     :returns: the commit that says so; None if nothing was to be done, or another run is at work.
     """
     if not commit.unretired:
@@ -99,9 +108,11 @@ def retire(
     head = ledger.head()
     if head.commit is None or head.plan:
         return None
-    due = tuple(removal.commit for removal in due_removals(ledger, head.commit, at=at, grace=grace))
-    if not due:
+    removals = tuple(due_removals(ledger, head.commit, at=at, grace=grace))
+    if not removals:
         return None
+    before(removals)
+    due = tuple(removal.commit for removal in removals)
     try:
         plan = plan_maintenance(
             ledger, head.commit, kind=Kind.RETIRE, run=run, provider_version=provider_version, at=at, retires=due
@@ -133,6 +144,12 @@ def due_removals(ledger: Ledger, last: Commit, *, at: datetime, grace: timedelta
 
 TAKES_OUT = (Kind.EXPIRE, Kind.ERASE)
 """Kinds of commits after which rows or bytes are nowhere in the lake."""
+
+
+def told_removal(commit: Commit) -> str:
+    """Say which commit took something out of the lake, when and why."""
+    what = "were erased" if commit.kind is Kind.ERASE else "expired"
+    return f"{what} on {commit.committed_at:%Y-%m-%d} by commit {commit.commit}: {commit.purpose}"
 
 
 def covers(hold: Hold, ledger: Ledger, commit: Commit) -> bool:

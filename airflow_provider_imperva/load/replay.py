@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LedgerConflictError, LedgerCorruptError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.maintenance import told_removal
 from airflow_provider_imperva.lake.records import (
     VERSION,
     Commit,
@@ -178,17 +179,21 @@ def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
 
     Logs that wait for a key, and numbers without a log, have no home. The whole ledger is read.
 
-    :raises ConfigurationError: if a log that is selected by its name has none.
+    Homes of which bytes expired or were erased are left out, and the log says so.
+
+    :raises ConfigurationError: if a log that is selected by its name has none, or cannot be loaded again.
     """
     found: dict[Home, Loaded] = {}
     told: set[str] = set()
+    gone: dict[str, str] = {}
     missing = set(selection.names)
     for commit, reports in _history(ledger):
+        gone |= {item.path: told_removal(commit) for item in commit.removed_raw}
         for report in reports:
             # What a later commit says of a log counts.
             logs = tuple(log for log in report.logs if log.state in _IN_PARTS and log.name not in told)
             told.update(str(log.name) for log in report.logs)
-            if any(map(selection.takes, logs)):
+            if any(map(selection.takes, logs)) and not _lacks_bytes(logs, gone, selection):
                 home = Home(commit.commit, report.batch)
                 found[commit.replaced.get(report.batch, home) if commit.v == 1 else home] = Loaded(logs, report.parts)
             missing -= {str(log.name) for log in logs}
@@ -199,6 +204,29 @@ def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
             about=", ".join(sorted(missing)[:5]),
         )
     return found
+
+
+def _lacks_bytes(logs: Iterable[LogRecord], gone: Mapping[str, str], selection: Selection) -> bool:
+    """Tell, and say, whether logs of a home cannot be loaded again, since their bytes were taken out of the lake.
+
+    :param gone: why each object of ``raw/`` left.
+    :raises ConfigurationError: if one of its logs is selected by its name.
+    """
+    lacking = {str(log.name): gone[key] for log in logs if (key := log.raw_key) in gone and key}
+    if not lacking:
+        return False
+    name, why = min(lacking.items())
+    found = f"its bytes {why}" if len(lacking) == 1 else f"its bytes, and those of {len(lacking) - 1} more logs, {why}"
+    if asked := sorted(str(log.name) for log in logs if log.name in selection.names):
+        if asked[0] in lacking:
+            name, found = asked[0], f"its bytes {lacking[asked[0]]}"
+        raise ConfigurationError(
+            found,
+            do="It cannot be replayed any more, nor can the logs that were loaded in the same batch; their rows stay",
+            about=name,
+        )
+    logger.warning("%s: %s. It is not replayed, nor are the logs that were loaded in the same batch", name, found)
+    return True
 
 
 def _history(ledger: Ledger) -> Iterator[tuple[Commit, list[Report]]]:

@@ -283,6 +283,7 @@ def expire(
     :param dry_run: only find out what would leave.
     :param take_over, patience: as of :func:`~airflow_provider_imperva.retention.idle.idle_head`.
     :raises LedgerConflictError: if another run is at work.
+    :raises ImpervaError: if the table cannot show what was committed; the next run publishes it.
     """
     if dry_run:
         last = last_commit(ledger)
@@ -302,9 +303,9 @@ def expire(
             last = _expire(ledger, last, due, logs, parts, raw, run=run, at=at)
             commits.append(last)
             logs = LastLogs(ledger, last.commit) if done + 1 < len(pieces) else logs
-        if commits:
-            settle(ledger, last, run=run, clock=clock)
         ledger.store.delete(due.pages)
+        if commits and (problem := settle(ledger, last, run=run, clock=clock)):
+            raise problem
     return Expiry(due.counts, dict(due.held), due.open_logs, tuple(commits))
 
 

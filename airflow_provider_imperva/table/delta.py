@@ -46,6 +46,10 @@ CREATED = "imperva.table"
 """Keys in the information of a table's commit: which commit of which ledger it is, or that it made the table."""
 
 VERSION_NAME = re.compile(r"(\d{20})\.json")
+_DIGITS = 20
+_OF_VERSION = re.compile(rf"\d{{{_DIGITS}}}\.")
+"""What the names of a version's objects begin with, checkpoints among them."""
+
 _PARTITION_BY = ["repository", "event_class", "event_date"]
 _PROTOCOL = (1, 2)
 """Versions that a reader and a writer have to know: what every engine reads."""
@@ -210,6 +214,22 @@ def unpublished(ledger: Ledger, published: int) -> Iterator[Commit]:
         commit = ledger.commit(number)
         if any(part.event_class is not None for part in (*commit.parts, *commit.removed)):
             yield commit
+
+
+def forget_history(store: Store) -> None:
+    """Clear away all versions of a table but the last, which a checkpoint stands for.
+
+    Readers can no longer go back to an earlier version. Broken off anywhere, the table is whole, and it can be run
+    again.
+    """
+    table = open_table(store)
+    with _told(store):
+        table.create_checkpoint()
+    last = table.version()
+    names = {item.path: item.path.rsplit("/", 1)[1] for item in store.objects(TABLE_LOG)}
+    numbers = {path: int(name[:_DIGITS]) for path, name in names.items() if _OF_VERSION.match(name)}
+    store.delete(sorted(path for path, number in numbers.items() if number < last))
+    logger.info("The table's history up to version %d is cleared away", last)
 
 
 def _last(ledger: Ledger) -> int:

@@ -6,15 +6,18 @@ Whoever commits settles, and so does the next run before it plans. A table that 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.maintenance import GRACE, has_table, retire
-from airflow_provider_imperva.lake.records import Commit, Run
-from airflow_provider_imperva.table.delta import create_table, publish
+from airflow_provider_imperva.lake.records import Commit, Kind, Run
+from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.table.delta import create_table, forget_history, publish
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +38,22 @@ def settle(
         tabled = has_table(ledger.store)
         if tabled:
             publish(ledger)
+        retire(
+            ledger,
+            commit,
+            run=run,
+            provider_version=__version__,
+            at=clock(),
+            grace=GRACE if tabled else timedelta(),
+            before=partial(_forget_erased, ledger.store) if tabled else lambda _: None,
+        )
     except (LakeError, ConfigurationError) as error:
         logger.error("Commit %d is made, but the table does not show it: %s", commit.commit, error)
         return error
-    retire(ledger, commit, run=run, provider_version=__version__, at=clock(), grace=GRACE if tabled else timedelta())
     return None
+
+
+def _forget_erased(store: Store, removals: Iterable[Commit]) -> None:
+    """Clear away the table's history before erased rows are deleted: the statistics of old versions name addresses."""
+    if any(removal.kind is Kind.ERASE for removal in removals):
+        forget_history(store)

@@ -12,7 +12,7 @@ from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.maintenance import GRACE, plan_maintenance, retire
-from airflow_provider_imperva.lake.records import Commit, Kind, Part, Report, Run
+from airflow_provider_imperva.lake.records import Commit, Kind, Part, Report, Run, Taken
 from airflow_provider_imperva.load.plan import recover
 from tests.lake.ledger_records import RUN, T0, commit_of, event_parts, finish_batch, parts_of, plan_of
 from tests.load.stepped_store import BrokenOffError, SteppedStore, break_off
@@ -129,3 +129,15 @@ def test_a_batch_whose_rows_do_not_add_up_changes_nothing(ledger: Ledger, merged
     ledger.write_report(Report(plan.v, plan.commit, 0, short, (), removed=merged.parts, carried_rows=4))
     commit = commit_of(ledger, plan)
     assert (commit.failed_batches, commit.parts, commit.removed) == ((0,), (), ())
+
+
+@pytest.mark.parametrize(("rows", "sound"), [(4, True), (5, False), (3, False)])
+def test_a_batch_that_took_out_other_rows_than_it_says_changes_nothing(
+    ledger: Ledger, merged: Commit, rows: int, sound: bool
+) -> None:
+    plan = plan_maintenance(
+        ledger, merged, kind=Kind.EXPIRE, run=BY, provider_version="0", at=T0, inputs={0: merged.parts}
+    )
+    ledger.write_report(Report(plan.v, plan.commit, 0, (), (), removed=merged.parts, taken=Taken(rows=rows)))
+    commit = commit_of(ledger, plan)
+    assert (commit.failed_batches, commit.taken_rows) == (((), 4) if sound else ((0,), 0))

@@ -32,35 +32,39 @@ def day_of(days_ago: int) -> datetime:
     return wall_clock().astimezone(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=days_ago)
 
 
+def serve_day(
+    account: Account,
+    number: int,
+    days_ago: int,
+    *,
+    events: int = 4,
+    broken: int = 0,
+    people: tuple[str, ...] = (),
+    hour: float = 12,
+) -> ForgedLog:
+    """Serve a log.
+
+    :param broken: how many lines are no events.
+    :param people: addresses of the first events; of them alone.
+    :param hour: of the first event.
+    """
+    start = int((day_of(days_ago) + timedelta(hours=hour - 12)).timestamp() * 1000)
+    lines = forge_events(events, seed=f"{number}", start=start, security_share=0.5)
+    for position, address in enumerate(people):
+        lines[position] = re.sub(r" xff=[^=]* cpt=", f" xff=10.0.0.1, {address} cpt=", lines[position])
+        lines[position] = _SOURCE.sub(f" src={address} ", lines[position])
+    body = "".join(f"no event at all {one}\n" for one in range(broken)) + "".join(f"{line}\n" for line in lines)
+    log = ForgedLog(f"8416_{number}.log", forge_log(body, start=start, end=start + 240_000), tuple(lines))
+    account.forged[log.name] = log
+    account.repository.add(log.name, log.content)
+    return log
+
+
 class KeptAccount(Account):
     """Serves logs of days gone by; what is odd in them stands in the first lines."""
 
-    def serve_day(
-        self,
-        number: int,
-        days_ago: int,
-        *,
-        events: int = 4,
-        broken: int = 0,
-        people: tuple[str, ...] = (),
-        hour: float = 12,
-    ) -> ForgedLog:
-        """Serve a log.
-
-        :param broken: how many lines are no events.
-        :param people: addresses of the first events; of them alone.
-        :param hour: of the first event.
-        """
-        start = int((day_of(days_ago) + timedelta(hours=hour - 12)).timestamp() * 1000)
-        lines = forge_events(events, seed=f"{number}", start=start, security_share=0.5)
-        for position, address in enumerate(people):
-            lines[position] = re.sub(r" xff=[^=]* cpt=", f" xff=10.0.0.1, {address} cpt=", lines[position])
-            lines[position] = _SOURCE.sub(f" src={address} ", lines[position])
-        body = "".join(f"no event at all {one}\n" for one in range(broken)) + "".join(f"{line}\n" for line in lines)
-        log = ForgedLog(f"8416_{number}.log", forge_log(body, start=start, end=start + 240_000), tuple(lines))
-        self.forged[log.name] = log
-        self.repository.add(log.name, log.content)
-        return log
+    def serve_day(self, number: int, days_ago: int, **more: Any) -> ForgedLog:
+        return serve_day(self, number, days_ago, **more)
 
     def maintenance_run(self) -> Run:
         return Run("imperva_retention", self.next_run().run_id)
