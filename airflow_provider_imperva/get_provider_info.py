@@ -129,7 +129,17 @@ FIELD_BEHAVIOUR: dict[str, Any] = {
 
 _MODULES = {
     "hooks": ["imperva", "lake", "destination"],
-    "operators": ["imperva", "load", "replay", "verify", "coverage", "watch", "forward", "compact"],
+    "operators": [
+        "imperva",
+        "load",
+        "replay",
+        "verify",
+        "coverage",
+        "watch",
+        "forward",
+        "compact",
+        "retention",
+    ],
     "sensors": ["imperva"],
     "triggers": ["imperva", "event"],
 }

@@ -20,11 +20,14 @@ from airflow_provider_imperva.cli import (
     coverage,
     decode,
     deliveries,
+    erase,
     evidence,
     examples,
+    expire,
     explain,
     forward,
     forwards,
+    hold,
     replay,
     table,
     verify,
@@ -34,7 +37,7 @@ from airflow_provider_imperva.errors import ImpervaError
 
 _COMMANDS = (
     *(decode, replay, verify, explain, certificate, accept, evidence, coverage),
-    *(table, compact, deliveries, forward, forwards, examples),
+    *(table, compact, expire, hold, erase, deliveries, forward, forwards, examples),
 )
 
 

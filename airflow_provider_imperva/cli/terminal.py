@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,6 +17,7 @@ from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.container.keys import KeyRing
+    from airflow_provider_imperva.lake.records import Run
     from airflow_provider_imperva.lake.store import Store
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -74,6 +76,20 @@ def one_repository(store: Store, repository: str | None) -> str:
             about=store.uri(),
         )
     return named[0]
+
+
+def command_run(name: str) -> Run:
+    """Return who writes to a ledger: a command, at this moment."""
+    from airflow_provider_imperva.lake.records import Run
+
+    return Run(f"imperva-logs {name}", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}")
+
+
+def add_recover(command: argparse.ArgumentParser) -> None:
+    """Let a command recover the plan of another run."""
+    command.add_argument(
+        "--recover", action="store_true", help="recover the plan of a run that died; not of one that lives"
+    )
 
 
 def add_keys(command: argparse.ArgumentParser) -> None:
