@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_signing_key, load_signing_key
+from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, number, open_lake, progress_bar
 
 if TYPE_CHECKING:
@@ -53,19 +53,18 @@ def _compact(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.options import CompactionOptions
 
-    signer = load_signing_key(options)
     store = open_lake(options)
     wanted = CompactionOptions(quiet=timedelta(hours=options.quiet_hours), file_bytes=int(options.file_megabytes) << 20)
     shown = Table("repository", "parts", "become", "rows")
     for repository in repositories(store, only=options.repository):
-        ledger = Ledger(store, repository, signer=signer)
         if options.dry_run:
+            ledger = Ledger(store, repository)
             batches = parts_to_merge(ledger, at=datetime.now(UTC), options=wanted)
             parts = [part for batch in batches for part in batch]
             shown.add_row(repository, str(len(parts)), str(len(batches)), str(sum(part.rows for part in parts)))
             continue
         try:
-            commits = _merge(ledger, wanted)
+            commits = _merge(open_ledger_to_write(options, store, repository), wanted)
         except KeyboardInterrupt:
             return complain("Interrupted. What was merged is committed by the next run, or by this command.", code=130)
         shown.add_row(

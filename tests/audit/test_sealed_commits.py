@@ -89,7 +89,8 @@ def test_a_command_that_would_write_an_unsigned_commit_is_refused(
     lake = Path(shutil.copytree(sealed.lake, tmp_path / "lake"))
     grounds = ["--about", "8416_1", "--by", "J. Doe", "--why", "test", "--reference", "INC-1"]
     accept = ["accept", str(lake), "--repository", REPOSITORY, *grounds]
-    for command in (accept, ["replay", str(lake), "--repository", REPOSITORY, "--all"]):
+    of_repository = [str(lake), "--repository", REPOSITORY]
+    for command in (accept, ["replay", *of_repository, "--all"], ["compact", *of_repository]):
         assert main(command) == 2
         assert "--signing-key" in capsys.readouterr().err
     assert Insider(lake).last == 3
