@@ -71,6 +71,8 @@ _WARNINGS = {
     "redacted:<column>": "something in the column was redacted (docs/how-to/privacy.md)",
     "replaced_bytes": "bytes that are no UTF-8 became U+FFFD",
     "text_before_header": "other text than a syslog prefix stands before the record; it is in `extra`",
+    "far_date:<key>": "the time is far from the log's own, and the log has as many such dates as it may; its text is in"
+    " `extra`",
     "time_from_file": "the event's time is missing or wrong; the start of the log stands in",
     "unaligned:<key>": "the list is not as long as `attack_type_codes`",
     "unkeyed_text": "text before the first key; it is in `extra`",

@@ -59,6 +59,7 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     # What reads and converts is compiled, which takes a second to import; whoever parses nothing is spared it.
     from airflow_provider_imperva.events.bodies import unknown
     from airflow_provider_imperva.events.bodies.text_block import RejectedLine
+    from airflow_provider_imperva.events.typed.dates import LogDates
     from airflow_provider_imperva.events.typed.table import to_table
 
     remaining = iter(chunks)
@@ -66,10 +67,11 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     head = begin[:HEAD_BYTES]
     format_name = find_format(head, source.format)
     body = ShortLines(chain([begin], remaining))
+    dates = LogDates.of(source)
     known = _read(body, format_name, source, head=head, keep_raw=keep_raw) if format_name else None
     for text_block in known or unknown.read(body, head=head):
         parsed = ParsedBlock(
-            events=to_table(text_block.columns, source),
+            events=to_table(text_block.columns, source, dates),
             quarantined=_quarantined(text_block.rejected, source),
             lines=text_block.lines,
             format=format_name,

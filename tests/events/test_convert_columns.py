@@ -23,6 +23,7 @@ from airflow_provider_imperva.events.typed.convert import (
     trimmed_lists,
     url_parts,
 )
+from airflow_provider_imperva.events.typed.dates import LogDates
 from airflow_provider_imperva.events.typed.table import to_table
 from tests.events.cef_lines import FETCHED, SOURCE, START, cef, row, rows
 
@@ -228,7 +229,7 @@ def test_duration() -> None:
 def test_host_and_path_of_the_format_itself_count() -> None:
     texts = {"url": "a.example/x", "url_host": "b.example", "url_path": "/y"}
     columns = TextColumns.of([TextRecord("other", texts)], format_name="JSON", lines=[1], raw=None)
-    (found,) = to_table(columns, SOURCE).to_pylist()
+    (found,) = to_table(columns, SOURCE, LogDates.of(SOURCE)).to_pylist()
     assert (found["url_host"], found["url_path"], found["src_format"]) == ("b.example", "/y", "JSON")
 
 

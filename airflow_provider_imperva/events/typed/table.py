@@ -18,6 +18,7 @@ from airflow_provider_imperva.events.schema.columns import COLUMNS, EXTRA, INT64
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.events.typed import convert
+from airflow_provider_imperva.events.typed.dates import LogDates
 from airflow_provider_imperva.events.typed.masks import is_masked
 
 EARLIEST = 1_262_304_000_000
@@ -27,8 +28,11 @@ DAY = 86_400_000
 """Milliseconds. An event cannot be later than a day after its log was fetched; clocks differ by less."""
 
 
-def to_table(text_columns: TextColumns, source: LogSource) -> pa.Table:
-    """Turn columns of texts into a table of ``PARSED_SCHEMA``, row by row in the same order."""
+def to_table(text_columns: TextColumns, source: LogSource, dates: LogDates) -> pa.Table:
+    """Turn columns of texts into a table of ``PARSED_SCHEMA``, row by row in the same order.
+
+    :param dates: those that the log has so far.
+    """
     rows = len(text_columns.lines)
     notes = RowNotes(extra=[*text_columns.notes.extra], warnings=[*text_columns.notes.warnings])
     latest = (int(time.time() * 1000) if source.fetched_time is None else source.fetched_time) + DAY
@@ -36,6 +40,7 @@ def to_table(text_columns: TextColumns, source: LogSource) -> pa.Table:
     columns = _typed(text_columns, notes, latest=latest)
     _note_unaligned(columns, text_columns, notes)
     columns |= _derived(columns)
+    _drop_far_times(columns, text_columns, notes, dates)
     columns |= _when(columns, source, notes, rows=rows, latest=latest)
     columns |= _provenance(text_columns, source)
     columns["extra"] = _extra(notes, rows)
@@ -110,6 +115,22 @@ def _derived(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
         derived["url_host"], derived["url_path"] = convert.url_parts(columns["url"])
     # A format's own value counts: JSON has host and path, but no URL.
     return {name: values for name, values in derived.items() if name not in columns}
+
+
+def _drop_far_times(columns: dict[str, pa.Array], text_columns: TextColumns, notes: RowNotes, dates: LogDates) -> None:
+    """Take an event's time for a wrong one if its log has more dates far from its own than one log may have."""
+    times = columns.get("event_time")
+    if times is None:
+        return
+    too_many = dates.too_many(times.to_numpy(zero_copy_only=False).astype("datetime64[D]"))
+    if not too_many.any():
+        return
+    column = next(column for column in COLUMNS if column.name == "event_time")
+    for row in np.flatnonzero(too_many).tolist():
+        key = text_columns.key(row, column)
+        notes.extra.append((row, key, text_columns.texts["event_time"][row].as_py()))
+        notes.warnings.append((row, f"far_date:{key}"))
+    columns["event_time"] = _without(times, pa.array(too_many))
 
 
 def _when(

@@ -6,6 +6,13 @@ from tests.mutation.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
+        "forged times make a part for each of thousands of dates",
+        "events/typed/dates.py",
+        "            if len(self.far) == MOST_FAR:\n",
+        "            if False:\n",
+        ("events/test_far_dates.py",),
+    ),
+    Mutation(
         "text split at other separators than LF",
         "events/scan/lines.py",
         "line_ends = _line_ends(text)",
