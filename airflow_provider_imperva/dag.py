@@ -13,7 +13,7 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
-from airflow_provider_imperva.tasks import TASK_DEFAULTS, add_load_tasks
+from airflow_provider_imperva.tasks import TASK_DEFAULTS, add_load_tasks, options_by_task
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -216,6 +216,7 @@ def imperva_coverage_dag(
     lake_conn_id: str | None = None,
     schedule: str | timedelta | None = timedelta(hours=1),
     plan_options: dict[str, Any] | None = None,
+    task_options: Mapping[str, Mapping[str, Any]] | None = None,
     default_args: Mapping[str, Any] | None = None,
     tags: Iterable[str] = (),
     **dag_args: Any,
@@ -224,6 +225,7 @@ def imperva_coverage_dag(
 
     :param lake_uri: root of the lake, as the DAG that loads it has it; so are the connections.
     :param plan_options: as the DAG that loads it has them, for the window.
+    :param task_options: other arguments of its task, by ``coverage``; such as ``queue``, ``executor_config``, ``pool``.
     :param default_args: for its task, besides ours: two retries, a minute apart and growing.
     :param tags: besides ours: ``imperva``.
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
@@ -243,11 +245,14 @@ def imperva_coverage_dag(
     )
     with dag:
         ImpervaCoverageOperator(
-            task_id="coverage",
-            imperva_conn_id=imperva_conn_id,
-            lake_uri=lake_uri,
-            lake_conn_id=lake_conn_id,
-            plan_options=plan_options,
+            **{
+                "task_id": "coverage",
+                "imperva_conn_id": imperva_conn_id,
+                "lake_uri": lake_uri,
+                "lake_conn_id": lake_conn_id,
+                "plan_options": plan_options,
+            }
+            | dict(options_by_task(task_options, ["coverage"]).get("coverage", {}))
         )
     return dag
 
@@ -261,6 +266,7 @@ def imperva_watch_dag(
     silent_for: timedelta | None = None,
     plan_options: dict[str, Any] | None = None,
     schedule: str | timedelta | None = timedelta(minutes=15),
+    task_options: Mapping[str, Mapping[str, Any]] | None = None,
     default_args: Mapping[str, Any] | None = None,
     tags: Iterable[str] = (),
     **dag_args: Any,
@@ -271,6 +277,7 @@ def imperva_watch_dag(
     :param silent_for: how long ago the last look at the repository may be; a third of the window by default. Not below
         a quarter of it: see :class:`~airflow_provider_imperva.operators.watch.ImpervaWatchOperator`.
     :param plan_options: as the DAG that loads it has them, for the window.
+    :param task_options: other arguments of its task, by ``watch``; such as ``queue``, ``executor_config`` and ``pool``.
     :param default_args: for its task, besides ours: two retries, a minute apart and growing.
     :param tags: besides ours: ``imperva``.
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`; such as ``on_failure_callback``.
@@ -290,11 +297,14 @@ def imperva_watch_dag(
     )
     with dag:
         ImpervaWatchOperator(
-            task_id="watch",
-            imperva_conn_id=imperva_conn_id,
-            lake_uri=lake_uri,
-            lake_conn_id=lake_conn_id,
-            silent_for=silent_for,
-            plan_options=plan_options,
+            **{
+                "task_id": "watch",
+                "imperva_conn_id": imperva_conn_id,
+                "lake_uri": lake_uri,
+                "lake_conn_id": lake_conn_id,
+                "silent_for": silent_for,
+                "plan_options": plan_options,
+            }
+            | dict(options_by_task(task_options, ["watch"]).get("watch", {}))
         )
     return dag

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -83,6 +83,20 @@ def imperva_logs_group(
     return group
 
 
+def options_by_task(
+    task_options: Mapping[str, Mapping[str, Any]] | None, tasks: Collection[str]
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return the arguments of single tasks, by their ids; empty if there are none.
+
+    :param tasks: the ids that there are.
+    :raises ConfigurationError: if there is no task of a name.
+    """
+    for name in task_options or {}:
+        if name not in tasks:
+            raise ConfigurationError(unknown_name(name, tasks), do="Correct its name", about="task_options")
+    return task_options or {}
+
+
 def add_load_tasks(
     *,
     lake_uri: str,
@@ -112,10 +126,7 @@ def add_load_tasks(
     :param prefix: what their ids begin with in that group.
     """
     check_positive(sensor_timeout=sensor_timeout, poke_interval=poke_interval, fetch_slots=fetch_slots)
-    given = task_options or {}
-    for name in given:
-        if name not in _TASK_DOCS:
-            raise ConfigurationError(unknown_name(name, _TASK_DOCS), do="Correct its name", about="task_options")
+    given = options_by_task(task_options, _TASK_DOCS)
     lake: dict[str, Any] = {"imperva_conn_id": imperva_conn_id, "lake_uri": lake_uri, "lake_conn_id": lake_conn_id}
     planning: dict[str, Any] = {"plan_options": plan_options}
     asking: dict[str, Any] = {"pool": pool} if pool else {}

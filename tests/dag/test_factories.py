@@ -155,6 +155,14 @@ def test_single_tasks_may_have_arguments_of_their_own() -> None:
         imperva_logs_dag("any", lake_uri=LAKE, task_options={"normalise": {}})
 
 
+@pytest.mark.parametrize(("factory", "task"), [(imperva_coverage_dag, "coverage"), (imperva_watch_dag, "watch")])
+def test_so_may_the_task_of_the_other_dags(factory: Any, task: str) -> None:
+    dag = factory("any", lake_uri=LAKE, task_options={task: {"queue": "large", "retries": 7}})
+    assert (dag.get_task(task).queue, dag.get_task(task).retries) == ("large", 7)
+    with pytest.raises(ConfigurationError, match=f"there is no 'x{task}'; the nearest name is '{task}'"):
+        factory("any", lake_uri=LAKE, task_options={f"x{task}": {}})
+
+
 def test_a_group_has_the_same_tasks_in_a_dag_of_ones_own() -> None:
     with DAG("ours", schedule=None) as dag:
         first = EmptyOperator(task_id="first")
