@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_imperva.testing import FakeRepository
 from tests.cluster import services
-from tests.cluster.cluster import Cluster, airflow, wait_for
+from tests.cluster.cluster import CannotStartError, Cluster, airflow, wait_for
 
 DAG_FILE = """
 import os
@@ -29,6 +32,9 @@ loads = imperva_logs_dag(
 )
 idles = imperva_logs_dag("idles", lake_uri=LAKE, schedule="@once", sensor_timeout=timedelta(seconds=5))
 watches = imperva_watch_dag("watches", lake_uri=LAKE, schedule=timedelta(minutes=1))
+hangs = imperva_logs_dag(
+    "hangs", lake_uri=LAKE, schedule="@once", pool="nobody_made_it", dagrun_timeout=timedelta(seconds=20)
+)
 """
 _SECONDS = 240
 
@@ -88,5 +94,31 @@ def test_a_run_that_cannot_go_on_and_a_lake_that_nobody_loads_are_told(running: 
     wait_for(watch_failed, "the watch", seconds=_SECONDS, watch=running)
     wait_for(deadline_told, "the deadline alert", seconds=_SECONDS, watch=running)
     assert running.query("SELECT DISTINCT state FROM dag_run WHERE dag_id = 'loads'") == [("running",)]
+
+    def hanging_ended() -> bool:
+        return running.query("SELECT state FROM dag_run WHERE dag_id = 'hangs'") == [("failed",)]
+
+    wait_for(hanging_ended, "the end of the run that hangs", seconds=_SECONDS, watch=running)
+    states = running.query("SELECT DISTINCT state FROM task_instance WHERE dag_id = 'hangs'")
+    assert states == [("skipped",)], "none of its tasks is to be started any more"
     [(tries,)] = running.query("SELECT max(try_number) FROM task_instance WHERE dag_id = 'watches'")
     assert tries == 1, "nobody has to wait for retries to hear of it"
+
+
+def test_a_backfill_is_refused_by_airflow_itself(running: Cluster) -> None:
+    """Before it makes a run."""
+    if "allowed_run_types" not in inspect.signature(DAG).parameters:
+        pytest.skip("this Airflow cannot shut them out; the first task refuses (tests/dag/test_sensor.py)")
+    wait_for(
+        lambda: bool(running.query("SELECT 1 FROM dag WHERE dag_id = 'loads'")),
+        "the DAG",
+        seconds=_SECONDS,
+        watch=running,
+    )
+    until = datetime.now(UTC).replace(microsecond=0, tzinfo=None)
+    since = until - timedelta(hours=1)
+    dates = ["--from-date", since.isoformat(), "--to-date", until.isoformat()]
+    with pytest.raises(CannotStartError, match="does not allow backfill runs"):
+        running.run(["airflow", "backfill", "create", "--dag-id", "loads", *dates])
+    assert running.query("SELECT count(*) FROM backfill") == [(0,)]
+    assert running.query("SELECT count(*) FROM dag_run WHERE run_type = 'backfill'") == [(0,)]
