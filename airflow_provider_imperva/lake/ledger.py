@@ -239,6 +239,10 @@ class Ledger:
             return self._read(path, Intent).outcome == outcome
         return True
 
+    def replace_intent(self, number: int, batch: int, paths: Iterable[str], *, outcome: str) -> None:
+        """Note other parts for a batch that has an intent, since some rows turned out not to be writable."""
+        self.store.write(self.layout.intent(number, batch), encode(Intent(VERSION, tuple(sorted(paths)), outcome)))
+
     def create_commit(self, commit: Commit) -> Commit:
         """Write a commit, or return the one that is there: whoever came first has settled the plan."""
         if self._signer:

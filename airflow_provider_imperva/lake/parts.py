@@ -10,7 +10,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date, timedelta
@@ -64,6 +64,17 @@ class Mark(NamedTuple):
     quarantined: int
     partitions: int
     redacted: Mapping[str, int]
+
+
+class UnwritableRowsError(LakeError):
+    """Rows of a batch cannot be written as Parquet, and writing them again will not change that.
+
+    :ivar logs: whose rows these are, by ``src_file``.
+    """
+
+    reason = "unwritable"
+    may_pass = False
+    logs: frozenset[str] = frozenset()
 
 
 class BatchParts:
@@ -218,12 +229,18 @@ class BatchParts:
         try:
             written = write_rows(file, rows, order, schema=schema)
         except (pa.ArrowException, MemoryError) as error:
-            raise LakeError(
-                f"the rows of {_logs_of(rows)} could not be written as Parquet ({type(error).__name__})",
+            refused = frozenset() if isinstance(error, MemoryError) else _unwritable(rows)
+            kind = UnwritableRowsError if refused else LakeError
+            found = kind(
+                f"the rows of {_named(refused) or _logs_of(rows)} could not be written as Parquet"
+                f" ({type(error).__name__})",
                 do="Nothing is lost: the bytes are in raw/. If it lasts, set logs_per_batch to 1, so that the log that"
                 " is the cause holds up no other, and report it",
                 about=self._store.uri(path),
-            ) from error
+            )
+            if isinstance(found, UnwritableRowsError):
+                found.logs = refused
+            raise found from error
         return Part(
             path=path,
             rows=len(order),
@@ -243,7 +260,26 @@ class BatchParts:
 
 def _logs_of(rows: Rows) -> str:
     """Name the logs that rows are of, a few of them if they are many."""
-    names = sorted({name for block in rows.blocks for name in block.table["src_file"].unique().to_pylist()})
+    return _named({name for block in rows.blocks for name in block.table["src_file"].unique().to_pylist()})
+
+
+def _unwritable(rows: Rows) -> frozenset[str]:
+    """Return the logs of which some rows cannot be written even by themselves."""
+    refused: set[str] = set()
+    for block in rows.blocks:
+        try:
+            with parquet_writer(io.BytesIO(), block.table.schema) as writer:
+                writer.write_table(block.table)
+        except MemoryError:
+            raise
+        except pa.ArrowException:
+            refused.update(block.table["src_file"].unique().to_pylist())
+        rows.forget()
+    return frozenset(refused)
+
+
+def _named(logs: Collection[str]) -> str:
+    names = sorted(logs)
     shown = ", ".join(ascii(name)[1:-1] for name in names[:_NAMED])
     return f"{shown} and {len(names) - _NAMED} more logs" if len(names) > _NAMED else shown
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 import logging
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
@@ -47,7 +47,7 @@ from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, s
 from airflow_provider_imperva.lake.digest import RowsDigest, digest_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.log_source import source_of
-from airflow_provider_imperva.lake.parts import BatchParts, quarantined_log
+from airflow_provider_imperva.lake.parts import BatchParts, UnwritableRowsError, quarantined_log
 from airflow_provider_imperva.lake.records import (
     VERSION,
     LeftOpen,
@@ -126,22 +126,54 @@ def normalize(
     batch = fetched.batch
     if report := ledger.finished(plan.commit, batch):
         return report
-    is_replay = batch in plan.homes
-    client = None if is_replay and not refetch else client
+    client = None if batch in plan.homes and not refetch else client
+    refused: frozenset[str] = frozenset()
+    given_up: set[str] = set()
+    bound: str | None = None
+    while True:
+        with _parts(ledger, plan, batch, options) as parts:
+            records, left_open = _read(
+                ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log, refused=refused
+            )
+            # What follows from rows that cannot be written is the same for every attempt.
+            bound = bound or _outcome(records, left_open, options)
+            try:
+                return _settle(ledger, plan, batch, parts, records, left_open, outcome=bound, given_up=given_up)
+            except UnwritableRowsError as error:
+                if error.logs <= refused:
+                    raise
+                logger.error("%s", error)
+                refused |= error.logs
+                given_up.update(parts.paths)
+
+
+def _parts(ledger: Ledger, plan: Plan, batch: int, options: NormalizeOptions) -> BatchParts:
     protection = options.protection.metadata
-    with BatchParts(ledger.store, ledger.layout, commit=plan.commit, batch=batch, protection=protection) as parts:
-        records, left_open = _read(ledger, client, keys, plan, fetched, parts, options=options, on_log=on_log)
-        outcome = _outcome(records, left_open, options)
-        if not is_replay:
-            return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome)
-        kept = kept_as_they_are(plan, batch, records, left_open)
-        stop_if_overtaken(ledger, plan, batch)
-        if kept:
-            report = Report(VERSION, plan.commit, batch, (), (), **opened(kept))
-            ledger.write_report(report)
-            return report
-        removed = replaced_parts(ledger, plan, batch)
-        return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome, removed=removed)
+    return BatchParts(ledger.store, ledger.layout, commit=plan.commit, batch=batch, protection=protection)
+
+
+def _settle(
+    ledger: Ledger,
+    plan: Plan,
+    batch: int,
+    parts: BatchParts,
+    records: list[LogRecord],
+    left_open: dict[str, LeftOpen],
+    *,
+    outcome: str,
+    given_up: set[str],
+) -> Report:
+    """Write what became of a batch; a replay that would make anything worse leaves all as it is."""
+    if batch not in plan.homes:
+        return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome, given_up=given_up)
+    kept = kept_as_they_are(plan, batch, records, left_open)
+    stop_if_overtaken(ledger, plan, batch)
+    if kept:
+        report = Report(VERSION, plan.commit, batch, (), (), **opened(kept))
+        ledger.write_report(report)
+        return report
+    removed = replaced_parts(ledger, plan, batch)
+    return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome, given_up=given_up, removed=removed)
 
 
 def _read(
@@ -154,6 +186,7 @@ def _read(
     *,
     options: NormalizeOptions,
     on_log: Callable[[], None],
+    refused: Collection[str],
 ) -> tuple[list[LogRecord], dict[str, LeftOpen]]:
     """Bring the rows of a batch together; return what became of its logs, and which stay open and why."""
     batch = fetched.batch
@@ -189,6 +222,7 @@ def _read(
                     plan.created_at,
                     batch in plan.homes,
                     siblings,
+                    refused,
                 )
                 try:
                     records.append(one.run(*next(opened)))
@@ -279,13 +313,22 @@ def _write(
     left_open: dict[str, LeftOpen],
     *,
     outcome: str,
+    given_up: set[str],
     removed: tuple[Part, ...] = (),
 ) -> Report:
-    """Write the parts of a batch, and report."""
+    """Write the parts of a batch, and report.
+
+    :param given_up: parts that were begun before it turned out that some of their rows cannot be written.
+    """
 
     def write() -> Report:
         stop_if_older_than_events(ledger, {path.rpartition("/")[0] for path in parts.paths}, head=plan.commit)
+        if given_up:
+            ledger.replace_intent(plan.commit, batch, given_up.union(parts.paths), outcome=outcome)
         written = parts.write()
+        if given_up:
+            ledger.store.delete(given_up.difference(parts.paths))
+            ledger.replace_intent(plan.commit, batch, parts.paths, outcome=outcome)
         return Report(
             VERSION,
             plan.commit,
@@ -355,6 +398,8 @@ class _Normalization:
     planned_at: datetime
     is_replay: bool
     siblings: Siblings
+    refused: Collection[str]
+    """The logs, by ``src_file``, whose rows cannot be written."""
 
     def run(self, file: BinaryIO, received: _Received) -> LogRecord:
         """Load the log; from other bytes of it if these are doubtful and better ones are to be had.
@@ -440,7 +485,7 @@ class _Normalization:
         waits = self.client is not None or (self.siblings.is_ended and not self.is_replay)
         return waits and not self.log.last_try and not isinstance(doubt, _NEEDS_A_PERSON)
 
-    def _is_sibling(self, received: _Received, sibling: LogName) -> LogRecord:
+    def _is_sibling(self, received: _Received, sibling: LogName, *, replaced: str | None = None) -> LogRecord:
         """Keep a log that is the same one as a sibling."""
         is_later = sibling > self.name
         reason = (
@@ -448,7 +493,8 @@ class _Normalization:
             if is_later
             else f"it is {sibling}, which was still listed when the counter of its prefix began again"
         )
-        return self._kept(received, State.DUPLICATE, reason=reason, reason_code=LATER if is_later else EARLIER)
+        code = LATER if is_later else EARLIER
+        return self._kept(received, State.DUPLICATE, reason=reason, reason_code=code, replaced_sha256=replaced)
 
     def _may_be_under_way(self) -> bool:
         """Tell whether a delivered log may be seen before its upload has ended."""
@@ -516,8 +562,12 @@ class _Normalization:
                 continue
             with self.ledger.store.reader(item.path) as file:
                 other = replace(self, raw_key=item.path, fetched_at=self.log.fetched_at or item.modified)
+                received = _Received.of(file)
+                sibling = self.siblings.with_same_bytes(size=received.size, sha256=received.sha256)
+                if sibling and not self.log.loaded:
+                    return other._is_sibling(received, sibling, replaced=first.sha256)
                 try:
-                    return other._load(file, _Received.of(file), replaced=first.sha256)
+                    return other._load(file, received, replaced=first.sha256)
                 except ContainerError as error:
                     logger.warning("%s", error)
         return None
@@ -572,6 +622,8 @@ class _Normalization:
                     start_time=header.start_time if header else None,
                     end_time=header.end_time if header else None,
                 )
+        if self._file in self.refused:
+            return self._unforeseen(received, "Parquet refuses its rows", replaced=replaced)
         source = self._source(plain)
         mark = self.parts.mark()
         lines = quarantined = 0
@@ -601,12 +653,7 @@ class _Normalization:
         except Exception as error:
             # It must not keep its batch from being loaded, run after run.
             self.parts.drop(mark)
-            reason = f"unforeseen_error: {_place_of(error)}; report it, and replay the log once it is mended"
-            logger.error("%s: %s. Its bytes stay in raw/.", self.name, reason)
-            self._note_in_quarantine(reason)
-            return self._kept(
-                received, State.QUARANTINED, reason=reason, reason_code="unforeseen_error", replaced_sha256=replaced
-            )
+            return self._unforeseen(received, _place_of(error), replaced=replaced)
         if not lines and plain.checksum_ok is not True and not self.log.loaded:
             raise TruncatedError(
                 "there is no event in it, and no checksum tells that it is whole", do=_ASK_AGAIN, about=str(self.name)
@@ -635,6 +682,14 @@ class _Normalization:
             rows_digest=str(rows) if rows.rows else None,
             quarantined_lines=quarantined,
             content_sha256=sha256,
+        )
+
+    def _unforeseen(self, received: _Received, what: str, *, replaced: str | None) -> LogRecord:
+        reason = f"unforeseen_error: {what}; report it, and replay the log once it is mended"
+        logger.error("%s: %s. Its bytes stay in raw/.", self.name, reason)
+        self._note_in_quarantine(reason)
+        return self._kept(
+            received, State.QUARANTINED, reason=reason, reason_code="unforeseen_error", replaced_sha256=replaced
         )
 
     def _source(self, plain: PlainLog) -> LogSource:

@@ -368,10 +368,7 @@ def _pending(
             found.append((item.since, log))
             if (came := index.came_again_as(log)) and came[1]:
                 grown[log] = str(came[0])
-            if earlier := index.came_before(log):
-                known = decided(prefix, sorted(one.sequence for one in earlier))
-                before = loaded_before(ledger, [one for one in earlier if one.sequence in known])
-                grown_from[log] = str(before) if before else None
+            grown_from[log] = _grown_from(ledger, prefix, index, log)
         numbers = set(listed.get(name, ()))
         oldest = min(numbers, default=-1)
         came_again = _came_again(ledger, name, prefix, prefixes)
@@ -388,6 +385,7 @@ def _pending(
                 or (number in numbers and item.ask_again_at and item.ask_again_at <= at)
             ):
                 found.append((item.since, log))
+                grown_from[log] = _grown_from(ledger, prefix, index, log)
         for number, item in prefix.numbers(State.AWAITING_KEY):
             if item.public_key_id in key_ids:
                 found.append((item.since, LogName(name, number)))
@@ -403,6 +401,16 @@ def _pending(
         )
         for since, log in sorted(found)
     )
+
+
+def _grown_from(ledger: Ledger, prefix: Prefix, index: LogIndex, log: LogName) -> str | None:
+    """Return the log that came under the path of a delivered one before it, is smaller and is loaded."""
+    earlier = index.came_before(log)
+    if not earlier:
+        return None
+    known = decided(prefix, sorted(one.sequence for one in earlier))
+    before = loaded_before(ledger, [one for one in earlier if one.sequence in known])
+    return str(before) if before else None
 
 
 def _came_again(ledger: Ledger, name: str, prefix: Prefix, prefixes: Iterable[str]) -> set[int]:

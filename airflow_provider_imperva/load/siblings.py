@@ -20,6 +20,7 @@ from airflow_provider_imperva.repository.names import LogName, prefix_order
 EARLIER, LATER = "earlier_generation", "later_generation"
 """Reason codes of a duplicate: of a log of an earlier or of a later generation."""
 
+_STANDING = frozenset({State.COMMITTED, State.DUPLICATE})
 _BEGINNING = 64 * 1024
 
 
@@ -71,14 +72,23 @@ class Siblings:
                 yield other, None if same and not self._stands_for_itself(other) else same
 
     def _stands_for_itself(self, other: LogName) -> bool:
-        told = last_record(self.ledger, other)
-        state, code = (told["state"], told["reason_code"]) if told else (None, None)
+        """Tell whether the ledger says that a sibling with the same bytes is no duplicate of this log, and comes first.
+
+        Both may be looked at by one plan at once, so that each has to come to what the other is not.
+        """
+        theirs, code = self._told(other)
+        mine, _ = self._told(self.name)
+        undecided = theirs is None or theirs in ABSENT
         if other > self.name:
-            return code != EARLIER and state in (State.COMMITTED, State.DUPLICATE, State.DAMAGED, State.QUARANTINED)
-        if state is None or state in ABSENT:
-            # Neither is decided: the earlier one is in raw/ for certain.
-            return last_record(self.ledger, self.name) is None
-        return code != LATER and state in (State.COMMITTED, State.DUPLICATE, State.AWAITING_KEY)
+            given_up = undecided and mine in (State.DAMAGED, State.QUARANTINED)
+            return given_up or (code != EARLIER and theirs in _STANDING | {State.DAMAGED, State.QUARANTINED})
+        # If neither is decided, the earlier one is in raw/ for certain.
+        both_wait = undecided and mine in (None, State.AWAITING_KEY)
+        return both_wait or (code != LATER and theirs in _STANDING | {State.AWAITING_KEY})
+
+    def _told(self, log: LogName) -> tuple[State | None, str | None]:
+        record = last_record(self.ledger, log)
+        return (State(record["state"]), record["reason_code"]) if record else (None, None)
 
     def _objects(self, other: LogName) -> Iterator[StoredObject]:
         layout = self.ledger.layout

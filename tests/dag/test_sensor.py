@@ -152,6 +152,41 @@ def test_a_refused_key_fails_at_once_and_no_soft_fail_hides_it(
         resume(lake, event, soft_fail=soft_fail)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "http://logs1.example.com/8416_1"},
+        {"host": "https://logs1.example.com:8443/8416_1", "port": 9443},
+        {"host": "https://user:hidden@logs1.example.com/8416_1"},
+        {"host": "https://logs1.example.com/8416_1?x=hidden"},
+        {"host": ""},
+        {"login": None},
+        {"password": ""},
+        {"extra": ["hidden"]},
+        {"extra": {"read_timeout": "soon"}},
+        {"extra": {"repository": "../hidden"}},
+        {"extra": {"max_concurrency": 0}},
+    ],
+    ids=str,
+)
+def test_no_soft_fail_hides_a_connection_that_cannot_work(
+    repository: FakeRepository, lake: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    given = {"conn_type": "imperva", "host": repository.url, "login": "1", "password": "2"} | fields
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(given))
+    with pytest.raises(AirflowFailException) as raised:
+        sensor(lake, deferrable=False, soft_fail=True).execute({})
+    assert "hidden" not in str(raised.value)
+    assert repository.requests == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_nor_a_refusal(repository: FakeRepository, lake: Path, status: int) -> None:
+    repository.fail("logs.index", Fault(status=status))
+    with pytest.raises(AirflowFailException, match=f"HTTP {status}"):
+        sensor(lake, deferrable=False, soft_fail=True).execute({})
+
+
 @pytest.mark.parametrize("deferrable", [True, False])
 def test_a_wrong_connection_fails_at_once(
     lake: Path, deferrable: bool, monkeypatch: pytest.MonkeyPatch, repository: FakeRepository
@@ -189,6 +224,22 @@ class TestBadLooks:
 
     def test_in_the_triggerer(self, repository: FakeRepository, lake: Path) -> None:
         repository.fail("logs.index", *[Fault(status=503)] * 5)
+        add_logs(repository)
+        assert fire(trigger(lake, deadline=20))["work"]["logs"] == 2
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            *(Fault(status=status) for status in (408, 425, 429, 500, 502, 504, 507, 520)),
+            Fault(status=503, retry_after="soon"),
+            Fault(hang_up=True),
+            Fault(cut=3),
+            Fault(wrong_length=20),
+        ],
+        ids=str,
+    )
+    def test_of_any_kind(self, repository: FakeRepository, lake: Path, fault: Fault) -> None:
+        repository.fail("logs.index", *[fault] * 5)
         add_logs(repository)
         assert fire(trigger(lake, deadline=20))["work"]["logs"] == 2
 

@@ -14,6 +14,7 @@ from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.delivery.folder import SMALLEST_LOG
 from airflow_provider_imperva.delivery.uploads import is_partial
 from airflow_provider_imperva.load.delivered import STUCK
+from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository
 from airflow_provider_imperva.testing.formats import Format, write_body
 from tests.delivery.inbox import Deliveries
@@ -182,6 +183,22 @@ def test_a_file_that_is_seen_while_it_grows_is_loaded_once(
     assert account.states()[newest] == "committed"
     assert {state for name, state in account.states().items() if name not in {newest, "0_1.log"}} <= {"duplicate"}
     assert account.run() is None
+    assert verify_lake(account.ledger.store, at=clock()).ok
+
+
+def test_one_that_stops_growing_within_a_record_takes_the_place_of_its_part(account: Deliveries) -> None:
+    """A part of it was loaded; then it was damaged, until no more was to come; and then more came after all."""
+    account.clock = clock = Clock()
+    account.options = PlanOptions(window_bytes=None)
+    body = body_of(forged("JSON"), "JSON")
+    lines = body.splitlines(keepends=True)
+    for content, rows in ((lines[0], 1), (b"".join(lines[:5])[:-9], 4), (body, 12)):
+        account.inbox.put("events.log", content)
+        for _ in range(4):
+            clock.ahead += timedelta(hours=25)
+            account.run()
+        assert account.rows().total() == rows
+        assert len({request for _, _, request in account.rows()}) == rows
     assert verify_lake(account.ledger.store, at=clock()).ok
 
 

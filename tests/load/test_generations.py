@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 from collections import Counter
@@ -269,6 +270,17 @@ class TestLeftOver:
         assert (record["state"], record["reason_code"]) == ("duplicate", "later_generation")
         assert "8416-2_3.log" in str(record["reason"])
         assert loaded.states()["8416-2_3.log"] == "committed"
+        self.assert_accounted_for(loaded, [*loaded.forged.values(), *new])
+
+    def test_one_of_which_whole_bytes_came_at_last_is_loaded_once(self, loaded: Account) -> None:
+        """Its task was killed after it had put them beside the first ones."""
+        layout, log = loaded.ledger.layout, loaded.forged[name(3)]
+        new = self.restart(loaded, 1)
+        assert loaded.states()["8416-2_3.log"] == "committed"
+        sha256 = hashlib.sha256(log.content).hexdigest()
+        loaded.ledger.store.create(layout.raw_beside(LogName("8416", 3), sha256), log.content)
+        loaded.run_some()
+        assert loaded.record(name(3))["reason_code"] == "later_generation"
         self.assert_accounted_for(loaded, [*loaded.forged.values(), *new])
 
     def test_one_that_is_served_cut_for_good_is_asked_for_to_the_end(self, loaded: Account, clock: Clock) -> None:

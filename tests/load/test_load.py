@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import BinaryIO
 
 import fsspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -810,6 +811,36 @@ class TestBadLogs:
         account.assert_balanced()
         selection = Selection.of(names=[names[2]])
         plan = make_replay_plan(account.ledger, run=account.next_run(), selection=selection, take_over=True)
+        assert plan is not None
+        account.finish(plan)
+        assert account.rows() == account.expected()
+
+    @pytest.mark.parametrize("refused", [[2], [1, 3], [1, 2, 3]], ids=str)
+    def test_one_whose_rows_cannot_be_written_goes_to_quarantine_and_the_others_go_on(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch, refused: list[int]
+    ) -> None:
+        names = [log.name for log in account.serve(1, 2, 3)]
+        written = pq.ParquetWriter.write_table
+
+        def write(writer: pq.ParquetWriter, rows: pa.Table, **options: object) -> None:
+            if "request_id" in rows.schema.names and not {names[number - 1] for number in refused}.isdisjoint(
+                rows["src_file"].to_pylist()
+            ):
+                raise pa.ArrowInvalid("203.0.113.9 cannot be stored")
+            written(writer, rows, **options)
+
+        monkeypatch.setattr(pq.ParquetWriter, "write_table", write)
+        account.run_some()
+        monkeypatch.undo()
+        gone = [names[number - 1] for number in refused]
+        assert account.rows() == account.expected([name for name in names if name not in gone])
+        assert [(log, line) for log, line, _ in account.quarantined()] == [(name, None) for name in gone]
+        assert "Parquet refuses its rows" in str(account.record(gone[0])["reason"])
+        assert "203.0.113.9" not in str(account.record(gone[0]))
+        account.assert_balanced()
+        plan = make_replay_plan(
+            account.ledger, run=account.next_run(), selection=Selection.of(names=gone), take_over=True
+        )
         assert plan is not None
         account.finish(plan)
         assert account.rows() == account.expected()

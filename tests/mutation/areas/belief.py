@@ -119,6 +119,13 @@ MUTATIONS = [
         ("dag/test_commit_operator.py::TestQuarantine",),
     ),
     Mutation(
+        "a run is green although most of its logs came damaged",
+        "lake/quarantine.py",
+        "    if 2 * damaged > (",
+        "    if 2 * damaged > 9 * (",
+        ("load/test_tampered.py",),
+    ),
+    Mutation(
         "a run is green however many lines are in quarantine",
         "lake/quarantine.py",
         "    if totals.quarantined_lines > share * totals.lines:\n",
@@ -149,8 +156,8 @@ MUTATIONS = [
     Mutation(
         "two logs are duplicates of each other",
         "load/siblings.py",
-        "        told = last_record(self.ledger, other)\n",
-        "        return True\n        told = last_record(self.ledger, other)\n",
+        "        theirs, code = self._told(other)\n",
+        "        return True\n        theirs, code = self._told(other)\n",
         ("load/test_generations.py::TestLeftOver",),
     ),
     Mutation(
@@ -183,16 +190,16 @@ MUTATIONS = [
     ),
     Mutation(
         "an old log that is still listed at a restart is loaded again",
-        "load/generations.py",
-        "            if item.size == size:\n",
+        "load/siblings.py",
+        "            if any(same) and self._stands_for_itself(other):\n",
         "            if False:\n",
         ("load/test_generations.py::TestRestart",),
     ),
     Mutation(
         "an answer that is not a log proves a restart",
         "load/generations.py",
-        '_is_other(self._beginning(record["raw_key"]), came)\n',
-        "came\n",
+        'compare(self._beginning(record["raw_key"]), came) is False\n',
+        "bool(came)\n",
         ("load/test_generations.py::TestNoRestart",),
     ),
     Mutation(

@@ -57,8 +57,8 @@ MUTATIONS = [
     Mutation(
         "a replay writes new parts beside the old ones, which stay part of the lake",
         "load/normalize.py",
-        "outcome=outcome, removed=removed)",
-        "outcome=outcome)",
+        "given_up=given_up, removed=removed)",
+        "given_up=given_up)",
         ("load/test_replay.py::TestAfterAParserChange",),
     ),
     Mutation(
@@ -99,10 +99,17 @@ MUTATIONS = [
         ("load/test_load.py::TestBadLogs",),
     ),
     Mutation(
+        "a log whose rows Parquet refuses fails its batch for ever",
+        "load/normalize.py",
+        "                if error.logs <= refused:\n",
+        "                if True:\n",
+        ("load/test_load.py::TestBadLogs",),
+    ),
+    Mutation(
         "rows of a log that the parser fails at stay among those of its batch",
         "load/normalize.py",
-        "            self.parts.drop(mark)\n            reason =",
-        "            reason =",
+        "            self.parts.drop(mark)\n            return self._unforeseen(",
+        "            return self._unforeseen(",
         ("load/test_load.py::TestBadLogs",),
     ),
     Mutation(
