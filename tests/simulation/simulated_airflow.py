@@ -5,22 +5,28 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.lake.commit import commit_plan
+from airflow_provider_imperva.lake.complaints import left_behind
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.quarantine import too_much
 from airflow_provider_imperva.lake.records import Plan, Run
+from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.load.delivered import DeliveredLogs
 from airflow_provider_imperva.load.fetch import fetch
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
+from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import make_plan
+from airflow_provider_imperva.load.pulled import PulledLogs
 from airflow_provider_imperva.options import DecodePolicy, PlanOptions
 from airflow_provider_imperva.repository.client import RepositoryClient
-from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing.faults import CALM
-from tests.simulation.simulated_imperva import BYTE_CAP, HOUR, MINUTE, WINDOW, Imperva
+from tests.simulation.simulated_imperva import BYTE_CAP, HOUR, MINUTE, WINDOW, Imperva, WrittenLog
+from tests.simulation.simulated_sender import REPOSITORY, Sender
 from tests.simulation.simulated_weather import cuts_the_index, draw_storm, nobody_answers
 from tests.simulation.simulated_workers import Disk, Fate, FateKind, Hung, Killed, WorkerStore, run_until_it_hangs
 
@@ -30,7 +36,12 @@ OPTIONS = NormalizeOptions(policy=DecodePolicy(clear_checksum="quarantine"))
 """A checksum counts in clear logs too, or else a body that was cut unseen would pass for whole."""
 
 Steps = Iterator[None]
-Task = Callable[[Ledger, RepositoryClient], Any]
+Task = Callable[[Ledger, LogOrigin], Any]
+
+PULL_OPTIONS = PlanOptions(window=WINDOW, window_bytes=BYTE_CAP)
+PUSH_OPTIONS = PlanOptions(window=WINDOW, window_bytes=None, account_group=REPOSITORY)
+SHARE = 0.01
+"""Of a commit's lines in quarantine, above which a run is red."""
 
 
 class TaskFailedError(Exception):
@@ -50,8 +61,15 @@ class Airflow:
     """Runs the DAG now and then, in fair weather and foul, loses its database, and loses workers."""
 
     imperva: Imperva
+    sender: Sender
     disk: Disk
     rng: random.Random
+    green: Callable[[datetime, bool], None]
+    """Called after a green run: when it was planned, and whether it was of what is delivered."""
+    told: Callable[[WrittenLog], object]
+    """What the ledger has said of a log, for messages."""
+    pause: tuple[timedelta, timedelta]
+    """The shortest and the longest between two runs."""
     calm: bool = False
     calm_runs: list[CalmRun] = field(default_factory=list)
     cut_indexes: list[tuple[datetime, datetime]] = field(default_factory=list)
@@ -59,9 +77,8 @@ class Airflow:
     counts: dict[str, int] = field(default_factory=dict)
     _turns: int = 0
 
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(WorkerStore(self.disk), self.imperva.repository.name)
+    def ledger(self, *, pushed: bool = False) -> Ledger:
+        return Ledger(WorkerStore(self.disk), REPOSITORY if pushed else self.imperva.repository.name)
 
     def live(self, until: datetime, *, outages: list[tuple[datetime, datetime, str]], losses: list[datetime]) -> None:
         """Run until a time. In an outage nobody runs, or nobody answers; at a loss the database is gone."""
@@ -81,30 +98,49 @@ class Airflow:
                 self.calm_turn()
             else:
                 self._storm_turn(abandon=self.rng.random() < 0.1)
-            pause = self.rng.uniform(20, 130) * MINUTE
+            shortest, longest = self.pause
+            pause = shortest + self.rng.random() * (longest - shortest)
             if outage:
                 pause = min(self.rng.uniform(2, 8) * HOUR, outage[1] - imperva.clock())
             imperva.advance(max(pause, timedelta()))
 
     def calm_turn(self) -> None:
-        """One run that nothing disturbs leaves nothing open that was listed when it began."""
+        """One run each that nothing disturbs leaves nothing open that was listed when it began."""
         self.calm = True
         self._wake(all_of_them=False)
         imperva = self.imperva
-        began, listed = imperva.clock(), imperva.served()
+        began, served = imperva.clock(), list(imperva.serving.values())
         imperva.repository.script = CALM
-        for _ in self._dag_run("scheduled"):
-            pass
+        for pushed in (False, True):
+            for _ in self._dag_run("scheduled", pushed=pushed):
+                pass
         self.calm_runs.append(CalmRun(began, imperva.clock()))
-        head = self.ledger.head()
+        head = self.ledger().head()
         assert head.plan is None, "a run that nothing disturbed left a plan without a commit"
-        for name in listed:
-            prefix = head.prefixes[name.prefix]
-            assert name.sequence <= prefix.highest, f"{name} is listed, and unknown after a run that nothing disturbed"
-            state = next((item.state for item in prefix.open if item.first <= name.sequence <= item.last), None)
-            at_hand = self.disk.store.exists(self.ledger.layout.raw(name))
-            assert state is None or at_hand, f"{name} is {state} after a run that nothing disturbed"
+        in_raw = self._in_raw()
+        damaged = {
+            (name.partition("-")[0], number)
+            for name, prefix in head.prefixes.items()
+            for state in (State.DAMAGED, State.AWAITING_KEY)
+            for number, _ in prefix.numbers(state)
+        }
+        for log in served:
+            # Something else came in its place before, and the pause is not over.
+            waits = (
+                (log.name.prefix, log.name.sequence) in damaged if log.name else any(name == "0" for name, _ in damaged)
+            )
+            # That one known name is another log's by now is found within some runs.
+            assert waits or log.overwrote or log.size in in_raw, (
+                f"{log} is not in raw/ after a run that nothing disturbed: {self.told(log)}"
+            )
         self._count("calm run")
+
+    def _in_raw(self) -> set[int]:
+        """The sizes of all objects in ``raw/``; hardly two logs have the same."""
+        store, root = self.disk.store, f"raw/repository={self.imperva.repository.name}"
+        folders = [f"{root}/{prefix}" for prefix in store.folders(root)]
+        thousands = [f"{folder}/{name}" for folder in folders for name in store.folders(folder)]
+        return {item.size for folder in thousands for item in store.objects(folder)}
 
     def _outage_turn(self, kind: str) -> None:
         self.calm = False
@@ -112,7 +148,7 @@ class Airflow:
             self.imperva.repository.stop()
         else:
             self.imperva.repository.script = nobody_answers()
-        self._drive([self._dag_run("scheduled")])
+        self._drive([self._dag_run("scheduled", pushed=False)])
         if kind == "no connection":
             self.imperva.repository.start()
         self._count(f"run while {kind}")
@@ -122,12 +158,19 @@ class Airflow:
         self._wake(all_of_them=False)
         self.imperva.repository.script = storm = draw_storm(self.rng)
         began = self.imperva.clock()
-        runs = [self._dag_run("scheduled")]
+        runs = [self._dag_run("scheduled", pushed=False)]
         if self.rng.random() < 0.2:
-            runs.append(self._dag_run("manual"))
+            runs.append(self._dag_run("manual", pushed=False))
             self._count("two runs at once")
+        if self.rng.random() < 0.3:
+            runs.append(self._dag_run("scheduled", pushed=True))
+        lags = self.rng.random() < 0.3
+        if lags:
+            self.imperva.lag()
+            self._count("a server lags")
         self._drive(runs, steps=self.rng.randint(1, 8) if abandon else None)
-        if cuts_the_index(storm):
+        self.imperva.repository.lacking = frozenset()
+        if cuts_the_index(storm) or lags:
             self.cut_indexes.append((began, self.imperva.clock()))
         self._count("abandoned run" if abandon else "run in a storm")
 
@@ -159,48 +202,76 @@ class Airflow:
         """Let every worker go on that hangs."""
         self._wake(all_of_them=True)
 
-    def _dag_run(self, kind: str) -> Steps:
+    def release_all(self) -> None:
+        """Let every worker end, however."""
+        for _, hung in self.hung:
+            hung.go_on.set()
+
+    def _dag_run(self, kind: str, *, pushed: bool) -> Steps:
         """Plan, fetch and normalize each batch, commit; a step is what may be the last before something happens."""
-        run = Run("imperva_logs_to_parquet", f"{kind}__{self.imperva.clock().isoformat()}")
+        clock, planned_at = self.imperva.clock, self.imperva.clock()
+        run = Run("imperva_logs_to_parquet", f"{kind}__{planned_at.isoformat()}")
         key_ids = self.imperva.key_ring.ids
-        clock = self.imperva.clock
-        options = PlanOptions(window=WINDOW, window_bytes=BYTE_CAP, logs_per_batch=self.rng.choice([5, 20, None]))
-        plan = yield from self._task(
-            lambda ledger, client: make_plan(ledger, client, run=run, key_ids=key_ids, options=options, clock=clock)
-        )
+        options = replace(PUSH_OPTIONS if pushed else PULL_OPTIONS, logs_per_batch=self.rng.choice([5, 20, None]))
+
+        def plan_it(ledger: Ledger, origin: LogOrigin) -> Plan | None:
+            self.imperva.repository.index_body = b""
+            plan = make_plan(ledger, origin, run=run, key_ids=key_ids, options=options, clock=clock)
+            if not pushed:
+                self.imperva.note_listed()
+            return plan
+
+        plan = yield from self._task(plan_it, pushed=pushed)
         if plan is None:
+            self._is_green(planned_at, pushed=pushed)
             return
+        failed = False
         for batch in range(len(plan.batches)):
             try:
-                yield from self._batch(plan, batch)
+                yield from self._batch(plan, batch, pushed=pushed)
             except TaskFailedError:
-                continue  # the commit comes whatever became of the batches
-        yield from self._task(lambda ledger, _: commit_plan(ledger, plan, by=run, provider_version="0.0.0", at=clock()))
+                failed = True  # the commit comes whatever became of the batches
+        commit = yield from self._task(
+            lambda ledger, _: commit_plan(ledger, plan, by=run, provider_version="0.0.0", at=clock()), pushed=pushed
+        )
+        if failed or left_behind(commit) or list(too_much(self.ledger(pushed=pushed), commit, share=SHARE)):
+            self._count("red run")
+        else:
+            self._is_green(plan.created_at, pushed=pushed)
 
-    def _batch(self, plan: Plan, batch: int) -> Steps:
+    def _is_green(self, planned_at: datetime, *, pushed: bool) -> None:
+        self._count("green run")
+        self.green(planned_at, pushed)
+
+    def _batch(self, plan: Plan, batch: int, *, pushed: bool) -> Steps:
         # One request at a time, so that the same seed gives the same order of things.
         fetched = yield from self._task(
-            lambda ledger, client: fetch(
-                ledger, client, plan, batch, max_concurrency=1, window=WINDOW, clock=self.imperva.clock
+            lambda ledger, origin: fetch(
+                ledger, origin, plan, batch, max_concurrency=1, window=WINDOW, clock=self.imperva.clock
             ),
             again=lambda fetched: bool(fetched.unavailable),
+            pushed=pushed,
         )
         keys = self.imperva.key_ring
-        yield from self._task(lambda ledger, client: normalize(ledger, client, keys, plan, fetched, options=OPTIONS))
+        yield from self._task(
+            lambda ledger, origin: normalize(ledger, origin, keys, plan, fetched, options=OPTIONS), pushed=pushed
+        )
 
-    def _task(self, task: Task, *, again: Callable[[Any], bool] = lambda _: False) -> Generator[None, None, Any]:
+    def _task(
+        self, task: Task, *, pushed: bool, again: Callable[[Any], bool] = lambda _: False
+    ) -> Generator[None, None, Any]:
         """Do a task in as many tries as it has; return what it returned."""
         tries = 2 if self.calm else self.rng.choice(TRIES)
         for attempt in range(1, tries + 1):
             yield
             fate = self._draw_fate()
             store = WorkerStore(self.disk, fate)
-            ledger = Ledger(store, self.imperva.repository.name)
+            ledger = Ledger(store, REPOSITORY if pushed else self.imperva.repository.name)
             results: list[Any] = []
 
             def work(ledger: Ledger = ledger, results: list[Any] = results) -> None:
-                with self._client() as client:
-                    results.append(task(ledger, client))
+                with self._delivered(ledger) if pushed else self._client(ledger) as origin:
+                    results.append(task(ledger, origin))
 
             try:
                 if fate and fate.kind == "hangs":
@@ -228,7 +299,12 @@ class Airflow:
         return Fate(self.rng.choice(kinds), self.rng.choice([1, 1, 2, 2, 3, 4, 6, 9]), after=self.rng.random() < 0.5)
 
     @contextmanager
-    def _client(self) -> Iterator[RepositoryClient]:
+    def _delivered(self, ledger: Ledger) -> Iterator[LogOrigin]:
+        with self.sender.open() as folder:
+            yield DeliveredLogs(folder, ledger)
+
+    @contextmanager
+    def _client(self, ledger: Ledger) -> Iterator[LogOrigin]:
         repository = self.imperva.repository
         with RepositoryClient(
             url=repository.url,
@@ -238,13 +314,12 @@ class Airflow:
             attempts=2,
             sleep=lambda _: None,
         ) as client:
-            yield client
+            yield PulledLogs(client, ledger)
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
-def was_at_hand(name: LogName, imperva: Imperva, calm_runs: list[CalmRun]) -> bool:
+def was_at_hand(log: WrittenLog, calm_runs: list[CalmRun]) -> bool:
     """Whether a log was served all through a run that nothing disturbed."""
-    log = imperva.logs[name]
     return any(log.written_at <= run.began and (log.left_at is None or run.ended < log.left_at) for run in calm_runs)

@@ -1,7 +1,12 @@
-"""Imperva's side of the simulation: thirty days of logs, and the truth about every event in them."""
+"""Imperva's side of the simulation: thirty days of logs, and the truth about every event in them.
+
+A name says little: counters begin again, names come in other forms, and two servers answer of which one may lag. So the
+truth goes by bytes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections import Counter
@@ -11,9 +16,11 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.repository.index import INDEX_NAME
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.testing import FakeRepository, KeyPair, VirtualClock, forge_events, forge_log, write_body
 from airflow_provider_imperva.testing.formats import Format
+from airflow_provider_imperva.testing.server import Answer
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -26,27 +33,42 @@ CHANGING, CHANGED, OTHER = "8416", "8417", "9001"
 
 _REQUEST_ID = re.compile(r" deviceExternalId=(\d+) ")
 
-Event = tuple[str, int, str]
-"""Log, line and request id."""
+Event = tuple[int, str]
+"""Line and request id."""
 
 
-@dataclass
+@dataclass(eq=False)
 class WrittenLog:
     """A log that Imperva wrote.
 
+    :ivar listed_as: its name in the index; another log may have it later.
+    :ivar sha256: of its bytes.
     :ivar events: what is in it, to be in the lake.
-    :ivar junk: lines that are no event, to be in quarantine.
+    :ivar junk: how many lines are no event, to be in quarantine.
     :ivar damaged: it does not decode, as it was written.
-    :ivar left_at: when it was overwritten; None as long as it is served.
+    :ivar overwrote: another log was listed under its name until then.
+    :ivar listed_at: when an index that listed it first came to us.
+    :ivar left_at: when it was overwritten or removed; None as long as it is served.
     """
 
-    name: LogName
+    listed_as: str
     size: int
+    sha256: str
     events: Counter[Event]
     junk: int
     damaged: bool
     written_at: datetime
+    overwrote: bool = False
+    listed_at: datetime | None = None
     left_at: datetime | None = None
+
+    @property
+    def name(self) -> LogName | None:
+        """Its name, if that has the usual form."""
+        try:
+            return LogName.parse(self.listed_as)
+        except ValueError:
+            return None
 
 
 @dataclass
@@ -58,17 +80,48 @@ class Style:
     encrypt: bool = True
 
 
+class Servers(FakeRepository):
+    """Two servers behind one name, by chance the one or the other; one of them may lag.
+
+    :ivar lacking: names that the one that lags does not have yet.
+    :ivar index_body: the last index that was answered.
+    """
+
+    lacking: frozenset[str] = frozenset()
+    index_body: bytes = b""
+    chance = random.Random(0)
+
+    def _answer(self, asked: str | None) -> Answer:
+        lags = bool(self.lacking) and self.chance.random() < 0.5
+        if lags and asked in self.lacking:
+            return Answer(404)
+        answer = super()._answer(asked)
+        if asked != INDEX_NAME:
+            return answer
+        if lags:
+            lines = [
+                line for line in answer.body.splitlines(keepends=True) if line.decode().strip() not in self.lacking
+            ]
+            answer = Answer(answer.status, b"".join(lines))
+        self.index_body = answer.body
+        return answer
+
+
 @dataclass
 class Imperva:
     """The account's logs as they come and go."""
 
     seed: str
     clock: VirtualClock
-    repository: FakeRepository
+    repository: Servers
     pairs: list[KeyPair]
     days: int
-    logs: dict[LogName, WrittenLog] = field(default_factory=dict)
+    logs: list[WrittenLog] = field(default_factory=list)
+    serving: dict[str, WrittenLog] = field(default_factory=dict)
     skipped: set[LogName] = field(default_factory=set)
+    restarts: list[tuple[datetime, str]] = field(default_factory=list)
+    """When which counter began again."""
+    overwritten: int = 0
 
     def __post_init__(self) -> None:
         self._rng = random.Random(f"{self.seed}/imperva")
@@ -78,9 +131,16 @@ class Imperva:
         self._rotations = [(0 * HOUR, 0 * HOUR)] + [
             (at * scale, at * scale + self._rng.uniform(20, 30) * HOUR) for at in (200 * HOUR, 470 * HOUR)
         ]
-        self._change_of_prefix = self._rng.uniform(0.5, 0.7) * self.days * 24 * HOUR
+        self._change_of_prefix = self._rng.uniform(0.5, 0.6) * self.days * 24 * HOUR
         flood = self._rng.uniform(0.2, 0.8) * self.days * 24 * HOUR
         self.flood = (flood, flood + 14 * HOUR)
+        # The second one soon after the first, so that the new counter comes to numbers that are still listed.
+        last = self.days * self._rng.uniform(0.65, 0.8) * 24 * HOUR
+        self._restarts = [
+            (self.days * self._rng.uniform(0.25, 0.4) * 24 * HOUR, CHANGING),
+            (last, CHANGED),
+            (last + self._rng.uniform(8, 30) * HOUR, CHANGED),
+        ]
         self._coming = sorted(self._timeline(), key=lambda item: item[0], reverse=True)
 
     def _timeline(self) -> Iterator[tuple[datetime, LogName]]:
@@ -93,14 +153,18 @@ class Imperva:
         }
         for prefix, (at, until, pause) in streams.items():
             number = self._rng.choice([1, 995, 99_998])
+            again = [moment for moment, name in self._restarts if name == prefix]
             while at < until:
                 fast = 8 if prefix != OTHER and self.flood[0] <= at <= self.flood[1] else 1
                 at += self._rng.uniform(0.3, 1.7) * pause / fast
+                if again and at >= again[0]:
+                    again.pop(0)
+                    number = 1
                 while self._rng.random() < 0.18:
                     self.skipped.add(LogName(prefix, number))
                     number += 1
                 late = self._rng.choice([1, 10, 30, 50, 60]) * HOUR if self._rng.random() < 0.02 else 0 * HOUR
-                if at + late < end:
+                if not any(at <= moment <= at + late for moment in again[:1]) and at + late < end:
                     yield self._began + at + late, LogName(prefix, number)
                 else:
                     self.skipped.add(LogName(prefix, number))
@@ -122,6 +186,10 @@ class Imperva:
         """Let time pass: logs are written, and others leave."""
         until = self.clock() + by
         while self._coming and self._coming[-1][0] <= until:
+            while self._restarts and self._began + self._restarts[0][0] <= self._coming[-1][0]:
+                at = self._began + self._restarts[0][0]
+                self.clock.advance(max(at - self.clock(), timedelta()))
+                self._begin_again()
             at, name = self._coming.pop()
             self.clock.advance(at - self.clock())
             self._write(name)
@@ -129,25 +197,51 @@ class Imperva:
         self.clock.advance(until - self.clock())
         self._note_who_left()
 
-    def served(self) -> set[LogName]:
-        """The logs that can be had now."""
-        return set(self.repository.names())
+    def _begin_again(self) -> None:
+        """Make a log configuration anew: its old logs are gone at once, or stay for as long as the window."""
+        _, prefix = self._restarts.pop(0)
+        self.restarts.append((self.clock(), prefix))
+        if self._rng.random() < 0.5:
+            for name in self.repository.names():
+                if name.prefix == prefix:
+                    self.repository.remove(name)
+        self._note_who_left()
+
+    def lag(self) -> None:
+        """Let one of the two servers lack the newest logs for now."""
+        newest = sorted(self.serving.values(), key=lambda log: log.written_at)[-self._rng.randint(1, 2) :]
+        self.repository.lacking = frozenset(log.listed_as for log in newest)
+
+    def note_listed(self) -> None:
+        """An index has come to us."""
+        for line in self.repository.index_body.decode().split("\n"):
+            log = self.serving.get(line.strip())
+            if log and log.listed_at is None:
+                log.listed_at = self.clock()
 
     def _note_who_left(self) -> None:
-        served = self.served()
-        for name in self._present - served:
-            self.logs[name].left_at = self.clock()
-            self.repository.remove(name)
-        self._present = served
-
-    _present: set[LogName] = field(default_factory=set)
+        """Note which logs are not served any more, and really remove them."""
+        repository = self.repository
+        oldest = self.clock() - WINDOW
+        for listed_as in [name for name in repository.files if self.serving[name].written_at < oldest]:
+            del repository.files[listed_as]
+        served = {*map(str, repository.names()), *repository.files}
+        for listed_as in self.serving.keys() - served:
+            log = self.serving.pop(listed_as)
+            log.left_at = self.clock()
+            if log.name:
+                try:
+                    repository.remove(log.name)
+                except KeyError:
+                    continue  # made anew
 
     def _write(self, name: LogName) -> None:
         rng = self._rng
         if rng.random() < 0.03:
             self._style = Style(rng.choice(["CEF", "CEF", "LEEF", "W3C"]), rng.random() < 0.7, rng.random() < 0.6)
         style = Style("JSON", compress=False, encrypt=False) if name.prefix == OTHER else self._style
-        seed, count = f"{self.seed}/{name}", rng.randint(0 if rng.random() < 0.1 else 2, 5)
+        serial = len(self.logs)
+        seed, count = f"{self.seed}/{serial}", rng.randint(0 if rng.random() < 0.1 else 2, 5)
         start = int(self.clock().timestamp() * 1000) - 600_000
         events = forge_events(count, seed=seed, start=start, format=style.format)
         body = write_body(style.format, events)
@@ -160,11 +254,29 @@ class Imperva:
         if damaged:
             content = content[:-20]
         # The same seed gives the same events in every format, and in CEF their ids are easy to find.
-        ids = [_request_id(event) for event in forge_events(count, seed=seed, start=start)]
-        rows = Counter((str(name), line, found) for line, found in enumerate(ids, first_line))
-        self.logs[name] = WrittenLog(name, len(content), rows, int(junk), damaged, self.clock())
+        ids = [request_id(event) for event in forge_events(count, seed=seed, start=start)]
         assert style.format in get_args(Format)
-        self.repository.add(name, content)
+        listed_as = str(name) if rng.random() > 0.04 or damaged else f"waf_{name.prefix}.{serial}.log"
+        if before := self.serving.pop(listed_as, None):
+            before.left_at = self.clock()
+            self.overwritten += 1
+        log = WrittenLog(
+            listed_as,
+            len(content),
+            hashlib.sha256(content).hexdigest(),
+            Counter(enumerate(ids, first_line)),
+            int(junk),
+            damaged,
+            self.clock(),
+            overwrote=before is not None,
+        )
+        self.logs.append(log)
+        self.serving[listed_as] = log
+        if log.name:
+            self.repository.add(listed_as, content)
+        else:
+            self.repository.files[listed_as] = content
+            self.skipped.add(name)
 
     def _content(self, name: LogName, body: str, style: Style, *, start: int) -> bytes:
         passed = self.clock() - self._began
@@ -181,7 +293,8 @@ class Imperva:
         )
 
 
-def _request_id(event: str) -> str:
+def request_id(event: str) -> str:
+    """Return the request's id of an event in CEF."""
     found = _REQUEST_ID.search(event)
     assert found
     return found[1]
