@@ -103,7 +103,7 @@ FORWARDED_LINES = Metric(
     name="imperva.forward.lines",
     kind="counter",
     unit="lines",
-    meaning="lines of forwarded commits, by `outcome`: `sent`, `filtered`, `rejected`, `held_back` or `unread`",
+    meaning="lines of commits, by `outcome`: `sent`, `filtered`, `rejected`, `held_back`, `unread`, `removed`",
     tags=("repository", "destination", "outcome"),
 )
 FORWARDED_BYTES = Metric(
@@ -198,6 +198,7 @@ def send_forwarded(outcome: Forwarded) -> None:
         "rejected": sum(outcome.rejected.values()),
         "held_back": outcome.held_back,
         "unread": outcome.unread,
+        "removed": outcome.removed,
     }
     for name, count in counts.items():
         FORWARDED_LINES.send(count, outcome=name, **tags)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.lake.forwards import Forwarded, Forwards, Standing, destinations
 from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.repository.names import LogName
 
 
 def standings(store: Store, history: History, *, at: datetime) -> list[Standing]:
@@ -59,6 +61,18 @@ def _contradictions(store: Store, history: History, outcome: Forwarded) -> Itera
         yield f"{outcome.ledger_lines} lines were to be forwarded, the commit has {commit.totals.lines}"
     if outcome.lines != outcome.ledger_lines:
         yield f"{outcome.lines} lines were read to be forwarded, the ledger has {outcome.ledger_lines}"
+    for log, by in outcome.removed_logs.items():
+        # A commit that came after the ledger was read is checked next time.
+        if by <= history.last and not _removed(history, log, by):
+            yield f"{log} was not forwarded since commit {by} removed its bytes from raw/, and that commit did not"
+
+
+def _removed(history: History, log: str, by: int) -> bool:
+    """Tell whether a commit removed the bytes of a log from ``raw/``."""
+    commit, first = history.commits.get(by), history.layout.raw(LogName.parse(log))
+    return commit is not None and any(
+        item.path == first or item.path.startswith(f"{first}.") for item in commit.removed_raw
+    )
 
 
 def tell(standing: Standing) -> str:
@@ -67,3 +81,22 @@ def tell(standing: Standing) -> str:
         f"Forwarded to {standing.destination}: {standing.commits} commits = {standing.sent} acknowledged + "
         f"{standing.pending} pending + {standing.left_out} left out"
     )
+
+
+def tell_missing(outcomes: Sequence[Forwarded]) -> str:
+    """Say which logs a destination did not get although nobody chose so, and what to do; empty if it got all."""
+    found = []
+    if unread := sorted(log for outcome in outcomes for log in outcome.unread_logs):
+        found.append(
+            f"{counted(len(unread), 'log')} could not be sent, since raw/ lacks the bytes that the ledger names:"
+            f" {', '.join(unread[:5])}. Restore them, then send their commits again: imperva-logs forward --commit."
+        )
+    if removed := {log: by for outcome in outcomes for log, by in outcome.removed_logs.items()}:
+        numbers = ", ".join(map(str, sorted(set(removed.values()))[:5]))
+        lines = counted(sum(outcome.removed for outcome in outcomes), "line")
+        found.append(
+            f"{counted(len(removed), 'log')} with {lines} could not be sent, since retention had removed their bytes"
+            f" from raw/ (commit {numbers}): {', '.join(sorted(removed)[:5])}. The next run goes on without them. Keep"
+            " raw/ for longer than a destination may be down; for a new destination set start=now."
+        )
+    return " ".join(found)

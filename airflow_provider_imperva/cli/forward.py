@@ -178,6 +178,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 def _print_outcome(forwarding: Forwarding, sent: list[Forwarded], *, failed: bool) -> int:
     from airflow_provider_imperva.audit.figures import counted
+    from airflow_provider_imperva.audit.forwarding import tell_missing
 
     standing = forwarding.standing()
     lines = sum(outcome.sent for outcome in sent)
@@ -186,7 +187,6 @@ def _print_outcome(forwarding: Forwarding, sent: list[Forwarded], *, failed: boo
         print(f"Sent to {name}: {counted(len(sent), 'commit')}, {counted(lines, 'line')}. Left: {left}.")
     else:
         print(f"Nothing to send to {name}: {counted(standing.sent, 'commit')} sent before, {left}.")
-    unread = [log for outcome in sent for log in outcome.unread_logs]
-    if unread:
-        complain(f"raw/ does not have the bytes of {len(unread)} logs: {', '.join(unread[:5])}", code=1)
-    return 1 if failed or unread else 0
+    if missing := tell_missing(sent):
+        complain(missing, code=1)
+    return 1 if failed or missing else 0

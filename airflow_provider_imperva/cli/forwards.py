@@ -64,6 +64,12 @@ def _forwards(options: argparse.Namespace) -> int:
         )
         table.add_row(row["destination"], *map(str, figures))
     Console().print(table)
+    for row in rows:
+        if row["unread"] or row["removed"]:
+            print(
+                f"{row['destination']}: raw/ lacked the bytes of further lines: retention had removed {row['removed']},"
+                f" and {row['unread']} were missing for no reason that the ledger gives."
+            )
     return 0
 
 
@@ -75,6 +81,7 @@ def _sums(outcomes: list[Forwarded]) -> dict[str, int]:
         "rejected": sum(sum(outcome.rejected.values()) for outcome in outcomes),
         "held_back": sum(outcome.held_back for outcome in outcomes),
         "unread": sum(outcome.unread for outcome in outcomes),
+        "removed": sum(outcome.removed for outcome in outcomes),
         "truncated": sum(outcome.truncated for outcome in outcomes),
         "resent": sum(outcome.resent for outcome in outcomes),
         "bytes": sum(outcome.size for outcome in outcomes),

@@ -76,6 +76,13 @@ class UnreadLogError(Exception):
     """The bytes of a log are not in ``raw/``, or not those that the ledger names."""
 
 
+class GoneLogError(UnreadLogError):
+    """The bytes of a log are not in ``raw/``; a later commit may say why."""
+
+    def __init__(self) -> None:
+        super().__init__("its bytes are not in raw/")
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Some records of a log, in order.
@@ -132,18 +139,19 @@ def read_log(
     :param lines: whether the lines are wanted, and not the columns alone.
     :param protection: what is done to them first, as it is to rows before they are written to the lake.
     :raises MissingKeyError: if the key that it was encrypted for is not at hand.
-    :raises UnreadLogError: if its bytes are not there, or others than the ledger names.
+    :raises GoneLogError: if its bytes are not there.
+    :raises UnreadLogError: if they are others than the ledger names, or no longer decode.
     """
     try:
         opened = ledger.store.reader(log.raw_key)
     except FileNotFoundError:
-        raise UnreadLogError("its bytes are not in raw/") from None
+        raise GoneLogError from None
     with opened as file:
         # Some stores notice only now that there is no such object.
         try:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         except FileNotFoundError:
-            raise UnreadLogError("its bytes are not in raw/") from None
+            raise GoneLogError from None
         if sha256 != log.raw_sha256:
             raise UnreadLogError("its bytes in raw/ are not those that the ledger names")
         yield from _read(file, log, keys, lines, protection)

@@ -24,6 +24,7 @@ from airflow_provider_imperva.forward.destination import TEXT_FORMATS, Destinati
 from airflow_provider_imperva.forward.event import Event, Transport
 from airflow_provider_imperva.forward.outgoing import Outgoing
 from airflow_provider_imperva.forward.pace import Pace
+from airflow_provider_imperva.forward.removals import MissingLogs, Removals
 from airflow_provider_imperva.lake.forwards import (
     Forwarded,
     ForwardProgress,
@@ -170,13 +171,15 @@ class Forwarding:
         :raises ConfigurationError: if the lake has pseudonyms, and nobody says how its lines get any.
         """
         transport: Transport | None = None
+        removals = Removals(self.ledger)
         try:
             for number in commits:
                 commit = self.ledger.commit(number)
                 self._stop_before_names(commit)
                 if transport is None:
                     transport = self.connect()
-                yield self.forwards.record(self._send_commit(commit, transport, again, on_messages), again=again)
+                outcome = self._send_commit(commit, transport, removals, again, on_messages)
+                yield self.forwards.record(outcome, again=again)
         finally:
             if transport is not None:
                 transport.close()
@@ -194,18 +197,25 @@ class Forwarding:
             )
 
     def _send_commit(
-        self, commit: Commit, transport: Transport, again: bool, on_messages: Callable[[int], None]
+        self,
+        commit: Commit,
+        transport: Transport,
+        removals: Removals,
+        again: bool,
+        on_messages: Callable[[int], None],
     ) -> Forwarded:
         progress = None if again else self.forwards.progress(commit.commit)
         if progress:
             try:
-                return _CommitSending(self, commit, transport, progress, on_messages).run()
+                return _CommitSending(
+                    self, commit, transport, MissingLogs(removals, commit.commit), progress, on_messages
+                ).run()
             except _ProgressMismatchError:
                 logger.warning(
                     "Commit %d: the lines acknowledged so far are not those that would be sent now; it is sent anew",
                     commit.commit,
                 )
-        return _CommitSending(self, commit, transport, None, on_messages).run()
+        return _CommitSending(self, commit, transport, MissingLogs(removals, commit.commit), None, on_messages).run()
 
 
 @dataclass(slots=True)
@@ -223,6 +233,7 @@ class _CommitSending:
     forwarding: Forwarding
     commit: Commit
     transport: Transport
+    missing: MissingLogs
     progress: ForwardProgress | None
     on_messages: Callable[[int], None]
     lines: int = 0
@@ -234,7 +245,6 @@ class _CommitSending:
     noted_at: float = 0
     first_at: datetime | None = None
     last_at: datetime | None = None
-    unread: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     base: int = 0
     resent_before: int = 0
@@ -284,8 +294,7 @@ class _CommitSending:
                         self.lines += 1
                         yield from pieces
             except UnreadLogError as error:
-                logger.error("%s: %s; the rest of commit %d is sent", log.name, error, self.commit.commit)
-                self.unread[log.name] = log.lines
+                self.missing.add(log, error)
 
     def _take(self, messages: list[Event], pace: Pace) -> None:
         """Send some messages, unless an earlier attempt has and they were acknowledged."""
@@ -355,18 +364,17 @@ class _CommitSending:
         return before + self.transport.resent - self.resent_before
 
     def _outcome(self, outgoing: Outgoing, *, ledger_lines: int) -> Forwarded:
-        counts, forwarding = outgoing.counts, self.forwarding
+        counts, forwarding, missing = outgoing.counts, self.forwarding, self.missing
         refused = self._refused()
         if self.messages:
             self._stamp()
-        unread = sum(self.unread.values())
         return Forwarded(
             destination=forwarding.name,
             repository=forwarding.ledger.layout.repository,
             commit=self.commit.commit,
             commit_sha256=forwarding.ledger.sha256(self.commit.commit),
             committed_at=self.commit.committed_at,
-            lines=counts.lines + unread,
+            lines=counts.lines + missing.lines,
             ledger_lines=ledger_lines,
             sent=self.lines - sum(refused.values()),
             messages=self.messages - sum(refused.values()),
@@ -375,8 +383,10 @@ class _CommitSending:
             filtered=dict(counts.filtered),
             rejected=dict(counts.rejected + Counter(refused)),
             held_back=counts.held_back,
-            unread=unread,
-            unread_logs=tuple(self.unread),
+            unread=sum(missing.unread.values()),
+            unread_logs=tuple(missing.unread),
+            removed=missing.removed_lines,
+            removed_logs=missing.removed,
             truncated=counts.truncated,
             resent=self._resent(),
             acknowledgement=self.transport.acknowledgement,

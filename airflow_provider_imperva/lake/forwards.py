@@ -29,7 +29,8 @@ _COMMIT = re.compile(r"(\d{12})\.json")
 class Forwarded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What became of the lines of one commit at one destination.
 
-    ``lines = sent + filtered + rejected + held_back + unread``, by line; ``filtered`` and ``rejected`` by reason.
+    ``lines = sent + filtered + rejected + held_back + unread + removed``, by line; ``filtered`` and ``rejected`` by
+    reason.
 
     :ivar commit_sha256: of the object of the commit that was sent.
     :ivar lines: lines of the commit's logs, counted as they were read for sending.
@@ -43,6 +44,8 @@ class Forwarded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar held_back: lines in quarantine, where these are not sent.
     :ivar unread: lines of logs whose bytes in ``raw/`` are missing or not those the ledger names;
         ``unread_logs`` which.
+    :ivar removed: lines of logs whose bytes a later commit removed from ``raw/`` before they were sent;
+        ``removed_logs`` which, each with the number of that commit.
     :ivar truncated: how many of the lines sent were cut.
     :ivar resent: messages that were sent more than once within this commit, after a broken connection or a crash.
     :ivar acknowledgement: ``stored``, ``acknowledged``, ``accepted``, ``delivered`` or ``sent``.
@@ -66,6 +69,8 @@ class Forwarded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     held_back: int = 0
     unread: int = 0
     unread_logs: tuple[str, ...] = ()
+    removed: int = 0
+    removed_logs: dict[str, int] = {}
     truncated: int = 0
     resent: int = 0
     acknowledgement: str = "sent"
@@ -84,6 +89,7 @@ class Forwarded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
             "rejected": sum(self.rejected.values()),
             "held back": self.held_back,
             "unread": self.unread,
+            "removed": self.removed,
         }
         if sum(parts.values()) == self.lines:
             return None

@@ -27,7 +27,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
     """Sends the committed logs of a repository to a SIEM, oldest first, and notes in the lake what was acknowledged.
 
     What a run does not come to, or the destination does not take, the next one sends. Skipped if there is nothing to
-    send. It fails, without retry, if bytes of a log are missing in ``raw/``; all else of the commit has been sent then.
+    send. It fails once, without retry, if bytes of a log are missing in ``raw/``, by a commit of retention or
+    without one; all else that was pending has been sent then, and the next run goes on.
 
     Let one task at a time send to a destination; else some events come twice.
 
@@ -82,6 +83,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
     @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Send what is pending."""
+        from airflow_provider_imperva.audit.forwarding import tell_missing
+
         forwarding = self._forwarding(context)
         repository = forwarding.ledger.layout.repository
         forwarding.begin(start=self.start)
@@ -97,11 +100,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
             send_standing(standing)
         if not pending:
             raise AirflowSkipException(f"Nothing to send: all {standing.commits} commits are at {self.name}")
-        if unread := sorted(log for outcome in sent for log in outcome.unread_logs):
-            raise AirflowFailException(
-                f"{len(unread)} logs could not be sent, since raw/ does not have the bytes that the ledger names:"
-                f" {', '.join(unread[:5])}. Restore them, then send their commits again: imperva-logs forward --commit"
-            )
+        if missing := tell_missing(sent):
+            raise AirflowFailException(missing)
         return {
             "repository": repository,
             "destination": self.name,

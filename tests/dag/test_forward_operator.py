@@ -79,6 +79,8 @@ def test_a_log_whose_bytes_are_gone_makes_it_red_after_the_rest(account: Account
     with pytest.raises(AirflowFailException, match=r"8416_1\.log"):
         forward(account.lake)
     assert len(receiver.messages) == 5
+    with pytest.raises(AirflowSkipException):
+        forward(account.lake)
 
 
 def test_a_lake_with_pseudonyms_is_sent_with_them_or_by_name_on_purpose(

@@ -104,6 +104,20 @@ MUTATIONS = [
         ("forward/test_send.py::test_a_log_that_is_gone_from_raw_is_named_and_the_rest_is_sent",),
     ),
     Mutation(
+        "a log that is missing for no reason taken as removed by retention",
+        "forward/removals.py",
+        "                return None\n",
+        "                return self._first\n",
+        ("forward/test_removed.py::test_bytes_that_no_commit_removed_are_still_missing",),
+    ),
+    Mutation(
+        "a removal from raw/ believed that no commit says",
+        "audit/forwarding.py",
+        "if by <= history.last and not _removed(history, log, by):",
+        "if False:",
+        ("forward/test_removed.py::test_verify_finds_a_commit_that_removed_nothing",),
+    ),
+    Mutation(
         "a document that is there already counted as refused",
         "forward/bulk.py",
         "result.status >= 300 and result.status != _CONFLICT",
