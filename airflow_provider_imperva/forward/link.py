@@ -20,6 +20,18 @@ _CHUNK = 1 << 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 
 
+_UNTRUSTED = (
+    "If an authority of your own signed it, set the connection's extra `verify` to the path of that CA bundle (PEM); if"
+    " the name does not match, use the name that the certificate has"
+)
+_MALFORMED = (
+    "Have it, or the certificate of its authority, issued anew with the extension that is named: Python checks since"
+    " 3.13 what RFC 5280 demands of certificates"
+)
+_STRICT_CODES = range(80, 94)
+"""OpenSSL's codes (``X509_V_ERR_...``, x509_vfy.h) for what only ``X509_V_FLAG_X509_STRICT`` checks."""
+
+
 class BrokenLinkError(Exception):
     """The connection broke, or the other side let it hang."""
 
@@ -155,8 +167,7 @@ def tls_failure(error: Exception, address: Address) -> DestinationError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return DestinationRefusedError(
             f"the receiver's certificate does not verify ({error.verify_message})",
-            do="If an authority of your own signed it, set the connection's extra `verify` to the path of that CA"
-            " bundle (PEM); if the name does not match, use the name that the certificate has",
+            do=_MALFORMED if error.verify_code in _STRICT_CODES else _UNTRUSTED,
             about=str(address),
         )
     if isinstance(error, ssl.SSLError):

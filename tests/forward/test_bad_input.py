@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_imperva.errors import DestinationError, DestinationUnavailableError
+from airflow_provider_imperva.errors import DestinationError, DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.kafka import KafkaTransport
 from airflow_provider_imperva.forward.link import Patience
 from airflow_provider_imperva.testing import HecReceiver, SiemAnswer, SyslogReceiver, forge_events, forge_log
+from tests.debian import program
 from tests.forward.conftest import Certificates
 from tests.forward.kafka_cluster import TOPIC, KafkaCluster
 from tests.forward.killed_sender import TOKEN
@@ -55,6 +58,35 @@ def test_a_connection_that_hangs(
     with pytest.raises(DestinationUnavailableError, match=message):
         send_all(sending)
     assert sending.pending() == [1]
+
+
+@pytest.mark.needs("openssl")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="Python checks since 3.13 what RFC 5280 demands of certificates")
+@pytest.mark.parametrize("transport", ["tls", "hec"])
+def test_an_authority_whose_certificate_lacks_an_extension(
+    account: Account, load: Load, tmp_path: Path, transport: str
+) -> None:
+    """As many companies' own authorities do; to set `verify`, which is right already, would not help."""
+    load(1)
+    authority, server = tmp_path / "authority", tmp_path / "server"
+    (tmp_path / "extensions").write_text("subjectAltName=DNS:localhost")
+    request = [program("openssl"), "req", "-newkey", "rsa:2048", "-nodes"]
+    for command in (
+        [*request, "-x509", "-subj", "/CN=ours", "-keyout", f"{authority}.key", "-out", f"{authority}.pem"],
+        [*request, "-subj", "/CN=localhost", "-keyout", f"{server}.key", "-out", f"{server}.csr"],
+        [
+            *(program("openssl"), "x509", "-req", "-CAcreateserial", "-extfile", str(tmp_path / "extensions")),
+            *("-CA", f"{authority}.pem", "-CAkey", f"{authority}.key", "-in", f"{server}.csr", "-out", f"{server}.pem"),
+        ],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    context = server_context(Certificates(Path(f"{server}.pem"), Path(f"{server}.key")))
+    make = SyslogReceiver if transport == "tls" else lambda **more: HecReceiver(TOKEN, **more)
+    with make(ssl_context=context) as receiver:
+        address = Address(host="localhost", port=receiver.port, password=TOKEN, verify=f"{authority}.pem")
+        options = DestinationOptions(transport=transport)  # type: ignore[arg-type]
+        with pytest.raises(DestinationRefusedError, match=r"\(.+\)\. Have it, .* issued anew with the extension"):
+            send_all(forwarding(account, options, address=address, patience=TWICE))
 
 
 def test_a_receiver_by_relp_that_never_acknowledges_is_given_up(account: Account, load: Load) -> None:
