@@ -145,7 +145,8 @@ def unknown_name(name: str, known: Collection[str]) -> str:
 def check_type(name: str, value: object, wanted: Any) -> None:
     """Refuse a value of another type than a setting has.
 
-    :param wanted: a class, or a union of classes and literals. An int is a float too, but a bool is no int.
+    :param wanted: a class, ``tuple[<class>, ...]``, or a union of these and literals. An int is a float too, but a bool
+        is no int.
     :raises ConfigurationError: if the value is of none of them.
     """
     kinds = typing.get_args(wanted) if typing.get_origin(wanted) in (types.UnionType, typing.Union) else (wanted,)
@@ -171,6 +172,9 @@ def check_positive(**settings: timedelta | float) -> None:
 def _is_a(value: object, kind: Any) -> bool:
     if typing.get_origin(kind) is Literal:
         return value in typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        item, _ = typing.get_args(kind)
+        return isinstance(value, tuple) and all(_is_a(one, item) for one in value)
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
@@ -179,6 +183,8 @@ def _is_a(value: object, kind: Any) -> bool:
 def _named(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return _all(typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return f"a list, each item {_named(typing.get_args(kind)[0])}"
     return {types.NoneType: "None", timedelta: "a timedelta", int: "an int", str: "a str", bool: "a bool"}.get(
         kind, f"a {kind.__name__}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ from airflow_provider_imperva.testing.syslog import SyslogReceiver
 from tests.load.load_runs import Account
 
 LAKE = "s3://bucket/lake"
+HOW_TO = Path(__file__).resolve().parents[2] / "docs" / "how-to"
 CONTEXT: Any = {"ti": SimpleNamespace(dag_id="forward", run_id="run", task_id="forward")}
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -140,6 +142,9 @@ def test_unverified_tls_is_warned_of(
         ({"options": {"sample": 2.0}}, "share from 0 to 1"),
         ({"options": {"format": "json", "largest_event": 100}}, "cannot be cut"),
         ({"options": {"host_name": "two words"}}, "without blanks"),
+        ({"options": {"classes": "security"}}, "Give a list, each item a str or None"),
+        ({"options": {"sites": [17]}}, "sites is .*, of type tuple"),
+        ({"options": {"classes": ["secure"]}}, "the nearest name is 'security'"),
         ({"name": "Our SIEM"}, "beginning with a letter"),
         ({"run_for": timedelta()}, "above 0"),
     ],
@@ -154,6 +159,19 @@ def test_the_dag_follows_the_lakes_commits_and_is_no_part_of_loading() -> None:
     assert imperva_events_asset(LAKE).uri in str(dag.timetable.asset_condition)
     assert (dag.max_active_runs, dag.catchup, dag.tags) == (1, False, {"imperva", "siem"})
     assert [task.task_id for task in dag.tasks] == ["forward"]
+
+
+@pytest.mark.parametrize(
+    "page", [HOW_TO / "forward.md", *sorted(HOW_TO.glob("forward/*.md"))], ids=lambda page: page.stem
+)
+def test_the_dag_of_each_how_to_page_can_be_built(page: Path) -> None:
+    found: dict[str, Any] = {}
+    exec("\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)), found)
+    operator = found["dag"].tasks[0]
+    assert operator.lake_uri == LAKE
+    if "options" in found:
+        forward_to = {"destination": operator.destination, "destination_conn_id": "siem", "lake_uri": LAKE}
+        assert imperva_forward_dag("with_options", options=found["options"], **forward_to).tasks
 
 
 def test_each_destination_has_a_dag_of_its_own() -> None:
