@@ -77,8 +77,9 @@ class Siblings:
         Both may be looked at by one plan at once, so that each has to come to what the other is not.
         """
         theirs, code = self._told(other)
-        mine, _ = self._told(self.name)
         undecided = theirs is None or theirs in ABSENT
+        # Of a log that is new, the whole ledger says nothing, so it is asked only where the answer matters.
+        mine = self._told(self.name)[0] if undecided else None
         if other > self.name:
             given_up = undecided and mine in (State.DAMAGED, State.QUARANTINED)
             return given_up or (code != EARLIER and theirs in _STANDING | {State.DAMAGED, State.QUARANTINED})
