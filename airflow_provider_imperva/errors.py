@@ -33,8 +33,7 @@ secret, a key or text out of a log.
         │       └── TornPlanError             the plan that has no commit does not read
         ├── LakeMismatchError         the lake is not the one the last run wrote to
         ├── TableError                the table cannot be published to
-        ├── HoldError                 a legal hold covers what was to be erased
-        └── LeftBehindError           committed, but a batch failed or a log was lost
+        └── HoldError                 a legal hold covers what was to be erased
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class ImpervaError(Exception):
     """Root of all errors of this package.
 
     :param found: what was found, without a final full stop.
-    :param do: what the reader should do about it, a sentence without a final full stop.
+    :param do: what the reader should do about it: a sentence that begins with a capital, without a final full stop.
     :param about: the log, file, object or URL it is about.
     """
 
@@ -296,9 +295,3 @@ class HoldError(LakeError):
     reason = "on_hold"
     may_pass = False
     needs_person = True
-
-
-class LeftBehindError(LakeError):
-    """The commit is made, but a batch failed or a log was lost, and people must hear of it."""
-
-    reason = "left_behind"

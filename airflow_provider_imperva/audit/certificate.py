@@ -141,7 +141,7 @@ def issue(
     if history.head is None or history.damages or history.missing or list(broken_chain(history)):
         raise LedgerCorruptError(
             "the ledger is damaged, so nothing can be certified",
-            do="run imperva-logs verify, which names what is wrong",
+            do="Run imperva-logs verify, which names what is wrong",
             about=store.uri(history.layout.ledger),
         )
     draft = PeriodOf(history, period)
@@ -150,7 +150,7 @@ def issue(
         raise LakeError(
             f"{len(looked.findings)} objects of the period are not as the ledger has them, so nothing can be certified:"
             f" {looked.findings[0]}",
-            do="run imperva-logs verify, which names them all",
+            do="Run imperva-logs verify, which names them all",
             about=store.uri(),
         )
     certificate = draft.certify(at=at, looked=looked is not None, bridge=looked.bridge if looked else None)

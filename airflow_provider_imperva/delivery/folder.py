@@ -381,7 +381,7 @@ def ambient_filesystem(url: str) -> Any:
     except (ImportError, ValueError) as error:
         raise ConfigurationError(
             f"no filesystem for what is delivered ({type(error).__name__})",
-            do="check the connection's host, or install the fsspec implementation of its protocol (for S3:"
+            do="Check the connection's host, or install the fsspec implementation of its protocol (for S3:"
             f" {install_command('s3')})",
             about=url,
         ) from error

@@ -86,7 +86,7 @@ def credentials(connection: Connection) -> tuple[str, str]:
     if not (connection.host and login and password):
         raise ConfigurationError(
             "the connection lacks a Log Server URL, an API ID or an API key",
-            do="copy all three from the log set-up of the Imperva console into host, login and password",
+            do="Copy all three from the log set-up of the Imperva console into host, login and password",
             about=connection.conn_id,
         )
     return login, password
@@ -109,7 +109,7 @@ def client_options(connection: Connection) -> dict[str, Any]:
                 options[name] = kind(value)
             except (TypeError, ValueError):
                 raise ConfigurationError(
-                    f"extra {name!r} is no number", do=f"give {name} as a number", about=connection.conn_id
+                    f"extra {name!r} is no number", do=f"Give {name} as a number", about=connection.conn_id
                 ) from None
     return options
 
@@ -142,7 +142,7 @@ def private_keys(extra: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(keys, dict) or not all(isinstance(pem, str) for pem in keys.values()):
         raise ConfigurationError(
             "extra 'private_keys' is no JSON object of PEM texts",
-            do='write it as {"1": "<the key as PEM>"}, 1 being its publicKeyId, or put the key into a file and use'
+            do='Write it as {"1": "<the key as PEM>"}, 1 being its publicKeyId, or put the key into a file and use'
             " keys_dir",
         )
     return keys

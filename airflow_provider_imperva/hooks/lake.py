@@ -68,7 +68,7 @@ def _open(protocol: str, lake_conn_id: str, connection_uri: str) -> Any:
             raise s3fs_missing(lake_conn_id) from None
         raise ConfigurationError(
             f"the connection gives no filesystem for {protocol}:// ({type(error).__name__})",
-            do=f"install the Airflow provider of that store (for S3: {install_command('aws')}), and"
+            do=f"Install the Airflow provider of that store (for S3: {install_command('aws')}), and"
             " check that the lake's URI begins with its protocol",
             about=lake_conn_id,
         ) from error
@@ -84,7 +84,7 @@ def _apply_extra(fs: Any, lake_conn_id: str) -> None:
     if not isinstance(options, dict):
         raise ConfigurationError(
             f"extra {_OPTIONS!r} is no JSON object",
-            do='write it as {"ServerSideEncryption": "aws:kms"}, with the names that PutObject has',
+            do='Write it as {"ServerSideEncryption": "aws:kms"}, with the names that PutObject has',
             about=lake_conn_id,
         )
     fs.s3_additional_kwargs.update(options)

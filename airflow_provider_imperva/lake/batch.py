@@ -32,7 +32,7 @@ def write_batch(
     if not may_write:
         raise LedgerConflictError(
             f"another attempt at batch {batch} of plan {plan.commit} came to another outcome and has not reported",
-            do="nothing is lost: unless that attempt ends well, the next plan does this batch again",
+            do="Nothing is lost: unless that attempt ends well, the next plan does this batch again",
             about=ledger.store.uri(ledger.layout.intent(plan.commit, batch)),
         )
     report = write()
@@ -54,6 +54,6 @@ def stop_if_overtaken(ledger: Ledger, plan: Plan, batch: int) -> None:
     if ledger.committed(plan.commit) and batch in ledger.commit(plan.commit).failed_batches:
         raise LedgerConflictError(
             f"plan {plan.commit} was committed without batch {batch}, which had not reported",
-            do="nothing is lost: a later plan does this batch again",
+            do="Nothing is lost: a later plan does this batch again",
             about=ledger.store.uri(ledger.layout.plan(plan.commit)),
         )

@@ -160,7 +160,7 @@ class ObjectStore:
         """Refuse: only of S3 it is known how credentials are handed on."""
         raise ConfigurationError(
             "a lake in this kind of store can have no table",
-            do="keep the lake on S3 or on a disk, or set table=None",
+            do="Keep the lake on S3 or on a disk, or set table=None",
             about=self.uri(folder),
         )
 
@@ -261,6 +261,6 @@ def _modified(entry: dict[str, Any]) -> datetime:
             return datetime.fromisoformat(value).astimezone(UTC)
     raise LakeError(
         "the filesystem does not say when an object was written",
-        do="use a filesystem whose listings carry a modification time",
+        do="Use a filesystem whose listings carry a modification time",
         about=str(entry["name"]),
     )

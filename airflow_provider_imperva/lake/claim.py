@@ -73,7 +73,7 @@ def _replaces(store: Store) -> LakeError:
     return LakeError(
         "the store replaces an object that it was asked to create only if absent, so that two runs at once would load"
         " events twice",
-        do="keep the lake in a store that heeds If-None-Match in PutObject (Amazon S3, MinIO, SeaweedFS and Ceph do in"
+        do="Keep the lake in a store that heeds If-None-Match in PutObject (Amazon S3, MinIO, SeaweedFS and Ceph do in"
         " their present versions), upgrade this one, or take a disk",
         about=store.uri(),
     )
@@ -110,13 +110,13 @@ def check_claim(ledger: Ledger, source: str) -> None:
             return
         raise LakeMismatchError(
             "it does not say whose ledger this is",
-            do="delete it, if you know that this lake is the right one; it is written anew",
+            do="Delete it, if you know that this lake is the right one; it is written anew",
             about=ledger.store.uri(path),
         ) from error
     if found.source != source:
         raise LakeMismatchError(
             f"the ledger of repository {found.repository} is that of the source {found.source}, not of {source}",
-            do="give one of the two connections another id in its extra `repository`; if both are the same account at"
+            do="Give one of the two connections another id in its extra `repository`; if both are the same account at"
             " an old and a new address, delete this object",
             about=ledger.store.uri(path),
         )

@@ -15,56 +15,56 @@ class _Meaning(NamedTuple):
     do: str
 
 
-_NO_BUCKET = _Meaning("there is no such bucket", "create it, or correct the lake's URI")
+_NO_BUCKET = _Meaning("there is no such bucket", "Create it, or correct the lake's URI")
 _UNKNOWN = _Meaning(
     "the store does not accept the credentials",
-    "correct login and password of the lake's connection, or the credentials of this machine",
+    "Correct login and password of the lake's connection, or the credentials of this machine",
 )
 _NO_CREDENTIALS = _Meaning(
     "there are no credentials for the store",
-    "make an Airflow connection of type aws and give its id as lake_conn_id, or give this machine's workers and"
+    "Make an Airflow connection of type aws and give its id as lake_conn_id, or give this machine's workers and"
     " triggerer a role or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
 )
 _EXPIRED = _Meaning(
     "the credentials have expired",
-    "renew them, or use a role that renews them by itself; the next try goes on from here",
+    "Renew them, or use a role that renews them by itself; the next try goes on from here",
 )
 _FORBIDDEN = _Meaning(
     "the credentials do not allow this",
-    "allow them to list the bucket, and to read, write and delete below the lake's root"
+    "Allow them to list the bucket, and to read, write and delete below the lake's root"
     " (s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload, with a KMS key also"
     " kms:GenerateDataKey and kms:Decrypt)",
 )
 _ELSEWHERE = _Meaning(
     "the bucket is in another region or behind another endpoint",
-    "set region_name or endpoint_url in the extra of the lake's connection",
+    "Set region_name or endpoint_url in the extra of the lake's connection",
 )
 _BUSY = _Meaning(
     "the store asks to slow down, in every attempt",
-    "wait and run again; if it lasts, load fewer batches at once",
+    "Wait and run again; if it lasts, load fewer batches at once",
 )
 _KMS = _Meaning(
     "the store cannot use the KMS key",
-    "correct SSEKMSKeyId, enable the key, or allow the credentials to use it",
+    "Correct SSEKMSKeyId, enable the key, or allow the credentials to use it",
 )
 _UNSUPPORTED = _Meaning(
     "the store does not know what was asked of it",
-    "leave out what it has not (such as ACL, Tagging, ServerSideEncryption) in s3_additional_kwargs",
+    "Leave out what it has not (such as ACL, Tagging, ServerSideEncryption) in s3_additional_kwargs",
 )
-_UNREACHABLE = _Meaning("the store cannot be reached", "check endpoint and network; the next try goes on from here")
+_UNREACHABLE = _Meaning("the store cannot be reached", "Check endpoint and network; the next try goes on from here")
 _FULL = _Meaning(
-    "no space is left on the lake's disk or that of TMPDIR", "make room; nothing half-written is to be seen"
+    "no space is left on the lake's disk or that of TMPDIR", "Make room; nothing half-written is to be seen"
 )
 _READ_ONLY = _Meaning(
-    "this user may not read and write there", "give the user of Airflow's workers access to the lake's folder"
+    "this user may not read and write there", "Give the user of Airflow's workers access to the lake's folder"
 )
 _OTHER_DISK = _Meaning(
     "this folder of the lake is a link to another disk than the lake's root, where an object cannot appear whole",
-    "mount the other disk at the lake's root, or move the whole lake to it, so that all its folders are on one disk",
+    "Mount the other disk at the lake's root, or move the whole lake to it, so that all its folders are on one disk",
 )
-_NO_FOLDER = _Meaning("there is a file where the lake needs a folder", "correct the lake's URI, or move that file away")
+_NO_FOLDER = _Meaning("there is a file where the lake needs a folder", "Correct the lake's URI, or move that file away")
 _OTHER = _Meaning(
-    "the store fails", "check that the lake can be written to, and that its store is up; the next try goes on from here"
+    "the store fails", "Check that the lake can be written to, and that its store is up; the next try goes on from here"
 )
 
 _BY_CODE = {
@@ -124,14 +124,14 @@ def server_code(error: BaseException | None) -> str | None:
 
 def already_there(uri: str) -> ObjectExistsError:
     """Return the error that an object exists which must not."""
-    return ObjectExistsError("the object is there already", do="read it instead of writing it", about=uri)
+    return ObjectExistsError("the object is there already", do="Read it instead of writing it", about=uri)
 
 
 def no_links(uri: str) -> LakeError:
     """Return the error that a disk cannot create an object only if it does not exist."""
     return LakeError(
         "this disk has no hard links, without which two runs could write the same plan",
-        do="keep the lake on a disk that has them (not FAT, nor some network shares), or on S3",
+        do="Keep the lake on a disk that has them (not FAT, nor some network shares), or on S3",
         about=uri,
     )
 

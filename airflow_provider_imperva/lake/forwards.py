@@ -283,7 +283,7 @@ class Forwards:
         if found.v > VERSION:
             raise UnreadableObjectError(
                 f"it is of version {found.v}, which this provider does not know",
-                do="upgrade the provider to at least the version that last wrote to this lake",
+                do="Upgrade the provider to at least the version that last wrote to this lake",
                 about=self.store.uri(path),
             )
         return found

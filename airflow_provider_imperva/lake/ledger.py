@@ -122,7 +122,7 @@ class Ledger:
         if commit > plan or plan > commit + 1:
             raise LedgerCorruptError(
                 f"the last plan is {plan}, the last commit {commit}",
-                do="restore the objects that are missing from a backup of the lake, then run again",
+                do="Restore the objects that are missing from a backup of the lake, then run again",
                 about=self.store.uri(self.layout.ledger),
             )
         last = self.commit(commit) if commit else None
@@ -134,7 +134,7 @@ class Ledger:
         except UnreadableObjectError as error:
             raise TornPlanError(
                 f"plan {number} does not read, and it has no commit",
-                do="the next run replaces it by a plan that loads nothing, and loads its logs itself; nothing is lost",
+                do="The next run replaces it by a plan that loads nothing, and loads its logs itself; nothing is lost",
                 about=error.about,
             ) from error
 
@@ -186,7 +186,7 @@ class Ledger:
             if written.run != plan.run:
                 raise LedgerConflictError(
                     f"run {written.run.run_id} wrote this plan while run {plan.run.run_id} was about to",
-                    do="nothing is lost: let that run finish; see that only one run loads a repository at a time",
+                    do="Nothing is lost: let that run finish; see that only one run loads a repository at a time",
                     about=self.store.uri(path),
                 ) from error
             return written
@@ -263,7 +263,7 @@ class Ledger:
         if record is None:
             raise LedgerCorruptError(
                 f"the {kind.__name__.lower()} is missing",
-                do="restore it from a backup of the lake, then run again",
+                do="Restore it from a backup of the lake, then run again",
                 about=self.store.uri(path),
             )
         return record
@@ -316,7 +316,7 @@ def decode_logs(content: bytes, *, about: str, columns: Sequence[str] | None = N
 def _unreadable(kind: str, about: str) -> LedgerCorruptError:
     return UnreadableObjectError(
         f"the object does not read as a ledger's {kind}",
-        do="restore it from a backup of the lake, then run again",
+        do="Restore it from a backup of the lake, then run again",
         about=about,
     )
 
@@ -325,7 +325,7 @@ def _check_version(version: int, about: str, *, highest: int = VERSION) -> None:
     if not 1 <= version <= highest:
         raise LedgerCorruptError(
             f"it is of ledger version {version}, in a form that this provider does not know",
-            do="upgrade the provider to at least the version that last wrote to this lake",
+            do="Upgrade the provider to at least the version that last wrote to this lake",
             about=about,
         )
 

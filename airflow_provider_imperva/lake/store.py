@@ -114,7 +114,7 @@ def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None) -> Stor
             raise s3fs_missing(str(lake)) from None
         raise ConfigurationError(
             f"no filesystem for the lake ({type(error).__name__})",
-            do="check the lake's URI, or install the fsspec implementation of its protocol",
+            do="Check the lake's URI, or install the fsspec implementation of its protocol",
             about=str(lake),
         ) from None
     from airflow_provider_imperva.lake.bucket import ObjectStore, S3Store

@@ -245,7 +245,7 @@ def _report(ledger: Ledger, commit: Commit, batch: int) -> Report:
     if report is None:
         raise LedgerCorruptError(
             "the report is missing, and a commit names it",
-            do="restore it from a backup of the lake, then run again",
+            do="Restore it from a backup of the lake, then run again",
             about=ledger.store.uri(ledger.layout.report(commit.commit, batch)),
         )
     return report

@@ -23,7 +23,7 @@ def stop_if_older_than_events(ledger: Ledger, folders: Iterable[str] | None = No
     if found:
         raise LakeMismatchError(
             f"this part is of a commit after {head}, the ledger's last: the ledger is older than the events",
-            do="restore the newest copy of ledger/ there is. If there is none, move away every part of a later commit"
+            do="Restore the newest copy of ledger/ there is. If there is none, move away every part of a later commit"
             " (`imperva-logs verify` names them), and the next run loads their logs again",
             about=store.uri(found),
         )

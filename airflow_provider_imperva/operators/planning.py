@@ -91,13 +91,13 @@ def _compare_with_xcom(context: Context, head: Head, ledger: Ledger, *, last: An
         if not context["params"].get("start_anew"):
             raise LakeMismatchError(
                 f"the last run left commit {told}, but this lake has no ledger",
-                do="check the lake's URI; to load into a new lake on purpose, trigger a run with start_anew = true",
+                do="Check the lake's URI; to load into a new lake on purpose, trigger a run with start_anew = true",
                 about=ledger.store.uri(ledger.layout.ledger),
             )
         if ledger.store.folders(ledger.layout.events_folder):
             raise LakeMismatchError(
                 "start_anew is for an empty lake, and there are events of this repository here, but no ledger",
-                do="restore the ledger from a backup; or move these events away, then run again",
+                do="Restore the ledger from a backup; or move these events away, then run again",
                 about=ledger.store.uri(ledger.layout.events_folder),
             )
         log.warning("Starting anew: the last run left commit %s, this lake has no ledger", told)
@@ -111,7 +111,7 @@ def _compare_with_xcom(context: Context, head: Head, ledger: Ledger, *, last: An
         raise LakeMismatchError(
             f"the last run left commit {told}, and the ledger ends at {commit.commit}: it is an older copy, and"
             " what was committed since would be loaded a second time",
-            do="restore the newest copy of ledger/ there is; to go on with this one, move away every part of a"
+            do="Restore the newest copy of ledger/ there is; to go on with this one, move away every part of a"
             " later commit (`imperva-logs verify` names them), then trigger a run with go_by_ledger = true",
             about=ledger.store.uri(ledger.layout.ledger),
         )

@@ -122,7 +122,7 @@ class TakenLogs:
         if unknown := missing - found.keys():
             raise LedgerCorruptError(
                 f"parts have rows of {len(unknown)} logs that no commit names",
-                do="run imperva-logs verify, which names what is wrong; nothing was changed",
+                do="Run imperva-logs verify, which names what is wrong; nothing was changed",
                 about=self._about,
             )
         self._records |= found

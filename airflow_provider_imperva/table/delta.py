@@ -198,7 +198,7 @@ def publish(ledger: Ledger) -> int:
         return head
     raise LakeError(
         f"others wrote to the table first, {_ATTEMPTS} times in a row",
-        do="nothing is lost: the next run publishes what is not in the table",
+        do="Nothing is lost: the next run publishes what is not in the table",
         about=ledger.store.uri(TABLE_LOG),
     )
 
@@ -321,7 +321,7 @@ def _library() -> Any:
     except ImportError:
         raise ConfigurationError(
             "a lake with a table needs the library deltalake, which is not installed",
-            do=f"install it ({install_command('delta')}); a new lake without a table is made with table=None",
+            do=f"Install it ({install_command('delta')}); a new lake without a table is made with table=None",
         ) from None
     return deltalake
 

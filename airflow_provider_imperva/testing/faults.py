@@ -29,7 +29,7 @@ import msgspec
 
 from airflow_provider_imperva.errors import ConfigurationError
 
-_DO = "correct the script; the documentation of airflow_provider_imperva.testing.faults has an example"
+_DO = "Correct the script; the documentation of airflow_provider_imperva.testing.faults has an example"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

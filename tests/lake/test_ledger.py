@@ -177,7 +177,7 @@ class TestTrust:
         numbers = (1, 0) if kind in ("report", "intent") else (1,)
         path = getattr(filled.layout, kind)(*numbers)
         edit(filled, path, v=4, repository={"what": "newer versions may hold"})
-        with pytest.raises(LedgerCorruptError, match=r"ledger version 4.*upgrade") as caught:
+        with pytest.raises(LedgerCorruptError, match=r"ledger version 4.*Upgrade") as caught:
             getattr(filled, kind)(*numbers)
         assert caught.value.about == filled.store.uri(path)
 

@@ -76,5 +76,5 @@ def test_a_lake_of_a_newer_ledger_version_is_refused_before_anything_is_fetched(
     asked = account.requested()
     with pytest.raises(LedgerCorruptError, match="ledger version 4") as caught:
         account.run()
-    assert "upgrade the provider" in caught.value.do
+    assert "Upgrade the provider" in caught.value.do
     assert account.requested() == asked
