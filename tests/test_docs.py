@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from airflow_provider_imperva import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -16,6 +19,13 @@ PYTHON = [
     code
     for page in sorted([*DOCS.rglob("*.md"), ROOT / "README.md"])
     for code in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+]
+COMMANDS = [
+    line.strip()
+    for page in sorted(DOCS.rglob("*.md"))
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    for line in block.splitlines()
+    if line.strip().startswith("imperva-logs ")
 ]
 HELP = re.compile(r"^## imperva-logs (\w+)\n\n```\n(.*?)```$", re.MULTILINE | re.DOTALL)
 
@@ -50,3 +60,12 @@ def command(*arguments: str) -> str:
 @pytest.mark.parametrize("code", PYTHON)
 def test_python_in_it_can_be_parsed(code: str) -> None:
     compile(code, "documentation", "exec")
+
+
+def test_commands_in_it_are_understood() -> None:
+    assert len(COMMANDS) >= 4
+    for command_line in COMMANDS:
+        try:
+            cli._parser().parse_args(shlex.split(command_line)[1:])
+        except SystemExit:
+            pytest.fail(f"imperva-logs does not understand: {command_line}")
