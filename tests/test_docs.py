@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_imperva import cli
+from airflow_provider_imperva.container.keys import KeyRing
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -69,3 +71,30 @@ def test_commands_in_it_are_understood() -> None:
             cli._parser().parse_args(shlex.split(command_line)[1:])
         except SystemExit:
             pytest.fail(f"imperva-logs does not understand: {command_line}")
+
+
+def test_the_commands_for_a_key_pair_make_one_that_is_read(tmp_path: Path) -> None:
+    page = (DOCS / "how-to" / "connect.md").read_text()
+    commands = next(block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "openssl" in block)
+    folder = tmp_path / "7"
+    folder.mkdir()
+    subprocess.run(["sh", "-e", "-c", commands], cwd=folder, check=True, capture_output=True)
+    assert "BEGIN PUBLIC KEY" in (folder / "Public.key").read_text()
+    assert KeyRing.from_folder(tmp_path).ids == {"7"}
+
+
+def test_compatibility_is_what_the_matrix_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (DOCS / "reference" / "compatibility.md").read_text()
+    rows = set(re.findall(r"^\| (3\.\d+)\.\d+ \| (3\.\d+) \|", page, re.MULTILINE))
+    spec = importlib.util.spec_from_file_location("matrix", ROOT / ".ci" / "matrix.py")
+    assert spec
+    assert spec.loader
+    matrix = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, matrix)
+    spec.loader.exec_module(matrix)
+    assert rows == {(one.airflow, one.python) for one in matrix.MATRIX}
+    for one in matrix.MATRIX:
+        pins = "".join((ROOT / "requirements" / f"{name}.txt").read_text() for name in one.requirements)
+        pinned = re.search(r"^apache-airflow==(\S+)", pins, re.MULTILINE)
+        assert pinned
+        assert f"| {pinned[1]} | {one.python} |" in page
