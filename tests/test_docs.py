@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva import cli
+from airflow_provider_imperva import __version__, cli
 from airflow_provider_imperva.container.keys import KeyRing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +42,8 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     operators = (tmp_path / "reference" / "operators" / "index.html").read_text()
     assert "<code>PlanOptions</code>" in operators
     assert ":class:" not in operators
+    assert f"Version {__version__}" in operators
+    assert 'rel="next"' in operators
 
 
 def test_the_command_lines_help_is_quoted_as_it_is() -> None:
@@ -98,3 +100,26 @@ def test_compatibility_is_what_the_matrix_tests(monkeypatch: pytest.MonkeyPatch)
         pinned = re.search(r"^apache-airflow==(\S+)", pins, re.MULTILINE)
         assert pinned
         assert f"| {pinned[1]} | {one.python} |" in page
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_links_outside_the_site_lead_to_files_and_headings_that_exist(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", (ROOT / name).read_text())
+    assert [link for link in links if not leads_somewhere(link, name)] == []
+
+
+def leads_somewhere(link: str, page: str) -> bool:
+    file, _, anchor = link.partition("#")
+    target = ROOT / (file or page)
+    return target.exists() and (not anchor or anchor in anchors_of(target.read_text()))
+
+
+def anchors_of(text: str) -> list[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("link", ["docs/no-such-page.md", "docs/guarantees.md#no-such-heading"])
+def test_a_link_that_leads_nowhere_is_noticed(link: str) -> None:
+    assert not leads_somewhere(link, "README.md")
