@@ -145,8 +145,8 @@ class StreamTransport:
     def _gave_up(self, found: str) -> DestinationUnavailableError:
         return DestinationUnavailableError(
             found,
-            do="See the receiver's own log, and whether framing and TLS are those it expects; what is not settled is"
-            " sent again by a later run",
+            do="See the receiver's own log, whether framing and TLS are those it expects, and whether it demands a"
+            " client certificate; what is not settled is sent again by a later run",
             about=str(self._address),
         )
 

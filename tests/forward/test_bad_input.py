@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -24,7 +25,7 @@ from tests.forward.conftest import Certificates
 from tests.forward.kafka_cluster import TOPIC, KafkaCluster
 from tests.forward.killed_sender import TOKEN
 from tests.forward.rsyslog import Input, Rsyslog
-from tests.forward.sending import forwarding, lines_of, send_all
+from tests.forward.sending import forwarding, lines_of, replace, send_all
 from tests.forward.targets import server_context
 from tests.load.load_runs import Account
 
@@ -58,6 +59,26 @@ def test_a_connection_that_hangs(
     with pytest.raises(DestinationUnavailableError, match=message):
         send_all(sending)
     assert sending.pending() == [1]
+
+
+@pytest.mark.needs("openssl")
+def test_a_receiver_that_demands_a_certificate_of_ours(
+    account: Account, load: Load, certificates: Certificates
+) -> None:
+    """By TLS 1.3 it says so after the connection stands, and the word is often lost with the connection."""
+    load(1)
+    context = server_context(certificates)
+    context.load_verify_locations(certificates.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with SyslogReceiver(ssl_context=context) as receiver:
+        address = Address(host="localhost", port=receiver.port, verify=str(certificates.certificate), read_timeout=5)
+        sending = forwarding(account, DestinationOptions(), address=address, patience=TWICE)
+        with pytest.raises(DestinationUnavailableError, match="whether it demands a client certificate"):
+            send_all(sending)
+        assert (sending.pending(), receiver.messages) == ([1], [])
+        with_ours = replace(address, client_certificate=str(certificates.certificate), client_key=str(certificates.key))
+        send_all(forwarding(account, DestinationOptions(), address=with_ours, patience=TWICE))
+        assert len(receiver.messages) == 50
 
 
 @pytest.mark.needs("openssl")
