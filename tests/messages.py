@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,47 +50,47 @@ def calls() -> tuple[Call, ...]:
     )
 
 
-def texts(node: ast.expr | None, file: str) -> list[str]:
-    """Return each text that an expression can give; what only a run knows is ``…``."""
+def texts(node: ast.expr | None, file: str, *, within: frozenset[str] = frozenset()) -> list[str]:
+    """Return each text that an expression can give; what only a run knows is ``…``.
+
+    :param within: names whose values are being looked up, which may stand for each other in a circle.
+    """
+    look = functools.partial(texts, file=file, within=within)
     match node:
         case ast.Constant(value=str(text)):
             return [text]
         case ast.JoinedStr(values=values):
-            return _joined(values, file)
+            return _joined(map(look, values))
         case ast.FormattedValue(value=ast.IfExp() as choice):
-            return texts(choice, file)
+            return look(choice)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return _joined([left, right], file)
+            return _joined(map(look, (left, right)))
         case ast.IfExp(body=body, orelse=orelse):
-            return [*texts(body, file), *texts(orelse, file)]
+            return [*look(body), *look(orelse)]
         case ast.Dict(values=values):
-            return [text for value in values for text in texts(value, file)]
-        case (
-            ast.Subscript(value=ast.Name() as name) | ast.Call(func=ast.Attribute(value=ast.Name() as name, attr="get"))
-        ):
-            return texts(name, file)
-        case ast.Name(id=name):
-            return [text for value in _assigned(name, file) for text in texts(value, file)] or [ANY]
+            return [text for value in values for text in look(value)]
+        case ast.Subscript(value=ast.Name() as name):
+            return look(name)
+        case ast.Call(func=ast.Attribute(value=ast.Name() as name, attr="get")):
+            return look(name)
+        case ast.Name(id=name) if name not in within:
+            found = _assigned(name, file)
+            return [text for value in found for text in texts(value, file, within=within | {name})] or [ANY]
     return [ANY]
 
 
-def _joined(parts: list[ast.expr], file: str) -> list[str]:
-    found = [""]
-    for part in parts:
-        found = [before + text for before in found for text in texts(part, file)]
-    return found
+def _joined(parts: Iterable[list[str]]) -> list[str]:
+    return ["".join(choice) for choice in itertools.product(*parts)]
 
 
 def _assigned(name: str, file: str) -> Iterator[ast.expr]:
-    """Yield what is assigned to a name, anywhere in a module; to it alone, or in a tuple of texts."""
+    """Yield what is assigned to a name anywhere in a module, to it alone or in a tuple."""
     for node in ast.walk(modules()[file]):
         if not isinstance(node, ast.Assign):
             continue
         for target in node.targets:
             if isinstance(target, ast.Name) and target.id == name:
-                if not any(isinstance(inner, ast.Name) and inner.id == name for inner in ast.walk(node.value)):
-                    yield node.value
+                yield node.value
             elif isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                for one, value in zip(target.elts, node.value.elts, strict=False):
-                    if isinstance(one, ast.Name) and one.id == name:
-                        yield value
+                pairs = zip(target.elts, node.value.elts, strict=False)
+                yield from (value for one, value in pairs if isinstance(one, ast.Name) and one.id == name)

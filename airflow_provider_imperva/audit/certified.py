@@ -63,7 +63,7 @@ class _Versioned(msgspec.Struct, frozen=True):
 
 
 def _no_certificate(about: str) -> ConfigurationError:
-    return ConfigurationError("it is no certificate", do="Give what --output wrote", about=about)
+    return ConfigurationError("it is not a certificate", do="Give what --output wrote", about=about)
 
 
 def check(

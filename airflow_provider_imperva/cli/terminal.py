@@ -38,7 +38,7 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
         except ValueError:
             found = math.nan
         if not least <= found <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
         return found
 
     return read

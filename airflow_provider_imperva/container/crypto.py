@@ -61,7 +61,7 @@ def unwrap_key(header: LogHeader, *, log: str, keys: KeyRing) -> bytes:
         ciphertext = base64.b64decode(wrapped, validate=True)
     except (binascii.Error, ValueError):
         raise HeaderError(
-            "the key in the header is no Base64", do="Fetch the log again while the repository has it", about=log
+            "the key in the header is not Base64", do="Fetch the log again while the repository has it", about=log
         ) from None
     try:
         key = base64.b64decode(private_key.decrypt(ciphertext, PKCS1v15()).strip(), validate=True)

@@ -161,7 +161,7 @@ def _read_id(folder: Path, *, passphrase: str | None) -> KeyRing:
         except ConfigurationError as error:
             problems.append(str(error))
         except UnicodeDecodeError:
-            problems.append(_problem("is no text", do="Store the private key as PEM", about=file))
+            problems.append(_problem("is not text", do="Store the private key as PEM", about=file))
         except OSError as error:
             problems.append(_problem(f"cannot be read: {error.strerror}", do="Let this user read it", about=file))
     if not found:

@@ -109,7 +109,7 @@ def client_options(connection: Connection) -> dict[str, Any]:
                 options[name] = kind(value)
             except (TypeError, ValueError):
                 raise ConfigurationError(
-                    f"extra {name!r} is no number", do=f"Give {name} as a number", about=connection.conn_id
+                    f"extra {name!r} is not a number", do=f"Give {name} as a number", about=connection.conn_id
                 ) from None
     return options
 
@@ -141,7 +141,7 @@ def private_keys(extra: Mapping[str, Any]) -> dict[str, str]:
             keys = json.loads(keys, strict=False)
     if not isinstance(keys, dict) or not all(isinstance(pem, str) for pem in keys.values()):
         raise ConfigurationError(
-            "extra 'private_keys' is no JSON object of PEM texts",
+            "extra 'private_keys' is not a JSON object of PEM texts",
             do='Write it as {"1": "<the key as PEM>"}, 1 being its publicKeyId, or put the key into a file and use'
             " keys_dir",
         )

@@ -79,7 +79,7 @@ def _settled(given: Any, url: str) -> timedelta:
         return timedelta(seconds=float(given))
     except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(
-            "extra 'settle_seconds' is no number", do="Give settle_seconds as a number", about=url
+            "extra 'settle_seconds' is not a number", do="Give settle_seconds as a number", about=url
         ) from None
 
 

@@ -135,7 +135,7 @@ def _number(value: object, name: str, conn_id: str) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise ConfigurationError(
-            f"extra {name!r} is no number", do=f"Give {name} as a number of seconds", about=conn_id
+            f"extra {name!r} is not a number", do=f"Give {name} as a number of seconds", about=conn_id
         ) from None
 
 

@@ -83,7 +83,7 @@ def _apply_extra(fs: Any, lake_conn_id: str) -> None:
     options = extra.get(_OPTIONS) or {}
     if not isinstance(options, dict):
         raise ConfigurationError(
-            f"extra {_OPTIONS!r} is no JSON object",
+            f"extra {_OPTIONS!r} is not a JSON object",
             do='Write it as {"ServerSideEncryption": "aws:kms"}, with the names that PutObject has',
             about=lake_conn_id,
         )

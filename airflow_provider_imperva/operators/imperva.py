@@ -87,7 +87,7 @@ class ImpervaOperator(BaseOperator):
 
     def _stop_if_killed(self) -> None:
         if self._killed:
-            raise AirflowException("The task is told to stop. Nothing is lost: the next run goes on from here")
+            raise AirflowException("The task was asked to stop. Nothing is lost: the next run goes on from here")
 
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
         return hook.open(self.lake_uri, self.lake_conn_id)

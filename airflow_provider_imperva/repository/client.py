@@ -367,7 +367,7 @@ def _proxies(proxy: str | None) -> dict[str, str]:
         usable = False
     if not usable:
         raise ConfigurationError(
-            "the proxy cannot be used: it is no http or https URL",
+            "the proxy cannot be used: it is not an http or https URL",
             do="Set the connection's extra `proxy` to a URL such as http://proxy.example.com:3128",
         )
     return {"http": split.geturl(), "https": split.geturl()}

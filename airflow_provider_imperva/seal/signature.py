@@ -162,7 +162,7 @@ def _read(path: str) -> str:
     try:
         return Path(path).read_text("utf-8")
     except (OSError, ValueError) as error:
-        found = getattr(error, "strerror", None) or "is no text"
+        found = getattr(error, "strerror", None) or "is not text"
         raise ConfigurationError(f"cannot be read: {found}", do="Name a file with a PEM key", about=path) from None
 
 

@@ -340,7 +340,7 @@ class TestKeys:
 
     def test_a_key_that_is_no_base64_is_a_header_error(self, ring: KeyRing, key_pair: KeyPair) -> None:
         content = forge_log(BODY, key=key_pair).replace(b"\nkey:", b"\nkey:***")
-        with pytest.raises(HeaderError, match="no Base64"):
+        with pytest.raises(HeaderError, match="not Base64"):
             decode(content, log=LOG, keys=ring)
 
     def test_a_key_wrapped_once_is_refused(self, ring: KeyRing, key_pair: KeyPair) -> None:

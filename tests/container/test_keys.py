@@ -182,7 +182,7 @@ class TestOneBadFile:
     def test_a_key_that_is_no_text(self, folder: Path) -> None:
         (folder / "2").mkdir()
         (folder / "2" / "Private.key").write_bytes(b"\xff\xfe")
-        self.assert_only_the_first_loads(folder, "2/Private.key", "is no text")
+        self.assert_only_the_first_loads(folder, "2/Private.key", "is not text")
 
     def test_two_different_keys_of_unclear_role(self, folder: Path, key_pair: KeyPair, other_pair: KeyPair) -> None:
         (folder / "2").mkdir()

@@ -193,7 +193,7 @@ class TestOneTask:
 
         killer = threading.Thread(target=kill)
         killer.start()
-        with pytest.raises(AirflowException, match="told to stop"):
+        with pytest.raises(AirflowException, match="asked to stop"):
             operator.execute(context())
         killer.join()
         assert account.ledger.head().commit is None

@@ -217,7 +217,7 @@ class TestConnection:
             ({"host": "siem.example:x"}, "does not read as a host"),
             ({"host": "http://siem.example"}, "show token and events"),
             ({"host": "siem", "extra": {"client_key": "-----BEGIN PRIVATE KEY-----\nx"}}, "path of a file"),
-            ({"host": "siem", "extra": {"read_timeout": "long"}}, "is no number"),
+            ({"host": "siem", "extra": {"read_timeout": "long"}}, "is not a number"),
         ],
     )
     def test_what_cannot_work_is_refused(

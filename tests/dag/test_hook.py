@@ -221,7 +221,7 @@ def test_extras_reach_the_client() -> None:
     [
         ({"login": ""}, "lacks a Log Server URL, an API ID or an API key"),
         ({"host": "http://logs1.example.com/8416_1745073/"}, "http"),
-        ({"extra": {"max_concurrency": "many"}}, "'max_concurrency' is no number"),
+        ({"extra": {"max_concurrency": "many"}}, "'max_concurrency' is not a number"),
         ({"extra": {"verify": "/nowhere/ca.pem"}}, "/nowhere/ca.pem"),
     ],
 )
@@ -245,7 +245,7 @@ def test_keys_come_from_connection_and_folder(shape: Any, key: KeyPair, tmp_path
 
 @pytest.mark.parametrize("value", ["not JSON", "[1]", {"1": None}])
 def test_keys_that_are_no_pem_texts_are_refused(value: Any) -> None:
-    with pytest.raises(ConfigurationError, match="no JSON object of PEM texts"):
+    with pytest.raises(ConfigurationError, match="not a JSON object of PEM texts"):
         hook(extra={"private_keys": value}).key_ring()
 
 

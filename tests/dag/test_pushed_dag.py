@@ -172,7 +172,7 @@ def test_the_connection_is_tested_by_listing_it(place: Place, key: KeyPair, monk
         ("s3://key:secret@bucket/inbox", {}, "holds a user or password"),
         ("file:///srv/in box", {}, "other than letters, digits"),
         ("file:///srv/inbox", {"after_commit": "burn"}, "none of keep, delete and move"),
-        ("file:///srv/inbox", {"settle_seconds": "soon"}, "is no number"),
+        ("file:///srv/inbox", {"settle_seconds": "soon"}, "is not a number"),
         ("nonsense://inbox", {}, "no filesystem"),
     ],
 )

@@ -75,7 +75,7 @@ def test_new_credentials_in_the_connection_are_used_at_once(front: Front, monkey
 
 def test_options_that_are_no_object_are_refused(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, front.url, s3_additional_kwargs="aws:kms")
-    with pytest.raises(ConfigurationError, match="is no JSON object"):
+    with pytest.raises(ConfigurationError, match="is not a JSON object"):
         ledger()
 
 
