@@ -23,6 +23,8 @@ def connect(monkeypatch: pytest.MonkeyPatch, url: str, *, login: str = "key", **
     settings = {"endpoint_url": url, "region_name": "eu-central-1"} | extra
     connection = {"conn_type": "aws", "login": login, "password": "secret", "extra": settings}
     monkeypatch.setenv(NAME, json.dumps(connection))
+    # It says whether commits are signed.
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps({"conn_type": "imperva"}))
 
 
 def ledger() -> Ledger:
