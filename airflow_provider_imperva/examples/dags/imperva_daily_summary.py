@@ -35,9 +35,10 @@ KEYS = ["event_class", "site_name", "outcome"]
 
 def open_ledger(repository: str) -> Ledger:
     """Open the ledger of a repository; the lake is that ledger's store."""
-    from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+    from airflow_provider_imperva.hooks.lake import open_lake
+    from airflow_provider_imperva.lake.ledger import Ledger
 
-    return ImpervaLogHook().open_ledger(repository, LAKE_URI, LAKE_CONN_ID)
+    return Ledger(open_lake(LAKE_URI, LAKE_CONN_ID), repository)
 
 
 def every_date() -> dict[str, list[str]]:
