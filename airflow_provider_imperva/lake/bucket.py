@@ -230,7 +230,9 @@ class S3Store(ObjectStore):
             found = sync(self._fs.loop, self._fs.session.get_credentials)
             if found is None:
                 return {}
-            key, secret, token = sync(self._fs.loop, found.get_frozen_credentials)
+            frozen = sync(self._fs.loop, found.get_frozen_credentials)
+            # By name: botocore has added an account's id to these three.
+            key, secret, token = frozen.access_key, frozen.secret_key, frozen.token
         options = {"access_key_id": key, "secret_access_key": secret}
         return options | {"session_token": token} if token else options
 

@@ -12,6 +12,7 @@ from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.hooks.lake import lake_filesystem
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.table.delta import create_table, open_table
 from tests.crash.object_server import BUCKET
 from tests.lake.s3_front import Front, Refusal
 
@@ -37,6 +38,16 @@ def test_a_lake_is_written_with_the_connections_credentials(front: Front, monkey
     store.create("ledger/plan.json", b"plan")
     assert store.uri("ledger/plan.json") == f"{LAKE}/ledger/plan.json"
     assert front.filesystem().cat_file(f"{BUCKET}/lake/ledger/plan.json") == b"plan"
+
+
+def test_its_table_is_written_with_them_too(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a library of its own, which is handed the credentials."""
+    connect(monkeypatch, front.url)
+    store = ledger().store
+    create_table(store)
+    assert open_table(store).version() == 0
+    options = store.address("events").options
+    assert (options["access_key_id"], options["secret_access_key"]) == ("key", "secret")
 
 
 def test_encryption_acl_tags_and_path_style_come_from_its_extra(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,10 @@ from tests.mutation import areas
 from tests.mutation.fork_server import ForkServer
 from tests.mutation.mutation import ROOT, Mutation
 
-_COPIED = ("airflow_provider_imperva", "kernel", "pages", "tests", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+_COPIED = (
+    *("airflow_provider_imperva", "docs", "kernel", "pages", "tests"),
+    *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
+)
 _OPTIONS = ("-q", "-p", "no:cacheprovider")
 _PASSED, _FAILED = 0, 1
 _AT_ONCE = os.cpu_count() or 1
