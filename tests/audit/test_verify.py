@@ -501,6 +501,15 @@ def replay_shortened(account: Account) -> None:
     replay_all(account, Selection(state="all"), options=NormalizeOptions(keep_raw=True))
 
 
+def test_a_missing_intent_is_found(account: Account) -> None:
+    """Without it, what a batch wrote before it died would not be known."""
+    path = account.ledger.layout.intent(1, 0)
+    (account.lake / path).unlink()
+    (found,) = verified(account.lake).findings
+    assert (found.kind, found.about) == ("missing", path)
+    assert "intent" in found.found
+
+
 def test_an_object_of_the_ten_thousandth_batch_is_known_as_one() -> None:
     """A replay of all that a lake has may be as large."""
     layout = Layout("8416_1745073")
