@@ -11,6 +11,7 @@ from urllib.parse import unquote, unquote_plus
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from airflow_provider_imperva.errors import ConfigurationError, quoted
@@ -199,13 +200,19 @@ class _NotPrivateError(ConfigurationError):
     """A PEM text of another kind than a private key, such as its public half."""
 
 
-def _load_pem(pem: str, *, passphrase: str | None, about: str) -> RSAPrivateKey:
+def open_private_key(pem: str, *, passphrase: str | None, about: str) -> PrivateKeyTypes:
+    """Open a private key of any kind, PKCS#1 or PKCS#8, however its lines have come apart.
+
+    :param passphrase: heeded only if the key is encrypted.
+    :param about: where the key is from, for the error's message.
+    :raises ConfigurationError: if it does not open.
+    """
     label, text = repaired_pem(pem, about=about)
     encrypted = label == "ENCRYPTED PRIVATE KEY" or "4,ENCRYPTED" in text
     if encrypted and not passphrase:
         raise ConfigurationError("is encrypted, and no passphrase is set", do="Set its passphrase", about=about)
     try:
-        key = load_pem_private_key(text.encode(), passphrase.encode() if encrypted and passphrase else None)
+        return load_pem_private_key(text.encode(), passphrase.encode() if encrypted and passphrase else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         # What the library says about the key is not for a log.
         raise ConfigurationError(
@@ -213,6 +220,10 @@ def _load_pem(pem: str, *, passphrase: str | None, about: str) -> RSAPrivateKey:
             do="Correct the passphrase, or export the key again" if encrypted else "Export the key again as PEM",
             about=about,
         ) from None
+
+
+def _load_pem(pem: str, *, passphrase: str | None, about: str) -> RSAPrivateKey:
+    key = open_private_key(pem, passphrase=passphrase, about=about)
     if not isinstance(key, RSAPrivateKey):
         raise ConfigurationError(
             "is not an RSA key", do="Use the RSA private key made for Imperva (openssl genrsa)", about=about

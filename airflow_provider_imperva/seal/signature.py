@@ -22,11 +22,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
-    load_pem_private_key,
     load_pem_public_key,
 )
 
-from airflow_provider_imperva.container.keys import repaired_pem
+from airflow_provider_imperva.container.keys import open_private_key
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.lake.ledger import UNSIGNED
 
@@ -65,19 +64,7 @@ class SigningKey:
         :param about: where the key is from, for the error's message.
         :raises ConfigurationError: if it is not one, or does not open.
         """
-        label, text = repaired_pem(pem, about=about)
-        encrypted = label == "ENCRYPTED PRIVATE KEY"
-        if encrypted and not passphrase:
-            raise ConfigurationError("is encrypted, and no passphrase is set", do="Set its passphrase", about=about)
-        try:
-            key = load_pem_private_key(text.encode(), passphrase.encode() if encrypted and passphrase else None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            # What the library says about the key is not for a log.
-            raise ConfigurationError(
-                "does not open with the passphrase set" if encrypted else "is damaged or of an unknown kind",
-                do="Correct the passphrase" if encrypted else "Export the key again as PEM",
-                about=about,
-            ) from None
+        key = open_private_key(pem, passphrase=passphrase, about=about)
         if not isinstance(key, Ed25519PrivateKey):
             raise _no_key(about, "openssl genpkey -algorithm ed25519")
         return cls(key, key_id_of(key.public_key()))
