@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, TriggerRule
@@ -14,7 +14,7 @@ from airflow_provider_imperva.operators.compact import (
     ImpervaMergePartsOperator,
     ImpervaPlanCompactionOperator,
 )
-from airflow_provider_imperva.tasks import TASK_DEFAULTS
+from airflow_provider_imperva.tasks import dag_settings
 
 _DOC = """
 Merges the small parts of an Imperva Cloud WAF repository's lake, class by class and date by date, once a date has been
@@ -50,17 +50,14 @@ def imperva_compact_dag(
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     :raises ConfigurationError: if the lake's URI or an option cannot be meant.
     """
-    given: dict[str, Any] = {
-        "start_date": datetime(2025, 1, 1),
-        "catchup": False,
-        "max_active_runs": 1,
-        "description": "Small parts of the lake, merged",
-        "doc_md": _DOC,
-        "schedule": schedule,
-        "dagrun_timeout": timedelta(hours=12),
-        "default_args": TASK_DEFAULTS | dict(default_args or {}),
-        "tags": {"imperva", *tags},
-    }
+    given = dag_settings(
+        description="Small parts of the lake, merged",
+        doc=_DOC,
+        schedule=schedule,
+        dagrun_timeout=timedelta(hours=12),
+        default_args=default_args,
+        tags=tags,
+    )
     lake: dict[str, Any] = {"imperva_conn_id": imperva_conn_id, "lake_uri": lake_uri, "lake_conn_id": lake_conn_id}
     dag = DAG(dag_id, **given | dag_args)
     with dag:

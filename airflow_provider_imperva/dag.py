@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import DAG, Asset, Param
@@ -13,7 +13,7 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
-from airflow_provider_imperva.tasks import TASK_DEFAULTS, add_load_tasks, options_by_task
+from airflow_provider_imperva.tasks import RUN_TIMEOUT, add_load_tasks, dag_settings, options_by_task
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,14 +40,6 @@ Fails when nobody has looked at an Imperva Cloud WAF repository for too long, as
 A DAG that is paused, or whose run hangs, fails nowhere by itself. Let its failures call people, and run it in another
 Airflow, or at least not in the pool of the tasks it watches.
 """
-
-TAG = "imperva"
-"""By it Airflow's pages list all of these DAGs, and the navigation finds them."""
-
-COMMON: dict[str, Any] = {"start_date": datetime(2025, 1, 1), "catchup": False, "max_active_runs": 1}
-
-RUN_TIMEOUT = timedelta(hours=3)
-"""Beyond the time that the sensor waits. A run that is killed loses nothing, and one that hangs holds up all others."""
 
 
 def run_types() -> dict[str, Any]:
@@ -132,13 +124,15 @@ def imperva_logs_dag(
     """
     dag = DAG(
         dag_id,
-        **COMMON
+        **dag_settings(
+            description="Every log of Imperva Cloud WAF, into the lake",
+            doc=_DOC,
+            schedule=schedule,
+            dagrun_timeout=sensor_timeout + RUN_TIMEOUT,
+            default_args=default_args,
+            tags=tags,
+        )
         | {
-            "description": "Every log of Imperva Cloud WAF, into the lake",
-            "doc_md": _DOC,
-            "schedule": schedule,
-            "dagrun_timeout": sensor_timeout + RUN_TIMEOUT,
-            "default_args": TASK_DEFAULTS | dict(default_args or {}),
             "params": {
                 "start_anew": Param(
                     False,
@@ -152,7 +146,6 @@ def imperva_logs_dag(
                 ),
             }
             | dict(params or {}),
-            "tags": {TAG, *tags},
         }
         | run_types()
         | dag_args,
@@ -232,15 +225,13 @@ def imperva_coverage_dag(
     """
     dag = DAG(
         dag_id,
-        **COMMON
-        | {
-            "description": "How completely the logs are in the lake, as a page",
-            "doc_md": _COVERAGE_DOC,
-            "schedule": schedule,
-            "dagrun_timeout": RUN_TIMEOUT,
-            "default_args": TASK_DEFAULTS | dict(default_args or {}),
-            "tags": {TAG, *tags},
-        }
+        **dag_settings(
+            description="How completely the logs are in the lake, as a page",
+            doc=_COVERAGE_DOC,
+            schedule=schedule,
+            default_args=default_args,
+            tags=tags,
+        )
         | dag_args,
     )
     with dag:
@@ -284,15 +275,13 @@ def imperva_watch_dag(
     """
     dag = DAG(
         dag_id,
-        **COMMON
-        | {
-            "description": "Whether anybody looks at the repository",
-            "doc_md": _WATCH_DOC,
-            "schedule": schedule,
-            "dagrun_timeout": RUN_TIMEOUT,
-            "default_args": TASK_DEFAULTS | dict(default_args or {}),
-            "tags": {TAG, *tags},
-        }
+        **dag_settings(
+            description="Whether anybody looks at the repository",
+            doc=_WATCH_DOC,
+            schedule=schedule,
+            default_args=default_args,
+            tags=tags,
+        )
         | dag_args,
     )
     with dag:

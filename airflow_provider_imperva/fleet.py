@@ -10,11 +10,11 @@ from airflow.sdk import DAG, Asset
 
 from airflow_provider_imperva.accounts import Accounts, read_accounts
 from airflow_provider_imperva.assets import imperva_events_asset
-from airflow_provider_imperva.dag import COMMON, RUN_TIMEOUT, TAG, run_types
+from airflow_provider_imperva.dag import run_types
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.operators.load import ImpervaAccountsOperator, ImpervaLoadLogsOperator
 from airflow_provider_imperva.options import check_positive, unknown_name
-from airflow_provider_imperva.tasks import TASK_DEFAULTS
+from airflow_provider_imperva.tasks import dag_settings
 from airflow_provider_imperva.uri import check_lake_uri
 
 if TYPE_CHECKING:
@@ -105,15 +105,13 @@ def imperva_fleet_dag(
     }
     with DAG(
         dag_id,
-        **COMMON
-        | {
-            "description": "Every log of many accounts of Imperva Cloud WAF, into the lake",
-            "doc_md": _DOC,
-            "schedule": schedule,
-            "dagrun_timeout": RUN_TIMEOUT,
-            "default_args": TASK_DEFAULTS | dict(default_args or {}),
-            "tags": {TAG, *tags},
-        }
+        **dag_settings(
+            description="Every log of many accounts of Imperva Cloud WAF, into the lake",
+            doc=_DOC,
+            schedule=schedule,
+            default_args=default_args,
+            tags=tags,
+        )
         | run_types()
         | dag_args,
     ) as dag:

@@ -6,7 +6,7 @@ None of them is part of the DAG that loads: a destination that is down slows no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset
@@ -15,7 +15,7 @@ from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.forward import ImpervaForwardLogsOperator
-from airflow_provider_imperva.tasks import TASK_DEFAULTS
+from airflow_provider_imperva.tasks import dag_settings
 
 _DOC = """
 Sends the committed logs of an Imperva Cloud WAF repository to a SIEM, oldest first.
@@ -67,17 +67,13 @@ def imperva_forward_dag(
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     :raises ConfigurationError: if the lake's URI, the destination or an option cannot be meant.
     """
-    given: dict[str, Any] = {
-        "start_date": datetime(2025, 1, 1),
-        "catchup": False,
-        "max_active_runs": 1,
-        "description": f"Committed logs of Imperva Cloud WAF, to {name or destination}",
-        "doc_md": _DOC,
-        "schedule": schedule if schedule is not None else [imperva_events_asset(lake_uri)],
-        "dagrun_timeout": timedelta(hours=3),
-        "default_args": TASK_DEFAULTS | dict(default_args or {}),
-        "tags": {"imperva", *tags},
-    }
+    given = dag_settings(
+        description=f"Committed logs of Imperva Cloud WAF, to {name or destination}",
+        doc=_DOC,
+        schedule=schedule if schedule is not None else [imperva_events_asset(lake_uri)],
+        default_args=default_args,
+        tags=tags,
+    )
     dag = DAG(dag_id, **given | dag_args)
     with dag:
         ImpervaForwardLogsOperator(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.retention import ImpervaExpireLakeOperator
-from airflow_provider_imperva.tasks import TASK_DEFAULTS
+from airflow_provider_imperva.tasks import dag_settings
 
 _DOC = """
 Takes out of the lake what is older than its retention policy allows. The ledger says what left and by which rule, so
@@ -44,17 +44,13 @@ def imperva_retention_dag(
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     :raises ConfigurationError: if the lake's URI or the policy cannot be meant.
     """
-    given: dict[str, Any] = {
-        "start_date": datetime(2025, 1, 1),
-        "catchup": False,
-        "max_active_runs": 1,
-        "description": "What is older than the retention policy allows leaves the lake",
-        "doc_md": _DOC,
-        "schedule": schedule,
-        "dagrun_timeout": timedelta(hours=3),
-        "default_args": TASK_DEFAULTS | dict(default_args or {}),
-        "tags": {"imperva", *tags},
-    }
+    given = dag_settings(
+        description="What is older than the retention policy allows leaves the lake",
+        doc=_DOC,
+        schedule=schedule,
+        default_args=default_args,
+        tags=tags,
+    )
     dag = DAG(dag_id, **given | dag_args)
     with dag:
         ImpervaExpireLakeOperator(

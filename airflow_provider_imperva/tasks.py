@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import TaskGroup, TriggerRule, task_group
@@ -62,6 +62,39 @@ Skipped if nothing was planned.
 **Coverage** in its details leads to the page of the lake.
 """,
 }
+
+TAG = "imperva"
+"""By it Airflow's pages list all of these DAGs, and the navigation finds them."""
+
+RUN_TIMEOUT = timedelta(hours=3)
+"""Beyond the time that the sensor waits. A run that is killed loses nothing, and one that hangs holds up all others."""
+
+
+def dag_settings(
+    *,
+    description: str,
+    doc: str,
+    schedule: Any,
+    dagrun_timeout: timedelta = RUN_TIMEOUT,
+    default_args: Mapping[str, Any] | None,
+    tags: Iterable[str],
+) -> dict[str, Any]:
+    """Return the arguments that the DAGs of all factories have; what users give besides takes their place.
+
+    :param default_args: of the user, besides ours.
+    :param tags: of the user, besides ours.
+    """
+    return {
+        "start_date": datetime(2025, 1, 1),
+        "catchup": False,
+        "max_active_runs": 1,
+        "description": description,
+        "doc_md": doc,
+        "schedule": schedule,
+        "dagrun_timeout": dagrun_timeout,
+        "default_args": TASK_DEFAULTS | dict(default_args or {}),
+        "tags": {TAG, *tags},
+    }
 
 
 def imperva_logs_group(

@@ -141,7 +141,7 @@ MUTATIONS = [
     Mutation(
         "a run that hangs is never ended",
         "dag.py",
-        '            "dagrun_timeout": sensor_timeout + RUN_TIMEOUT,\n',
+        "            dagrun_timeout=sensor_timeout + RUN_TIMEOUT,\n",
         "",
         ("dag/test_factories.py::test_a_run_that_hangs_is_ended_by_itself",),
     ),
