@@ -137,6 +137,7 @@ _MODULES = {
         "coverage",
         "watch",
         "forward",
+        "ocsf",
         "compact",
         "retention",
     ],

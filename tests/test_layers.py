@@ -30,6 +30,7 @@ WITHOUT_AIRFLOW = (
     "load",
     "audit",
     "forward",
+    "ocsf",
     "retention",
     "cli",
     "testing",

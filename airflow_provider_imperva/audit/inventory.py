@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from airflow_provider_imperva.lake.layout import ARRIVALS, CONTENTS, FORWARDS, REGISTER, TABLE_LOG
+from airflow_provider_imperva.lake.layout import ARRIVALS, CONTENTS, EXPORTS, FORWARDS, REGISTER, TABLE_LOG
 from airflow_provider_imperva.lake.store import Store, StoredObject
 
 RAW, EVENTS, QUARANTINE, LEDGER = TREES = ("raw", "events", "quarantine", "ledger")
@@ -20,9 +20,9 @@ _TABLE = f"{TABLE_LOG}/"
 _LISTERS = 16
 
 
-_ASIDE = (ARRIVALS, CONTENTS, REGISTER, FORWARDS)
+_ASIDE = (ARRIVALS, CONTENTS, REGISTER, FORWARDS, EXPORTS)
 """Folders of what loading looks up (which delivered object has which number, which log brought a content first), of the
-register of repositories, and of what was forwarded."""
+register of repositories, and of what was forwarded and exported."""
 
 
 @dataclass(frozen=True, slots=True)

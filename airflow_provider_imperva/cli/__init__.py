@@ -28,6 +28,7 @@ from airflow_provider_imperva.cli import (
     forward,
     forwards,
     hold,
+    ocsf,
     replay,
     table,
     verify,
@@ -37,7 +38,7 @@ from airflow_provider_imperva.errors import ImpervaError
 
 _COMMANDS = (
     *(decode, replay, verify, explain, certificate, accept, evidence, coverage),
-    *(table, compact, expire, hold, erase, deliveries, forward, forwards, examples),
+    *(table, compact, expire, hold, erase, deliveries, forward, forwards, ocsf, examples),
 )
 
 

@@ -13,6 +13,7 @@
     register/repository=<r>.json                                    which repositories there are
     reports/repository=<r>/coverage.html
     forwards/<destination>/repository=<r>/<commit>.json, progress.json, start.json
+    exports/<name>/repository=<r>/<commit>.json, settings.json      what was written elsewhere in another form
 
 The thousands keep listings short after years. Commits have 12 digits, thousands 9 and batches 4, so that the order of
 the names is the order of the numbers.
@@ -54,6 +55,10 @@ class Layout:
     def forwards(self, destination: str) -> str:
         """Folder of what was sent to a destination."""
         return f"{FORWARDS}/{destination}/repository={self.repository}"
+
+    def exports(self, name: str) -> str:
+        """Folder of what was exported under a name."""
+        return f"{EXPORTS}/{name}/repository={self.repository}"
 
     @property
     def raw_root(self) -> str:
@@ -167,6 +172,9 @@ ARRIVALS = "arrivals"
 
 FORWARDS = "forwards"
 """The folder of what was sent to SIEMs, with a folder for each destination."""
+
+EXPORTS = "exports"
+"""The folder of what was written elsewhere in another form, with a folder for each export."""
 
 _PART = re.compile(r"part-(\d{12})-\d{4,}(?:-\d{4,})?\.parquet")
 _PARTITION = re.compile(r"events/repository=[^/]+/event_class=([^/]+)/event_date=([^/]+)/")

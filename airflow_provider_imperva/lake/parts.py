@@ -286,7 +286,7 @@ def _named(logs: Collection[str]) -> str:
 
 def write_rows(
     file: BinaryIO, rows: Rows, order: Positions, *, schema: pa.Schema, sorted_by: Sequence[str] = ()
-) -> _HashingFile:
+) -> HashingFile:
     """Write some rows as a part, a row group at a time.
 
     :param rows: finished, and not empty.
@@ -295,7 +295,7 @@ def write_rows(
     :param sorted_by: the columns that the order follows from, ascending, nulls last; the footer says so.
     :returns: what knows the size and SHA-256 of what was written.
     """
-    hashing = _HashingFile(file)
+    hashing = HashingFile(file)
     with parquet_writer(hashing, schema, held=rows.blocks[0].table.schema, sorted_by=sorted_by) as writer:
         for group in row_groups(rows.blocks, order, forget=rows.forget):
             writer.write_table(group, row_group_size=group.num_rows)
@@ -306,7 +306,7 @@ def write_rows(
 
 
 def parquet_writer(
-    file: BinaryIO | _HashingFile,
+    file: BinaryIO | HashingFile,
     schema: pa.Schema,
     *,
     held: pa.Schema | None = None,
@@ -349,7 +349,7 @@ def _paths(schema: pa.Schema) -> list[str]:
     return [column.path for column in pq.ParquetFile(empty).schema]
 
 
-class _HashingFile:
+class HashingFile:
     """A file that knows the SHA-256 and length of what went through it."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -359,17 +359,21 @@ class _HashingFile:
         self.closed = False
 
     def write(self, content: bytes) -> int:
+        """Write, and take into account."""
         self.sha256.update(content)
         self.size += len(content)
         return self._file.write(content)
 
     def tell(self) -> int:
+        """Return how many bytes were written."""
         return self.size
 
     def flush(self) -> None:
+        """Flush the file."""
         self._file.flush()
 
     def close(self) -> None:
+        """Take no more; the file itself stays open."""
         self.closed = True
 
 
