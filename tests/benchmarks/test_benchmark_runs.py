@@ -85,6 +85,15 @@ def test_forwarding_is_measured_for_each_way() -> None:
         assert re.search(rf"^\| {re.escape(way)} \| [\d,]+ \|$", done.stdout, re.MULTILINE), way
 
 
+@pytest.mark.slow
+def test_the_export_to_ocsf_is_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks.ocsf", "--events", "200", "--rounds", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for way in ("OCSF 1.8", "OCSF 1.1, Security Lake"):
+        assert re.search(rf"^\| {re.escape(way)} \| [\d,]+ \| [\d.]+ \|$", done.stdout, re.MULTILINE), way
+
+
 _SMALL_LAKE = ("--commits", "4", "--rows", "50", "--days", "1", "--events", "600")
 
 
