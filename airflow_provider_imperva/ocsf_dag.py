@@ -1,12 +1,12 @@
 """The factory of DAGs that export a lake's events to OCSF.
 
-It is no part of the DAG that loads: a target that is down slows no load.
+It is separate from the DAG that loads, so that a target that is down does not slow the load.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Asset
@@ -14,7 +14,7 @@ from airflow.sdk import DAG, Asset
 from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.ocsf import ImpervaExportOcsfOperator
-from airflow_provider_imperva.tasks import TASK_DEFAULTS
+from airflow_provider_imperva.tasks import dag_settings
 
 _DOC = """
 Writes the committed events of an Imperva Cloud WAF repository as Parquet in the Open Cybersecurity Schema Framework
@@ -56,17 +56,13 @@ def imperva_ocsf_dag(
     :param dag_args: any other argument of :class:`~airflow.sdk.DAG`.
     :raises ConfigurationError: if a URI or an option cannot be meant.
     """
-    given: dict[str, Any] = {
-        "start_date": datetime(2025, 1, 1),
-        "catchup": False,
-        "max_active_runs": 1,
-        "description": "Committed events of Imperva Cloud WAF, in OCSF",
-        "doc_md": _DOC,
-        "schedule": schedule if schedule is not None else [imperva_events_asset(lake_uri)],
-        "dagrun_timeout": timedelta(hours=3),
-        "default_args": TASK_DEFAULTS | dict(default_args or {}),
-        "tags": {"imperva", *tags},
-    }
+    given = dag_settings(
+        description="Committed events of Imperva Cloud WAF, in OCSF",
+        doc=_DOC,
+        schedule=schedule if schedule is not None else [imperva_events_asset(lake_uri)],
+        default_args=default_args,
+        tags=tags,
+    )
     dag = DAG(dag_id, **given | dag_args)
     with dag:
         ImpervaExportOcsfOperator(
