@@ -1,7 +1,8 @@
 """Reintroduces known bugs, one at a time, in a copy of the checkout, and shows that tests notice each.
 
 Most are bugs of tools that read these logs before this one; the others break what the promises rest on. Run by
-``make mutants``. Exits with 1 if a bug is not noticed, or if its place in the code is no longer there.
+``make mutants``. Exits with 1 if a bug is not noticed, if its place in the code is no longer there, or if a test that
+noticed one fails without it too.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -34,7 +35,20 @@ _COPIED = (
 )
 _OPTIONS = ("-q", "-p", "no:cacheprovider")
 _PASSED, _FAILED = 0, 1
+_NOTICED = "red"
 _AT_ONCE = os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one mutation.
+
+    :ivar word: ``red`` if a test noticed it.
+    :ivar failed: identifiers of the tests that failed, as pytest takes them.
+    """
+
+    word: str
+    failed: tuple[str, ...] = ()
 
 
 MUTATIONS: list[Mutation] = [
@@ -59,26 +73,25 @@ def main() -> int:
         sound.mkdir()
         for name in _COPIED:
             _copy(ROOT / name, sound / name)
-        tests = sorted({test for one in MUTATIONS for test in one.tests})
-        unmutated = _run(sound, tests, "-n", str(_AT_ONCE))
-        if unmutated.returncode != _PASSED:
-            print(unmutated.stdout)
-            print("The tests fail without any mutation; nothing can be told.")
-            return 1
         verdicts = _verdicts(sound)
-    table = Table("reintroduced bug", "tests", "verdict")
+        unmutated = _run_unmutated(sound, sorted({test for verdict in verdicts for test in verdict.failed}))
+    if unmutated.returncode != _PASSED:
+        print(unmutated.stdout)
+        print("Tests that noticed a bug fail, or are not there, without any: their verdicts prove nothing.")
+        return 1
+    table = Table("reintroduced bug", "noticed by", "verdict")
     for mutation, verdict in zip(MUTATIONS, verdicts, strict=True):
-        table.add_row(mutation.bug, "\n".join(mutation.tests), verdict)
+        table.add_row(mutation.bug, "\n".join(verdict.failed or mutation.tests), verdict.word)
     Console(width=130).print(table)
-    noticed = verdicts.count("red")
+    noticed = sum(verdict.word == _NOTICED for verdict in verdicts)
     print(f"{noticed} of {len(MUTATIONS)} noticed in {time.monotonic() - began:.0f} s")
     return 0 if noticed == len(MUTATIONS) else 1
 
 
-def _verdicts(sound: Path) -> list[str]:
+def _verdicts(sound: Path) -> list[Verdict]:
     servers: SimpleQueue[ForkServer] = SimpleQueue()
 
-    def verdict(mutation: Mutation) -> str:
+    def verdict(mutation: Mutation) -> Verdict:
         server = servers.get()
         try:
             return _verdict(mutation, sound, server)
@@ -91,18 +104,19 @@ def _verdicts(sound: Path) -> list[str]:
         return list(stack.enter_context(ThreadPoolExecutor(_AT_ONCE)).map(verdict, MUTATIONS))
 
 
-def _verdict(mutation: Mutation, sound: Path, server: ForkServer) -> str:
+def _verdict(mutation: Mutation, sound: Path, server: ForkServer) -> Verdict:
     # With what Python has compiled there: what it kept of the mutated file is older than it, and not used.
     checkout = Path(tempfile.mkdtemp(dir=sound.parent))
     shutil.copytree(sound, checkout, dirs_exist_ok=True)
     try:
         mutation.apply(checkout)
     except subprocess.CalledProcessError:
-        return "NO VERDICT (it does not compile)"
-    code = server.run(checkout, [*_OPTIONS, "-x", *_below_tests(mutation.tests)])
+        return Verdict("NO VERDICT (it does not compile)")
+    ended = server.run(checkout, [*_OPTIONS, "-x", *(f"tests/{name}" for name in mutation.tests)])
     shutil.rmtree(checkout)
     # Anything else than failed tests, such as code that cannot be imported, proves nothing.
-    return {_FAILED: "red", _PASSED: "NOT NOTICED"}.get(code, f"NO VERDICT (pytest ended with {code})")
+    words = {_FAILED: _NOTICED, _PASSED: "NOT NOTICED"}
+    return Verdict(words.get(ended.code, f"NO VERDICT (pytest ended with {ended.code})"), tuple(ended.failed))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -112,14 +126,12 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def _run(checkout: Path, tests: Sequence[str], *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", *_OPTIONS, *options, *_below_tests(tests)]
-    environment = os.environ | {"PYTHONPATH": str(checkout)}
-    return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
-
-
-def _below_tests(names: Iterable[str]) -> Iterator[str]:
-    return (f"tests/{name}" for name in names)
+def _run_unmutated(sound: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
+    named = Path(sound, "tests-to-run")
+    named.write_text("\n".join(tests))
+    command = [sys.executable, "-m", "pytest", *_OPTIONS, "-n", str(_AT_ONCE), f"@{named}"]
+    environment = os.environ | {"PYTHONPATH": str(sound)}
+    return subprocess.run(command, cwd=sound, env=environment, capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    import pytest
 
 PLUGINS = ("pytest_timeout", "_hypothesis_pytestplugin", "xdist.plugin")
 """Of all that are installed, those that tests need; to look for others takes longer than a test."""
+
+_FAILED = "failed-tests"
 
 LOADED = (
     *(
@@ -40,6 +45,13 @@ LOADED = (
 )
 
 
+class Ended(NamedTuple):
+    """How a run of pytest ended: its exit code, and the identifiers of the tests that failed."""
+
+    code: int
+    failed: list[str]
+
+
 class ForkServer:
     """A process that forks for each run of pytest; one run at a time."""
 
@@ -55,12 +67,12 @@ class ForkServer:
         self._process.kill()
         self._process.communicate()
 
-    def run(self, checkout: Path, arguments: Sequence[str]) -> int:
-        """Run pytest in a checkout; return how it ended."""
+    def run(self, checkout: Path, arguments: Sequence[str]) -> Ended:
+        """Run pytest in a checkout."""
         assert self._process.stdin
         assert self._process.stdout
         print(json.dumps([str(checkout), [*arguments]]), file=self._process.stdin, flush=True)
-        return int(self._process.stdout.readline())
+        return Ended(*json.loads(self._process.stdout.readline()))
 
 
 def serve() -> None:
@@ -79,7 +91,9 @@ def serve() -> None:
         if not (child := os.fork()):
             os.dup2(nothing, 0)
             os._exit(run(checkout, arguments))
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        failed = Path(checkout, _FAILED)
+        print(json.dumps([code, failed.read_text().splitlines() if failed.exists() else []]), file=answers, flush=True)
 
 
 def run(checkout: str, arguments: list[str]) -> int:
@@ -92,7 +106,21 @@ def run(checkout: str, arguments: list[str]) -> int:
     os.chdir(checkout)
     os.environ["PYTHONPATH"] = checkout
     sys.path.insert(0, checkout)
-    return int(pytest.main([*(f"-p{plugin}" for plugin in PLUGINS), *arguments]))
+    return int(
+        pytest.main([*(f"-p{plugin}" for plugin in PLUGINS), *arguments], plugins=[_Failures(Path(checkout, _FAILED))])
+    )
+
+
+class _Failures:
+    """A plugin that writes down which tests fail."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            with self._path.open("a") as lines:
+                print(report.nodeid, file=lines)
 
 
 if __name__ == "__main__":
