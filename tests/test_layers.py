@@ -16,6 +16,7 @@ PACKAGE = "airflow_provider_imperva"
 WITHOUT_AIRFLOW = (
     "errors",
     "clock",
+    "documentation",
     "extras",
     "uri",
     "options",

@@ -7,7 +7,7 @@ to the same figures, however long the lake has gone on since.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date, datetime
 
 import msgspec
@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.audit.accepted import ACCEPTED, with_accepted, within
 from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.audit.holdings import Bridge, Holding, Looked, holdings, look, named_of_period
-from airflow_provider_imperva.audit.numbers import Numbers, Stretch, all_numbers, last_rows, overlay
+from airflow_provider_imperva.audit.numbers import Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.audit.periods import numbers_of
 from airflow_provider_imperva.audit.reading import broken_chain
-from airflow_provider_imperva.audit.verdict import FINISHED, Reason, reasons
+from airflow_provider_imperva.audit.verdict import Reason, reasons
 from airflow_provider_imperva.errors import LakeError, LedgerCorruptError
-from airflow_provider_imperva.lake.acceptance import accepted_numbers
 from airflow_provider_imperva.lake.ledger import UNSIGNED, Signer
 from airflow_provider_imperva.lake.records import Acceptance
 from airflow_provider_imperva.lake.store import Store
@@ -33,7 +33,6 @@ VERSION = 2
 """Version of the certificate's format."""
 
 _CERTIFIED = ("name", "state", "raw_key", "raw_bytes", "raw_sha256", "lines", "rows", "quarantined_lines")
-_ACCEPTED = "accepted"
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -190,7 +189,7 @@ class PeriodOf:
         rows = [[row[column] for column in _CERTIFIED] for row in self._logs.select(_CERTIFIED).to_pylist()]
         prefixes = dict(_prefixes(history, self._numbers, self._period))
         states = _sum_states(prefixes)
-        accepted = states.pop(_ACCEPTED, 0)
+        accepted = states.pop(ACCEPTED, 0)
         if accepted:
             prefixes = dict(_prefixes(history, self._numbers, self._period, accepts=False))
         found = tuple(
@@ -249,30 +248,14 @@ def _prefixes(
     for item in numbers:
         if bounds := numbers_of(history, item, *period.bounds):
             first, last = bounds
-            within = list(_within(item.stretches, first, last))
+            certified = list(within(item.stretches, first, last))
             if accepts:
-                within = _with_accepted(history, item.prefix, within)
-            ranges = [CertifiedRange(part.first, part.last, part.state) for part in within]
+                certified = with_accepted(history, item.prefix, certified)
+            ranges = [CertifiedRange(part.first, part.last, part.state) for part in certified]
             states: dict[str, int] = {}
             for part in ranges:
                 states[part.state] = states.get(part.state, 0) + part.last - part.first + 1
             yield item.prefix, CertifiedPrefix(first, last, states, tuple(ranges))
-
-
-def _with_accepted(history: History, prefix: str, stretches: list[Stretch]) -> list[Stretch]:
-    for acceptance in history.accepted:
-        found = accepted_numbers(acceptance)
-        if found and found[0] == prefix:
-            missing = [item for item in stretches if item.state not in FINISHED]
-            covered = [Stretch(part.first, part.last, _ACCEPTED) for part in _within(missing, found[1], found[2])]
-            stretches = overlay(stretches, covered)
-    return stretches
-
-
-def _within(stretches: Sequence[Stretch], first: int, last: int) -> Iterator[Stretch]:
-    for item in stretches:
-        if item.first <= last and item.last >= first:
-            yield Stretch(max(item.first, first), min(item.last, last), item.state)
 
 
 def _logs_of(history: History, numbers: list[Numbers], period: Period) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -11,12 +11,16 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_imperva.audit.accepted import ACCEPTED, accepted_states, with_accepted
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.forwarding import standings
 from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.audit.numbers import LINES_SUM, UNACCOUNTED, Numbers, all_numbers, last_rows
+from airflow_provider_imperva.audit.quarantined import QuarantinedLines, quarantined_by_reason
+from airflow_provider_imperva.audit.states import SHOWN
 from airflow_provider_imperva.audit.strip import Strip, make_strip
 from airflow_provider_imperva.audit.traffic import Lag, Volume, read_traffic
+from airflow_provider_imperva.audit.verdict import FINISHED
 from airflow_provider_imperva.lake.forwards import Standing
 from airflow_provider_imperva.lake.headroom import time_left
 from airflow_provider_imperva.lake.records import Commit, Restart
@@ -25,10 +29,10 @@ from airflow_provider_imperva.lake.watermark import Range, State
 from airflow_provider_imperva.repository.index import INDEX_NAME
 
 LINES = "lines in quarantine"
-"""What is told of a log that is loaded but for some lines."""
+"""State of a log that is loaded except for some lines."""
 
-_TOLD = (State.EXPIRED, State.UNOBSERVED, State.QUARANTINED)
-"""States that are told by name from what the commits say; the open ones from the watermark."""
+_FINAL = (State.EXPIRED, State.UNOBSERVED, State.QUARANTINED)
+"""States of missing logs that a commit has decided; the watermark has those that are open."""
 
 
 class Absence(msgspec.Struct, frozen=True):
@@ -81,8 +85,14 @@ class Sum(msgspec.Struct, frozen=True):
 class Coverage(msgspec.Struct, frozen=True):
     """How a repository stands.
 
-    :ivar head: the last commit that can be read; ``at`` when it was made, and ``observed_at`` when the index was last
-        seen, UTC. None if there is none.
+    :ivar made_at: when this was found out, UTC.
+    :ivar head: the last commit that can be read; ``at`` when it was made, UTC. None if there is none.
+    :ivar observed_at: when the repository was last looked at, UTC, by a run that committed or by one under way.
+    :ivar complete: for each prefix, the number up to which each is loaded, was skipped by Imperva, or is accepted.
+    :ivar until: every event before this time, UTC, is loaded, unless it takes longer to be listed than 99 of 100 events
+        of the last day did; None without events.
+    :ivar accepted: how many numbers of each state somebody accepted as missing.
+    :ivar quarantine: lines in quarantine by reason.
     :ivar absences: every number that is neither loaded nor skipped, by state, with the reason.
     :ivar since: from which day on volume and lag are told.
     :ivar unread: what could not be read, and is missing in all else.
@@ -111,6 +121,11 @@ class Coverage(msgspec.Struct, frozen=True):
     lag: Lag | None
     days: int
     unread: tuple[Finding, ...]
+    made_at: datetime
+    complete: dict[str, int]
+    until: datetime | None
+    accepted: dict[str, int]
+    quarantine: tuple[QuarantinedLines, ...]
     restarts: tuple[Restart, ...] = ()
     forwards: tuple[Standing, ...] = ()
     expired_lines: int = 0
@@ -126,13 +141,23 @@ class Coverage(msgspec.Struct, frozen=True):
         return found
 
 
-def cover(store: Store, history: History, *, window: timedelta, days: int, progress: Progress = silent) -> Coverage:
+def cover(
+    store: Store,
+    history: History,
+    *,
+    window: timedelta,
+    days: int,
+    at: datetime | None = None,
+    progress: Progress = silent,
+) -> Coverage:
     """Find out how a repository stands; of a damaged lake, as far as it can be read.
 
     :param history: what its ledger says.
     :param window: how long Imperva keeps a log.
     :param days: for how many days back volume and lag are told; the events themselves are read for them.
+    :param at: now, UTC; the clock's time by default.
     """
+    at = at or datetime.now(UTC)
     head = history.head
     rows = last_rows(history.logs)
     numbers = tuple(all_numbers(history))
@@ -146,7 +171,7 @@ def cover(store: Store, history: History, *, window: timedelta, days: int, progr
         repository=history.repository,
         head=head.commit if head else None,
         at=head.committed_at if head else None,
-        observed_at=head.observed_at if head else None,
+        observed_at=(observed_at := _observed_at(history)),
         window=window,
         numbers=numbers,
         strips=tuple(make_strip(history, item) for item in numbers),
@@ -161,14 +186,71 @@ def cover(store: Store, history: History, *, window: timedelta, days: int, progr
         lag=traffic.lag,
         days=days,
         unread=(*history.damages, *missing, *traffic.unread, *(_unread_lines(head) if head else ())),
-        forwards=tuple(standings(store, history, at=datetime.now(UTC))),
+        forwards=tuple(standings(store, history, at=at)),
+        made_at=at,
+        complete=dict(_complete(numbers, history)),
+        until=_until(observed_at, head, traffic.lags),
+        accepted=accepted_states(history, numbers),
+        quarantine=quarantined_by_reason(store, history, progress=progress),
         restarts=tuple(one for _, commit in sorted(history.commits.items()) for one in commit.restarts),
     )
+
+
+def _observed_at(history: History) -> datetime | None:
+    """Return when the repository was last looked at."""
+    return max((entry.observed_at for entry in (history.head, history.open_plan) if entry), default=None)
+
+
+def _complete(numbers: Iterable[Numbers], history: History) -> Iterator[tuple[str, int]]:
+    for item in numbers:
+        stretches = with_accepted(history, item.prefix, item.stretches)
+        missing = [part.first for part in stretches if part.state not in FINISHED | {ACCEPTED}]
+        yield item.prefix, missing[0] - 1 if missing else item.highest
+
+
+def _until(observed_at: datetime | None, head: Commit | None, lags: Sequence[Lag]) -> datetime | None:
+    """Return until when all events are loaded: whatever happened before was listed before anything that is missing."""
+    if head is None or observed_at is None or not lags:
+        return None
+    missing = [item.since for prefix in head.prefixes.values() for item in prefix.open if item.since]
+    return min([observed_at, *missing]) - timedelta(seconds=lags[-1].listed_p99)
 
 
 def absences(history: History) -> list[Absence]:
     """Return every number that is neither loaded nor skipped, by state, with the reason."""
     return list(_absences(history.head, all_numbers(history), last_rows(history.logs)))
+
+
+class Group(msgspec.Struct, frozen=True):
+    """What is missing in one state.
+
+    :ivar label: the state in words; ``meaning`` in a sentence without its full stop.
+    :ivar count: how many numbers.
+    :ivar rows: logs and ranges; in one row those without a log that differ in nothing but their numbers.
+    """
+
+    label: str
+    meaning: str
+    count: int
+    rows: tuple[tuple[Absence, ...], ...]
+
+
+def by_state(missing: Iterable[Absence]) -> list[Group]:
+    """Group what is missing by its state, the worst first."""
+    groups: dict[str, dict[tuple[object, ...], list[Absence]]] = {}
+    for item in missing:
+        shown = SHOWN.get(item.state)
+        key = (item.prefix, item.first) if shown is None or shown.has_log else (item.prefix, item.reason, item.since)
+        groups.setdefault(item.state, {}).setdefault(key, []).append(item)
+    order = [*SHOWN, LINES]
+    return [_group(state, map(tuple, groups[state].values())) for state in sorted(groups, key=order.index)]
+
+
+def _group(state: str, rows: Iterable[tuple[Absence, ...]]) -> Group:
+    found, shown = tuple(rows), SHOWN.get(state)
+    label = shown.label if shown else LINES
+    meaning = shown.meaning if shown else "loaded, except for lines that cannot be decoded"
+    return Group(label, meaning, sum(item.count for row in found for item in row), found)
 
 
 def _unread_lines(head: Commit) -> Iterator[Finding]:
@@ -194,7 +276,7 @@ def _absences(head: Commit | None, numbers: Iterable[Numbers], rows: pa.Table) -
     for item in numbers:
         for stretch in item.stretches:
             if stretch.state == UNACCOUNTED:
-                yield Absence(item.prefix, stretch.first, stretch.last, UNACCOUNTED, "nothing says what became of it")
+                yield Absence(item.prefix, stretch.first, stretch.last, UNACCOUNTED, "no record says what became of it")
         opened = head.prefixes[item.prefix].open if head and item.prefix in head.prefixes else ()
         for piece in opened:
             yield from _of_open(item.prefix, piece, head.open if head else {})
@@ -204,7 +286,7 @@ def _absences(head: Commit | None, numbers: Iterable[Numbers], rows: pa.Table) -
 def _of_open(prefix: str, piece: Range, reasons: dict[str, str]) -> Iterator[Absence]:
     """Tell of open numbers, together as long as the reason is the same."""
     if piece.state is State.GAP:
-        yield Absence(prefix, piece.first, piece.last, piece.state, "the index passes it over", piece.since)
+        yield Absence(prefix, piece.first, piece.last, piece.state, "the index does not list it", piece.since)
         return
     default = _why_open(piece)
     told = ((number, reasons.get(f"{prefix}_{number}.log", default)) for number in range(piece.first, piece.last + 1))
@@ -222,7 +304,7 @@ def _why_open(piece: Range) -> str:
 
 def _of_rows(prefix: str, rows: pa.Table, opened: Iterable[Range]) -> Iterator[Absence]:
     lines = pc.and_(pc.equal(rows["state"], State.COMMITTED.value), pc.greater(rows["quarantined_lines"], 0))
-    told = pc.or_(pc.is_in(rows["state"], pa.array([state.value for state in _TOLD])), lines)
+    told = pc.or_(pc.is_in(rows["state"], pa.array([state.value for state in _FINAL])), lines)
     columns = ["sequence", "sequence_to", "state", "reason", "first_listed_at", "quarantined_lines"]
     before: Absence | None = None
     for row in rows.filter(told).select(columns).sort_by("sequence").to_pylist():

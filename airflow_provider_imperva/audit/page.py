@@ -1,9 +1,9 @@
-"""The coverage page: one file of HTML that needs nothing else, no network and no script."""
+"""The coverage page and the overview: files of HTML that need nothing else, no network and no script."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,24 +13,49 @@ from markupsafe import Markup
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.audit import figures, svg
-from airflow_provider_imperva.audit.coverage import LINES, Absence, Coverage, Headroom
+from airflow_provider_imperva.audit.assessment import Assessment
+from airflow_provider_imperva.audit.coverage import Coverage, Headroom, by_state
 from airflow_provider_imperva.audit.states import SHOWN
+from airflow_provider_imperva.audit.summary import Summary
 from airflow_provider_imperva.audit.traffic import Lag, Volume
-from airflow_provider_imperva.lake.watermark import State
+from airflow_provider_imperva.audit.verdict import FINISHED
+from airflow_provider_imperva.documentation import troubleshooting
 
 _MOST_BARS = 192
 _MOST_POINTS = 400
 _BAR_HOURS = (1, 2, 3, 6, 12, 24, 48, 168, 672)
 _CLASSES = ("access", "security", "attack_analytics", "other")
-_FINE = frozenset({State.COMMITTED, State.DUPLICATE, State.SKIPPED})
 
 
 def render(covers: Sequence[Coverage], *, lake: str) -> str:
-    """Write the page.
+    """Write the page of one or more repositories.
 
-    :param covers: of one or more repositories.
-    :param lake: the lake's address, to be told.
+    :param covers: of one or more repositories; of several, an overview comes first.
+    :param lake: the lake's address.
     """
+    summaries = [Summary.of(found) for found in covers]
+    return _fill(
+        "coverage.html.jinja",
+        lake=lake,
+        repositories=[_repository(found, summary) for found, summary in zip(covers, summaries, strict=True)],
+        rows=_rows(summaries, at=max((found.made_at for found in covers), default=None)),
+        link="#{}",
+    )
+
+
+def render_overview(summaries: Iterable[Summary], *, lake: str, at: datetime) -> str:
+    """Write the page of all repositories of a lake at a glance, as it is at ``reports/coverage.html``.
+
+    :param summaries: what was last found out of each.
+    :param lake: the lake's address.
+    :param at: now, UTC: whatever nobody has looked at since is red.
+    """
+    return _fill(
+        "overview.html.jinja", lake=lake, rows=_rows(summaries, at=at), at=at, link="repository={}/coverage.html"
+    )
+
+
+def _fill(template: str, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("airflow_provider_imperva.audit", "templates"),
         autoescape=True,
@@ -39,21 +64,25 @@ def render(covers: Sequence[Coverage], *, lake: str) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"duration": figures.duration, "size": figures.size, "counted": figures.counted}
-    return environment.get_template("coverage.html.jinja").render(
-        lake=lake,
-        version=__version__,
-        repositories=[_repository(found) for found in covers],
-        shown=SHOWN,
-        classes=_CLASSES,
+    return environment.get_template(template).render(
+        version=__version__, shown=SHOWN, classes=_CLASSES, what_to_do=troubleshooting, **values
     )
 
 
-def _repository(found: Coverage) -> dict[str, Any]:
+def _rows(summaries: Iterable[Summary], *, at: datetime | None) -> list[tuple[Summary, Assessment]]:
+    """Return the rows of an overview, the worst first."""
+    rows = [(summary, summary.assess(at=at or summary.made_at)) for summary in summaries]
+    return sorted(rows, key=lambda row: (row[1].level.rank, row[0].repository))
+
+
+def _repository(found: Coverage, summary: Summary) -> dict[str, Any]:
     bar_hours, bars = _bars(found.volume)
     return {
         "found": found,
-        "fine": sum(count for state, count in found.states.items() if state in _FINE),
+        "assessment": summary.assess(at=found.made_at),
+        "fine": sum(count for state, count in found.states.items() if state in FINISHED),
         "count": sum(found.states.values()),
+        "accepted": sum(found.accepted.values()),
         "states": [(shown, found.states[state]) for state, shown in SHOWN.items() if state in found.states],
         "strips": [
             {
@@ -64,7 +93,7 @@ def _repository(found: Coverage) -> dict[str, Any]:
             }
             for strip in found.strips
         ],
-        "absences": _by_state(found.absences),
+        "absences": by_state(found.absences),
         "bar_hours": bar_hours,
         "bars": bars,
         "volume": _volume_chart(bars, bar_hours),
@@ -76,20 +105,6 @@ def _repository(found: Coverage) -> dict[str, Any]:
         "least": min(found.headroom, key=lambda item: item.hours, default=None),
         "least_by_day": _least_by_day(found.headroom),
     }
-
-
-def _by_state(absences: Iterable[Absence]) -> list[tuple[str, str, int, list[Absence]]]:
-    """Group by state, the worst first: label, meaning, how many numbers, and each."""
-    groups: defaultdict[str, list[Absence]] = defaultdict(list)
-    for item in absences:
-        groups[item.state].append(item)
-    order = [*SHOWN, LINES]
-    told = []
-    for state in sorted(groups, key=order.index):
-        shown = SHOWN.get(state)
-        label, meaning = (shown.label, shown.meaning) if shown else (LINES, "loaded, but for lines that are no events")
-        told.append((label, meaning, sum(item.count for item in groups[state]), groups[state]))
-    return told
 
 
 def _bars(volume: Sequence[Volume]) -> tuple[int, list[tuple[datetime, Counter[str]]]]:
@@ -119,7 +134,7 @@ def _lags(lags: Sequence[Lag]) -> Iterator[tuple[Lag, Markup, Markup]]:
     longest = max((max(lag.listed_p99, lag.loaded_p99) for lag in lags), default=1.0)
 
     def drawn(half: float, most: float) -> Markup:
-        label = f"half within {figures.duration(half)}, 99 of 100 within {figures.duration(most)}"
+        label = f"median {figures.duration(half)}, p99 {figures.duration(most)}"
         return svg.span(_log(half, longest), _log(most, longest), label=label)
 
     for lag in lags:

@@ -136,7 +136,7 @@ def _times(history: History) -> _Times:
 def _tally(store: Store, part: Part, times: _Times) -> _Tally | Finding:
     tally = _Tally.empty()
     try:
-        with _open(store, part) as file:
+        with open_part(store, part) as file:
             parquet = pq.ParquetFile(file, read_dictionary=["src_file"])
             for batch in parquet.iter_batches(columns=["event_time", "src_file"]):
                 _count(tally, batch, part.event_class or "", times)
@@ -147,7 +147,8 @@ def _tally(store: Store, part: Part, times: _Times) -> _Tally | Finding:
     return tally
 
 
-def _open(store: Store, part: Part) -> AbstractContextManager[BinaryIO]:
+def open_part(store: Store, part: Part) -> AbstractContextManager[BinaryIO]:
+    """Open a part for reading; a small one is read whole."""
     return BytesIO(store.read(part.path)) if part.size <= _SMALL else store.reader(part.path)
 
 

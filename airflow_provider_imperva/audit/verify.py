@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -9,7 +10,9 @@ from itertools import count
 import msgspec
 import pyarrow.compute as pc
 
+from airflow_provider_imperva.audit.accepted import accepted_states
 from airflow_provider_imperva.audit.arrivals import check_arrivals
+from airflow_provider_imperva.audit.assessment import missing_numbers
 from airflow_provider_imperva.audit.contents import Claims
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
@@ -62,6 +65,8 @@ class Verification(msgspec.Struct, frozen=True):
     :ivar seed: what the sample was drawn with; None if everything was hashed.
     :ivar notes: what is no fault, but has to be known to read the rest.
     :ivar accepted: findings that somebody accepted, by a commit of the ledger.
+    :ivar observed_at: when the repository was last looked at by a run that committed, UTC.
+    :ivar missing: how many numbers are lost or wait for longer than is normal, by state, without those accepted.
     :ivar assurances: what an insider may have done, and whether this would have found it.
     """
 
@@ -82,11 +87,18 @@ class Verification(msgspec.Struct, frozen=True):
     erased_lines: int = 0
     assurances: tuple[Assurance, ...] = ()
     accepted: tuple[Finding, ...] = ()
+    observed_at: datetime | None = None
+    missing: dict[str, int] = {}
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the lake is what its ledger says; logs may be missing all the same, which the ledger says too."""
         return not self.findings
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is lost, and nothing waits for longer than is normal."""
+        return not self.missing
 
 
 class LakeVerification(msgspec.Struct, frozen=True):
@@ -229,6 +241,10 @@ def verify(
         seed=seed if len(drawn) < len(present) else None,
         findings=tuple(item for item in in_order if item not in accepted),
         accepted=tuple(accepted),
+        observed_at=history.head.observed_at if history.head else None,
+        missing=missing_numbers(
+            sum((Counter(item.states) for item in numbers), Counter()), accepted_states(history, numbers)
+        ),
         notes=(
             *_notes(history, inventory, in_flux),
             *map(tell, standings(store, history, at=at)),

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Protocol
 
+from airflow_provider_imperva.audit.assessment import tell_missing_numbers
+from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding
 from airflow_provider_imperva.audit.given import tell_assurances
 from airflow_provider_imperva.audit.verify import LakeVerification, Verification
@@ -21,7 +23,18 @@ def tell_lake(lake: LakeVerification) -> Iterator[str]:
         yield ""
     yield from _tell_findings(lake.findings)
     count = len(lake.findings) + sum(len(item.findings) for item in lake.repositories)
-    yield f"Nothing is wrong with {lake.lake}." if lake.ok else f"{count} findings in {lake.lake}."
+    wrong = f"{counted(count, 'finding')}: {lake.lake} is not what its ledger says."
+    yield f"{lake.lake} is what its ledger says." if lake.ok else wrong
+
+
+def tell_completeness(found: Verification) -> str:
+    """Say whether anything is lost or waits, which the ledger may say of a lake that is as it should be."""
+    if found.observed_at is None:
+        return "Nobody has looked at the repository yet, so nothing can be said of what is missing."
+    seen = f"when the repository was last looked at, {found.observed_at:%Y-%m-%d %H:%M} UTC"
+    if found.is_complete:
+        return f"Nothing was missing {seen}."
+    return f"Not complete {seen}: {'; '.join(note.text for note in tell_missing_numbers(found.missing))}."
 
 
 def tell_repository(found: Verification) -> Iterator[str]:
@@ -42,8 +55,8 @@ def tell_repository(found: Verification) -> Iterator[str]:
     yield from (f"  insider   {line}" for line in tell_assurances(found.assurances))
     yield from (f"  accepted  {finding}" for finding in found.accepted)
     yield from (f"  {line}" for line in _tell_findings(found.findings))
-    if found.ok:
-        yield "  Nothing is wrong."
+    yield f"  sound     {'The lake is what its ledger says.' if found.ok else 'No: see the findings.'}"
+    yield f"  complete  {tell_completeness(found)}"
 
 
 class _Lines(Protocol):

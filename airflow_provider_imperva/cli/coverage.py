@@ -8,16 +8,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, number, open_lake, progress_bar
+from airflow_provider_imperva.cli.terminal import (
+    INCOMPLETE,
+    Commands,
+    add_lake,
+    complain,
+    number,
+    open_lake,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from airflow_provider_imperva.audit.assessment import Assessment
     from airflow_provider_imperva.audit.coverage import Coverage
     from airflow_provider_imperva.audit.strip import Strip
 
 _SHOWN = 40
-"""How many absences are told on a terminal; the page tells all."""
+"""How many rows of missing logs and ranges a terminal shows; the page shows all."""
 
 _MARGIN = 32
 """Columns of a row of the strip that are not cells."""
@@ -28,6 +37,10 @@ def add_to(commands: Commands) -> None:
     command = commands.add_parser("coverage", help="show what is in a lake, and what is not", description=_run.__doc__)
     add_lake(command)
     command.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page there")
+    command.add_argument("--badge", type=Path, metavar="FILE", help="write one line there as a picture (SVG)")
+    command.add_argument(
+        "--complete", action="store_true", help="exit with 3 if anything is lost or waits, or nobody looks any more"
+    )
     command.add_argument(
         "--days",
         type=number(int, 1, 36_500),
@@ -44,13 +57,18 @@ def add_to(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     """Show how completely the logs of each repository are in the lake, how late they come, and what is missing and why.
 
-    Of a damaged lake it shows what can be read, names what cannot, and exits with 1.
+    Each repository is green (nothing is lost, and nothing waits for longer than it normally does), amber (nothing is
+    lost, and something waits) or red (something is lost, or nobody has looked for half of the time that Imperva keeps
+    a log). Exits with 0 whatever the level is; with 1 if objects of a damaged lake could not be read, which are named;
+    with --complete, with 3 unless all are green.
     """
     from rich.console import Console
 
+    from airflow_provider_imperva.audit.assessment import Level
     from airflow_provider_imperva.audit.coverage import cover
     from airflow_provider_imperva.audit.history import History, repositories
     from airflow_provider_imperva.audit.strip import make_strip
+    from airflow_provider_imperva.audit.summary import Summary
     from airflow_provider_imperva.options import WINDOW
 
     console = Console(highlight=False, markup=False)
@@ -66,27 +84,63 @@ def _run(options: argparse.Namespace) -> int:
         for line in _show(found, strips):
             console.print(line)
         covers.append(found)
-    if options.html:
-        from airflow_provider_imperva.audit.page import render
+    assessments = {found.repository: Summary.of(found).assess(at=found.made_at) for found in covers}
+    for line in _show_levels(assessments):
+        console.print(line)
+    try:
+        for path in _write_files(options, covers, assessments, lake=store.uri()):
+            console.print(f"Written to {path}")
+    except OSError as error:
+        return complain(f"{error.filename}: {error.strerror}. Name a file that can be written.", code=2)
+    if unread := [finding for found in covers for finding in found.unread]:
+        return complain(f"{len(unread)} objects could not be read. Run verify.", code=1)
+    is_complete = all(assessment.level is Level.GREEN for assessment in assessments.values())
+    return INCOMPLETE if options.complete and not is_complete else 0
 
-        try:
-            options.html.write_text(render(covers, lake=store.uri()), encoding="utf-8")
-        except OSError as error:
-            return complain(f"{options.html}: {error.strerror}. Name a file that can be written.", code=2)
-        console.print(f"Written to {options.html}")
-    unread = [finding for found in covers for finding in found.unread]
-    return complain(f"{len(unread)} objects could not be read. Run verify.", code=1) if unread else 0
+
+def _write_files(
+    options: argparse.Namespace, covers: list[Coverage], assessments: dict[str, Assessment], *, lake: str
+) -> Iterator[Path]:
+    from airflow_provider_imperva.audit.badge import badge
+    from airflow_provider_imperva.audit.page import render
+
+    if options.html:
+        options.html.write_text(render(covers, lake=lake), encoding="utf-8")
+        yield options.html
+    if options.badge:
+        # Of several repositories, the worst one.
+        repository, assessment = min(assessments.items(), key=lambda item: item[1].level.rank)
+
+        options.badge.write_text(badge(repository, assessment), encoding="utf-8")
+        yield options.badge
+
+
+def _show_levels(assessments: dict[str, Assessment]) -> Iterator[RenderableType]:
+    """Show how each repository stands, the answer that people look for; last, where a terminal shows it."""
+    from rich.text import Text
+
+    from airflow_provider_imperva.documentation import troubleshooting
+
+    for repository, assessment in assessments.items():
+        style = {"red": "bold red", "amber": "yellow", "green": "green"}[assessment.level]
+        yield Text(f"{assessment.level.symbol} {repository}: {assessment.headline}.", style=style)
+        for section in dict.fromkeys(note.section for note in assessment.notes):
+            yield f"  What to do: {troubleshooting(section)}"
 
 
 def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
     from rich.rule import Rule
+
+    from airflow_provider_imperva.audit.words import tell_sum
 
     yield Rule(found.repository, style="bold")
     if found.head is None:
         yield "No commit could be read."
     else:
         yield f"Commit {found.head}, {found.at:%Y-%m-%d %H:%M} UTC; index last seen {found.observed_at:%m-%d %H:%M}"
-    yield _table(found)
+    for item in found.numbers:
+        first = f" from {item.stretches[0].first}" if item.stretches else ""
+        yield f"Prefix {item.prefix}{first} to {item.highest}: {tell_sum(item.states)}"
     for strip in strips:
         yield from _show_strip(strip)
     yield _legend(found)
@@ -96,22 +150,6 @@ def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
         yield f"{restart.noticed_at:%Y-%m-%d %H:%M} UTC: a counter began again. {restart} ({restart.reason})"
     for finding in found.unread[:_SHOWN]:
         yield f"Could not be read: {finding.about}: {finding.found}"
-
-
-def _table(found: Coverage) -> RenderableType:
-    from rich.table import Table
-
-    from airflow_provider_imperva.audit.states import SHOWN
-
-    states = [shown for state, shown in reversed(SHOWN.items()) if state in found.states]
-    table = Table("prefix", "from", "to")
-    for title in ("numbers", *(shown.label for shown in states)):
-        table.add_column(title, justify="right")
-    for item in found.numbers:
-        counts = [item.count, *(item.states.get(shown.state, 0) for shown in states)]
-        first = str(item.stretches[0].first) if item.stretches else ""
-        table.add_row(item.prefix, first, str(item.highest), *(f"{count:,}" for count in counts))
-    return table
 
 
 def _show_strip(strip: Strip) -> Iterator[RenderableType]:
@@ -153,7 +191,7 @@ def _show_figures(found: Coverage) -> Iterator[RenderableType]:
     if found.lag:
         lag = found.lag
         yield (
-            f"Delivery (p50, p99) over {found.days} days: event to log {duration(lag.listed_p50)}, "
+            f"Lag over {found.days} days, median and p99: event to log {duration(lag.listed_p50)}, "
             f"{duration(lag.listed_p99)}; log to lake {duration(lag.loaded_p50)}, {duration(lag.loaded_p99)}"
         )
     if found.headroom:
@@ -163,15 +201,22 @@ def _show_figures(found: Coverage) -> Iterator[RenderableType]:
 
 
 def _show_absences(found: Coverage) -> Iterator[RenderableType]:
-    from rich.table import Table
+    """Show what is missing in lines, which fit any terminal as a table with five columns does not."""
+    from rich.padding import Padding
 
+    from airflow_provider_imperva.audit.coverage import by_state
+
+    left = _SHOWN
+    for group in by_state(found.absences):
+        yield f"{group.label} ({group.count:,}): {group.meaning}"
+        for row in group.rows[:left]:
+            count = sum(item.count for item in row)
+            numbers = f" ({count:,} numbers)" if count > 1 else ""
+            since = f", since {row[0].since:%Y-%m-%d %H:%M}" if row[0].since else ""
+            names = ", ".join(item.name for item in row)
+            yield Padding(f"{names}{numbers}{since}: {row[0].reason}", (0, 0, 0, 2))
+        if len(group.rows) > left:
+            yield f"  ... and {len(group.rows) - left} more, which the page of --html names"
+        left = max(0, left - len(group.rows))
     if not found.absences:
         yield "Every number is loaded, or was skipped by Imperva."
-        return
-    table = Table("log", "numbers", "state", "since", "reason")
-    for item in found.absences[:_SHOWN]:
-        since = f"{item.since:%Y-%m-%d %H:%M}" if item.since else ""
-        table.add_row(item.name, f"{item.count:,}", item.state, since, item.reason)
-    yield table
-    if len(found.absences) > _SHOWN:
-        yield f"... and {len(found.absences) - _SHOWN} more, which the page of --html names"

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+INCOMPLETE = 3
+"""Exit code of a lake that is what its ledger says, where logs are missing all the same."""
+
 
 def complain(problem: ImpervaError | str, *, code: int) -> int:
     """Say on stderr what is wrong; return the exit code."""

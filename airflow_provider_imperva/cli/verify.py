@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from airflow_provider_imperva.cli.given import add_given, read_given
-from airflow_provider_imperva.cli.terminal import Commands, add_keys, add_lake, load_keys, open_lake, progress_bar
+from airflow_provider_imperva.cli.terminal import (
+    INCOMPLETE,
+    Commands,
+    add_keys,
+    add_lake,
+    load_keys,
+    open_lake,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.audit.redo import Redo
+    from airflow_provider_imperva.audit.verify import LakeVerification
 
 
 def add_to(commands: Commands) -> None:
@@ -35,17 +45,21 @@ def add_to(commands: Commands) -> None:
         "--redaction", metavar="FILE", help="with --redo: the rules your DAG has, or `off`; the default ones without it"
     )
     add_given(command)
+    command.add_argument(
+        "--complete", action="store_true", help="exit with 3 if the lake is sound, but logs are lost or wait"
+    )
     command.add_argument("--json", action="store_true", help="write the report as JSON, with every finding")
     command.set_defaults(run=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    """Prove that a lake is what its ledger says, and that nothing is missing in either.
+    """Prove that a lake is what its ledger says; and say whether, by its ledger, any log is lost or waits.
 
     Checks the chain of commits, every commit against its plan and its batches, the SHA-256 of every log in raw/ and of
     every part, the lines of every log, and that each number is accounted for. Exits with 0 if all is well, with 1 if
-    something is wrong, with 2 if there is no lake that can be read. A chain that was rewritten from its first commit
-    to its last is noticed with --public-key, --anchors or --anchor, or by a certificate.
+    something is wrong, with 2 if there is no lake that can be read. With --complete it exits with 3 if the lake is what
+    its ledger says, but logs are lost or wait, or nobody has looked for a day. A chain that was rewritten from its
+    first commit to its last is noticed with --public-key, --anchors or --anchor, or by a certificate.
     """
     import msgspec
 
@@ -70,7 +84,19 @@ def _verify(options: argparse.Namespace) -> int:
         print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:
         print("\n".join(tell_lake(found)))
-    return 0 if found.ok else 1
+    if not found.ok:
+        return 1
+    return INCOMPLETE if options.complete and not _is_complete(found) else 0
+
+
+def _is_complete(found: LakeVerification) -> bool:
+    from airflow_provider_imperva.audit.assessment import note_silence
+    from airflow_provider_imperva.options import WINDOW
+
+    now = datetime.now(UTC)
+    return all(
+        item.is_complete and not note_silence(item.observed_at, window=WINDOW, at=now) for item in found.repositories
+    )
 
 
 def _redo(options: argparse.Namespace) -> Redo | None:

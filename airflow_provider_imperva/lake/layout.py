@@ -11,7 +11,8 @@
     arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet, whole-listing.json
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
     register/repository=<r>.json                                    which repositories there are
-    reports/repository=<r>/coverage.html
+    reports/repository=<r>/coverage.html, coverage.json, badge.svg
+    reports/coverage.html                                           all repositories at a glance
     forwards/<destination>/repository=<r>/<commit>.json, progress.json, start.json
     exports/<name>/repository=<r>/<commit>.json, settings.json      what was written elsewhere in another form
 
@@ -26,6 +27,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from airflow_provider_imperva.repository.names import LogName
+
+OVERVIEW_PAGE = "reports/coverage.html"
+"""The page that shows how all repositories of a lake stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,16 @@ class Layout:
     def coverage_page(self) -> str:
         """The page that shows how completely the repository is in the lake."""
         return f"reports/repository={self.repository}/coverage.html"
+
+    @property
+    def coverage_summary(self) -> str:
+        """The same in a few figures, as JSON."""
+        return f"reports/repository={self.repository}/coverage.json"
+
+    @property
+    def badge(self) -> str:
+        """A picture of one line that says how the repository stands, to be shown elsewhere."""
+        return f"reports/repository={self.repository}/badge.svg"
 
     def forwards(self, destination: str) -> str:
         """Folder of what was sent to a destination."""

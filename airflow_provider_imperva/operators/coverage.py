@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 class ImpervaCoverageOperator(ImpervaOperator):
     """Writes the coverage page of a repository into its lake, as ``reports/repository=<id>/coverage.html``.
 
+    Beside it are the same figures as ``coverage.json`` and a ``badge.svg``; the overview of all repositories of the
+    lake, ``reports/coverage.html``, is written anew from the figures of each.
+
     It reads the whole ledger, and two columns of the events of the last days; once a day is often enough for a large
     lake. Skipped while nothing has been planned. Of a damaged lake the page shows what can be read, and names
     what cannot.
 
-    Returns where the page is, and how many numbers are in each state.
+    Returns where the page is, the level (``green``, ``amber`` or ``red``), and how many numbers are in each state.
 
     :param days: for how many days back volume and delivery lag are told.
     :param plan_options: as the plan task has them, for the window.
@@ -42,7 +45,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
         """Write the page."""
         from airflow_provider_imperva.audit.coverage import cover
         from airflow_provider_imperva.audit.history import History
-        from airflow_provider_imperva.audit.page import render
+        from airflow_provider_imperva.audit.reports import write_reports
 
         hook = self._make_hook()
         window = hook.plan_options(self.plan_options).window
@@ -52,8 +55,13 @@ class ImpervaCoverageOperator(ImpervaOperator):
         if not history.last:
             raise AirflowSkipException("Nothing has been planned for this lake yet")
         found = cover(store, history, window=window, days=int(self.days))
-        store.write(path, render([found], lake=store.uri()).encode())
+        assessment = write_reports(store, found)
         for finding in found.unread:
             self.log.error("Could not be read: %s: %s", finding.about, finding.found)
-        self.log.info("The page is %s", store.uri(path))
-        return {"page": store.uri(path), "states": found.states, "unread": len(found.unread)}
+        self.log.info("The page is %s. %s: %s.", store.uri(path), assessment.level, assessment.headline)
+        return {
+            "page": store.uri(path),
+            "level": str(assessment.level),
+            "states": found.states,
+            "unread": len(found.unread),
+        }

@@ -58,4 +58,9 @@ def test_progress_is_told_to_its_end(small_lake: Path) -> None:
     store = open_store(str(small_lake))
     cover(store, History.read(store, REPOSITORY, progress=progress), window=WINDOW, days=30, progress=progress)
     parts = len(list(small_lake.glob("events/repository=*/**/*.parquet")))
-    assert told == {"Reading the ledger": (6, 6), "Reading events": (parts, parts)}
+    quarantine = len(list(small_lake.glob("quarantine/**/*.parquet")))
+    assert told == {
+        "Reading the ledger": (6, 6),
+        "Reading events": (parts, parts),
+        "Reading quarantine": (quarantine, quarantine),
+    }

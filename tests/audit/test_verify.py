@@ -103,7 +103,23 @@ class TestSound:
         told = capsys.readouterr().out
         states = ("committed", "skipped", "unobserved", "awaiting_key", "gap", "expired", "quarantined", "listed")
         assert all(state in told for state in states)
-        assert told.endswith(f"Nothing is wrong with {eventful_lake}.\n")
+        assert told.endswith(f"{eventful_lake} is what its ledger says.\n")
+
+    def test_sound_and_complete_are_two_things(
+        self, eventful_lake: Path, lake: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """In words and in exit codes: a lake that lost logs and says so is what its ledger says."""
+        assert main(["verify", str(eventful_lake), "--complete", "--repository", REPOSITORY]) == 3
+        told = " ".join(capsys.readouterr().out.split())
+        assert "sound The lake is what its ledger says. complete Not complete when the repository was last" in told
+        assert "2 numbers are lost: deleted by Imperva before the fetch" in told
+        accepted = ["--about", "8416_9", "--by", "Anne", "--why", "known", "--reference", "T-1"]
+        assert main(["verify", str(lake), "--complete"]) == 3
+        assert main(["accept", str(lake), *accepted]) == 0
+        assert main(["verify", str(lake), "--complete"]) == 0
+        assert "Nothing was missing when the repository was last looked at" in capsys.readouterr().out
+        next(lake.glob("raw/**/*.log")).unlink()
+        assert main(["verify", str(lake), "--complete"]) == 1
 
     def test_what_is_hashed_is_the_whole_lake(self, lake: Path) -> None:
         """Not a byte of raw/, events/ or quarantine/ goes unread."""

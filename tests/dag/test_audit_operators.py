@@ -1,4 +1,4 @@
-"""Verify and coverage as tasks: red if the lake is not what its ledger says, and a page that is no stranger in it."""
+"""Verify and coverage as tasks: red if the lake is not what its ledger says, and a page that verify accepts in it."""
 
 from __future__ import annotations
 
@@ -143,10 +143,10 @@ def test_before_the_first_plan_there_is_no_page(tmp_path: Path, load: Callable[[
     assert not (tmp_path / "new").exists()
 
 
-def test_the_page_is_in_the_lake_and_no_stranger_there(load: Callable[[], Path]) -> None:
+def test_the_page_is_in_the_lake_and_verify_accepts_it(load: Callable[[], Path]) -> None:
     lake = load()
     found = ImpervaCoverageOperator(task_id="coverage", lake_uri=lake.as_uri(), days="3").execute(context())
     page = lake / "reports/repository=8416_1745073/coverage.html"
-    assert found == {"page": str(page), "states": {"committed": 2}, "unread": 0}
+    assert found == {"page": str(page), "level": "green", "states": {"committed": 2}, "unread": 0}
     assert "8416_1745073" in page.read_text()
     assert main(["verify", str(lake)]) == 0

@@ -8,6 +8,27 @@ _ATTACKS = ("audit/test_insider.py",)
 
 MUTATIONS = [
     Mutation(
+        "a lake that nobody looks at any more is green",
+        "audit/assessment.py",
+        "    if observed_at is None or at - observed_at <= window / 2:\n",
+        "    if observed_at is None or at - observed_at >= window / 2:\n",
+        ("audit/test_assessment.py::test_a_lake_that_nobody_looks_at_is_red_whatever_it_was",),
+    ),
+    Mutation(
+        "verify --complete takes a sound lake for a complete one",
+        "audit/verify.py",
+        "        return not self.missing\n",
+        "        return True\n",
+        ("audit/test_verify.py::TestSound::test_sound_and_complete_are_two_things",),
+    ),
+    Mutation(
+        "the text of lines in quarantine is on the coverage page",
+        "audit/quarantined.py",
+        '    return re.sub(r"[A-Za-z]", "x", re.sub(r"[0-9]", "0", text))\n',
+        "    return text\n",
+        ("audit/test_assessment.py::test_of_a_line_in_quarantine_only_the_shape_is_shown",),
+    ),
+    Mutation(
         "a signature that does not verify is good",
         "seal/signature.py",
         "        except (InvalidSignature, ValueError):\n",

@@ -1,0 +1,32 @@
+"""Reports in the lake, for people to look at: a repository's page, its figures, its badge, and the overview."""
+
+from __future__ import annotations
+
+import msgspec
+
+from airflow_provider_imperva.audit.assessment import Assessment
+from airflow_provider_imperva.audit.badge import badge
+from airflow_provider_imperva.audit.coverage import Coverage
+from airflow_provider_imperva.audit.page import render, render_overview
+from airflow_provider_imperva.audit.summary import Summary, read_summary
+from airflow_provider_imperva.lake.layout import OVERVIEW_PAGE, Layout
+from airflow_provider_imperva.lake.store import Store
+
+
+def write_reports(store: Store, found: Coverage) -> Assessment:
+    """Write all of them, and return how the repository stands.
+
+    Of two tasks that write the overview at the same time, the later one counts, which may have an older row of the
+    other's repository: until the next of them writes.
+
+    :raises LakeError: if the store fails.
+    """
+    layout, summary = Layout(found.repository), Summary.of(found)
+    assessment = summary.assess(at=found.made_at)
+    store.write(layout.coverage_page, render([found], lake=store.uri()).encode())
+    store.write(layout.coverage_summary, msgspec.json.encode(summary))
+    store.write(layout.badge, badge(found.repository, assessment).encode())
+    names = [name.removeprefix("repository=") for name in store.folders("reports") if name.startswith("repository=")]
+    summaries = [found_summary for name in names if (found_summary := read_summary(store, name))]
+    store.write(OVERVIEW_PAGE, render_overview(summaries, lake=store.uri(), at=found.made_at).encode())
+    return assessment
