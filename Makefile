@@ -16,8 +16,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
 LONG ?=
 LONG_FORM := IMPERVA_FUZZ_SECONDS=60 IMPERVA_EXAMPLES=5000 IMPERVA_ONE_LINE_MEGABYTES=120 IMPERVA_SIMULATION_SEEDS=5 IMPERVA_CRASH_STRIDE=1 IMPERVA_ACCOUNTS=30 IMPERVA_PLANTED=200000
 LONG_TIMEOUT := --timeout=1800
-# ... and what starts a whole Airflow or a browser is left out of the quick form. What starts all of Airflow's services on
-# PostgreSQL is `make test-cluster`.
+# ... and what starts a whole Airflow or a browser is left out of the quick form. What starts Airflow's services, each in a
+# process, is left to `make test-cluster`.
 QUICK ?=
 QUICK_FORM := not airflow and not browser and not cluster
 
@@ -43,8 +43,8 @@ test-long: $(call ready,test) ## Five simulated months, 20,000 examples that all
 	$(LONG_FORM) $(PYTEST) $(LONG_TIMEOUT) \
 		tests/fuzz tests/events/test_readers_agree.py tests/events/test_scan_agrees.py tests/events/test_w3c_rows.py tests/simulation tests/crash tests/privacy
 
-test-cluster: $(call ready,test cluster) ## Run schedulers, triggerers and two Celery workers, of which one is killed (needs PostgreSQL and Redis installed; minutes)
-	$(BIN)/python -m pytest -m cluster tests/cluster
+test-cluster: $(call ready,test cluster) ## Run Airflow's services: its pages in a browser, schedulers, and two Celery workers, of which one is killed (minutes)
+	$(BIN)/python -m pytest -m cluster tests/cluster tests/airflow_ui tests/dag/test_metrics.py
 	@$(BIN)/python -m tests.cluster.run
 
 test-matrix: $(call ready,run) ## Run tests on Airflow 3.1, 3.2 and 3.3 with Python 3.11, 3.12 and 3.13

@@ -26,7 +26,7 @@ from demo.standalone import USER, Standalone
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.airflow,
+    pytest.mark.cluster,
     pytest.mark.browser,
     pytest.mark.needs("chromium", "chromium-driver"),
     pytest.mark.timeout(600),

@@ -33,7 +33,7 @@ from tests.load.load_runs import without_notice
 # Hundreds of runs each, on a machine that may have better things to do.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-STRIDE = int(os.environ.get("IMPERVA_CRASH_STRIDE", "8"))
+STRIDE = int(os.environ.get("IMPERVA_CRASH_STRIDE", "16"))
 """Of so many operations one is tried, another by each test of the same play; in the long form, all of them."""
 
 DAMAGED = LOG.format(3)

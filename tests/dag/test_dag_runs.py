@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections import Counter
@@ -120,28 +118,6 @@ def assert_tells_nothing(home: AirflowHome, repository: FakeRepository, key: Key
     pem_line = key.private_pem().splitlines()[3].encode()
     for secret in (repository.password.encode(), pem_line, b"no record at all", b"sourceServiceName", b"CEF:0|"):
         assert not any(secret in text for text in told), secret
-
-
-def test_killed_while_normalizing_loads_every_line_once(
-    home: AirflowHome, repository: FakeRepository, key: KeyPair, tmp_path: Path
-) -> None:
-    """When the first part is there; tests/crash kills a run at each of its operations."""
-    expected = add(repository, forge(key, range(1, 11), events=400))
-    captured = tmp_path / "output"
-    with captured.open("w") as file:
-        process = home.start(repository, "dags", "test", "imperva_test", stdout=file)
-        while not any((home.lake / "events").rglob("*.parquet")):
-            assert process.poll() is None, captured.read_text()
-            time.sleep(0.005)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert not any(home.lake.rglob("*.commit.json"))
-
-    output = home.run_dag(repository)
-    assert home.last_run()[0] == "success", output
-    assert "has no commit: committing what its finished batches did" in output
-    assert rows(home.lake) == expected
-    assert Counter(fetched(repository)) == Counter({name: 1 for name, _ in expected})
 
 
 def test_bad_logs_do_not_hold_up_the_others(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:

@@ -61,9 +61,9 @@ def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: Fak
     assert len(lags) == totals["logs"]["committed"]
 
 
-@pytest.mark.airflow
+@pytest.mark.cluster
 @pytest.mark.slow
-def test_opentelemetry_is_told_the_same(home: AirflowHome, all_that_happens: FakeRepository) -> None:
+def test_opentelemetry_gets_the_same_metrics(home: AirflowHome, all_that_happens: FakeRepository) -> None:
     with otlp_server() as server:
         run(home, all_that_happens, server.environment())
     assert {(one.name, tuple(sorted(one.tags))) for one in server.ours()} == {
