@@ -178,19 +178,18 @@ class TestIdentity:
         }
 
     @pytest.mark.parametrize("separator", ["\r", "\0", "\r\n", "\n\r", f"\r{SYSLOG}", "\x0c\n"])
-    @pytest.mark.parametrize("block_bytes", [1, 300, 450])
+    @pytest.mark.parametrize(("block_bytes", "step"), [(1, 200), (300, 1), (450, 50)])
     def test_it_does_not_hang_on_how_a_body_is_cut(
-        self, separator: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch
+        self, separator: str, block_bytes: int, step: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         body = separator.join(cef(number % 9) for number in range(12)).encode()
         whole = {row["src_line"]: row for row in Body.of(body).rows}
         monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
         monkeypatch.setattr(LINES, "_LARGEST_BYTES", 1 << 30)
-        for step in (1, 50, 200):
-            places = [*range(0, len(body), step), len(body)]
-            found = Body.of(*(body[begin:end] for begin, end in pairwise(places)))
-            assert {row["src_line"]: row for row in found.rows} == whole
-            assert len(found.rows) == 12
+        places = [*range(0, len(body), step), len(body)]
+        found = Body.of(*(body[begin:end] for begin, end in pairwise(places)))
+        assert {row["src_line"]: row for row in found.rows} == whole
+        assert len(found.rows) == 12
 
 
 FORGED = f"CEF:0|{SIGNATURE} act=REQ_PASSED src=203.0.113.9 start=1753290121339 deviceExternalId=66"
@@ -434,9 +433,9 @@ def test_long_record_among_others_on_a_line_goes_alone(
 
 
 @pytest.mark.parametrize("format_name", ["CEF", "LEEF"])
-@pytest.mark.parametrize("block_bytes", [1, 100, 300, 500])
+@pytest.mark.parametrize(("block_bytes", "step"), [(1, 300), (100, 40), (300, 1), (500, 40)])
 def test_header_in_a_clients_text_ends_no_block(
-    format_name: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch
+    format_name: str, block_bytes: int, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a line with other records: what is in quarantine with it does not hang on how the body is cut."""
     record = RECORD_OF[format_name]
@@ -448,6 +447,5 @@ def test_header_in_a_clients_text_ends_no_block(
     assert (whole.column("session_id"), len(whole.refused)) == (["1", "3", "4", "6", "7", "8"], 4)
     assert [codes for codes in whole.column("parse_warnings") if codes] == [["follows_incomplete"]] * 2
     monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
-    for step in (1, 40, 300):
-        found = Body.of(*(body[begin : begin + step] for begin in range(0, len(body), step)))
-        assert (found.rows, found.refused) == (whole.rows, whole.refused)
+    found = Body.of(*(body[begin : begin + step] for begin in range(0, len(body), step)))
+    assert (found.rows, found.refused) == (whole.rows, whole.refused)

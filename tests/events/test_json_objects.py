@@ -263,7 +263,7 @@ class TestBombs:
         [
             "[" * 100_000 * TIMES_AS_LARGE,
             '{"a":' * 20_000 * TIMES_AS_LARGE,
-            "[1,\n" * 10_000 * TIMES_AS_LARGE,
+            "[1,\n" * 3_000 * TIMES_AS_LARGE,
             '{"' * 33_000 * TIMES_AS_LARGE,
             '[{"a":[' + "{}," * 33_333 * TIMES_AS_LARGE,
         ],
