@@ -90,7 +90,7 @@ const char *cut_rows(const Argument *arguments, int64_t *results);
 const char *measure(const Argument *arguments, int64_t *results);
 const char *copy(const Argument *arguments, int64_t *results);
 const char *recode(const Argument *arguments, int64_t *results);
-const char *sum_lengths(const Argument *arguments, int64_t *results);
+const char *finish(const Argument *arguments, int64_t *results);
 const char *read_digits(const Argument *arguments, int64_t *results);
 const char *find_doubtful(const Argument *arguments, int64_t *results);
 const char *cut_lists(const Argument *arguments, int64_t *results);

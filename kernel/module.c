@@ -130,7 +130,7 @@ FUNCTION(cut_rows, "bwwnwMMTW", 0)
 FUNCTION(measure, "twW", 0)
 FUNCTION(copy, "btwwwnmBWTTW", 0)
 FUNCTION(recode, "III", 1)
-FUNCTION(sum_lengths, "T", 0)
+FUNCTION(finish, "TTB", 0)
 FUNCTION(read_digits, "binnnWM", 1)
 FUNCTION(find_doubtful, "biW", 1)
 FUNCTION(cut_lists, "binIBI", 0)
@@ -141,7 +141,7 @@ FUNCTION(count_values, "bn", 1)
 
 static PyMethodDef METHODS[] = {
     METHOD(find_line_ends), METHOD(tally),         METHOD(find_pairs), METHOD(cut_rows),  METHOD(measure),
-    METHOD(copy),           METHOD(sum_lengths),   METHOD(read_digits), METHOD(find_doubtful), METHOD(cut_lists),
+    METHOD(copy),           METHOD(finish),        METHOD(read_digits), METHOD(find_doubtful), METHOD(cut_lists),
     METHOD(cut_urls),       METHOD(count_values),  METHOD(count_text),
     METHOD(count_either),  METHOD(recode), {NULL, NULL, 0, NULL},
 };

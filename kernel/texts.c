@@ -250,17 +250,38 @@ const char *recode(const Argument *arguments, int64_t *results) {
     return NULL;
 }
 
-/* (lengths) */
-const char *sum_lengths(const Argument *arguments, int64_t *results) {
+/* Tell in a bit for each row whether there is a text: its number, a code or a length, is one of these. */
+static inline void mark_valid(const int32_t *numbers, int64_t rows, int32_t least, uint8_t *bits) {
+    for (int64_t row = 0; row < rows; row += 8) {
+        int64_t eight = rows - row < 8 ? rows - row : 8;
+        unsigned byte = 0;
+        for (int64_t place = 0; place < eight; place++)
+            byte |= (unsigned)(numbers[row + place] >= least) << place;
+        bits[row / 8] = (uint8_t)byte;
+    }
+}
+
+/* (codes, ends, valid) */
+const char *finish(const Argument *arguments, int64_t *results) {
     (void)results;
-    Places lengths = places_of(&arguments[0]);
-    for (int64_t row = 0; row < lengths.rows; row++) {
-        int32_t *length = lengths.at + row * lengths.columns;
+    Places codes = places_of(&arguments[0]), ends = places_of(&arguments[1]);
+    Bytes valid = bytes_of(&arguments[2]);
+    int64_t rows = ends.columns - 1, size = (rows + 7) / 8;
+    if (rows < 0 || (codes.rows && codes.columns != rows) || valid.size != (codes.rows + ends.rows) * size)
+        return BAD_SIZES;
+    uint8_t *bits = valid.at;
+    for (int64_t column = 0; column < codes.rows; column++, bits += size) {
+        int32_t *code = codes.at + column * rows;
+        mark_valid(code, rows, 0, bits);
+        for (int64_t row = 0; row < rows; row++)
+            code[row] = code[row] < 0 ? 0 : code[row];
+    }
+    for (int64_t column = 0; column < ends.rows; column++, bits += size) {
+        int32_t *length = ends.at + column * ends.columns + 1;
+        mark_valid(length, rows, 1, bits);
         uint32_t end = 0;
-        for (int64_t column = 0; column < lengths.columns; column++) {
-            end += (uint32_t)length[column];
-            length[column] = (int32_t)end;
-        }
+        for (int64_t row = 0; row < rows; row++)
+            length[row] = (int32_t)(end += (uint32_t)length[row]);
     }
     return NULL;
 }

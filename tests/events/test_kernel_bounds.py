@@ -55,3 +55,21 @@ def test_row_outside_of_the_text(begin: int, end: int) -> None:
 def test_depth_that_no_text_has(depth: int) -> None:
     with pytest.raises(ValueError, match="outside"):
         kernel.count_values(TEXT, depth)
+
+
+@pytest.mark.parametrize(
+    ("codes", "ends", "size"), [((2, 9), (1, 10), 5), ((2, 9), (1, 9), 6), ((2, 9), (1, 10), 7), ((1, 9), (0, 0), 2)]
+)
+def test_bits_for_other_rows_than_there_are(codes: tuple[int, int], ends: tuple[int, int], size: int) -> None:
+    with pytest.raises(ValueError, match="sizes"):
+        kernel.finish(np.zeros(codes, np.int32), np.zeros(ends, np.int32), np.zeros(size, np.uint8))
+
+
+def test_bits_of_the_rows_that_have_a_text() -> None:
+    codes = np.array([[0, -1, 3, -1, -1, -1, -1, -1, 2]], np.int32)
+    ends = np.array([[0, 4, 0, 0, 1, 0, 0, 0, 0, 7]], np.int32)
+    valid = np.full(4, 255, np.uint8)
+    kernel.finish(codes, ends, valid)
+    assert valid.tolist() == [0b101, 1, 0b1001, 1]
+    assert codes.tolist() == [[0, 0, 3, 0, 0, 0, 0, 0, 2]]
+    assert ends.tolist() == [[0, 4, 4, 4, 5, 5, 5, 5, 5, 12]]

@@ -30,7 +30,7 @@ from tests.fuzz.fuzz_parsers import TOKENS, Fuzz
 REFUSALS = (ValueError, TypeError, OverflowError, BufferError, MemoryError)
 NUMBERS = (-(2**62), -(2**31), -2, -1, 0, 1, 2, 3, 7, 63, 64, 2**31 - 1, 2**31, 2**62)
 FUNCTIONS = (
-    *("find_line_ends", "tally", "find_pairs", "cut_rows", "measure", "copy", "sum_lengths", "read_digits"),
+    *("find_line_ends", "tally", "find_pairs", "cut_rows", "measure", "copy", "finish", "read_digits"),
     *("count_text", "count_either", "recode", "find_doubtful", "cut_lists", "cut_urls", "count_values"),
 )
 
@@ -203,8 +203,14 @@ class KernelFuzz:
             *(starts, ends, np.full((coded, len(rows)), -1, np.int32), np.zeros(coded, np.int64)),
         ]
 
-    def _sum_lengths(self, body: bytes) -> Arguments:
-        return [np.frombuffer(body[: len(body) // 12 * 12], np.int32).reshape(-1, 3).copy()]
+    def _finish(self, body: bytes) -> Arguments:
+        rows = self.random.randrange(1, 40)
+        numbers = np.frombuffer(body[: len(body) // 4 * 4], np.int32)
+        coded, others = (
+            numbers[begin : begin + len(numbers) // 2 // width * width].reshape(-1, width).copy()
+            for begin, width in ((0, rows), (len(numbers) // 2, rows + 1))
+        )
+        return [coded, others, np.empty((len(coded) + len(others)) * -(-rows // 8), np.uint8)]
 
     def _read_digits(self, body: bytes) -> Arguments:
         characters, offsets = self._strings(body)

@@ -150,8 +150,14 @@ class Kernel(Protocol):
         :return: how many new ones there are.
         """
 
-    def sum_lengths(self, lengths: Places) -> None:
-        """Put the sum of the lengths of each row so far in their place."""
+    def finish(self, codes: Places, ends: Places, valid: Bytes) -> None:
+        """Turn what :meth:`copy` wrote into buffers of Arrow.
+
+        :param codes: of columns with codes; a code that is negative, for no text, becomes 0.
+        :param ends: of the other columns; each length becomes the sum of those up to it. The first of a column is 0.
+        :param valid: takes a bit for each row of each column, from the lowest of a byte on, whether it has a text;
+            each column begins with a byte of its own, first those with codes.
+        """
 
     def read_digits(
         self, characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, odd: Mask
@@ -229,7 +235,7 @@ cut_rows = _KERNEL.cut_rows
 measure = _KERNEL.measure
 copy = _KERNEL.copy
 recode = _KERNEL.recode
-sum_lengths = _KERNEL.sum_lengths
+finish = _KERNEL.finish
 read_digits = _KERNEL.read_digits
 find_doubtful = _KERNEL.find_doubtful
 cut_lists = _KERNEL.cut_lists

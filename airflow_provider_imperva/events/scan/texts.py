@@ -67,9 +67,8 @@ def copy_texts(
         codes,
         counts,
     )
-    valid = np.packbits(np.concatenate((codes >= 0, ends[coded:, 1:] > 0)), axis=1, bitorder="little")
-    kernel.sum_lengths(ends[coded:])
-    np.maximum(codes, 0, out=codes)
+    valid = _room((len(order), -(-len(rows) // 8)), np.uint8)
+    kernel.finish(codes, ends[coded:], valid.ravel())
     # There was room for all texts, as if none recurred. What lasts takes the memory that it needs.
     begin = int(starts[coded]) if coded < len(order) else 0
     held = pa.py_buffer(_lasting(copied[begin : int(places[-1]) if len(order) else 0]))

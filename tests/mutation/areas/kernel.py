@@ -89,4 +89,18 @@ MUTATIONS = [
         """if (byte == '"')""",
         ("events/test_w3c_rows.py",),
     ),
+    Mutation(
+        "the kernel writes bits for more rows than there is room for",
+        "kernel/texts.c",
+        " || valid.size != (codes.rows + ends.rows) * size)",
+        ")",
+        ("events/test_kernel_bounds.py::test_bits_for_other_rows_than_there_are",),
+    ),
+    Mutation(
+        "the kernel takes the first distinct text of a column for none",
+        "kernel/texts.c",
+        "mark_valid(code, rows, 0, bits);",
+        "mark_valid(code, rows, 1, bits);",
+        ("events/test_kernel_bounds.py::test_bits_of_the_rows_that_have_a_text",),
+    ),
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from airflow_provider_imperva.events.scan.plain.lines import count_either, count_text, find_line_ends, tally
 from airflow_provider_imperva.events.scan.plain.pairs import find_pairs
 from airflow_provider_imperva.events.scan.plain.rows import cut_rows
-from airflow_provider_imperva.events.scan.plain.texts import copy, measure, recode, sum_lengths
+from airflow_provider_imperva.events.scan.plain.texts import copy, finish, measure, recode
 from airflow_provider_imperva.events.scan.plain.values import (
     count_values,
     cut_lists,
@@ -29,9 +29,9 @@ __all__ = [
     "find_doubtful",
     "find_line_ends",
     "find_pairs",
+    "finish",
     "measure",
     "read_digits",
     "recode",
-    "sum_lengths",
     "tally",
 ]

@@ -87,9 +87,12 @@ def recode(codes: Offsets, used: Offsets, new_codes: Offsets) -> int:
     return len(old)
 
 
-def sum_lengths(lengths: Places) -> None:
-    """Put the sums of lengths in their place."""
-    np.cumsum(lengths, axis=1, out=lengths)
+def finish(codes: Places, ends: Places, valid: Bytes) -> None:
+    """Tell which rows have a text, and turn codes and lengths into what Arrow wants."""
+    is_valid = np.concatenate((codes >= 0, ends[:, 1:] > 0))
+    valid[:] = np.packbits(is_valid, axis=1, bitorder="little").ravel()
+    np.maximum(codes, 0, out=codes)
+    np.cumsum(ends, axis=1, out=ends)
 
 
 def _unescaped(text: Bytes, begins: Offsets, ends: Offsets, escaped: Mask, escape: int) -> pa.StringArray:
