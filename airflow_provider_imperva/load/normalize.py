@@ -47,6 +47,7 @@ from airflow_provider_imperva.lake.contents import Contents, CopyPendingError, s
 from airflow_provider_imperva.lake.digest import RowsDigest, digest_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.log_source import source_of
+from airflow_provider_imperva.lake.memory import memory_kept
 from airflow_provider_imperva.lake.parts import BatchParts, UnwritableRowsError, quarantined_log
 from airflow_provider_imperva.lake.records import (
     VERSION,
@@ -101,6 +102,7 @@ class NormalizeOptions:
     protection: Protection = field(default_factory=Protection)
 
 
+@memory_kept()
 def normalize(
     ledger: Ledger,
     client: LogOrigin | None,

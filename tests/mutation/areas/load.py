@@ -119,4 +119,18 @@ MUTATIONS = [
         "",
         ("lake/test_spilled_parts.py::test_dropped_rows_leave_no_trace",),
     ),
+    Mutation(
+        "memory is cleared anew for each log",
+        "load/normalize.py",
+        "@memory_kept()\n",
+        "",
+        ("load/test_memory.py",),
+    ),
+    Mutation(
+        "normalizing leaves the process with another allocator",
+        "lake/memory.py",
+        "        pa.set_memory_pool(before)\n",
+        "        pass\n",
+        ("load/test_memory.py",),
+    ),
 ]
