@@ -33,6 +33,9 @@ secret, a key or text out of a log.
         │       └── TornPlanError             the plan that has no commit does not read
         ├── LakeMismatchError         the lake is not the one the last run wrote to
         ├── TableError                the table cannot be published to
+        ├── SealedObjectError         an encrypted object in raw/ is not as it was written
+        ├── DataKeyError              the key that opens an encrypted object is not at hand
+        │   └── DestroyedKeyError         and never will be: somebody destroyed it
         └── HoldError                 a legal hold covers what was to be erased
 """
 
@@ -287,6 +290,35 @@ class TableError(LakeError):
 
     reason = "table"
     needs_person = True
+
+
+class SealedObjectError(LakeError):
+    """An encrypted object in ``raw/`` does not decrypt: it was cut off, edited, or put in the place of another."""
+
+    reason = "sealed_object"
+    may_pass = False
+    needs_person = True
+
+
+class DataKeyError(LakeError):
+    """What is needed to open an encrypted object in ``raw/``, or to write one, is not at hand."""
+
+    reason = "data_key"
+    may_pass = False
+    needs_person = True
+
+
+class DestroyedKeyError(DataKeyError):
+    """The data key was destroyed on purpose: what was encrypted with it can never be read again."""
+
+    reason = "data_key_destroyed"
+
+    commit: int | None = None
+    """The commit of the ledger that says so."""
+
+
+CLOSED = (SealedObjectError, DestroyedKeyError)
+"""Why the bytes of one log in ``raw/`` cannot be read although all keys are at hand; others can be."""
 
 
 class HoldError(LakeError):

@@ -31,6 +31,22 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "For private keys that are encrypted",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
+    "raw_encryption_key": {
+        "label": "Encryption key of raw/",
+        "description": "32 bytes in base64 (openssl rand -base64 32): logs as received are encrypted at rest. After a"
+        " rotation several, the new one first, apart by commas",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "raw_kms_key": {
+        "label": "AWS KMS key of raw/",
+        "description": "Id or ARN of a KMS key, in place of the encryption key above",
+        "schema": {"type": ["string", "null"]},
+    },
+    "raw_kms_conn_id": {
+        "label": "Connection of AWS KMS",
+        "description": "Connection of type aws; aws_default without",
+        "schema": {"type": ["string", "null"]},
+    },
     "signing_private_key": {
         "label": "Signing key",
         "description": "Ed25519 private key, as PEM, that signs each commit of the ledger",

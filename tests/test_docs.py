@@ -29,7 +29,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip().startswith("imperva-logs ")
 ]
-HELP = re.compile(r"^## imperva-logs (\w+)\n\n```\n(.*?)```$", re.MULTILINE | re.DOTALL)
+HELP = re.compile(r"^## imperva-logs ([\w-]+)\n\n```\n(.*?)```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
 def test_the_command_lines_help_is_quoted_as_it_is() -> None:
     quoted = dict(HELP.findall((DOCS / "reference" / "cli.md").read_text()))
-    assert set(re.findall(r"^    (\w+)(?: |$)", command("--help"), re.MULTILINE)) == quoted.keys()
+    assert set(re.findall(r"^    ([\w-]+)(?: |$)", command("--help"), re.MULTILINE)) == quoted.keys()
     for name, text in quoted.items():
         assert command(name, "--help") == text, f"docs/reference/cli.md: the help of {name} has changed"
 

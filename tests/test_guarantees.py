@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/guarantees.md").read_text()
+COMPLIANCE = (ROOT / "docs/reference/compliance.md").read_text()
 _NAMED = re.compile(r"`(tests/[^`]+\.py)((?:::\w+)+)`")
 _SITUATIONS = 40
 
@@ -40,6 +41,15 @@ def test_every_test_it_names_exists() -> None:
     named = _NAMED.findall(PAGE)
     assert named
     assert [file + names for file, names in named if not is_there(file, names.split("::")[1:])] == []
+
+
+def test_every_test_that_answers_to_a_requirement_exists() -> None:
+    rows = [line for line in COMPLIANCE.splitlines() if line.startswith("|")][2:]
+    assert len(rows) >= 20
+    named = [re.findall(r"`(tests/[^`]+\.py)((?:::\w+)*)`", row) for row in rows]
+    assert all(named), "a requirement without a test"
+    assert [test for tests in named for test in tests if not is_there(test[0], test[1].split("::")[1:])] == []
+    assert all((ROOT / file).exists() for tests in named for file, _ in tests)
 
 
 def test_every_situation_names_a_test() -> None:

@@ -25,6 +25,7 @@ from airflow_provider_imperva.audit.reading import broken_chain
 from airflow_provider_imperva.audit.verdict import Reason, reasons
 from airflow_provider_imperva.errors import LakeError, LedgerCorruptError
 from airflow_provider_imperva.lake.ledger import UNSIGNED, Signer
+from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import Acceptance
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
@@ -75,6 +76,8 @@ class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar holdings: the objects of the period by folder: its logs as received, and the parts with their rows or of its
         dates.
     :ivar looked: whether each of these was read and hashed when the certificate was issued.
+    :ivar encrypted: how many of the logs are encrypted at rest. They are hashed as they are stored, and the ledger says
+        which bytes received that is; nobody needs a key.
     :ivar bridge: how ``rows`` and ``events`` come to each other; None unless the objects were looked at.
     :ivar complete: whether there is any number, each is loaded, was skipped by Imperva or is accepted, the repository
         was seen after the period's end, and the objects were looked at.
@@ -106,6 +109,7 @@ class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
     complete: bool
     reasons: tuple[Reason, ...]
     accepted_numbers: int = 0
+    encrypted: int = 0
     exceptions: tuple[Acceptance, ...] = ()
     signed_by: str | None = None
     signature: str | None = None
@@ -180,7 +184,8 @@ class PeriodOf:
 
     def look(self, store: Store, *, progress: Progress) -> Looked:
         """Read and hash every object of the period."""
-        return look(store, self.named, self._logs, self._period, progress=progress)
+        raw = RawBytes(store, self._history.layout)
+        return look(store, raw, self.named, self._logs, self._period, progress=progress)
 
     def certify(self, *, at: datetime, looked: bool, bridge: Bridge | None) -> Certificate:
         """Return the certificate, unsigned."""
@@ -223,6 +228,7 @@ class PeriodOf:
             complete=not found,
             reasons=found,
             accepted_numbers=accepted,
+            encrypted=len(self._logs) - self._logs["data_key"].null_count,
             exceptions=tuple(history.accepted),
         )
 

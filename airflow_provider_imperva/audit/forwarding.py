@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+import pyarrow.compute as pc
+
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import History
@@ -68,11 +70,14 @@ def _contradictions(store: Store, history: History, outcome: Forwarded) -> Itera
 
 
 def _removed(history: History, log: str, by: int) -> bool:
-    """Tell whether a commit removed the bytes of a log from ``raw/``."""
+    """Tell whether a commit removed the bytes of a log from ``raw/``, or destroyed their data key."""
     commit, first = history.commits.get(by), history.layout.raw(LogName.parse(log))
-    return commit is not None and any(
-        item.path == first or item.path.startswith(f"{first}.") for item in commit.removed_raw
-    )
+    if commit is None:
+        return False
+    if commit.destroys:
+        mine = history.logs.filter(pc.equal(history.logs["name"], log))
+        return not set(commit.destroys).isdisjoint(mine["data_key"].to_pylist())
+    return any(item.path == first or item.path.startswith(f"{first}.") for item in commit.removed_raw)
 
 
 def tell(standing: Standing) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from airflow_provider_imperva.lake.data_keys import MasterKeys
 from airflow_provider_imperva.seal.anchors import Anchor, of_repository
 from airflow_provider_imperva.seal.signature import PublicKeys
 
@@ -18,11 +19,13 @@ class Given:
     :ivar anchors: commits that were noted elsewhere.
     :ivar public_keys: by one of which commits have to be signed.
     :ivar expected: repositories that the lake has to have.
+    :ivar master: opens what is encrypted in ``raw/``; without it, that is hashed as it is stored.
     """
 
     anchors: tuple[Anchor, ...] = ()
     public_keys: PublicKeys = field(default_factory=PublicKeys)
     expected: tuple[str, ...] = ()
+    master: MasterKeys | None = None
 
     def anchors_of(self, repository: str) -> list[Anchor]:
         """Return the anchors of one repository."""

@@ -52,6 +52,9 @@ _AUDITED = [
     "erased_lines",
     "raw_removed",
     "note_removed",
+    "data_key",
+    "stored_bytes",
+    "stored_sha256",
 ]
 _ADDED = {
     "rows_digest": None,
@@ -60,6 +63,9 @@ _ADDED = {
     "erased_lines": 0,
     "raw_removed": None,
     "note_removed": False,
+    "data_key": None,
+    "stored_bytes": None,
+    "stored_sha256": None,
 }
 """Columns that came with later releases, and what they are in ledgers of earlier ones."""
 

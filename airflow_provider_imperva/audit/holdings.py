@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva.audit.findings import Finding
 from airflow_provider_imperva.audit.history import History, Progress
+from airflow_provider_imperva.audit.named import RAW_COLUMNS, named_raw
 from airflow_provider_imperva.audit.objects import Checked, LogKey, Named, check_bytes
 from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.lake.layout import partition_of
+from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.store import Store
 
 
@@ -57,12 +59,8 @@ def named_of_period(history: History, logs: pa.Table, period: Period) -> list[Na
 
     :param logs: the last row of each of its logs.
     """
-    rows = logs.select(["raw_key", "raw_bytes", "raw_sha256", "commit"]).to_pylist()
-    raw = [
-        Named(row["raw_key"], row["raw_bytes"], row["raw_sha256"], f"commit {row['commit']}", is_part=False)
-        for row in rows
-        if row["raw_key"] and row["raw_key"] not in history.live.removed_raw
-    ]
+    rows = logs.select(RAW_COLUMNS).to_pylist()
+    raw = [named_raw(row) for row in rows if row["raw_key"] and row["raw_key"] not in history.live.removed_raw]
     written = [part.path for number in _commits_of(history, logs) for part in history.commits[number].parts]
     paths = history.live.successors(written)
     paths |= {path for path in history.live.parts if _happened_in(path, period)}
@@ -91,9 +89,12 @@ def _holding(items: list[Named]) -> Holding:
     return Holding(len(items), sum(item.size or 0 for item in items), digest)
 
 
-def look(store: Store, named: list[Named], logs: pa.Table, period: Period, *, progress: Progress) -> Looked:
+def look(
+    store: Store, raw: RawBytes, named: list[Named], logs: pa.Table, period: Period, *, progress: Progress
+) -> Looked:
     """Read and hash objects, and count whose rows are in them.
 
+    :param raw: of the repository; what it has no keys for is hashed as it is stored.
     :param logs: the last row of each log of the period.
     """
     mine = {
@@ -102,7 +103,7 @@ def look(store: Store, named: list[Named], logs: pa.Table, period: Period, *, pr
     }
     findings: list[Finding] = []
     counts = [0, 0, 0]
-    for done, checked in enumerate(check_bytes(store, named), 1):
+    for done, checked in enumerate(check_bytes(store, raw, named), 1):
         findings += checked.findings
         for place, rows in _rows(checked, mine, period):
             counts[place] += rows

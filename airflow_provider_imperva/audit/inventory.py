@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from airflow_provider_imperva.lake.layout import ARRIVALS, CONTENTS, EXPORTS, FORWARDS, REGISTER, TABLE_LOG
+from airflow_provider_imperva.lake.layout import ARRIVALS, CONTENTS, EXPORTS, FORWARDS, KEYS, REGISTER, TABLE_LOG
 from airflow_provider_imperva.lake.store import Store, StoredObject
 
 RAW, EVENTS, QUARANTINE, LEDGER = TREES = ("raw", "events", "quarantine", "ledger")
@@ -20,9 +20,9 @@ _TABLE = f"{TABLE_LOG}/"
 _LISTERS = 16
 
 
-_ASIDE = (ARRIVALS, CONTENTS, REGISTER, FORWARDS, EXPORTS)
+_ASIDE = (ARRIVALS, CONTENTS, REGISTER, KEYS, FORWARDS, EXPORTS)
 """Folders of what loading looks up (which delivered object has which number, which log brought a content first), of the
-register of repositories, and of what was forwarded and exported."""
+register of repositories, of data keys, and of what was forwarded and exported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def strangers(store: Store, repositories: list[str]) -> Iterator[str]:
     for folder in ("", *TREES):
         yield from (item.path for item in store.objects(folder))
     yield from (f"{name}/" for name in store.folders("") if name not in {*TREES, *_ASIDE, REPORTS, _SCRATCH})
-    for tree in (*TREES, ARRIVALS):
+    for tree in (*TREES, ARRIVALS, KEYS):
         yield from (path for name in store.folders(tree) if name not in own if (path := f"{tree}/{name}/") != _TABLE)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,14 +19,28 @@ from airflow_provider_imperva.repository.names import LogName
 _SHA256_BEGIN = re.compile(r"[0-9a-f]{16}")
 
 
+RAW_COLUMNS = ("raw_key", "raw_bytes", "raw_sha256", "data_key", "stored_bytes", "stored_sha256", "commit")
+"""The columns of ``logs.parquet`` that say what an object in ``raw/`` has to be."""
+
+
+def named_raw(row: Mapping[str, Any]) -> Named:
+    """Return the object with the bytes of a log.
+
+    :param row: with the columns :data:`RAW_COLUMNS`.
+    """
+    size = row["raw_bytes"] if row["data_key"] is None else row["stored_bytes"]
+    by = f"commit {row['commit']}"
+    return Named(row["raw_key"], size, row["raw_sha256"], by, is_part=False, stored_sha256=row["stored_sha256"])
+
+
 def named_objects(layout: Layout, history: History, rows: pa.Table) -> Iterator[Named]:
     """Yield every object that the commits name, as the last one does."""
-    columns = ["name", "raw_key", "raw_bytes", "raw_sha256", "replaced_sha256", "commit"]
+    columns = [*RAW_COLUMNS, "name", "replaced_sha256"]
     for row in rows.filter(pc.is_valid(rows["raw_key"])).select(columns).to_pylist():
         by = f"commit {row['commit']}"
         gone = history.live.removed_raw
         if row["raw_key"] not in gone:
-            yield Named(row["raw_key"], row["raw_bytes"], row["raw_sha256"], by, is_part=False)
+            yield named_raw(row)
         first = layout.raw(LogName.parse(row["name"]))
         if first != row["raw_key"] and first not in gone:
             yield Named(first, None, row["replaced_sha256"], by, is_part=False)

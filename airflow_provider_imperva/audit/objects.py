@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.errors import DataKeyError, LakeError, SealedObjectError
 from airflow_provider_imperva.lake.digest import RowsDigest, digests_of
 from airflow_provider_imperva.lake.layout import partition_of
+from airflow_provider_imperva.lake.raw import RawBytes, seal_of
 from airflow_provider_imperva.lake.store import Store
 
 _READERS = 8
@@ -36,7 +37,8 @@ class Named:
     :ivar size: bytes; None if nothing says.
     :ivar sha256: its first digits, or all.
     :ivar by: what says so: the last commit that names it, or its own name.
-    :ivar is_part: whether it is a Parquet part; else a log in ``raw/``.
+    :ivar is_part: whether it is a Parquet part; else a log in ``raw/``, and ``sha256`` is of the bytes received.
+    :ivar stored_sha256: of the object, where the ledger says that it is encrypted.
     """
 
     path: str
@@ -44,12 +46,15 @@ class Named:
     sha256: str
     by: str
     is_part: bool
+    stored_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What the bytes of an object told.
 
+    :ivar unopened: why an encrypted object was only hashed as it is stored; None if it was decrypted, or is stored as
+        received.
     :ivar lines: of a part that is as it was written: which rows it has of each log; of one in ``quarantine/`` only how
         many.
     """
@@ -57,6 +62,7 @@ class Checked:
     named: Named
     findings: tuple[Finding, ...]
     lines: Mapping[LogKey, RowsDigest] | None = None
+    unopened: str | None = None
 
 
 def draw(objects: Iterable[Named], *, sample: int | None, seed: int) -> list[Named]:
@@ -77,12 +83,43 @@ def check_presence(named: Iterable[Named], there: Mapping[str, int]) -> Iterator
             yield Finding(Kind.ALTERED, item.path, f"it has {there[item.path]} bytes, {item.by} says {item.size}")
 
 
-def check_bytes(store: Store, named: Iterable[Named]) -> Iterator[Checked]:
-    """Read objects whole, several at once, and compare their SHA-256 with the ledger's."""
+def check_bytes(store: Store, raw: RawBytes, named: Iterable[Named]) -> Iterator[Checked]:
+    """Read objects whole, several at once, and compare their SHA-256 with the ledger's.
+
+    :param raw: decrypts what is encrypted, as far as it has the keys; without, the stored bytes alone are compared.
+    """
     rest = iter(named)
     with ThreadPoolExecutor(_READERS) as pool:
         while some := list(islice(rest, _OBJECTS_AT_ONCE)):
-            yield from pool.map(lambda item: _check(store, item), some)
+            yield from pool.map(lambda item: _check(store, item) if item.is_part else _check_raw(raw, item), some)
+
+
+def _check_raw(raw: RawBytes, named: Named) -> Checked:
+    """Compare the stored bytes with what the ledger says of them, and the bytes received wherever they can be read."""
+    try:
+        with raw.open(named.path) as file:
+            seal = seal_of(file)
+            if named.stored_sha256 and (stored := seal.sha256 if seal else None) != named.stored_sha256:
+                told = f"its SHA-256 is {stored}" if stored else "it is not encrypted"
+                return _altered(named, f"{told}, {named.by} says that as stored it is {named.stored_sha256}")
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            if not sha256.startswith(named.sha256):
+                return _altered(named, f"its SHA-256 is {sha256}, {named.by} says {named.sha256}")
+            return Checked(named, ())
+    except DataKeyError as error:
+        return Checked(named, (), unopened=f"{error.about}: {error.found}")
+    except SealedObjectError as error:
+        return _altered(named, error.found)
+    except FileNotFoundError:
+        found = f"{named.by} names it, and it is not there"
+        return Checked(named, (Finding(Kind.MISSING, named.path, found),))
+    except (OSError, LakeError) as error:
+        found = f"it could not be read ({type(error).__name__})"
+        return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
+
+
+def _altered(named: Named, found: str) -> Checked:
+    return Checked(named, (Finding(Kind.ALTERED, named.path, found),))
 
 
 def _check(store: Store, named: Named) -> Checked:
@@ -90,10 +127,7 @@ def _check(store: Store, named: Named) -> Checked:
         with store.reader(named.path) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
             if not sha256.startswith(named.sha256):
-                found = f"its SHA-256 is {sha256}, {named.by} says {named.sha256}"
-                return Checked(named, (Finding(Kind.ALTERED, named.path, found),))
-            if not named.is_part:
-                return Checked(named, ())
+                return _altered(named, f"its SHA-256 is {sha256}, {named.by} says {named.sha256}")
             file.seek(0)
             partition = partition_of(named.path)
             columns = ["src_file", "src_seq", "src_line"]

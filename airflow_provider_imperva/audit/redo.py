@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import Progress
 from airflow_provider_imperva.audit.reading import AuditedLedger
-from airflow_provider_imperva.container.decode import decode
+from airflow_provider_imperva.container.decode import PlainLog, decode
 from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.errors import ContainerError, LakeError, MissingKeyError
+from airflow_provider_imperva.errors import ContainerError, DataKeyError, LakeError, MissingKeyError
 from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.lake.layout import partition_of
 from airflow_provider_imperva.lake.log_source import source_of
+from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.options import DecodePolicy
@@ -72,7 +73,16 @@ class Redone:
         return told + "".join(f"; {count} not compared: {why}" for why, count in sorted(self.left_out.items()))
 
 
-def redo(store: Store, ledger: AuditedLedger, rows: pa.Table, wanted: Redo, *, seed: int, progress: Progress) -> Redone:
+def redo(
+    store: Store,
+    raw: RawBytes,
+    ledger: AuditedLedger,
+    rows: pa.Table,
+    wanted: Redo,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Redone:
     """Decode some logs again, and compare.
 
     :param rows: the last row of each log, with the columns of ``LOGS``.
@@ -83,12 +93,13 @@ def redo(store: Store, ledger: AuditedLedger, rows: pa.Table, wanted: Redo, *, s
     drawn = random.Random(seed).sample(loaded, min(wanted.logs, len(loaded)))  # noqa: S311
     for position, row in enumerate(drawn, 1):
         try:
-            found = _again(store, ledger, row, wanted)
+            found = _again(store, raw, ledger, row, wanted)
         except _LeftOutError as reason:
             done.left_out[str(reason)] = done.left_out.get(str(reason), 0) + 1
         except (ContainerError, LakeError, OSError, pa.ArrowException) as error:
             # What cannot be read is told by whoever hashes it.
-            why = "its private key is not at hand" if isinstance(error, MissingKeyError) else "it does not decode now"
+            lacks_key = isinstance(error, (MissingKeyError, DataKeyError))
+            why = "its private key or data key is not at hand" if lacks_key else "it does not decode now"
             done.left_out[why] = done.left_out.get(why, 0) + 1
         else:
             done.logs += 1
@@ -98,11 +109,16 @@ def redo(store: Store, ledger: AuditedLedger, rows: pa.Table, wanted: Redo, *, s
     return done
 
 
+def _decoded(raw: RawBytes, row: dict[str, Any], wanted: Redo) -> PlainLog:
+    with raw.open(row["raw_key"]) as file:
+        return decode(file.read(), log=row["name"], keys=wanted.keys, policy=_LENIENT)
+
+
 class _LeftOutError(Exception):
     """Why a log cannot be compared."""
 
 
-def _again(store: Store, ledger: AuditedLedger, row: dict[str, Any], wanted: Redo) -> list[str]:
+def _again(store: Store, raw: RawBytes, ledger: AuditedLedger, row: dict[str, Any], wanted: Redo) -> list[str]:
     if row["expired_lines"] or row["erased_lines"] or row["raw_removed"]:
         raise _LeftOutError("some of it was expired or erased")
     file = row["delivered_as"] or row["name"]
@@ -117,7 +133,7 @@ def _again(store: Store, ledger: AuditedLedger, row: dict[str, Any], wanted: Red
     before = pa.concat_tables(tables, promote_options="default").sort_by("src_line")
     keep_raw = "raw" in before.column_names and before["raw"].null_count < len(before)
     fetched_at: datetime = ledger.fetched_at[row["name"]]
-    plain = decode(store.read(row["raw_key"]), log=row["name"], keys=wanted.keys, policy=_LENIENT)
+    plain = _decoded(raw, row, wanted)
     source = source_of(plain, file=file, sequence=row["sequence"], fetched_at=int(fetched_at.timestamp() * 1000))
     blocks = [
         protection.apply(block.events, block.quarantined).events

@@ -164,6 +164,8 @@ class _Teller:
                 told = f"fetched: {row['raw_bytes']:,} bytes, SHA-256 {row['raw_sha256']}"
                 replaced = row["replaced_sha256"]
                 told += f"; the first ones had not decoded, SHA-256 {replaced}" if replaced else ""
+                month = row.get("data_key")
+                told += f"; encrypted with the data key of {month}" if month else ""
                 self._add(row["fetched_at"], entry.number, told)
             at = entry.commit.committed_at if entry.commit else None
             told = _outcome(row)
@@ -174,6 +176,10 @@ class _Teller:
             self.record = row
 
     def _hear_commit(self, entry: Entry, commit: Commit) -> None:
+        month = self.record.get("data_key") if self.record else None
+        if month in commit.destroys:
+            told = f"commit {commit.commit}: the data key of {month} was destroyed: its bytes can never be read again"
+            self._add(commit.committed_at, commit.commit, f"{told}. {commit.purpose}")
         if reason := commit.open.get(self.name):
             self._add(commit.committed_at, commit.commit, f"commit {commit.commit}: it stays as it is: {reason}")
         for report in entry.reports.values():

@@ -14,6 +14,7 @@ from airflow_provider_imperva.audit.accepted import accepted_states
 from airflow_provider_imperva.audit.arrivals import check_arrivals
 from airflow_provider_imperva.audit.assessment import missing_numbers
 from airflow_provider_imperva.audit.contents import Claims
+from airflow_provider_imperva.audit.encryption import check_data_keys, unopened
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.forwarding import check_forwards, standings, tell
@@ -41,6 +42,7 @@ from airflow_provider_imperva.lake.claim import read_claim
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.maintenance import has_table
+from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.register import registered
 from airflow_provider_imperva.lake.store import Store
@@ -211,7 +213,8 @@ def verify(
     findings += check_unnamed(layout, history, inventory, {item.path for item in [*named, *removed]})
     present = [item for item in settled if item.path in there and item.size in (None, there[item.path])]
     drawn = draw(present, sample=sample, seed=seed)
-    checked = list(_hashed(store, drawn, progress))
+    raw = RawBytes(store, layout, master=given.master)
+    checked = list(_hashed(store, raw, drawn, progress))
     findings += [finding for item in checked for finding in item.findings]
     findings += check_lines(rows, proof, named, checked)
     numbers = all_numbers(history)
@@ -220,7 +223,8 @@ def verify(
     findings += claims.check(history, proof.contents)
     findings += check_arrivals(layout, history, cataloged, proof.delivered)
     findings += check_forwards(store, history)
-    redone = redo_logs(store, proof, rows, redo, seed=seed, progress=progress) if redo else None
+    findings += check_data_keys(store, raw.keys, history, rows)
+    redone = redo_logs(store, raw, proof, rows, redo, seed=seed, progress=progress) if redo else None
     findings += redone.findings if redone else []
     if findings:
         findings = list(_still_so(store, layout, history, findings))
@@ -247,6 +251,7 @@ def verify(
         ),
         notes=(
             *_notes(history, inventory, in_flux),
+            *unopened(checked),
             *map(tell, standings(store, history, at=at)),
             *((str(redone),) if redone else ()),
         ),
@@ -267,10 +272,10 @@ def _head(history: History) -> Anchor | None:
     return Anchor(head.commit, history.sha256[max(history.commits)]) if head else None
 
 
-def _hashed(store: Store, drawn: list[Named], progress: Progress) -> Iterator[Checked]:
+def _hashed(store: Store, raw: RawBytes, drawn: list[Named], progress: Progress) -> Iterator[Checked]:
     done = count(1)
     progress("Hashing objects", 0, len(drawn))
-    for checked in check_bytes(store, drawn):
+    for checked in check_bytes(store, raw, drawn):
         yield checked
         progress("Hashing objects", next(done), len(drawn))
 

@@ -20,6 +20,7 @@ from airflow_provider_imperva.cli import (
     coverage,
     decode,
     deliveries,
+    destroy_key,
     erase,
     evidence,
     examples,
@@ -38,7 +39,7 @@ from airflow_provider_imperva.errors import ImpervaError
 
 _COMMANDS = (
     *(decode, replay, verify, explain, certificate, accept, evidence, coverage),
-    *(table, compact, expire, hold, erase, deliveries, forward, forwards, ocsf, examples),
+    *(table, compact, expire, hold, erase, destroy_key, deliveries, forward, forwards, ocsf, examples),
 )
 
 

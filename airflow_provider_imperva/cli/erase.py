@@ -10,10 +10,12 @@ from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
     add_lake,
+    add_raw_key,
     add_recover,
     command_run,
     complain,
     load_keys,
+    load_raw_key,
     open_lake,
     progress_bar,
 )
@@ -36,6 +38,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument("--why", metavar="TEXT", default="", help="the reason, for auditors")
     command.add_argument("--reference", metavar="TEXT", default="", help="of the request")
     add_keys(command)
+    add_raw_key(command)
     command.add_argument("--dry-run", action="store_true", help="only count what would leave")
     add_signing_key(command)
     add_recover(command)
@@ -61,9 +64,11 @@ def _erase(options: argparse.Namespace) -> int:
     given = {kind: getattr(options, kind) for kind in _KINDS}
     subject = Subject(**{kind: sys.stdin.readline() if value == "-" else value for kind, value in given.items()})
     keys = load_keys(options)
-    store = open_lake(options)
+    store, master = open_lake(options), load_raw_key(options)
     ledgers = [
-        Ledger(store, name) if options.dry_run else open_ledger_to_write(options, store, name)
+        Ledger(store, name, master=master)
+        if options.dry_run
+        else open_ledger_to_write(options, store, name, master=master)
         for name in repositories(store, only=options.repository)
     ]
     if any(VERSION_KEY in told for ledger in ledgers for commit in ledger.commits() for told in commit.protections):

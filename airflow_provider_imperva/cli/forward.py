@@ -13,8 +13,10 @@ from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
     add_lake,
+    add_raw_key,
     complain,
     load_keys,
+    load_raw_key,
     one_repository,
     open_lake,
     progress_bar,
@@ -79,6 +81,7 @@ def add_to(commands: Commands) -> None:
         help="send lines that name people although the rows of the lake have pseudonyms",
     )
     add_keys(command)
+    add_raw_key(command)
     command.set_defaults(run=_forward)
 
 
@@ -107,7 +110,7 @@ def _forward(options: argparse.Namespace) -> int:
         )
     address = _address(options, preset_of(options.destination).port)
     store = open_lake(options)
-    ledger = Ledger(store, one_repository(store, options.repository))
+    ledger = Ledger(store, one_repository(store, options.repository), master=load_raw_key(options))
     forwarding = Forwarding(
         ledger=ledger,
         keys=load_keys(options),

@@ -10,6 +10,7 @@ from airflow_provider_imperva.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.audit.given import Given
+    from airflow_provider_imperva.lake.data_keys import MasterKeys
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.store import Store
     from airflow_provider_imperva.seal.anchors import Anchor
@@ -68,14 +69,17 @@ def load_signing_key(options: argparse.Namespace) -> SigningKey | None:
     return SigningKey.of_file(options.signing_key, passphrase=passphrase(options.signing_passphrase_env))
 
 
-def open_ledger_to_write(options: argparse.Namespace, store: Store, repository: str) -> Ledger:
+def open_ledger_to_write(
+    options: argparse.Namespace, store: Store, repository: str, *, master: MasterKeys | None = None
+) -> Ledger:
     """Open a ledger that the command writes to, with the key that signs its commits.
 
+    :param master: opens what is encrypted in ``raw/``.
     :raises ConfigurationError: if its last commit is signed, and no key is given.
     """
     from airflow_provider_imperva.lake.ledger import Ledger
 
-    ledger = Ledger(store, repository, signer=load_signing_key(options))
+    ledger = Ledger(store, repository, signer=load_signing_key(options), master=master)
     head = ledger.head(with_plan=False).commit
     if head and head.signed_by and options.signing_key is None:
         raise ConfigurationError(
@@ -93,6 +97,7 @@ def read_given(options: argparse.Namespace) -> Given:
     :raises LakeError: if the place of the anchors does not give them.
     """
     from airflow_provider_imperva.audit.given import Given
+    from airflow_provider_imperva.cli.terminal import load_raw_key
     from airflow_provider_imperva.seal.anchors import open_anchors
     from airflow_provider_imperva.seal.signature import PublicKeys
     from airflow_provider_imperva.uri import LakeUri
@@ -101,7 +106,8 @@ def read_given(options: argparse.Namespace) -> Given:
     if url := options.anchors:
         url = url if url.startswith(("http://", "https://")) else str(LakeUri.of_shell(url))
         anchors += open_anchors(url, token=os.environ.get(_TOKEN)).read()
-    return Given(tuple(anchors), PublicKeys.of_files(options.public_keys), tuple(options.expect))
+    master = load_raw_key(options) if "raw_key" in options else None
+    return Given(tuple(anchors), PublicKeys.of_files(options.public_keys), tuple(options.expect), master)
 
 
 def _anchor(text: str) -> Anchor:

@@ -15,8 +15,10 @@ from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
     add_lake,
+    add_raw_key,
     complain,
     load_keys,
+    load_raw_key,
     one_repository,
     open_lake,
 )
@@ -71,6 +73,7 @@ def add_to(commands: Commands) -> None:
         metavar="FILE",
         help="rules of redaction in a YAML file, or `off`; the default rules without it. Give what your DAG has",
     )
+    add_raw_key(command)
     add_signing_key(command)
     command.add_argument("--dry-run", action="store_true", help="only show what would be replayed")
     command.add_argument(
@@ -113,7 +116,7 @@ def _replay(options: argparse.Namespace) -> int:
         rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
         _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
         return 0
-    ledger = open_ledger_to_write(options, store, repository)
+    ledger = open_ledger_to_write(options, store, repository, master=load_raw_key(options))
     if any(PSEUDONYMS in protection for protection in _protections(ledger)):
         return complain(
             "The rows of this lake have pseudonyms, whose key is in an Airflow connection. Replay with"

@@ -17,6 +17,7 @@ from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.container.keys import KeyRing
+    from airflow_provider_imperva.lake.data_keys import MasterKeys
     from airflow_provider_imperva.lake.records import Run
     from airflow_provider_imperva.lake.store import Store
 
@@ -115,6 +116,30 @@ def load_keys(options: argparse.Namespace) -> KeyRing:
     for problem in (*ring.problems, *ring.cautions):
         complain(problem, code=0)
     return ring
+
+
+def add_raw_key(command: argparse.ArgumentParser) -> None:
+    """Let a command ask for what opens a ``raw/`` that is encrypted."""
+    command.add_argument(
+        "--raw-key", metavar="FILE", help="file with the key (or keys) that raw/ is encrypted by: raw_encryption_key"
+    )
+
+
+def load_raw_key(options: argparse.Namespace) -> MasterKeys | None:
+    """Load that key; None if there is none.
+
+    :raises ConfigurationError: if it is none.
+    """
+    from airflow_provider_imperva.lake.data_keys import AesKeys
+
+    if options.raw_key is None:
+        return None
+    try:
+        text = Path(options.raw_key).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        found = getattr(error, "strerror", None) or "is not text"
+        raise ConfigurationError(f"cannot be read: {found}", do="Name a file with a key", about="--raw-key") from None
+    return AesKeys.of_text(text, about="--raw-key")
 
 
 def passphrase(variable: str | None) -> str | None:

@@ -12,6 +12,7 @@ from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
     add_lake,
+    add_raw_key,
     load_keys,
     open_lake,
     progress_bar,
@@ -41,6 +42,7 @@ def add_to(commands: Commands) -> None:
         help="decode N logs of each repository again, drawn at random, and compare their rows value by value",
     )
     add_keys(command)
+    add_raw_key(command)
     command.add_argument(
         "--redaction", metavar="FILE", help="with --redo: the rules your DAG has, or `off`; the default ones without it"
     )

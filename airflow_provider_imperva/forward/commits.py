@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva.container.decode import PlainLog, decode
 from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.errors import ContainerError, MissingKeyError
+from airflow_provider_imperva.errors import ContainerError, DestroyedKeyError, MissingKeyError, SealedObjectError
 from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 from airflow_provider_imperva.forward.destination import Replays
@@ -77,10 +78,14 @@ class UnreadLogError(Exception):
 
 
 class GoneLogError(UnreadLogError):
-    """The bytes of a log are not in ``raw/``; a later commit may say why."""
+    """The bytes of a log are not in ``raw/``, or cannot be read for ever; a later commit may say why.
 
-    def __init__(self) -> None:
+    :ivar by: the commit that destroyed their data key.
+    """
+
+    def __init__(self, *, by: int | None = None) -> None:
         super().__init__("its bytes are not in raw/")
+        self.by = by
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +147,17 @@ def read_log(
     :raises GoneLogError: if its bytes are not there.
     :raises UnreadLogError: if they are others than the ledger names, or no longer decode.
     """
-    try:
-        opened = ledger.store.reader(log.raw_key)
-    except FileNotFoundError:
-        raise GoneLogError from None
-    with opened as file:
-        # Some stores notice only now that there is no such object.
+    with ExitStack() as stack:
         try:
+            file = stack.enter_context(ledger.raw.open(log.raw_key))
+            # Some stores notice only now that there is no such object.
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         except FileNotFoundError:
             raise GoneLogError from None
+        except DestroyedKeyError as error:
+            raise GoneLogError(by=error.commit) from None
+        except SealedObjectError as error:
+            raise UnreadLogError(f"its bytes in raw/ do not read: {error.found}") from None
         if sha256 != log.raw_sha256:
             raise UnreadLogError("its bytes in raw/ are not those that the ledger names")
         yield from _read(file, log, keys, lines, protection)

@@ -75,13 +75,16 @@ class MissingLogs:
 
     def add(self, log: ForwardedLog, error: UnreadLogError) -> None:
         """Account for a log that did not read."""
-        by = self.removals.commit_of(log.raw_key, after=self.commit) if isinstance(error, GoneLogError) else None
+        by = None
+        if isinstance(error, GoneLogError):
+            by = error.by or self.removals.commit_of(log.raw_key, after=self.commit)
         if by is None:
             logger.error("%s: %s; the rest of commit %d is sent", log.name, error, self.commit)
             self.unread[log.name] = log.lines
             return
         logger.warning(
-            "%s: commit %d removed its bytes from raw/ before they were sent; the rest of commit %d is sent",
+            "%s: commit %d removed its bytes from raw/, or destroyed their key, before they were sent; the rest of"
+            " commit %d is sent",
             log.name,
             by,
             self.commit,

@@ -7,6 +7,7 @@ as numbers or texts, paths split in two, line ends lost. No value is quoted that
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from airflow_provider_imperva.options import unknown_name
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from airflow_provider_imperva.lake.data_keys import MasterKeys
     from airflow_provider_imperva.seal.signature import SigningKey
 
 _OPTIONS = {"repository": str, "proxy": str, "connect_timeout": float, "read_timeout": float, "max_concurrency": int}
@@ -175,6 +177,28 @@ def signing_key(connection: Connection) -> SigningKey | None:
     return None
 
 
+def master_keys(connection: Connection) -> MasterKeys | None:
+    """Return what the data keys of ``raw/`` are wrapped by; None if nothing is to be encrypted.
+
+    :raises ConfigurationError: if it is not a key, or several ways are given.
+    """
+    extra = extra_of(connection)
+    given = {name: str(extra.get(name) or "").strip() for name in ("raw_encryption_key", "raw_kms_key")}
+    if all(given.values()):
+        raise ConfigurationError(
+            f"{' and '.join(map(repr, given))} are both given", do="Give one of them", about=connection.conn_id
+        )
+    if text := given["raw_encryption_key"]:
+        from airflow_provider_imperva.lake.data_keys import AesKeys
+
+        return AesKeys.of_text(text, about=f"{connection.conn_id}, raw_encryption_key")
+    if key_id := given["raw_kms_key"]:
+        from airflow_provider_imperva.hooks.kms import KmsKeys
+
+        return KmsKeys(key_id, conn_id=str(extra.get("raw_kms_conn_id") or "aws_default"))
+    return None
+
+
 def cautions(connection: Connection) -> list[str]:
     """Say what works and is not as it should be: settings nobody reads, and certificates that nobody verifies."""
     extra = extra_of(connection)
@@ -195,11 +219,16 @@ def cautions(connection: Connection) -> list[str]:
 def secrets_of(connection: Connection) -> Iterator[str]:
     """Yield what must be in no log."""
     extra = extra_of(connection)
-    masked = ("private_key_passphrase", "signing_private_key", "signing_key_passphrase", "anchor_token")
+    masked = (
+        *("private_key_passphrase", "signing_private_key", "signing_key_passphrase", "anchor_token"),
+        "raw_encryption_key",
+    )
     for secret in (connection.password, *(extra.get(name) for name in masked)):
         if secret not in (None, ""):
             yield str(secret)
             yield str(secret).strip()
+    # Of several, each.
+    yield from filter(None, re.split(r"[\s,]+", str(extra.get("raw_encryption_key") or "")))
     user_and_password = str(extra.get("proxy") or "").rpartition("@")[0].rpartition("//")[2]
     if password := user_and_password.partition(":")[2]:
         yield password

@@ -30,6 +30,7 @@ from airflow_provider_imperva.hooks.connection import (
     extra_of,
     key_folders,
     log_server_url,
+    master_keys,
     passphrase_of,
     private_keys,
     secrets_of,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_imperva.container.keys import KeyRing
     from airflow_provider_imperva.delivery.folder import DeliveryFolder
+    from airflow_provider_imperva.lake.data_keys import MasterKeys
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.load.origin import LogOrigin
     from airflow_provider_imperva.options import PlanOptions
@@ -72,6 +74,7 @@ class ImpervaLogHook(BaseHook):
     extra, for proofs            ``signing_private_key`` or ``signing_key_file``,
                                  ``signing_key_passphrase``, ``anchor``, ``anchor_conn_id``,
                                  ``anchor_token``
+    extra, for raw/              ``raw_encryption_key``, or ``raw_kms_key`` and ``raw_kms_conn_id``
     extra, for deliveries        ``delivery_conn_id``, ``after_commit``, ``ignore``; see
                                  :func:`~airflow_provider_imperva.hooks.delivery.open_folder`
     ===========================  ====================================================================
@@ -210,7 +213,15 @@ class ImpervaLogHook(BaseHook):
         """
         from airflow_provider_imperva.lake.ledger import Ledger
 
-        return Ledger(open_lake(lake_uri, lake_conn_id), repository, signer=signing_key(self.connection))
+        store = open_lake(lake_uri, lake_conn_id)
+        return Ledger(store, repository, signer=signing_key(self.connection), master=self.master_keys())
+
+    def master_keys(self) -> MasterKeys | None:
+        """Return what the data keys of ``raw/`` are wrapped by; None if the connection has nothing of the kind.
+
+        :raises ConfigurationError: if it has something else.
+        """
+        return master_keys(self.connection)
 
     def open_anchors(self) -> Anchors | None:
         """Open the place outside of the lake that heads are noted at; None if the connection names none.

@@ -15,6 +15,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_imperva.lake.data_keys import Destroyed
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import parts_of_home
 from airflow_provider_imperva.lake.records import (
@@ -81,6 +82,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 prefixes=advance(plan, [log for report in reports for log in report.logs]),
                 kind=plan.kind,
                 accepts=plan.accepts,
+                destroys=plan.destroys,
                 removed=removed,
                 carried_rows=sum(report.carried_rows for report in reports),
                 removed_raw=removed_raw,
@@ -118,6 +120,8 @@ def finish_commit(ledger: Ledger, commit: Commit) -> None:
         _sweep(ledger, one)
     # There is no next plan before this was done, so no other commit has to do it.
     ledger.store.delete(commit.retired)
+    for month in commit.destroys:
+        ledger.raw.keys.destroy(month, Destroyed(commit.commit, commit.committed_at, str(commit.purpose)))
     ledger.store.sweep()
 
 

@@ -11,6 +11,7 @@
     arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet, whole-listing.json
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
     register/repository=<r>.json                                    which repositories there are
+    keys/repository=<r>/<YYYY-MM>.json                              data keys of raw/, each wrapped by another key
     reports/repository=<r>/coverage.html, coverage.json, badge.svg
     reports/coverage.html                                           all repositories at a glance
     forwards/<destination>/repository=<r>/<commit>.json, progress.json, start.json
@@ -94,6 +95,15 @@ class Layout:
     def is_beside(self, path: str, log: LogName) -> bool:
         """Tell whether an object holds other bytes received for a log."""
         return path.startswith(f"{self.raw(log)}.")
+
+    @property
+    def keys_folder(self) -> str:
+        """Folder of the data keys that ``raw/`` is encrypted with."""
+        return f"{KEYS}/repository={self.repository}"
+
+    def data_key(self, month: str) -> str:
+        """Data key of a month, ``YYYY-MM``."""
+        return f"{self.keys_folder}/{month}.json"
 
     @property
     def events_folder(self) -> str:
@@ -183,6 +193,9 @@ REGISTER = "register"
 
 ARRIVALS = "arrivals"
 """The folder of what was delivered, with a folder for each repository."""
+
+KEYS = "keys"
+"""The folder of data keys, with a folder for each repository."""
 
 FORWARDS = "forwards"
 """The folder of what was sent to SIEMs, with a folder for each destination."""

@@ -23,9 +23,11 @@ from airflow_provider_imperva.errors import (
     TornPlanError,
     UnreadableObjectError,
 )
+from airflow_provider_imperva.lake.data_keys import MasterKeys
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.packing import PACKED_VERSION, decode_packed, encode, is_packed
 from airflow_provider_imperva.lake.partitions import parts_named
+from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import VERSION, Commit, Intent, Plan, Replaying, Report
 from airflow_provider_imperva.lake.store import Store, StoredObject
 from airflow_provider_imperva.lake.watermark import Prefix
@@ -96,11 +98,16 @@ class Ledger:
     """The ledger of one repository in a lake.
 
     :param signer: signs each commit that is written; nobody does without.
+    :param master: what the data keys of ``raw/`` are wrapped by; without it new objects there are not encrypted.
+    :ivar raw: the bytes as received, decrypted.
     """
 
-    def __init__(self, store: Store, repository: str, *, signer: Signer | None = None) -> None:
+    def __init__(
+        self, store: Store, repository: str, *, signer: Signer | None = None, master: MasterKeys | None = None
+    ) -> None:
         self.store = store
         self.layout = Layout(repository)
+        self.raw = RawBytes(store, self.layout, master=master)
         self._signer = signer
 
     def head(self, *, with_plan: bool = True) -> Head:

@@ -39,6 +39,7 @@ def plan_maintenance(
     hold: Hold | None = None,
     lifts: str | None = None,
     accepts: tuple[Acceptance, ...] = (),
+    destroys: tuple[str, ...] = (),
 ) -> Plan:
     """Plan to change what is in the lake.
 
@@ -49,6 +50,7 @@ def plan_maintenance(
     :param purpose: why something is taken out of the lake, or a hold is lifted.
     :param hold: the hold to set; ``lifts`` the reference of one to lift.
     :param accepts: exceptions that somebody accepts.
+    :param destroys: months whose data keys are to be destroyed.
     :returns: the plan as written to the ledger.
     :raises LedgerConflictError: if another run planned since.
     """
@@ -73,6 +75,7 @@ def plan_maintenance(
             hold=hold,
             lifts=lifts,
             accepts=accepts,
+            destroys=destroys,
             account_group=ledger.plan(last.commit).account_group,
             unread=last.unread,
             unread_count=last.unread_count,

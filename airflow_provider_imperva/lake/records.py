@@ -31,6 +31,8 @@ class Why(StrEnum):
     """The repository gave no whole answer."""
     NOT_IN_RAW = "not_in_raw"
     """Its fetch task does not say why it did not come."""
+    SEALED = "sealed"
+    """Its object in ``raw/`` is encrypted, and does not decrypt: a person has to restore it."""
     NOT_FETCHED_AGAIN = "not_fetched_again"
     """It does not decode, and the repository did not answer when it was fetched once more."""
     BATCH_UNFINISHED = "batch_unfinished"
@@ -94,6 +96,8 @@ class Kind(StrEnum):
     """A hold was placed or lifted."""
     ACCEPT = "accept"
     """Somebody accepted an exception."""
+    DESTROY_KEY = "destroy_key"
+    """The data key of a month was destroyed: its bytes in ``raw/`` can never be read again."""
 
 
 class Protected(TypedDict):
@@ -299,6 +303,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar torn: it stands for a plan that did not read. It has as many batches as that one had begun, and none of them
         counts.
     :ivar accepts: exceptions that somebody accepts.
+    :ivar destroys: the months whose data keys are destroyed once this is committed.
     """
 
     v: int
@@ -326,6 +331,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     unread_count: int = 0
     torn: bool = False
     accepts: tuple[Acceptance, ...] = ()
+    destroys: tuple[str, ...] = ()
 
     @property
     def logs(self) -> int:
@@ -339,6 +345,9 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar name: the log's name; None for a range.
     :ivar sequence, sequence_to: the number, or the range's ends.
     :ivar fetched_at: when its bytes came to ``raw/``, UTC.
+    :ivar data_key: the month of the data key that its object in ``raw/`` is encrypted with; None if it is stored as
+        received. ``stored_bytes`` and ``stored_sha256`` are of that object, ``raw_bytes`` and ``raw_sha256`` always of
+        the bytes received.
     :ivar replaced_sha256: of the bytes received first, where they did not decode and others took their place.
     :ivar start_time, end_time: the header's, epoch milliseconds.
     :ivar lines: records in the plain body; ``rows + quarantined_lines + expired_lines + erased_lines`` always.
@@ -388,6 +397,9 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     erased_lines: int = 0
     raw_removed: str | None = None
     note_removed: bool = False
+    data_key: str | None = None
+    stored_bytes: int | None = None
+    stored_sha256: str | None = None
 
     @property
     def accounted(self) -> int:
@@ -463,6 +475,9 @@ LOGS_SCHEMA = pa.schema(
         ("erased_lines", pa.int64()),
         ("raw_removed", pa.string()),
         ("note_removed", pa.bool_()),
+        ("data_key", pa.string()),
+        ("stored_bytes", pa.int64()),
+        ("stored_sha256", pa.string()),
     ],
     metadata={"imperva.ledger_version": str(VERSION)},
 )
@@ -618,7 +633,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar redacted: how many values each rule of redaction changed.
     :ivar protections: by what rules and pseudonyms, as in the metadata of the parts; more than one only if these
         changed while batches were under way.
-    :ivar accepts: as in the plan.
+    :ivar accepts, destroys: as in the plan.
     :ivar signed_by: the id of the key that signed this object, and ``signature`` what it signed it with: Ed25519, 128
         hexadecimal digits, as :mod:`~airflow_provider_imperva.seal.signature` tells. None if nobody did.
     """
@@ -660,6 +675,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     redacted: dict[str, int] = {}
     protections: tuple[dict[str, str], ...] = ()
     accepts: tuple[Acceptance, ...] = ()
+    destroys: tuple[str, ...] = ()
     signed_by: str | None = None
     signature: str | None = None
 

@@ -13,6 +13,7 @@ from airflow_provider_imperva.errors import ImpervaError, LogNotFoundError, Repo
 from airflow_provider_imperva.lake.arrivals import PREFIX, Arrivals, Catalog, log_name
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.sealed import stored_size
 from airflow_provider_imperva.lake.watermark import Prefix
 from airflow_provider_imperva.repository.index import LogIndex
 from airflow_provider_imperva.repository.names import LogName
@@ -168,7 +169,7 @@ class DeliveredLogs:
             and not any(number in numbers for numbers in waiting)
         }
         sizes = self._raw_sizes(decided)
-        return [item for number, item in decided.items() if sizes.get(number) == item.size]
+        return [item for number, item in decided.items() if sizes.get(number) in (item.size, stored_size(item.size))]
 
     def _dispose(self, item: DeliveredObject) -> bool:
         try:

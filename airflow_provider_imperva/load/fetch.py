@@ -62,7 +62,9 @@ def fetch(
     :param on_log: called after each log, for a progress bar.
     :param clock: tells whether the window has passed over a log.
     :raises AuthenticationError: if the repository refuses us, in the index too. One log that is refused is unavailable.
+    :raises DataKeyError: if what comes has to be encrypted and cannot be; nothing was written.
     """
+    ledger.raw.keys.check()
     logs = batch_logs(plan, batch)
     folders = {ledger.layout.raw_folder(name) for _, name in logs}
     present = {item.path for folder in folders for item in ledger.store.objects(folder)}
@@ -74,7 +76,7 @@ def fetch(
             content = client.read_log(name)
             # Never over what is there: a task that was overtaken may come back with other bytes than those loaded.
             with suppress(ObjectExistsError):
-                ledger.store.create(ledger.layout.raw(name), content)
+                ledger.raw.create(ledger.layout.raw(name), content)
         except RepositoryError as error:
             # One log that is refused in an odd way must not keep the others from coming.
             return error

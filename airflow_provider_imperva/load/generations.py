@@ -18,7 +18,7 @@ from typing import Any
 
 from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.container.header import LogHeader, split_container
-from airflow_provider_imperva.errors import ContainerError, LogNotFoundError, RepositoryError
+from airflow_provider_imperva.errors import CLOSED, ContainerError, LogNotFoundError, RepositoryError
 from airflow_provider_imperva.events.grammar.answers import Answer, tell
 from airflow_provider_imperva.lake.arrivals import PREFIX
 from airflow_provider_imperva.lake.ledger import Head, Ledger
@@ -191,7 +191,7 @@ class _Look:
         except RepositoryError as error:
             logger.info("%s", error)
             self._unanswered += 1
-        except FileNotFoundError:
+        except (FileNotFoundError, *CLOSED):
             pass
         return None
 
@@ -201,7 +201,7 @@ class _Look:
         return bool(came) and bool(there) and came.startswith(there)
 
     def _beginning(self, path: str, size: int = _BEGINNING) -> bytes:
-        with self._ledger.store.reader(path) as file:
+        with self._ledger.raw.open(path) as file:
             return file.read(size)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.errors import CLOSED, LakeError
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import Home, LogRecord, PlannedLog, Why
 from airflow_provider_imperva.lake.watermark import State
@@ -31,13 +31,13 @@ def begins_with(ledger: Ledger, log: LogName, earlier: LogName) -> bool | None:
 
     :returns: None if one of them is not there.
     """
-    layout, store = ledger.layout, ledger.store
+    layout, raw = ledger.layout, ledger.raw
     try:
-        with store.reader(layout.raw(earlier)) as before, store.reader(layout.raw(log)) as after:
+        with raw.open(layout.raw(earlier)) as before, raw.open(layout.raw(log)) as after:
             while chunk := before.read(_CHUNK_BYTES):
                 if after.read(len(chunk)) != chunk:
                     return False
-    except FileNotFoundError:
+    except (FileNotFoundError, *CLOSED):
         return None
     return True
 

@@ -32,6 +32,7 @@ from airflow_provider_imperva.errors import (
     NotALogError,
     ObjectExistsError,
     RepositoryError,
+    SealedObjectError,
     TooLargeError,
     TruncatedError,
     WrongKeyError,
@@ -49,6 +50,7 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.log_source import source_of
 from airflow_provider_imperva.lake.memory import memory_kept
 from airflow_provider_imperva.lake.parts import BatchParts, UnwritableRowsError, quarantined_log
+from airflow_provider_imperva.lake.raw import RawBytes, seal_of
 from airflow_provider_imperva.lake.records import (
     VERSION,
     LeftOpen,
@@ -60,7 +62,8 @@ from airflow_provider_imperva.lake.records import (
     Why,
     opened,
 )
-from airflow_provider_imperva.lake.store import Store, StoredObject
+from airflow_provider_imperva.lake.sealed import Seal
+from airflow_provider_imperva.lake.store import StoredObject
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
 from airflow_provider_imperva.load.growth import GrownError, begins_with
@@ -84,8 +87,6 @@ _NEEDS_A_PERSON = (WrongKeyError, TooLargeError)
 _CLOCKS_DIFFER = timedelta(hours=1)
 _COMMITS_LOOKED_AT = 20
 _CHUNK_BYTES = 8 * 2**20
-_SMALL_BYTES = 16 * 2**20
-"""Bytes of a log as received that are read at once; of larger ones only what is looked at is in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ def _read(
     left_open: dict[str, LeftOpen] = {}
     # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
     present = [raw[path] for _, name in batch_logs(plan, batch) if (path := ledger.layout.raw(name)) in raw]
-    with closing(_open_ahead(ledger.store, [] if plan.urgent else present)) as opened:
+    with closing(_open_ahead(ledger.raw, [] if plan.urgent else present)) as opened:
         for log, name in batch_logs(plan, batch):
             raw_key = ledger.layout.raw(name)
             if plan.urgent and raw_key in raw:
@@ -226,8 +227,14 @@ def _read(
                     siblings,
                     refused,
                 )
+                file, received = next(opened)
+                if isinstance(received, SealedObjectError):
+                    logger.error("%s", received)
+                    left_open[log.name] = LeftOpen(Why.SEALED, f"its object in raw/ does not read: {received.found}")
+                    on_log()
+                    continue
                 try:
-                    records.append(one.run(*next(opened)))
+                    records.append(one.run(file, received))
                 except (CopyPendingError, GrownError) as error:
                     logger.info("%s", error)
                     left_open[log.name] = LeftOpen(error.reason, str(error))
@@ -266,21 +273,26 @@ def _have_headers(ledger: Ledger, prefix: str) -> bool:
     return False
 
 
-def _open_ahead(store: Store, items: Sequence[StoredObject]) -> Generator[tuple[BinaryIO, _Received], None, None]:
+def _open_ahead(
+    raw: RawBytes, items: Sequence[StoredObject]
+) -> Generator[tuple[BinaryIO, _Received | SealedObjectError], None, None]:
     """Open objects in order, each while the one before is worked on: a store far away is waited for only once.
 
-    A file is open until the next one is asked for. A small object comes in one request.
+    A file is open until the next one is asked for. A small object comes in one request. Of an object that does not
+    decrypt comes the error, so that the others are loaded.
     """
 
-    def open_one(item: StoredObject) -> tuple[ExitStack, BinaryIO, _Received]:
+    def open_one(item: StoredObject) -> tuple[ExitStack, BinaryIO, _Received | SealedObjectError]:
         with ExitStack() as stack:
-            is_small = item.size <= _SMALL_BYTES
-            file = io.BytesIO(store.read(item.path)) if is_small else stack.enter_context(store.reader(item.path))
-            received = _Received.of(file)
+            try:
+                file = stack.enter_context(raw.open(item.path, size=item.size))
+                received: _Received | SealedObjectError = _Received.of(file)
+            except SealedObjectError as error:
+                file, received = io.BytesIO(), error
             return stack.pop_all(), file, received
 
     with ThreadPoolExecutor(max_workers=1) as ahead:
-        opening: Future[tuple[ExitStack, BinaryIO, _Received]] | None = None
+        opening: Future[tuple[ExitStack, BinaryIO, _Received | SealedObjectError]] | None = None
         for item in (*items, None):
             opened, opening = opening, ahead.submit(open_one, item) if item else None
             if opened:
@@ -361,15 +373,16 @@ def _place_of(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """A log's bytes as received: how many, and which."""
+    """A log's bytes as received: how many, and which; and how they are stored, if they are encrypted."""
 
     size: int
     sha256: str
+    seal: Seal | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, file: BinaryIO) -> _Received:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        return cls(file.seek(0, io.SEEK_END), sha256)
+        return cls(file.seek(0, io.SEEK_END), sha256, seal_of(file))
 
 
 class _Trust(Enum):
@@ -562,7 +575,7 @@ class _Normalization:
         for item in self.ledger.store.objects(layout.raw_folder(self.name)):
             if not layout.is_beside(item.path, self.name):
                 continue
-            with self.ledger.store.reader(item.path) as file:
+            with self.ledger.raw.open(item.path) as file:
                 other = replace(self, raw_key=item.path, fetched_at=self.log.fetched_at or item.modified)
                 received = _Received.of(file)
                 sibling = self.siblings.with_same_bytes(size=received.size, sha256=received.sha256)
@@ -600,7 +613,7 @@ class _Normalization:
             logger.warning("%s", error)
             return False
         with suppress(ObjectExistsError):
-            self.ledger.store.create(self.ledger.layout.raw_beside(self.name, other.sha256), content)
+            self.ledger.raw.create(self.ledger.layout.raw_beside(self.name, other.sha256), content)
         return True
 
     def _parse(self, received: _Received, plain: PlainLog, *, replaced: str | None, may_be_cut: bool) -> LogRecord:
@@ -721,6 +734,9 @@ class _Normalization:
             raw_key=self.raw_key,
             raw_bytes=received.size,
             raw_sha256=received.sha256,
+            data_key=seal.month if (seal := received.seal) else None,
+            stored_bytes=seal.size if seal else None,
+            stored_sha256=seal.sha256 if seal else None,
             **fields,
         )
 

@@ -269,8 +269,10 @@ def make_plan(
     :param clock: tells when the index was read.
     :returns: the plan as written to the ledger; None if there is nothing to do.
     :raises RepositoryError: if the index cannot be read.
+    :raises DataKeyError: if what comes has to be encrypted and cannot be; nothing was written.
     :raises LedgerConflictError: if another run planned at the same time.
     """
+    ledger.raw.keys.check()
     head = whole_head(ledger, run=run, clock=clock)
     if head.plan and head.plan.run == run and head.plan.kind is Kind.LOAD and not head.plan.torn:
         return head.plan

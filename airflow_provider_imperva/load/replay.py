@@ -189,6 +189,7 @@ def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
     missing = set(selection.names)
     for commit, reports in _history(ledger):
         gone |= {item.path: told_removal(commit) for item in commit.removed_raw}
+        gone |= {month: _told_destruction(commit, month) for month in commit.destroys}
         for report in reports:
             # What a later commit says of a log counts.
             logs = tuple(log for log in report.logs if log.state in _IN_PARTS and log.name not in told)
@@ -209,10 +210,10 @@ def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
 def _lacks_bytes(logs: Iterable[LogRecord], gone: Mapping[str, str], selection: Selection) -> bool:
     """Tell, and say, whether logs of a home cannot be loaded again, since their bytes were taken out of the lake.
 
-    :param gone: why each object of ``raw/`` left.
+    :param gone: why each object of ``raw/`` left; and of each month whose data key was destroyed, that it was.
     :raises ConfigurationError: if one of its logs is selected by its name.
     """
-    lacking = {str(log.name): gone[key] for log in logs if (key := log.raw_key) in gone and key}
+    lacking = {str(log.name): why for log in logs if (why := gone.get(log.raw_key or "", gone.get(log.data_key or "")))}
     if not lacking:
         return False
     name, why = min(lacking.items())
@@ -227,6 +228,13 @@ def _lacks_bytes(logs: Iterable[LogRecord], gone: Mapping[str, str], selection: 
         )
     logger.warning("%s: %s. It is not replayed, nor are the logs that were loaded in the same batch", name, found)
     return True
+
+
+def _told_destruction(commit: Commit, month: str) -> str:
+    return (
+        f"cannot be decrypted any more: the data key of {month} was destroyed on {commit.committed_at:%Y-%m-%d} by"
+        f" commit {commit.commit}: {commit.purpose}"
+    )
 
 
 def _history(ledger: Ledger) -> Iterator[tuple[Commit, list[Report]]]:
@@ -266,6 +274,7 @@ def make_replay_plan(
     :param take_over: whether to recover a plan of another run that has no commit, which overtakes a run that lives. A
         compaction is overtaken in any case, since that costs it nothing but time.
     :returns: the plan as written to the ledger; None if there is nothing to do.
+    :raises DataKeyError: if bytes are encrypted with a data key that does not open; nothing was planned.
     :raises LedgerConflictError: if there is such a plan and it is not to be recovered, or another run planned at the
         same time.
     """
@@ -287,6 +296,7 @@ def make_replay_plan(
     homes |= unfinished_replays(ledger, head.replaying)
     if not homes:
         return None
+    ledger.raw.keys.check({log.data_key for loaded in found.values() for log in loaded.logs if log.data_key})
     batches = dict(enumerate(sorted(homes)))
     parts, last = parts_of_homes(ledger, homes, last=head.commit, run=run, at=at)
     return ledger.create_plan(

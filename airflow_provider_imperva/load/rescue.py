@@ -22,6 +22,7 @@ def rescue(ledger: Ledger, client: LogOrigin, *, max_concurrency: int) -> int:
     :returns: how many logs came.
     :raises RepositoryError: if the index cannot be read.
     """
+    ledger.raw.keys.check()
     names = client.read_index().names
     folders = {ledger.layout.raw_folder(name) for name in names}
     present = {item.path for folder in folders for item in ledger.store.objects(folder)}
@@ -34,7 +35,7 @@ def rescue(ledger: Ledger, client: LogOrigin, *, max_concurrency: int) -> int:
             logger.warning("%s", error)
             return False
         with suppress(ObjectExistsError):
-            ledger.store.create(ledger.layout.raw(name), content)
+            ledger.raw.create(ledger.layout.raw(name), content)
         return True
 
     with ThreadPoolExecutor(max_workers=max_concurrency) as pool:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+from airflow_provider_imperva.errors import CLOSED
 from airflow_provider_imperva.lake.ledger import Ledger
+from airflow_provider_imperva.lake.sealed import stored_size
 from airflow_provider_imperva.lake.store import StoredObject
 from airflow_provider_imperva.lake.watermark import ABSENT, State
 from airflow_provider_imperva.load.generations import compare, last_record
@@ -53,7 +56,8 @@ class Siblings:
     def with_same_bytes(self, *, size: int, sha256: str) -> LogName | None:
         """Return a sibling that was received with these bytes, and stands for itself; None if there is none."""
         for other in self.names:
-            same = (item for item in self._objects(other) if item.size == size and self._sha256(item) == sha256)
+            sizes = (size, stored_size(size))
+            same = (item for item in self._objects(other) if item.size in sizes and self._sha256(item) == sha256)
             if any(same) and self._stands_for_itself(other):
                 return other
         return None
@@ -98,9 +102,11 @@ class Siblings:
                 yield item
 
     def _sha256(self, item: StoredObject) -> str:
-        with self.ledger.store.reader(item.path) as file:
+        with suppress(*CLOSED), self.ledger.raw.open(item.path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return ""
 
     def _beginning(self, path: str) -> bytes:
-        with self.ledger.store.reader(path) as file:
+        with suppress(*CLOSED), self.ledger.raw.open(path) as file:
             return file.read(_BEGINNING)
+        return b""

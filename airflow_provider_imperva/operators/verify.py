@@ -70,7 +70,9 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         ledger = self._open_ledger(hook)
         repository = ledger.layout.repository
         given = Given(
-            (*self._anchors(context, repository), *hook.read_anchors()), PublicKeys.of_files(self.public_keys or ())
+            (*self._anchors(context, repository), *hook.read_anchors()),
+            PublicKeys.of_files(self.public_keys or ()),
+            master=hook.master_keys(),
         )
         found = verify(ledger.store, repository, sample=sample, seed=seed, given=given)
         for line in tell_repository(found):

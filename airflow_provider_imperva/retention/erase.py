@@ -28,7 +28,15 @@ from airflow_provider_imperva.audit.inventory import walk
 from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.container.decode import decode
 from airflow_provider_imperva.container.keys import KeyRing
-from airflow_provider_imperva.errors import ConfigurationError, ContainerError, HoldError, LakeError
+from airflow_provider_imperva.errors import (
+    ConfigurationError,
+    ContainerError,
+    DataKeyError,
+    DestroyedKeyError,
+    HoldError,
+    LakeError,
+    SealedObjectError,
+)
 from airflow_provider_imperva.events.schema.schema import HELD_SCHEMA
 from airflow_provider_imperva.lake.batch import write_batch
 from airflow_provider_imperva.lake.commit import commit_plan
@@ -110,7 +118,7 @@ class Trace:
         """Say what may be left of the person in the lake."""
         for names, why in (
             (self.open_logs, "name the person and are not loaded yet: erase again once they are"),
-            (self.unread, "could not be looked into: erase with the private keys that they are encrypted for"),
+            (self.unread, "could not be looked into: erase with the private keys, and the key of raw/, that they need"),
         ):
             if names:
                 shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
@@ -340,7 +348,7 @@ def _log_of(path: str) -> LogName | None:
 def _look_into(ledger: Ledger, item: StoredObject, subject: Subject, keys: KeyRing) -> bool | None:
     """Tell whether the bytes of a log name a person; None if they cannot be read."""
     try:
-        with ledger.store.reader(item.path) as file:
+        with ledger.raw.open(item.path) as file:
             if is_in_bytes(iter(lambda: file.read(_CHUNK_BYTES), b""), subject):
                 return True
             file.seek(0)
@@ -350,8 +358,10 @@ def _look_into(ledger: Ledger, item: StoredObject, subject: Subject, keys: KeyRi
             except ContainerError:
                 file.seek(0)
                 return True if is_in_bytes(_as_far_as_it_inflates(file.read()), subject) else None
-    except FileNotFoundError:
-        return False  # deleted meanwhile
+    except (FileNotFoundError, DestroyedKeyError):
+        return False  # deleted meanwhile, or nobody can ever read it
+    except (DataKeyError, SealedObjectError):
+        return None
 
 
 def _as_far_as_it_inflates(content: bytes) -> Iterator[bytes]:

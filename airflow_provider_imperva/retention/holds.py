@@ -45,7 +45,7 @@ def set_hold(
     :raises ConfigurationError: if something is missing, the dates are in the wrong order, or the reference is in use.
     :raises LedgerConflictError: if another run is at work.
     """
-    _check_texts(reference=reference, by=by, why=why)
+    check_texts("hold", reference=reference, by=by, why=why)
     if since and until and until < since:
         raise ConfigurationError("the hold ends before it begins", do="Exchange its dates", about=reference)
 
@@ -75,7 +75,7 @@ def lift_hold(
 
     :raises ConfigurationError: if there is no such hold.
     """
-    _check_texts(reference=reference, by=by, why=why)
+    check_texts("hold", reference=reference, by=by, why=why)
 
     def plan_of(last: Commit) -> tuple[Hold | None, Purpose | None]:
         if not any(hold.reference == reference for hold in last.holds):
@@ -116,7 +116,11 @@ def _commit(
     return commit_plan(ledger, plan, by=run, provider_version=__version__, at=at)
 
 
-def _check_texts(**texts: str) -> None:
+def check_texts(about: str, **texts: str) -> None:
+    """See that whoever asks says who, why and by which reference.
+
+    :raises ConfigurationError: if one of them is empty.
+    """
     for name, text in texts.items():
         if not text.strip():
-            raise ConfigurationError(f"{name} is empty", do="Say it: the ledger keeps it for auditors", about="hold")
+            raise ConfigurationError(f"{name} is empty", do="Say it: the ledger keeps it for auditors", about=about)

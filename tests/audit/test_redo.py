@@ -69,7 +69,7 @@ def test_a_log_whose_key_is_not_at_hand_is_counted(account: Account) -> None:
     findings, note = redone(account, Redo(100))
     assert findings == []
     assert note.startswith("5 of 6 logs")
-    assert "1 not compared: its private key is not at hand" in note
+    assert "1 not compared: its private key or data key is not at hand" in note
 
 
 def test_rows_by_other_rules_are_not_compared(account: Account) -> None:

@@ -1,0 +1,133 @@
+"""Encryption at rest: that it hides, that nothing can be exchanged, and that a destroyed key is one."""
+
+from __future__ import annotations
+
+from tests.mutation.mutation import Mutation
+
+_RAW = "lake/test_encrypted_raw.py"
+_SEALED = "lake/test_sealed.py"
+
+MUTATIONS = [
+    Mutation(
+        "logs are written in clear although there is a key",
+        "lake/raw.py",
+        "            content = seal(content, key=key, name=name, path=path)\n",
+        "            seal(content, key=key, name=name, path=path)\n",
+        (f"{_RAW}::TestLoading",),
+    ),
+    Mutation(
+        "an object decrypts in the place of another",
+        "lake/sealed.py",
+        "    info = header[:-_SALT_BYTES] + path.encode()\n",
+        "    info = header[:-_SALT_BYTES]\n",
+        (_SEALED,),
+    ),
+    Mutation(
+        "the end of an object can be cut off",
+        "lake/sealed.py",
+        '    return number.to_bytes(11, "big") + bytes([is_last])\n',
+        '    return number.to_bytes(12, "big")\n',
+        (_SEALED,),
+    ),
+    Mutation(
+        "chunks can be exchanged",
+        "lake/sealed.py",
+        '    return number.to_bytes(11, "big") + bytes([is_last])\n',
+        "    return bytes(11) + bytes([is_last])\n",
+        (_SEALED,),
+    ),
+    Mutation(
+        "every object of a month has the same key",
+        "lake/sealed.py",
+        "bytes.fromhex(name.id) + os.urandom(_SALT_BYTES)",
+        "bytes.fromhex(name.id) + bytes(_SALT_BYTES)",
+        (_SEALED,),
+    ),
+    Mutation(
+        "without the key a log goes to an encrypted lake in clear",
+        "lake/data_keys.py",
+        "        elif months := self.months():\n",
+        "        elif months := []:\n",
+        (f"{_RAW}::TestLoading",),
+    ),
+    Mutation(
+        "a wrapped key opens for another month",
+        "lake/data_keys.py",
+        "wrapped[_NONCE_BYTES:], about.encode())",
+        "wrapped[_NONCE_BYTES:], None)",
+        (_SEALED,),
+    ),
+    Mutation(
+        "an object that does not decrypt stops its batch",
+        "load/normalize.py",
+        "            except SealedObjectError as error:\n                file, received = io.BytesIO(), error\n",
+        "            except ZeroDivisionError:\n                raise\n",
+        (f"{_RAW}::TestLoading",),
+    ),
+    Mutation(
+        "the stored bytes are not compared",
+        "audit/objects.py",
+        "            if named.stored_sha256 and (stored",
+        "            if False and (stored",
+        (f"{_RAW}::TestVerify",),
+    ),
+    Mutation(
+        "with the key verify proves no more than without",
+        "audit/objects.py",
+        '            sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]\n'
+        "            if not sha256.startswith(named.sha256):\n"
+        '                return _altered(named, f"its SHA-256 is {sha256}, {named.by} says {named.sha256}")\n'
+        "            return Checked(named, ())\n",
+        "            return Checked(named, ())\n",
+        (f"{_RAW}::TestVerify",),
+    ),
+    Mutation(
+        "a data key that is missing is not missed",
+        "audit/encryption.py",
+        "        if record is None:\n",
+        "        if False:\n",
+        (f"{_RAW}::TestVerify",),
+    ),
+    Mutation(
+        "a key that was destroyed behind the ledger's back is not noticed",
+        "audit/encryption.py",
+        "    if said == by or",
+        "    if True or",
+        (f"{_RAW}::TestDestroyedKeys",),
+    ),
+    Mutation(
+        "a destroyed key is still there",
+        "lake/data_keys.py",
+        'msgspec.structs.replace(record, wrapped_by="", wrapped="", destroyed=destroyed)',
+        "msgspec.structs.replace(record, destroyed=destroyed)",
+        (f"{_RAW}::TestDestroyedKeys",),
+    ),
+    Mutation(
+        "a key is destroyed by a run that ends in time only",
+        "lake/commit.py",
+        "    for month in commit.destroys:\n",
+        "    for month in ():\n",
+        (f"{_RAW}::TestDestroyedKeys",),
+    ),
+    Mutation(
+        "a hold keeps no data key",
+        "retention/destroy.py",
+        "    _stop_if_held(ledger, last, month)\n",
+        "",
+        (f"{_RAW}::TestDestroyedKeys",),
+    ),
+    Mutation(
+        "a key goes although logs of its month are not loaded",
+        "retention/destroy.py",
+        "    _stop_if_needed(ledger, last, month)\n",
+        "",
+        (f"{_RAW}::TestDestroyedKeys",),
+    ),
+    Mutation(
+        "a replay does not know of destroyed keys",
+        "load/replay.py",
+        "        gone |= {month: _told_destruction(commit, month) for month in commit.destroys}\n",
+        "",
+        (f"{_RAW}::TestDestroyedKeys",),
+    ),
+]
