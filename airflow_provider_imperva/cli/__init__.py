@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        for ledger in getattr(options, "written", ()):
+            if ledger.unanchored:
+                code = complain(f"the commit is made, but its hash is not at the anchor: {ledger.unanchored}", code=1)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python flushes once more on its way out, so give it a place to.

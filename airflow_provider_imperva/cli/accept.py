@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
+from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, one_repository, open_lake
 
 
@@ -26,7 +26,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument("--by", required=True, metavar="WHO", help="who accepts it")
     command.add_argument("--why", required=True, metavar="TEXT", help="on what grounds")
     command.add_argument("--reference", required=True, metavar="TEXT", help="a ticket, a report, ...")
-    add_signing_key(command)
+    add_seal(command)
     command.set_defaults(run=_accept)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
+from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, number, open_lake, progress_bar
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_to(commands: Commands) -> None:
         metavar="MB",
         help="about how large a merged part becomes; 128",
     )
-    add_signing_key(command)
+    add_seal(command)
     command.add_argument("--dry-run", action="store_true", help="only show what would be merged")
     command.set_defaults(run=_compact)
 

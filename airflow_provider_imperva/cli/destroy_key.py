@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
+from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_lake,
@@ -25,7 +25,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument("--by", required=True, metavar="TEXT", help="who asks for it")
     command.add_argument("--why", required=True, metavar="TEXT", help="the reason, for auditors")
     command.add_argument("--reference", required=True, metavar="TEXT", help="of the request")
-    add_signing_key(command)
+    add_seal(command)
     add_recover(command)
     command.set_defaults(run=_destroy)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
+from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
@@ -40,7 +40,7 @@ def add_to(commands: Commands) -> None:
     add_keys(command)
     add_raw_key(command)
     command.add_argument("--dry-run", action="store_true", help="only count what would leave")
-    add_signing_key(command)
+    add_seal(command)
     add_recover(command)
     command.set_defaults(run=_erase)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
+from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_lake,
@@ -26,7 +26,7 @@ def add_to(commands: Commands) -> None:
     add_lake(command)
     command.add_argument("--policy", metavar="FILE", required=True, help="YAML file with the days of each class")
     command.add_argument("--dry-run", action="store_true", help="only show what would leave")
-    add_signing_key(command)
+    add_seal(command)
     add_recover(command)
     command.set_defaults(run=_expire)
     oldest = commands.add_parser("oldest", help="show the oldest day of each class", description=_oldest.__doc__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_imperva.errors import ConfigurationError
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.lake.data_keys import MasterKeys
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.store import Store
-    from airflow_provider_imperva.seal.anchors import Anchor
+    from airflow_provider_imperva.seal.anchors import Anchor, Anchors
     from airflow_provider_imperva.seal.signature import SigningKey
 
 _TOKEN = "IMPERVA_ANCHOR_TOKEN"  # noqa: S105
@@ -50,6 +52,16 @@ def add_given(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_seal(command: argparse.ArgumentParser) -> None:
+    """Let a command that writes to a ledger take what signs its commits, and where they are noted."""
+    add_signing_key(command)
+    command.add_argument(
+        "--anchors",
+        metavar="URL",
+        help=f"folder, bucket or HTTP service that each head is sent to; {_TOKEN} may have the service's token",
+    )
+
+
 def add_signing_key(command: argparse.ArgumentParser) -> None:
     """Let a command take the private key that what it writes is signed with."""
     command.add_argument("--signing-key", metavar="FILE", help="Ed25519 private key that signs what is written")
@@ -72,14 +84,18 @@ def load_signing_key(options: argparse.Namespace) -> SigningKey | None:
 def open_ledger_to_write(
     options: argparse.Namespace, store: Store, repository: str, *, master: MasterKeys | None = None
 ) -> Ledger:
-    """Open a ledger that the command writes to, with the key that signs its commits.
+    """Open a ledger that the command writes to, with the key that signs its commits, and the place they are noted at.
+
+    ``options.written`` gets it, so that the command fails in the end if a head could not be noted.
 
     :param master: opens what is encrypted in ``raw/``.
     :raises ConfigurationError: if its last commit is signed, and no key is given.
     """
     from airflow_provider_imperva.lake.ledger import Ledger
 
-    ledger = Ledger(store, repository, signer=load_signing_key(options), master=master)
+    note = partial(_note_head, open_place(options.anchors)) if options.anchors else None
+    ledger = Ledger(store, repository, signer=load_signing_key(options), note_head=note, master=master)
+    options.written = [*getattr(options, "written", ()), ledger]
     head = ledger.head(with_plan=False).commit
     if head and head.signed_by and options.signing_key is None:
         raise ConfigurationError(
@@ -90,6 +106,24 @@ def open_ledger_to_write(
     return ledger
 
 
+def open_place(url: str) -> Anchors:
+    """Open the place that heads are sent to.
+
+    :raises ConfigurationError: if it cannot be one.
+    """
+    from airflow_provider_imperva.seal.anchors import open_anchors
+    from airflow_provider_imperva.uri import LakeUri
+
+    url = url if url.startswith(("http://", "https://")) else str(LakeUri.of_shell(url))
+    return open_anchors(url, token=os.environ.get(_TOKEN))
+
+
+def _note_head(anchors: Anchors, repository: str, commit: int, sha256: str, repositories: tuple[str, ...]) -> None:
+    from airflow_provider_imperva.seal.anchors import Anchor
+
+    anchors.note(Anchor(commit, sha256, repository, repositories, datetime.now(UTC)))
+
+
 def read_given(options: argparse.Namespace) -> Given:
     """Read what was given.
 
@@ -98,14 +132,11 @@ def read_given(options: argparse.Namespace) -> Given:
     """
     from airflow_provider_imperva.audit.given import Given
     from airflow_provider_imperva.cli.terminal import load_raw_key
-    from airflow_provider_imperva.seal.anchors import open_anchors
     from airflow_provider_imperva.seal.signature import PublicKeys
-    from airflow_provider_imperva.uri import LakeUri
 
     anchors = [_anchor(text) for text in options.anchor]
-    if url := options.anchors:
-        url = url if url.startswith(("http://", "https://")) else str(LakeUri.of_shell(url))
-        anchors += open_anchors(url, token=os.environ.get(_TOKEN)).read()
+    if options.anchors:
+        anchors += open_place(options.anchors).read()
     master = load_raw_key(options) if "raw_key" in options else None
     return Given(tuple(anchors), PublicKeys.of_files(options.public_keys), tuple(options.expect), master)
 

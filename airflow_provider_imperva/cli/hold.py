@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
+from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, add_recover, command_run, open_lake
 
 
@@ -19,7 +19,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument("--why", metavar="TEXT", default="", help="the reason, for auditors")
     command.add_argument("--since", metavar="DATE", type=_date, help="first UTC date in its scope; all by default")
     command.add_argument("--until", metavar="DATE", type=_date, help="last UTC date in its scope")
-    add_signing_key(command)
+    add_seal(command)
     add_recover(command)
     command.set_defaults(run=_hold)
 

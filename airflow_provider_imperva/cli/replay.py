@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_signing_key, open_ledger_to_write
+from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
@@ -74,7 +74,7 @@ def add_to(commands: Commands) -> None:
         help="rules of redaction in a YAML file, or `off`; the default rules without it. Give what your DAG has",
     )
     add_raw_key(command)
-    add_signing_key(command)
+    add_seal(command)
     command.add_argument("--dry-run", action="store_true", help="only show what would be replayed")
     command.add_argument(
         "--recover", action="store_true", help="recover the plan of a run that died; not of one that lives"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -214,7 +214,19 @@ class ImpervaLogHook(BaseHook):
         from airflow_provider_imperva.lake.ledger import Ledger
 
         store = open_lake(lake_uri, lake_conn_id)
-        return Ledger(store, repository, signer=signing_key(self.connection), master=self.master_keys())
+        return Ledger(
+            store,
+            repository,
+            signer=signing_key(self.connection),
+            note_head=self._note_head if extra_of(self.connection).get("anchor") else None,
+            master=self.master_keys(),
+        )
+
+    def _note_head(self, repository: str, commit: int, sha256: str, repositories: tuple[str, ...]) -> None:
+        from airflow_provider_imperva.seal.anchors import Anchor
+
+        if anchors := self.open_anchors():
+            anchors.note(Anchor(commit, sha256, repository, repositories, datetime.now(UTC)))
 
     def master_keys(self) -> MasterKeys | None:
         """Return what the data keys of ``raw/`` are wrapped by; None if the connection has nothing of the kind.

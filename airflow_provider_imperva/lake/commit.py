@@ -37,7 +37,7 @@ from airflow_provider_imperva.lake.records import (
     Why,
     opened,
 )
-from airflow_provider_imperva.lake.register import register
+from airflow_provider_imperva.lake.register import register, registered
 from airflow_provider_imperva.lake.watermark import Prefix, State, Waiting, decide
 
 SWEPT_COMMITS = 3
@@ -105,6 +105,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
         )
     register(ledger.store, plan.repository, at=at)
     finish_commit(ledger, commit)
+    ledger.note_head(commit.commit, registered(ledger.store))
     return commit
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.errors import (
+    ImpervaError,
     LedgerConflictError,
     LedgerCorruptError,
     ObjectExistsError,
@@ -90,6 +91,12 @@ class Signer(Protocol):
         """Put the signature into a record that has :data:`UNSIGNED` in its place."""
 
 
+NoteHead: TypeAlias = Callable[[str, int, str, tuple[str, ...]], None]
+"""Notes a head: repository, commit, SHA-256 of its object, and all repositories that the lake has.
+
+It raises an :class:`~airflow_provider_imperva.errors.ImpervaError` if the place does not take it.
+"""
+
 UNSIGNED = "0" * 128
 """What stands in the place of a signature while it is made."""
 
@@ -98,17 +105,27 @@ class Ledger:
     """The ledger of one repository in a lake.
 
     :param signer: signs each commit that is written; nobody does without.
+    :param note_head: told of each commit that is made, for a place outside of the lake.
     :param master: what the data keys of ``raw/`` are wrapped by; without it new objects there are not encrypted.
     :ivar raw: the bytes as received, decrypted.
+    :ivar unanchored: why ``note_head`` refused the last commit that was made here; it is made all the same.
     """
 
     def __init__(
-        self, store: Store, repository: str, *, signer: Signer | None = None, master: MasterKeys | None = None
+        self,
+        store: Store,
+        repository: str,
+        *,
+        signer: Signer | None = None,
+        note_head: NoteHead | None = None,
+        master: MasterKeys | None = None,
     ) -> None:
         self.store = store
         self.layout = Layout(repository)
         self.raw = RawBytes(store, self.layout, master=master)
         self._signer = signer
+        self._note_head = note_head
+        self.unanchored: ImpervaError | None = None
 
     def head(self, *, with_plan: bool = True) -> Head:
         """Find the end of the ledger.
@@ -260,6 +277,20 @@ class Ledger:
         except ObjectExistsError:
             return self.commit(commit.commit)
         return decode_record(content, Commit, about="") if self._signer else commit
+
+    def note_head(self, number: int, repositories: Sequence[str]) -> None:
+        """Have a commit noted outside of the lake, if there is a place; what that refuses stops nothing.
+
+        :param repositories: all that the lake has.
+        """
+        if self._note_head is None:
+            return
+        try:
+            self._note_head(self.layout.repository, number, self.sha256(number), tuple(repositories))
+            self.unanchored = None
+        except ImpervaError as error:
+            logger.error("Commit %d is made, but its hash is not at the anchor: %s", number, error)
+            self.unanchored = error
 
     def sha256(self, number: int) -> str:
         """Return the SHA-256 of a commit's object, which the next one names."""

@@ -21,7 +21,6 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.assets import announce
 from airflow_provider_imperva.errors import (
     ConfigurationError,
-    ImpervaError,
     LedgerConflictError,
 )
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
@@ -95,6 +94,14 @@ class ImpervaOperator(BaseOperator):
     def _open_ledger(self, hook: ImpervaLogHook) -> Ledger:
         """Open the ledger alone, for what asks nothing of the repository: its credentials may be wrong or missing."""
         return hook.open_ledger(hook.repository, self.lake_uri, self.lake_conn_id)
+
+    def _check_anchored(self, ledger: Ledger) -> None:
+        """Fail a task that has made a commit, if that commit could not be noted outside of the lake.
+
+        :raises AirflowFailException: another try would find nothing to do.
+        """
+        if ledger.unanchored:
+            raise AirflowFailException(f"The commit is made, but its hash is not at the anchor: {ledger.unanchored}")
 
     def _make_hook(self) -> ImpervaLogHook:
         """Open the connection, and warn once a task of what is not as it should be in it."""
@@ -354,8 +361,8 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         complaints = left_behind(commit)
         complaints += too_much(ledger, commit, share=self.quarantined_share)
         value["sha256"] = ledger.sha256(commit.commit)
-        if unanchored := self._anchor(hook, ledger, commit, value["sha256"]):
-            complaints.append(f"its hash is not at the anchor: {unanchored}")
+        if ledger.unanchored:
+            complaints.append(f"its hash is not at the anchor: {ledger.unanchored}")
         if unpublished:
             complaints.append(f"the table does not show it: {unpublished}")
         if commit.committed_at == now:
@@ -375,20 +382,6 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             *(commit.commit, value["logs"], value["rows"], commit.totals.quarantined_lines),
         )
         return value
-
-    def _anchor(self, hook: ImpervaLogHook, ledger: Ledger, commit: Commit, sha256: str) -> ImpervaError | None:
-        """Send the commit's hash to the place outside of the lake, if there is one; return why that failed."""
-        from airflow_provider_imperva.lake.register import registered
-        from airflow_provider_imperva.seal.anchors import Anchor
-
-        try:
-            if anchors := hook.open_anchors():
-                names = tuple(registered(ledger.store))
-                anchors.note(Anchor(commit.commit, sha256, commit.repository, names, datetime.now(UTC)))
-        except ImpervaError as error:
-            self.log.error("Commit %d is made, but its hash is not at the anchor: %s", commit.commit, error)
-            return error
-        return None
 
     def _tell_quarantine(self, commit: Commit) -> None:
         """Warn of what is in quarantine, or came damaged, and is not so much that the run fails."""

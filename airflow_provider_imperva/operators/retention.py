@@ -55,6 +55,7 @@ class ImpervaExpireLakeOperator(ImpervaOperator):
             dry_run=_is_true(self.preview),
             patience=PATIENCE,
         )
+        self._check_anchored(ledger)
         oldest = oldest_days(ledger)
         for what, count in done.counts.items():
             self.log.info("%s: %d objects, %d rows, %d bytes", what, count.objects, count.rows, count.size)
@@ -133,8 +134,9 @@ class ImpervaEraseOperator(ImpervaOperator):
         if protection := open_protection(None, self.pseudonyms).pseudonyms:
             subject = subject.with_pseudonyms(protection)
         hook = self._make_hook()
+        ledger = self._open_ledger(hook)
         done = erase(
-            self._open_ledger(hook),
+            ledger,
             subject,
             keys=hook.key_ring(),
             by=self.by,
@@ -149,6 +151,7 @@ class ImpervaEraseOperator(ImpervaOperator):
         if warnings := list(done.trace.warnings()):
             made = f"Commit {done.commit.commit} is made, but " if done.commit else ""
             raise AirflowFailException(f"{made}{'; '.join(warnings)}")
+        self._check_anchored(ledger)
         return {**done.trace.counts, "commit": done.commit.commit if done.commit else None}
 
 

@@ -29,6 +29,27 @@ MUTATIONS = [
         ("audit/test_assessment.py::test_of_a_line_in_quarantine_only_the_shape_is_shown",),
     ),
     Mutation(
+        "only some kinds of commits go to the anchor",
+        "lake/commit.py",
+        "    ledger.note_head(commit.commit, registered(ledger.store))\n",
+        '    if plan.kind == "load":\n        ledger.note_head(commit.commit, registered(ledger.store))\n',
+        ("audit/test_commits_of_commands.py",),
+    ),
+    Mutation(
+        "a command is green although its commit is not at the anchor",
+        "cli/__init__.py",
+        "            if ledger.unanchored:\n",
+        "            if False:\n",
+        ("audit/test_commits_of_commands.py",),
+    ),
+    Mutation(
+        "a command writes to a signed ledger without the key",
+        "cli/given.py",
+        "    if head and head.signed_by and options.signing_key is None:\n",
+        "    if False:\n",
+        ("audit/test_commits_of_commands.py",),
+    ),
+    Mutation(
         "a signature that does not verify is good",
         "seal/signature.py",
         "        except (InvalidSignature, ValueError):\n",
