@@ -43,7 +43,7 @@ from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.digest import RowsDigest, digests_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import live_set
-from airflow_provider_imperva.lake.maintenance import days_of_log, plan_maintenance
+from airflow_provider_imperva.lake.maintenance import TAKES_OUT, days_of_log, plan_maintenance
 from airflow_provider_imperva.lake.parts import parquet_writer
 from airflow_provider_imperva.lake.records import (
     VERSION,
@@ -87,6 +87,7 @@ class Trace:
     :ivar quarantined_rows: how many rows leave ``quarantine/``.
     :ivar logs: the last row of ``logs.parquet`` about each log that names the person.
     :ivar raw: the objects in ``raw/`` that hold the bytes of these logs.
+    :ivar waiting: parts that left the lake before, name the person, and are deleted once their grace is over.
     :ivar open_logs: logs that name the person and are not loaded yet.
     :ivar unread: logs whose bytes could not be looked into, and none of whose rows name the person.
     """
@@ -97,6 +98,7 @@ class Trace:
     quarantined_rows: int = 0
     logs: dict[LogKey, Mapping[str, Any]] = field(default_factory=dict)
     raw: dict[LogKey, list[RawObject]] = field(default_factory=dict)
+    waiting: list[Part] = field(default_factory=list)
     open_logs: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
@@ -110,6 +112,7 @@ class Trace:
             "parts": len(self.parts),
             "logs": len(self.logs),
             "raw_objects": sum(map(len, self.raw.values())),
+            "waiting_parts": len(self.waiting),
             "open_logs": len(self.open_logs),
             "unread_logs": len(self.unread),
         }
@@ -220,7 +223,7 @@ def _stop_if_held(holds: Iterable[Hold], trace: Trace) -> None:
     """See that no hold covers anything that would leave."""
     spans = [days_of_log(row) for row in trace.logs.values()]
     for hold in holds:
-        days = [part.event_date for part in trace.parts if part.event_date]
+        days = [part.event_date for part in (*trace.parts, *trace.waiting) if part.event_date]
         if any(map(hold.covers, days)) or any(hold.covers(*span) for span in spans):
             raise HoldError(
                 f"hold {hold.reference} of {hold.by} covers some of what would be erased ({hold.scope})",
@@ -254,6 +257,7 @@ def find(
                     trace.mentions += seen.mentions
                 else:
                     trace.quarantined_rows += seen.rows
+    trace.waiting = [part for part in _waiting(ledger) if _look(ledger, part, subject).keys]
     in_raw, unread = _look_into_raw(ledger, subject, keys, progress)
     rows = logs.rows(named)
     if missing := named - rows.keys():
@@ -271,6 +275,14 @@ def find(
     there = {key: row for key, row in trace.logs.items() if row["raw_key"] and not row["raw_removed"]}
     trace.raw = raw_objects(ledger, there, gone=())
     return trace
+
+
+def _waiting(ledger: Ledger) -> Iterator[Part]:
+    """Yield the parts that expiry or an earlier erasure took out, and that are still there."""
+    for removal in last_commit(ledger).unretired:
+        commit = ledger.commit(removal.commit)
+        if commit.kind in TAKES_OUT:
+            yield from (part for part in commit.removed if ledger.store.exists(part.path))
 
 
 _WHERE = ["name", "prefix", "sequence", "delivered_as"]

@@ -14,8 +14,8 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.maintenance import GRACE, has_table, retire
-from airflow_provider_imperva.lake.records import Commit, Kind, Run
+from airflow_provider_imperva.lake.maintenance import GRACE, TAKES_OUT, has_table, retire
+from airflow_provider_imperva.lake.records import Commit, Run
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.table.delta import create_table, forget_history, publish
 
@@ -54,6 +54,6 @@ def settle(
 
 
 def _forget_erased(store: Store, removals: Iterable[Commit]) -> None:
-    """Clear away the table's history before erased rows are deleted: the statistics of old versions name addresses."""
-    if any(removal.kind is Kind.ERASE for removal in removals):
+    """Clear away the table's history before rows that left are deleted: statistics of old versions name addresses."""
+    if any(removal.kind in TAKES_OUT for removal in removals):
         forget_history(store)

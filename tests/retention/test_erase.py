@@ -260,6 +260,50 @@ class TestTable:
         assert files_of_table(tabled.ledger.store) == sorted(path for path in tabled.live() if path[0] == "e")
         tabled.assert_sound()
 
+    def test_neither_parts_that_were_merged_before_nor_their_statistics_outlive_the_grace(
+        self, tabled: KeptAccount, clock: Clock
+    ) -> None:
+        """Compaction has left small parts with the person's rows; an erasure only rewrites the merged one."""
+        load(tabled)
+        merge(tabled)
+        clock.ahead = timedelta(days=6)
+        forget(tabled)
+        merge(tabled)
+        clock.ahead = timedelta(days=13, minutes=1)
+        tabled.serve_day(4, 0)
+        tabled.run()
+        assert tabled.where(ADDRESS) == []
+        tabled.assert_sound()
+
+    def test_parts_that_expired_before_are_looked_into_and_do_not_outlive_their_grace(
+        self, tabled: KeptAccount, clock: Clock
+    ) -> None:
+        """Nothing of the person is live any more, so that the erasure itself has nothing to commit."""
+        tabled.serve_day(1, 9, people=(ADDRESS,))
+        tabled.serve_day(2, 1)
+        tabled.run()
+        clock.ahead = timedelta(days=5)
+        tabled.expire(events={"access": 9, "security": 9}, raw=3)
+        done = forget(tabled)
+        assert done.commit is None
+        assert done.trace.counts["waiting_parts"] == 1
+        assert any("_delta_log" in path for path in tabled.where(ADDRESS))
+        clock.ahead = timedelta(days=12, minutes=1)
+        tabled.serve_day(3, 0)
+        tabled.run()
+        assert tabled.where(ADDRESS) == []
+        tabled.assert_sound()
+
+    def test_a_hold_on_what_expired_is_in_the_way(self, tabled: KeptAccount, clock: Clock) -> None:
+        tabled.serve_day(1, 9, people=(ADDRESS,))
+        tabled.run()
+        clock.ahead = timedelta(days=5)
+        tabled.expire(events={"access": 9, "security": 9}, raw=3)
+        who = {"by": "legal", "why": "case", "run": tabled.maintenance_run(), "clock": clock}
+        set_hold(tabled.ledger, reference="CASE-1", **who)  # type: ignore[arg-type]
+        with pytest.raises(HoldError, match="CASE-1"):
+            forget(tabled)
+
 
 class TestRefused:
     def test_a_hold_in_the_way_is_told_with_its_reference(self, loaded: KeptAccount) -> None:
@@ -345,6 +389,7 @@ class TestSecret:
             "parts": len(done.trace.parts),
             "logs": 2,
             "raw_objects": 2,
+            "waiting_parts": 0,
             "open_logs": 0,
             "unread_logs": 0,
         }

@@ -6,6 +6,20 @@ from tests.mutation.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
+        "statistics of rows that expired stay in the table's history",
+        "table/settle.py",
+        "removal.kind in TAKES_OUT for removal",
+        'removal.kind == "erase" for removal',
+        ("retention/test_erase.py::TestTable",),
+    ),
+    Mutation(
+        "an erasure does not look into parts that expired and are still there",
+        "retention/erase.py",
+        "        if commit.kind in TAKES_OUT:\n",
+        "        if False:\n",
+        ("retention/test_erase.py::TestTable",),
+    ),
+    Mutation(
         "the last day that a policy keeps leaves as well",
         "retention/expire.py",
         "part.event_date < first.isoformat()",
