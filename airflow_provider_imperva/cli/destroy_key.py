@@ -48,5 +48,5 @@ def _destroy(options: argparse.Namespace) -> int:
         run=command_run("destroy-key"),
         take_over=options.recover,
     )
-    print(f"Commit {commit.commit} has it. Delete older versions of keys/ in the bucket and its backups, too.")
+    print(f"Commit {commit.commit} has it. Delete the key in backups of keys/, too.")
     return 0

@@ -13,9 +13,11 @@ from airflow_provider_imperva.extras import install_command
 from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
-    from airflow_provider_imperva.lake.store import Store
+    from airflow_provider_imperva.lake.store import ObjectLock, Store
 
 _OPTIONS = "s3_additional_kwargs"
+_LOCK = "object_lock"
+_MOST_DAYS = 36500
 
 
 def open_lake(lake_uri: str, lake_conn_id: str | None = None) -> Store:
@@ -28,7 +30,29 @@ def open_lake(lake_uri: str, lake_conn_id: str | None = None) -> Store:
     """
     from airflow_provider_imperva.lake.store import open_store
 
-    return open_store(lake_uri, fs=lake_filesystem(lake_uri, lake_conn_id) if lake_conn_id else None)
+    if lake_conn_id is None:
+        return open_store(lake_uri)
+    return open_store(lake_uri, fs=lake_filesystem(lake_uri, lake_conn_id), lock=_object_lock(lake_conn_id))
+
+
+def _object_lock(lake_conn_id: str) -> ObjectLock | None:
+    """Return how long what is written is to be kept from being deleted; None if nobody says.
+
+    :raises ConfigurationError: if that cannot be meant.
+    """
+    from airflow_provider_imperva.lake.store import ObjectLock
+
+    given = BaseHook.get_connection(lake_conn_id).extra_dejson.get(_LOCK)
+    if not given:
+        return None
+    mode, days = (given.get("mode"), given.get("days")) if isinstance(given, dict) else (None, None)
+    if mode not in ("GOVERNANCE", "COMPLIANCE") or type(days) is not int or not 1 <= days <= _MOST_DAYS:
+        raise ConfigurationError(
+            f"extra {_LOCK!r} does not say a mode and a number of days",
+            do='Write it as {"mode": "GOVERNANCE", "days": 90}, or with COMPLIANCE',
+            about=lake_conn_id,
+        )
+    return ObjectLock(mode, days)
 
 
 def lake_filesystem(lake_uri: str, lake_conn_id: str) -> Any:
@@ -42,7 +66,9 @@ def lake_filesystem(lake_uri: str, lake_conn_id: str) -> Any:
     - ``verify``: false, or the path of a CA bundle, for the server's certificate;
     - ``s3_additional_kwargs``, which is ours: what goes with each write, under S3's own names, such as
       ``{"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "…", "ACL": "bucket-owner-full-control",
-      "Tagging": "team=security"}``.
+      "Tagging": "team=security"}``;
+    - ``object_lock``, which is ours, too: ``{"mode": "GOVERNANCE", "days": 90}`` has S3 keep each object in ``raw/``
+      and ``ledger/`` for so long, whoever asks for its deletion. The bucket has to have object lock.
 
     Without a connection, credentials and endpoint come from the environment as usual with AWS, and these options from
     fsspec's own: ``FSSPEC_S3='{"s3_additional_kwargs": {…}, "config_kwargs": {…}}'``.

@@ -18,7 +18,7 @@ from fsspec.asyn import sync
 from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.failure import already_there, failing, failure, server_code
-from airflow_provider_imperva.lake.store import Address, StoredObject
+from airflow_provider_imperva.lake.store import Address, ObjectLock, StoredObject, no_object_lock
 
 _READ_AHEAD = 16 << 20
 _PIECE_BYTES = 8 << 20
@@ -29,6 +29,8 @@ _ENCRYPTION = {"ServerSideEncryption": "aws_server_side_encryption", "SSEKMSKeyI
 _CONFLICT = "ConditionalRequestConflict"
 _THERE_ALREADY = frozenset({"PreconditionFailed", "412"})
 _ATTEMPTS = 3
+_LOCKED = ("raw/", "ledger/")
+_NO_LOCK = frozenset({"ObjectLockConfigurationNotFoundError", "NotImplemented", "MethodNotAllowed"})
 
 
 class ObjectStore:
@@ -84,13 +86,18 @@ class ObjectStore:
     def write(self, path: str, content: bytes) -> None:
         """Write an object, in place of one that may be there."""
         with failing(self.uri(path)):
-            self._fs.pipe_file(self._full(path), content)
+            self._fs.pipe_file(self._full(path), content, **self._locked(path))
+
+    def _locked(self, path: str) -> dict[str, Any]:
+        """Return what an object is written with so that it is kept."""
+        return {}
 
     def create(self, path: str, content: bytes) -> None:
         """Write an object that must not exist yet."""
+        locked = self._locked(path)
         for attempt in range(_ATTEMPTS):
             try:
-                self._fs.pipe_file(self._full(path), content, mode="create")
+                self._fs.pipe_file(self._full(path), content, mode="create", **locked)
             except Exception as error:
                 if server_code(error) == _CONFLICT and attempt < _ATTEMPTS - 1:
                     continue  # another creation was under way, and may have failed
@@ -128,6 +135,9 @@ class ObjectStore:
         for path in paths:
             with contextlib.suppress(FileNotFoundError), failing(self.uri(path), reading=True):
                 self._fs.rm_file(self._full(path))
+
+    def purge(self, path: str) -> None:
+        """Do nothing: only of S3 it is known how versions are told apart."""
 
     def objects(self, folder: str) -> list[StoredObject]:
         """Return the objects right in a folder."""
@@ -172,10 +182,40 @@ class S3Store(ObjectStore):
     stay, unseen but paid for, until they are swept.
     """
 
-    def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str, *, lock: ObjectLock | None = None) -> None:
         super().__init__(fs, root)
+        self._lock = lock
+        self._can_lock = False
         # By itself botocore opens ten, and more that read side by side wait for one of them.
         self._fs.config_kwargs.setdefault("max_pool_connections", _CONNECTIONS)
+
+    def _locked(self, path: str) -> dict[str, Any]:
+        """Have S3 keep what is in ``raw/`` and ``ledger/``.
+
+        :raises ConfigurationError: if the bucket has no object lock; nothing was written.
+        """
+        if self._lock is None or not path.startswith(_LOCKED):
+            return {}
+        if not self._can_lock:
+            bucket, _, _ = self._fs.split_path(self._root)
+            try:
+                self._fs.call_s3("get_object_lock_configuration", Bucket=bucket)
+            except Exception as error:
+                if server_code(error) in _NO_LOCK:
+                    raise no_object_lock(self.uri()) from None
+                raise failure(error, about=self.uri()) from None
+            self._can_lock = True
+        until = datetime.now(UTC) + timedelta(days=self._lock.days)
+        return {"ObjectLockMode": self._lock.mode, "ObjectLockRetainUntilDate": until}
+
+    def purge(self, path: str) -> None:
+        """Remove all versions of an object but the last."""
+        bucket, key, _ = self._fs.split_path(self._full(path))
+        with failing(self.uri(path)):
+            answer = self._fs.call_s3("list_object_versions", Bucket=bucket, Prefix=key)
+            for version in answer.get("Versions", []):
+                if version["Key"] == key and not version["IsLatest"]:
+                    self._fs.call_s3("delete_object", Bucket=bucket, Key=key, VersionId=version["VersionId"])
 
     def _cat(self, path: str) -> bytes:
         # In one piece, since s3fs would ask for the size first, in a request of its own.

@@ -299,11 +299,12 @@ class DataKeys:
 
     def destroy(self, month: str, destroyed: Destroyed) -> None:
         """Put a record without a key in the place of a month's; done again, it changes nothing."""
-        record = self.record(month)
-        if record is None or record.destroyed:
-            return
-        gone = msgspec.structs.replace(record, wrapped_by="", wrapped="", destroyed=destroyed)
-        self._store.write(self._layout.data_key(month), msgspec.json.encode(gone))
+        record, path = self.record(month), self._layout.data_key(month)
+        if record and not record.destroyed:
+            gone = msgspec.structs.replace(record, wrapped_by="", wrapped="", destroyed=destroyed)
+            self._store.write(path, msgspec.json.encode(gone))
+        # A bucket with versions would give the key back.
+        self._store.purge(path)
 
     def _month(self) -> str:
         return f"{self._clock():%Y-%m}"

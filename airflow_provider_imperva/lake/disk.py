@@ -99,6 +99,9 @@ class LocalStore:
             with failing_disk(self.uri(path)):
                 (self._root / path).unlink(missing_ok=True)
 
+    def purge(self, path: str) -> None:
+        """Do nothing: a disk keeps no versions."""
+
     def objects(self, folder: str) -> list[StoredObject]:
         """Return the objects right in a folder."""
         found = []

@@ -43,6 +43,18 @@ class Address:
     options: dict[str, str] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectLock:
+    """How long S3 keeps what is written to ``raw/`` and ``ledger/`` from being deleted, whoever asks.
+
+    :ivar mode: ``GOVERNANCE`` (those with a permission of their own may shorten it) or ``COMPLIANCE`` (nobody may).
+    :ivar days: from the moment of writing.
+    """
+
+    mode: str
+    days: int
+
+
 class Store(Protocol):
     """The root of a lake. Paths are relative to it and separated by slashes.
 
@@ -76,6 +88,9 @@ class Store(Protocol):
     def delete(self, paths: Iterable[str]) -> None:
         """Remove objects; those that are not there are no error."""
 
+    def purge(self, path: str) -> None:
+        """Remove what the store keeps of an object from before it was written last."""
+
     def objects(self, folder: str) -> list[StoredObject]:
         """Return the objects right in a folder, by path; none if there is no such folder."""
 
@@ -99,12 +114,14 @@ def s3fs_missing(about: str) -> ConfigurationError:
     )
 
 
-def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None) -> Store:
+def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None, lock: ObjectLock | None = None) -> Store:
     """Open the lake at a URI.
 
     :param uri: as :meth:`~airflow_provider_imperva.uri.LakeUri.parse` reads it.
     :param fs: a filesystem that already has its credentials; by default fsspec makes one from the environment.
-    :raises ConfigurationError: if the URI is not that of a lake, or no installed filesystem speaks its protocol.
+    :param lock: of what is written to ``raw/`` and ``ledger/``.
+    :raises ConfigurationError: if the URI is not that of a lake, a lock is wanted elsewhere than on S3, or no installed
+        filesystem speaks its protocol.
     """
     lake = LakeUri.parse(uri)
     try:
@@ -120,6 +137,17 @@ def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None) -> Stor
     from airflow_provider_imperva.lake.bucket import ObjectStore, S3Store
     from airflow_provider_imperva.lake.disk import LocalStore
 
-    if isinstance(found, LocalFileSystem):
-        return LocalStore(Path(root))
-    return S3Store(found, root) if "s3" in found.protocol else ObjectStore(found, root)
+    if "s3" in found.protocol:
+        return S3Store(found, root, lock=lock)
+    if lock:
+        raise no_object_lock(str(lake))
+    return LocalStore(Path(root)) if isinstance(found, LocalFileSystem) else ObjectStore(found, root)
+
+
+def no_object_lock(about: str) -> ConfigurationError:
+    """Return the error that a store cannot lock objects."""
+    return ConfigurationError(
+        "object_lock is set, and this store has no object lock",
+        do="Make a bucket with object lock, which is switched on when a bucket is made, or leave object_lock out",
+        about=about,
+    )

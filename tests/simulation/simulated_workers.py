@@ -84,6 +84,9 @@ class WorkerStore:
     def uri(self, path: str = "") -> str:
         return self._disk.store.uri(path)
 
+    def purge(self, path: str) -> None:
+        self._disk.store.purge(path)
+
     def read(self, path: str) -> bytes:
         self._check_alive()
         return self._disk.store.read(path)

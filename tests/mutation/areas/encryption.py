@@ -110,6 +110,27 @@ MUTATIONS = [
         (f"{_RAW}::TestDestroyedKeys",),
     ),
     Mutation(
+        "a bucket with versions gives a destroyed key back",
+        "lake/data_keys.py",
+        "        self._store.purge(path)\n",
+        "",
+        ("lake/test_object_lock.py::test_a_data_key_that_is_destroyed_is_in_no_version",),
+    ),
+    Mutation(
+        "the ledger is not locked",
+        "lake/bucket.py",
+        '_LOCKED = ("raw/", "ledger/")\n',
+        '_LOCKED = ("raw/",)\n',
+        ("lake/test_object_lock.py",),
+    ),
+    Mutation(
+        "a bucket without object lock is written to all the same",
+        "lake/bucket.py",
+        "                    raise no_object_lock(self.uri()) from None\n",
+        "                    return {}\n",
+        ("lake/test_object_lock.py",),
+    ),
+    Mutation(
         "a hold keeps no data key",
         "retention/destroy.py",
         "    _stop_if_held(ledger, last, month)\n",
