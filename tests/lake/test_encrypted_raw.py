@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,12 +13,15 @@ from typing import Any
 
 import pytest
 
+import airflow_provider_imperva
 from airflow_provider_imperva.audit.objects import Named, check_bytes
 from airflow_provider_imperva.audit.redo import Redo
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, DataKeyError, HoldError
+from airflow_provider_imperva.forward.address import Address
+from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.lake.data_keys import AesKeys
 from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import Kind
@@ -29,12 +33,14 @@ from airflow_provider_imperva.retention.destroy import destroy_key
 from airflow_provider_imperva.retention.holds import lift_hold, set_hold
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair, forge_log
+from tests.forward.sending import Collector, forwarding, send_all
 from tests.lake.encrypted_account import LATER_MASTER, MASTER, EncryptedAccount
 from tests.load.load_runs import Clock
 from tests.load.stepped_store import BrokenOffError, SteppedStore, break_off
 from tests.retention.kept_account import files_of
 from tests.retention.test_erase import ADDRESS, forget
 
+ADDRESS_OF_SIEM = Address(host="siem.example", port=6514)
 REQUEST: dict[str, Any] = {"by": "dpo@example.com", "why": "retention of 1 month", "reference": "RET-7"}
 NAME = "8416_1.log"
 
@@ -232,6 +238,18 @@ class TestOtherReaders:
         loaded.open()
         assert forget(loaded, dry_run=True, client_ip="198.51.100.99").trace.unread == ["8416_1.log", "8416_2.log"]
 
+    def test_forwarding_reads_them(self, loaded: EncryptedAccount) -> None:
+        collector = Collector()
+        send_all(forwarding(loaded, DestinationOptions(), address=ADDRESS_OF_SIEM, connect=lambda: collector))
+        assert len(collector.events) == 8
+
+    def test_no_module_reads_or_writes_raw_but_one(self) -> None:
+        """What is encrypted would be taken for a damaged log, or written in clear."""
+        around = re.compile(r"store\.(?:read|reader|create|write|writer)\([^\n]*\b(?:raw|raw_key|raw_beside)\b")
+        package = Path(airflow_provider_imperva.__file__).parent
+        assert [str(path) for path in package.rglob("*.py") if around.search(path.read_text())] == []
+        assert around.search("ledger.store.create(ledger.layout.raw(name), content)")
+
     def test_decode_and_explain_read_them(
         self, loaded: EncryptedAccount, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
     ) -> None:
@@ -307,6 +325,15 @@ class TestDestroyedKeys:
         record = over.ledger.raw.keys.record(month_of(over))
         assert record is not None
         assert (record.wrapped, record.wrapped_by) == ("", "")
+
+    def test_a_destination_that_is_behind_is_told_which_commit_it_was(self, over: EncryptedAccount) -> None:
+        self.destroy(over)
+        collector = Collector()
+        outcomes = send_all(forwarding(over, DestinationOptions(), address=ADDRESS_OF_SIEM, connect=lambda: collector))
+        removed = {log: by for outcome in outcomes for log, by in outcome.removed_logs.items()}
+        assert removed == {"8416_1.log": 4, "8416_2.log": 4}
+        assert len(collector.events) == 4, "the log of the other month"
+        assert over.verify().ok
 
     def test_a_hold_is_in_the_way(self, over: EncryptedAccount) -> None:
         ask = {"run": over.maintenance_run(), "clock": over.clock}
