@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.operators.retention import ImpervaEraseOperator, ImpervaExpireLakeOperator
 from airflow_provider_imperva.retention_dag import imperva_retention_dag
+from airflow_provider_imperva.seal.anchors import open_anchors
 from airflow_provider_imperva.testing import FakeRepository
 from tests.retention.kept_account import KeptAccount, day_of
 from tests.retention.test_erase import ADDRESS, REQUEST, load
@@ -48,6 +49,30 @@ def test_expiring_returns_how_much_left_and_the_oldest_days(account: KeptAccount
     assert {done["oldest_days"]["access"], done["oldest_days"]["security"]} <= {f"{day_of(1):%Y-%m-%d}", None}
     assert json.loads(json.dumps(done)) == done, "it can be an XCom"
     account.assert_sound()
+
+
+def anchored(account: KeptAccount, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    connection = {"conn_type": "imperva", "host": account.repository.url, "extra": {"anchor": place}}
+    monkeypatch.setenv("AIRFLOW_CONN_IMPERVA_DEFAULT", json.dumps(connection))
+
+
+def test_their_commits_go_to_the_anchor(account: KeptAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    anchored(account, monkeypatch, str(tmp_path / "anchors"))
+    ImpervaExpireLakeOperator(task_id="expire", lake_uri=account.lake.as_uri(), policy=POLICY).execute(context())
+    noted = {anchor.commit for anchor in open_anchors(str(tmp_path / "anchors")).read()}
+    made = {commit.commit for commit in account.ledger.commits() if commit.kind != "load"}
+    assert noted == made
+    assert len(made) >= 2, "what left is deleted by a commit of its own"
+
+
+def test_an_anchor_that_does_not_answer_makes_the_task_red_after_its_commit(
+    account: KeptAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchored(account, monkeypatch, "http://127.0.0.1:9/anchors")
+    before = account.ledger.head().next_commit
+    with pytest.raises(AirflowFailException, match="its hash is not at the anchor"):
+        ImpervaExpireLakeOperator(task_id="expire", lake_uri=account.lake.as_uri(), policy=POLICY).execute(context())
+    assert account.ledger.head().next_commit > before
 
 
 def test_the_value_comes_from_a_variable_and_is_shown_nowhere(
