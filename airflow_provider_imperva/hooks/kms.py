@@ -6,8 +6,20 @@ import importlib.util
 from functools import cached_property
 from typing import Any, cast
 
-from airflow_provider_imperva.errors import ConfigurationError, DataKeyError
+from airflow_provider_imperva.errors import ConfigurationError, DataKeyError, LakeError
 from airflow_provider_imperva.extras import install_command
+
+_REFUSALS = frozenset(
+    {
+        "AccessDeniedException",
+        "DisabledException",
+        "IncorrectKeyException",
+        "InvalidCiphertextException",
+        "KMSInvalidStateException",
+        "NotFoundException",
+    }
+)
+"""What another try comes to as well; all else may pass."""
 
 
 class KmsKeys:
@@ -53,6 +65,12 @@ class KmsKeys:
             answer = getattr(self._client, operation)(EncryptionContext={"imperva-logs": about}, **request)
         except Exception as error:
             code = getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
+            if code not in _REFUSALS:
+                raise LakeError(
+                    f"KMS did not {operation} a data key ({code})",
+                    do="Try again; see that KMS can be reached, and what its quota is",
+                    about=about,
+                ) from None
             raise DataKeyError(
                 f"KMS refused to {operation} a data key ({code})",
                 do="See that the key is enabled, and that the connection's role may use kms:Encrypt and kms:Decrypt",

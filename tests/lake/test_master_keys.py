@@ -15,7 +15,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from airflow_provider_imperva.errors import ConfigurationError, DataKeyError
+from airflow_provider_imperva.errors import ConfigurationError, DataKeyError, LakeError
 from airflow_provider_imperva.hooks.connection import secrets_of
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -74,7 +74,7 @@ class FakeKms(BaseHTTPRequestHandler):
     """Speaks the protocol of AWS KMS; the real one cannot be had. It has one key, and heeds the encryption context."""
 
     cipher = AESGCM(os.urandom(32))
-    disabled = False
+    refusal: str | None = None
 
     def log_message(self, *_: object) -> None:
         pass
@@ -85,8 +85,8 @@ class FakeKms(BaseHTTPRequestHandler):
         context = json.dumps(asked["EncryptionContext"]).encode()
         status, answer = 200, {"KeyId": asked["KeyId"]}
         try:
-            if self.disabled or asked["KeyId"] != KMS_KEY:
-                status, answer = 400, {"__type": "DisabledException", "message": "secret detail"}
+            if self.refusal or asked["KeyId"] != KMS_KEY:
+                status, answer = 400, {"__type": self.refusal or "NotFoundException", "message": "secret detail"}
             elif operation == "Encrypt":
                 sealed = self.cipher.encrypt(bytes(12), base64.b64decode(asked["Plaintext"]), context)
                 answer["CiphertextBlob"] = base64.b64encode(sealed).decode()
@@ -132,8 +132,16 @@ class TestKms:
     def test_a_key_that_is_disabled_is_told_before_anything_is_written(
         self, kms: type[FakeKms], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        kms.disabled = True
+        kms.refusal = "DisabledException"
         with pytest.raises(DataKeyError, match=r"KMS refused to encrypt a data key \(DisabledException\)") as caught:
             ledger(monkeypatch, tmp_path, **EXTRA).raw.create(PATH, b"password=hunter2")
         assert "secret detail" not in str(caught.value)
         assert not list(tmp_path.iterdir())
+
+    def test_what_may_pass_is_tried_again_by_the_task(
+        self, kms: type[FakeKms], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        kms.refusal = "LimitExceededException"
+        with pytest.raises(LakeError, match=r"KMS did not encrypt a data key \(LimitExceededException\)") as caught:
+            ledger(monkeypatch, tmp_path, **EXTRA).raw.create(PATH, b"password=hunter2")
+        assert caught.value.may_pass
