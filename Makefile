@@ -19,9 +19,9 @@ LONG_TIMEOUT := --timeout=1800
 # ... and what starts a whole Airflow or a browser is left out of the quick form. What starts Airflow's services, each in a
 # process, is left to `make test-cluster`.
 QUICK ?=
-QUICK_FORM := not airflow and not browser and not cluster
+QUICK_FORM := not airflow and not browser and not cluster and not engines
 
-.PHONY: help demo standalone plots test test-long test-cluster test-matrix lint format sanitize mutants bench latency docs picture build pins clean
+.PHONY: help demo standalone plots test test-long test-cluster test-engines test-matrix lint format sanitize mutants bench latency docs picture build pins clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -37,7 +37,7 @@ plots: $(call ready,plots) ## Draw what is in the demo's lake (after make demo),
 	$(BIN)/python analysis/plots.py .demo/lake --output .demo/plots.html
 
 test: $(call ready,$(TESTED)) ## Run all tests; QUICK=1: none that start a whole Airflow or a browser; LONG=1: more examples, seeds, crash points
-	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT)) -m '$(if $(QUICK),$(QUICK_FORM),not cluster)'
+	$(if $(LONG),$(LONG_FORM)) $(PYTEST) $(if $(LONG),$(LONG_TIMEOUT)) -m '$(if $(QUICK),$(QUICK_FORM),not cluster and not engines)'
 
 test-long: $(call ready,test) ## Five simulated months, 20,000 examples that all readers agree on, a minute of fuzzing, every crash point, 200,000 planted secrets
 	$(LONG_FORM) $(PYTEST) $(LONG_TIMEOUT) \
@@ -46,6 +46,9 @@ test-long: $(call ready,test) ## Five simulated months, 20,000 examples that all
 test-cluster: $(call ready,test cluster) ## Run Airflow's services: its pages in a browser, schedulers, and two Celery workers, of which one is killed (minutes)
 	$(BIN)/python -m pytest -m cluster tests/cluster tests/airflow_ui tests/dag/test_metrics.py
 	@$(BIN)/python -m tests.cluster.run
+
+test-engines: $(call ready,test) .engines/.ready ## Read a lake with Spark, ClickHouse, DuckDB, DataFusion, polars, pandas and PyArrow (needs Java; 2.5 GB)
+	$(BIN)/python -m pytest -m engines tests/engines
 
 test-matrix: $(call ready,run) ## Run tests on Airflow 3.1, 3.2 and 3.3 with Python 3.11, 3.12 and 3.13
 	@$(BIN)/python .ci/matrix.py
@@ -92,7 +95,7 @@ pins: ## Write requirements/ anew from pyproject.toml; UPGRADE=1: with the newes
 	$(BIN)/python .ci/pins.py $(if $(UPGRADE),--upgrade)
 
 clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
-	rm -rf .venv .matrix .site dist *.egg-info .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .engines .matrix .site dist *.egg-info .demo .cluster .artifacts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -f airflow_provider_imperva/events/scan/_kernel.*.so
 	find airflow_provider_imperva benchmarks tests demo -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -101,6 +104,10 @@ clean: ## Remove all that make made: .venv, dist, caches, the demo's lake
 
 .venv/.ready-%: requirements/%.txt .venv/.ready-run
 	@.ci/install $*
+
+# Engines that readers have, in an environment of their own: they are large, and one is a release older than the demo's.
+.engines/.ready: requirements/engines.txt .venv/.ready-run
+	@.ci/install engines
 
 # One pip at a time.
 .NOTPARALLEL:

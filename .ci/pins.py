@@ -70,6 +70,8 @@ def main() -> None:
             needed = resolver.resolve(PURPOSES["run"] + groups, within=within)
             besides = [pin for pin in needed if pin not in run]
             write(purpose, f"What the purpose `{purpose}` needs beside run.txt.", besides)
+        engines = resolver.resolve(["engines"], alone=True, keep=[] if upgrade else pins("engines"), source="pyspark")
+        write("engines", "What the environment `.engines` has, complete.", engines)
         for airflow, forgotten in OLDER_AIRFLOWS.items():
             name = f"airflow-{airflow}"
             needed = resolver.resolve(
@@ -96,6 +98,7 @@ class Resolver:
         alone: bool = False,
         besides: Sequence[str] = (),
         within: Sequence[str] = (),
+        source: str | None = None,
         keep: Sequence[str] = (),
     ) -> list[str]:
         """Return the pins of the project with these dependency groups.
@@ -103,12 +106,14 @@ class Resolver:
         :param alone: the groups without the project.
         :param besides: further requirements.
         :param within: pins; no other versions are taken.
+        :param source: a package that is taken though it is no wheel.
         :param keep: pins whose versions are kept where they fit.
         """
         # uv keeps the versions of the file that it writes to.
         output = self._file("output", keep)
         command = [sys.executable, "-m", "uv", "--quiet", "--system-certs", "pip", "compile"]
-        command += ["--universal", "--python-version", LOWEST_PYTHON, "--no-build", "--no-header", "--no-annotate"]
+        command += ["--universal", "--python-version", LOWEST_PYTHON, "--no-header", "--no-annotate"]
+        command += ["--only-binary=:all:", f"--no-binary={source}"] if source else ["--no-build"]
         command += [f"--group={group}" for group in groups]
         command += ["--constraint", str(self._file("within", within)), "--output-file", str(output)]
         if not alone:

@@ -83,6 +83,7 @@ PACKAGES = {
             folders="usr/lib/postgresql/*/bin",
             shows="Airflow's services, started by events",
         ),
+        Package(name="default-jre-headless", command="java", shows="the lake read by Spark (make test-engines)"),
         Package(
             name="rsyslog",
             command="rsyslogd",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from html.parser import HTMLParser
@@ -54,15 +55,18 @@ def test_what_clients_send_is_neither_markup_nor_formula(plots: dict[str, Any], 
                'site' AS site_name, 'blocked' AS outcome, '{rule}' AS event_name, ['{rule}'] AS rule_names,
                NULL::VARCHAR AS client_type, NULL::SMALLINT AS http_status, NULL::BIGINT AS duration_ms,
                'h' AS url_host, '/' AS url_path, NULL::TIMESTAMP AS src_file_end, '8416_1.log' AS src_file,
-               1 AS src_line, 'security' AS event_class"""
+               1 AS src_line"""
     lake = tmp_path / "lake"
+    partition = "events/repository=1/event_class=security/event_date=2026-11-22"
     for folder, query, name in (
-        ("events/repository=1", events, "part.parquet"),
+        (partition, events, "part.parquet"),
         ("ledger/repository=1/000000000", "SELECT 1 AS sequence", "1.logs.parquet"),
     ):
         (lake / folder).mkdir(parents=True)
         duckdb.execute(f"COPY ({query}) TO '{lake / folder / name}' (FORMAT parquet)")
-    (lake / "ledger/repository=1/000000000/1.commit.json").write_text("{}")
+    (lake / "ledger/repository=1/000000000/1.commit.json").write_text(
+        json.dumps({"parts": [{"path": f"{partition}/part.parquet"}]})
+    )
     page = plots["page"](str(lake))
     opened: list[str] = []
     parser = HTMLParser()

@@ -23,7 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FILES = sorted(REQUIREMENTS.glob("*.txt"))
-PURPOSES = sorted(file.stem for file in FILES if not file.stem.startswith("airflow-"))
+APART = {"engines"}
+"""What has an environment of its own, without the project."""
+
+PURPOSES = sorted(file.stem for file in FILES if not file.stem.startswith("airflow-") and file.stem not in APART)
+AIRFLOWS = [file for file in FILES if file.stem.startswith("airflow-")]
 LOWEST_PYTHONS = {"3.11.2": "Debian 12", "3.12.3": "Ubuntu 24.04", "3.13.0": "Fedora 41", "3.14.0": "Ubuntu 26.04"}
 pythons = pytest.mark.parametrize("python", LOWEST_PYTHONS)
 
@@ -109,7 +113,13 @@ def test_a_purpose_has_what_it_asks_for(python: str, purpose: str) -> None:
 
 
 @pythons
-@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in PURPOSES], ids=lambda file: file.name)
+@pytest.mark.parametrize("name", sorted(APART))
+def test_what_is_apart_has_what_it_asks_for(python: str, name: str) -> None:
+    assert unmet(group(name), installed(name, python=python), python) == [], "run make pins"
+
+
+@pythons
+@pytest.mark.parametrize("file", AIRFLOWS, ids=lambda file: file.name)
 def test_an_older_airflow_has_all_that_the_tests_need(python: str, file: Path) -> None:
     wanted = [*PROJECT["project"]["dependencies"], *PROJECT["build-system"]["requires"], *group("demo"), *group("test")]
     wanted.append(f"apache-airflow=={file.stem.removeprefix('airflow-')}.*")
@@ -141,7 +151,7 @@ def test_the_pins_are_what_that_python_resolves_to(python: str, tmp_path: Path) 
     available = installed(*PURPOSES, python=python)
     (tmp_path / "pins.txt").write_text("".join(f"{name}=={version}\n" for name, version in available.items()))
     (tmp_path / "to-build.txt").write_text("\n".join(PROJECT["build-system"]["requires"]))
-    groups = [f"--group={name}" for name in PROJECT["dependency-groups"]]
+    groups = [f"--group={name}" for name in PROJECT["dependency-groups"] if name not in APART]
     constraint = f"--constraint={tmp_path / 'pins.txt'}"
     pinned = resolve(python, *groups, constraint, "pyproject.toml", str(tmp_path / "to-build.txt"))
     assert sorted(pinned) == sorted(f"{name}=={version}" for name, version in available.items())

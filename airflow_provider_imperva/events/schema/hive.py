@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from airflow_provider_imperva.events.schema.schema import SCHEMA
+from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA, SCHEMA
 
 PARTITIONS = ("repository", "event_class", "event_date")
 """The columns in the path of a part, in order."""
@@ -15,6 +15,7 @@ _HIVE_TYPES = {
     pa.int64(): "bigint",
     pa.float64(): "double",
     pa.bool_(): "boolean",
+    pa.large_binary(): "binary",
     pa.string(): "string",
     pa.dictionary(pa.int32(), pa.string()): "string",
     pa.list_(pa.string()): "array<string>",
@@ -32,6 +33,11 @@ def table_columns() -> list[tuple[str, str]]:
 def columns() -> list[tuple[str, str]]:
     """Return name and type of each column of a part."""
     return [(field.name, _HIVE_TYPES[field.type]) for field in SCHEMA]
+
+
+def quarantine_columns() -> list[tuple[str, str]]:
+    """Return name and type of each column of ``quarantine/``."""
+    return [(field.name, _HIVE_TYPES[field.type]) for field in QUARANTINE_SCHEMA]
 
 
 def partitions() -> list[tuple[str, str]]:

@@ -1,9 +1,12 @@
 -- The tables that the other files ask, over a lake: DuckDB, with the lake's root in place of {lake}.
-CREATE OR REPLACE VIEW events AS
-SELECT *
-FROM read_parquet('{lake}/events/repository=*/**/*.parquet', hive_partitioning = true, union_by_name = true);
+-- To see later commits, run it again.
 
--- The parts that the commits say the lake is made of: all that were written less all that were removed.
+-- The period that the view `events` shows, both days included (UTC). Of a large lake ask for a short one: that many files
+-- are opened.
+SET VARIABLE first_day = '0001-01-01';
+SET VARIABLE last_day = '9999-12-31';
+
+-- The parts that the commits say the lake is made of: all that were added less all that were removed.
 CREATE OR REPLACE VIEW live_parts AS
 WITH commits AS (
     SELECT parts, removed
@@ -17,17 +20,26 @@ SELECT unnest(parts).path AS path FROM commits
 EXCEPT
 SELECT unnest(removed).path AS path FROM commits;
 
--- Committed events only, for readers without a table: files of a run under way, or of a replay that is not done or whose
--- old files are still there, are left out.
-CREATE OR REPLACE VIEW committed_events AS
-SELECT * EXCLUDE (filename)
+SET VARIABLE live_parts = (SELECT list('{lake}/' || path ORDER BY path) FROM live_parts WHERE path LIKE 'events/%');
+
+-- Committed events of a period, for readers without a table: files of a run under way, and those that others have
+-- replaced, are left out, and no file outside the period is opened.
+CREATE OR REPLACE MACRO committed_events(first_day, last_day) AS TABLE
+SELECT *
 FROM read_parquet(
-    '{lake}/events/repository=*/**/*.parquet', hive_partitioning = true, union_by_name = true, filename = true
-)
-WHERE 'events/' || regexp_extract(filename, '/events/(repository=[^/]+/.*)$', 1) IN (SELECT path FROM live_parts);
+    [
+        part FOR part IN getvariable('live_parts')
+        IF regexp_extract(part, '/event_date=([^/]+)/', 1) BETWEEN CAST(first_day AS VARCHAR) AND CAST(last_day AS VARCHAR)
+    ],
+    hive_partitioning = true,
+    union_by_name = true
+);
+
+CREATE OR REPLACE VIEW events AS
+SELECT * FROM committed_events(getvariable('first_day'), getvariable('last_day'));
 
 CREATE OR REPLACE VIEW logs AS
 SELECT * EXCLUDE (filename), regexp_extract(filename, '(\d+)\.logs\.parquet$', 1) AS commit_number
 FROM read_parquet(
-    '{lake}/ledger/**/*.logs.parquet', hive_partitioning = true, union_by_name = true, filename = true
+    '{lake}/ledger/repository=*/*/*.logs.parquet', hive_partitioning = true, union_by_name = true, filename = true
 );

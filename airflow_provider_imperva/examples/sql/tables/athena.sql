@@ -1,6 +1,7 @@
--- The lake's events as a table of Athena (Glue Data Catalog). Put the lake's root in place of {lake}, and the ids of
--- your repositories in place of {repositories}, separated by commas. Partitions are projected, so that no crawler has
--- to run, and a new day is there at once.
+-- The lake's events and quarantine as tables of Athena (Glue Data Catalog), without the lake's Delta table. Put the
+-- lake's root in place of {lake}, the ids of your repositories in place of {repositories}, separated by commas, and
+-- the first day of your data in place of {first_day}. Partitions are projected, so that no crawler has to run, and a
+-- new day is there at once. The ledger's logs can be no table of Athena's: objects of other formats lie beside them.
 CREATE EXTERNAL TABLE events (
     event_time timestamp,
     end_time timestamp,
@@ -90,7 +91,29 @@ TBLPROPERTIES (
     'projection.event_class.values' = 'access,security,attack_analytics,other',
     'projection.event_date.type' = 'date',
     'projection.event_date.format' = 'yyyy-MM-dd',
-    'projection.event_date.range' = '2010-01-01,NOW+2DAYS',
+    'projection.event_date.range' = '{first_day},NOW+1DAYS',
     'storage.location.template' =
         '{lake}/events/repository=${repository}/event_class=${event_class}/event_date=${event_date}/'
+);
+
+CREATE EXTERNAL TABLE quarantine (
+    src_file string,
+    src_seq bigint,
+    src_line bigint,
+    reason string,
+    raw binary,
+    src_account_id bigint,
+    src_config_id bigint,
+    src_format string
+)
+PARTITIONED BY (
+    repository string
+)
+STORED AS PARQUET
+LOCATION '{lake}/quarantine/'
+TBLPROPERTIES (
+    'projection.enabled' = 'true',
+    'projection.repository.type' = 'enum',
+    'projection.repository.values' = '{repositories}',
+    'storage.location.template' = '{lake}/quarantine/repository=${repository}/'
 );

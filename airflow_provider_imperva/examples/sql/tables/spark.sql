@@ -1,5 +1,5 @@
--- The lake's events as a table of Spark. Put the lake's root in place of {lake}. After new days have come:
--- MSCK REPAIR TABLE events;
+-- The lake as tables of Spark, without its Delta table. Put the lake's root in place of {lake}. A table shows nothing
+-- before its MSCK REPAIR TABLE, which is to be run again after new days have come.
 CREATE TABLE events (
     event_time timestamp,
     end_time timestamp,
@@ -80,3 +80,54 @@ CREATE TABLE events (
 USING PARQUET
 PARTITIONED BY (repository, event_class, event_date)
 LOCATION '{lake}/events/';
+
+MSCK REPAIR TABLE events;
+
+CREATE TABLE quarantine (
+    src_file string,
+    src_seq bigint,
+    src_line bigint,
+    reason string,
+    raw binary,
+    src_account_id bigint,
+    src_config_id bigint,
+    src_format string,
+    repository string
+)
+USING PARQUET
+PARTITIONED BY (repository)
+LOCATION '{lake}/quarantine/';
+
+MSCK REPAIR TABLE quarantine;
+
+-- What each commit says of its logs. Of several rows of a log that of the highest commit_number counts.
+CREATE TABLE ledger_logs
+USING PARQUET
+OPTIONS (path '{lake}/ledger/', pathGlobFilter '*.logs.parquet', recursiveFileLookup 'true', mergeSchema 'true');
+
+CREATE VIEW logs AS
+SELECT
+    *,
+    regexp_extract(_metadata.file_path, 'repository=([^/]+)/', 1) AS repository,
+    regexp_extract(_metadata.file_path, '([0-9]+)[.]logs[.]parquet$', 1) AS commit_number
+FROM ledger_logs;
+
+CREATE TABLE ledger_commits (
+    parts array<struct<path: string>>,
+    removed array<struct<path: string>>
+)
+USING JSON
+OPTIONS (
+    path '{lake}/ledger/', pathGlobFilter '*.commit.json', recursiveFileLookup 'true', multiLine 'true'
+);
+
+-- Committed events only: files of a run under way, and those that others have replaced, are left out. Always ask for a
+-- period by event_date: other days' files are not opened then.
+CREATE VIEW committed_events AS
+SELECT *
+FROM events
+WHERE regexp_extract(_metadata.file_path, '(events/repository=.*)$', 1) IN (
+    SELECT explode(parts.path) FROM ledger_commits
+    EXCEPT
+    SELECT explode(removed.path) FROM ledger_commits
+);
