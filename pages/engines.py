@@ -17,8 +17,8 @@ NAMES = {
 """The engines that tests read the lake with, by the name of their how-to page."""
 
 WAYS_ROUND = {
-    ("clickhouse", "list<item: string>"): "Lists cannot be null: a null becomes `[]`. Ask for `length(…) > 0`.",
-    ("clickhouse", "map<string, string>"): "Maps cannot be null: a null becomes `{}`. Ask for `length(…) > 0`.",
+    ("clickhouse", "list"): "Lists cannot be null: a null becomes `[]`. Ask for `length(…) > 0`.",
+    ("clickhouse", "map"): "Maps cannot be null: a null becomes `{}`. Ask for `length(…) > 0`.",
     ("clickhouse", "large_binary"): "A String holds any bytes, so text and bytes have one type.",
     ("clickhouse", "time"): "Give the day (`event_date`) beside the time.",
     ("duckdb", "time"): "Give the day (`event_date`) beside the time.",
@@ -93,7 +93,7 @@ def _types(verdicts: Mapping[str, Verdict], notes: Mapping[tuple[str, str], int]
     yield f"|---{'|---' * len(verdicts)}|"
     merged = {name: verdict.types["period"] | verdict.types["quarantine"] for name, verdict in verdicts.items()}
     for kind in next(iter(merged.values())):
-        cells = [f"`{types[kind]}`{_mark(notes, name, kind)}" for name, types in merged.items()]
+        cells = [f"`{types[kind]}`{_mark(notes, name, kind.partition('<')[0])}" for name, types in merged.items()]
         yield f"| {_file_type(kind)} | {' | '.join(cells)} |"
 
 

@@ -21,7 +21,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _examples(options: argparse.Namespace) -> int:
-    """Write example DAGs (dags/), queries and tables (sql/), Python (python/) and a Grafana dashboard (grafana/) into a folder.
+    """Write examples into a folder: DAGs (dags/), queries and tables (sql/), Python (python/), a dashboard (grafana/).
 
     A file that is there already stays as it is, and is named if it differs; the exit code is then 1.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -242,3 +243,8 @@ def test_the_view_of_committed_events_shows_no_other(tmp_path: Path) -> None:
     first, last = connection.execute(days).fetchall()[0]
     of_days = connection.execute("SELECT count(*) FROM committed_events($first, $last)", {"first": first, "last": last})
     assert of_days.fetchall() == [(committed.total(),)]
+    found_parts = runpy.run_path(str(EXAMPLES / "python" / "committed_parts.py"))["committed_parts"]
+    assert found_parts(str(account.lake), first, last) == sorted(
+        f"{account.lake}/{path}" for path in account.parts() if path.startswith("events/")
+    )
+    assert found_parts(str(account.lake), "2010-01-01", "2010-12-31") == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva import __version__
+from airflow_provider_imperva.events.schema.columns import COLUMNS
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, PARTITIONS, QUARANTINE_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.digest import digest_of
@@ -35,6 +36,9 @@ DAYS = (date(2026, 6, 1), date(2026, 6, 2), date(2026, 6, 3))
 NEWER_COLUMNS = SCHEMA.names[-6:]
 """What the parts of the first commit lack, as those of an older release lack what came later."""
 
+_DERIVED = {column.name for column in COLUMNS if str(column.kind) == "completed"}
+"""Columns that follow from others when a part is written."""
+
 _RUN = Run("engines", "engines")
 _LONG_TEXT = "GET /?q=" + "é" * 100_000
 _ODD_TEXTS = (
@@ -48,7 +52,9 @@ _ODD_TEXTS = (
     "\U0001f600 and עברית",
     _LONG_TEXT,
     "null",
-    "[]",
+    '{"User-Agent": ["one", "two"], "X-Empty": []}',
+    "192.0.2.1",
+    "2001:db8::1",
 )
 _ODD_LISTS: tuple[list[str | None] | None, ...] = (
     None,
@@ -103,8 +109,9 @@ def make_lake(root: Path) -> OddLake:
     with BatchParts(store, ledger.layout, commit=5, batch=0) as parts:
         parts.add(orphan, QUARANTINE_SCHEMA.empty_table())
         parts.write()
-    committed = [row for table in (old, new, again) for row in _expected(table)]
-    left_over = [row for table in (replaced, orphan) for row in _expected(table)]
+    derived = dict(_derived(root))
+    committed = [row for number, table in ((1, old), (2, new), (4, again)) for row in _expected(table, number, derived)]
+    left_over = [row for number, table in ((3, replaced), (5, orphan)) for row in _expected(table, number, derived)]
     quarantined = [{name: cell(value) for name, value in row.items()} for row in lines.to_pylist()]
     return OddLake(root, committed, committed + left_over, quarantined)
 
@@ -193,10 +200,20 @@ def _quarantined() -> pa.Table:
     return pa.table(columns, schema=QUARANTINE_SCHEMA)
 
 
-def _expected(rows: pa.Table) -> Iterator[Row]:
+def _derived(root: Path) -> Iterator[tuple[tuple[int, int], Row]]:
+    """Yield what is derived when a part is written, for each commit and line; no table of ours has that."""
+    for path in root.glob("events/repository=*/**/*.parquet"):
+        part = pq.ParquetFile(path)
+        names = [name for name in part.schema_arrow.names if name in _DERIVED]
+        for row in part.read(["src_line", *names]).to_pylist(maps_as_pydicts="strict"):
+            yield (int(path.name.split("-")[1]), row.pop("src_line")), row
+
+
+def _expected(rows: pa.Table, commit: int, derived: Mapping[tuple[int, int], Row]) -> Iterator[Row]:
     """Yield each row as a reader of all columns is to see it, with nulls for the columns that an older part lacks."""
     for row in rows.to_pylist(maps_as_pydicts="strict"):
         values = {name: row.get(name) for name in SCHEMA.names} | {name: row[name] for name in PARTITIONS.names}
+        values |= derived[commit, row["src_line"]]
         yield {name: cell(value) for name, value in values.items()} | {"repository": REPOSITORY}
 
 

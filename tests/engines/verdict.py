@@ -58,6 +58,7 @@ def judge(answer: Mapping[str, Any], lake: OddLake) -> Verdict:
     expected = {
         "table": in_period,
         "period": in_period,
+        "own": in_period,
         "hours": hours,
         "quarantine": lake.quarantined,
         "table of a spoilt lake": first_day,

@@ -188,4 +188,11 @@ MUTATIONS = [
         "    if False:\n",
         ("table/test_publish.py::TestRefused",),
     ),
+    Mutation(
+        "the example that finds committed files finds those that others have replaced",
+        "examples/python/committed_parts.py",
+        "sorted(added - removed)",
+        "sorted(added)",
+        ("analysis/test_analysis.py::test_the_view_of_committed_events_shows_no_other",),
+    ),
 ]
