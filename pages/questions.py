@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import sqlglot
+
+from airflow_provider_imperva.audit import answers
 
 SQL = Path(__file__).resolve().parents[1] / "airflow_provider_imperva" / "examples" / "sql"
 DIALECTS = {"trino": "Trino and Athena", "spark": "Spark and Databricks"}
 """The dialects that are written, with the engines that they are for."""
 
-_QUESTION = re.compile(r"^-- (\w+): (.*)\n((?:.+\n)+?)(?<=;\n)", re.MULTILINE)
-
 
 def questions(dialect: str) -> dict[str, str]:
     """Return the statements of a published file by the question's name, without what ends them."""
-    text = (SQL / f"questions.{dialect}.sql").read_text()
-    return {name: statement.rstrip().removesuffix(";") for name, _, statement in _QUESTION.findall(text)}
+    return {question.name: question.statement for question in answers.questions(dialect)}
 
 
 def transpiled(dialect: str) -> str:
     """Write the file for a dialect, from that for DuckDB."""
-    found = _QUESTION.findall((SQL / "questions.duckdb.sql").read_text())
     written = [
-        f"-- {name}: {question}\n{sqlglot.transpile(statement, read='duckdb', write=dialect, pretty=True)[0]};\n"
-        for name, question, statement in found
+        f"-- {question.name}: {question.text}\n"
+        f"{sqlglot.transpile(question.statement, read='duckdb', write=dialect, pretty=True)[0]};\n"
+        for question in answers.questions("duckdb")
     ]
     engines = DIALECTS[dialect]
     return (

@@ -34,7 +34,7 @@ def render(covers: Sequence[Coverage], *, lake: str) -> str:
     :param lake: the lake's address.
     """
     summaries = [Summary.of(found) for found in covers]
-    return _fill(
+    return fill(
         "coverage.html.jinja",
         lake=lake,
         repositories=[_repository(found, summary) for found, summary in zip(covers, summaries, strict=True)],
@@ -50,12 +50,13 @@ def render_overview(summaries: Iterable[Summary], *, lake: str, at: datetime) ->
     :param lake: the lake's address.
     :param at: now, UTC: whatever nobody has looked at since is red.
     """
-    return _fill(
+    return fill(
         "overview.html.jinja", lake=lake, rows=_rows(summaries, at=at), at=at, link="repository={}/coverage.html"
     )
 
 
-def _fill(template: str, **values: Any) -> str:
+def fill(template: str, **values: Any) -> str:
+    """Write a page of a template, with the style sheet of all."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("airflow_provider_imperva.audit", "templates"),
         autoescape=True,

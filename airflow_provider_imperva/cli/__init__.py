@@ -31,6 +31,7 @@ from airflow_provider_imperva.cli import (
     hold,
     ocsf,
     replay,
+    report,
     table,
     verify,
 )
@@ -38,7 +39,7 @@ from airflow_provider_imperva.cli.terminal import complain
 from airflow_provider_imperva.errors import ImpervaError
 
 _COMMANDS = (
-    *(decode, replay, verify, explain, certificate, accept, evidence, coverage),
+    *(decode, replay, verify, explain, certificate, accept, evidence, coverage, report),
     *(table, compact, expire, hold, erase, destroy_key, deliveries, forward, forwards, ocsf, examples),
 )
 

@@ -1,0 +1,158 @@
+"""The twenty questions, asked of a lake by DuckDB, and the page that draws their answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_imperva.audit.page import fill
+from airflow_provider_imperva.errors import ConfigurationError, LakeError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SQL = files("airflow_provider_imperva") / "examples" / "sql"
+_QUESTION = re.compile(r"^-- (\w+): (.*)\n((?:.+\n)+?)(?<=;\n)", re.MULTILINE)
+_PERIOD = ("DATE '2026-06-01'", "DATE '2026-06-30'")
+"""The first and the last day that the published questions ask for."""
+
+_DAYS = 30
+_BARS = 12
+_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, and its statement in one dialect.
+
+    :ivar name: one word.
+    :ivar text: the question, and in brackets who answers it too.
+    """
+
+    name: str
+    text: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A row of an answer as it is drawn.
+
+    :ivar share: its value in percent of the greatest one's.
+    """
+
+    label: str
+    value: int | float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a lake answers to a question.
+
+    :ivar measure: the column that bars are drawn of: the first number.
+    """
+
+    question: Question
+    columns: Sequence[str]
+    rows: Sequence[tuple[Any, ...]]
+
+    @property
+    def measure(self) -> int:
+        """The position of the first column of counts."""
+        first = self.rows[0] if self.rows else ()
+        names = ("port", "http_status")
+        return next(
+            (
+                position
+                for position, value in enumerate(first)
+                if isinstance(value, int) and self.columns[position] not in names
+            ),
+            len(first) - 1,
+        )
+
+    @property
+    def bars(self) -> list[Bar]:
+        """The first rows, drawn."""
+        shown = self.rows[:_BARS]
+        most = max((row[self.measure] for row in shown), default=0) or 1
+        return [
+            Bar(
+                " · ".join("none" if value is None else str(value) for value in row[: self.measure]),
+                row[self.measure],
+                round(100 * row[self.measure] / most, 1),
+            )
+            for row in shown
+        ]
+
+
+def questions(dialect: str = "duckdb") -> list[Question]:
+    """Return the published questions in a dialect, with statements that nothing ends."""
+    text = (_SQL / f"questions.{dialect}.sql").read_text()
+    return [
+        Question(name, question, statement.rstrip().removesuffix(";"))
+        for name, question, statement in _QUESTION.findall(text)
+    ]
+
+
+def ask(lake: str, *, first: date | None = None, last: date | None = None) -> tuple[date, date, list[Answer]]:
+    """Ask a lake all questions about a period, of committed events only.
+
+    :param lake: folder of the lake.
+    :param first: first day; by default 29 days before the last one.
+    :param last: last day; by default the last one that the lake has events of.
+    :returns: the first and the last day, and the answers.
+    :raises ConfigurationError: if DuckDB is not installed.
+    :raises LakeError: if the lake has no committed events of the period, or does not read.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise ConfigurationError(
+            "the report is drawn by DuckDB, which is not installed", do="Install it: pip install duckdb"
+        ) from None
+    with duckdb.connect() as connection:
+        try:
+            newest = _read_ledger(connection, lake)
+            last = last or newest
+            first = first or last - timedelta(days=_DAYS - 1)
+            connection.execute(f"CREATE VIEW events AS FROM committed_events('{first}', '{last}')")
+            return first, last, list(_answers(connection, first, last))
+        except duckdb.Error as error:
+            raise LakeError(
+                f"the lake has no committed events of the period, or does not read ({type(error).__name__})",
+                do="Name the lake's root on a disk of this machine, and a period with --first and --last; see"
+                " imperva-logs coverage for what is there",
+                about=lake,
+            ) from None
+
+
+def _read_ledger(connection: duckdb.DuckDBPyConnection, lake: str) -> date:
+    """Make the macro of committed events; return the last day of them."""
+    script = (_SQL / "views.duckdb.sql").read_text().replace("{lake}", lake.replace("'", "''"))
+    connection.execute(script.partition("CREATE OR REPLACE VIEW events")[0])
+    days = "regexp_extract(path, '/event_date=([^/]+)/', 1)"
+    (newest,) = connection.execute(f"SELECT max({days}) FROM live_parts WHERE path LIKE 'events/%'").fetchall()[0]  # noqa: S608
+    return date.fromisoformat(newest or "1970-01-01")
+
+
+def _answers(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> Iterator[Answer]:
+    for question in questions():
+        statement = question.statement.replace(_PERIOD[0], f"DATE '{first}'").replace(_PERIOD[1], f"DATE '{last}'")
+        relation = connection.sql(statement)
+        rows = relation.fetchall()[:_ROWS]
+        yield Answer(question, relation.columns, [tuple(map(_in_utc, row)) for row in rows])
+
+
+def _in_utc(value: Any) -> Any:
+    """Return a time in UTC; DuckDB gives it in this machine's zone."""
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
+
+
+def render(answers: Sequence[Answer], *, lake: str, first: date, last: date) -> str:
+    """Write the page: one file that needs nothing else, no network and no script."""
+    return fill("answers.html.jinja", answers=answers, lake=lake, first=first, last=last)
