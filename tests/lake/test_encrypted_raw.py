@@ -22,7 +22,7 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, DataKeyError, HoldError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
-from airflow_provider_imperva.lake.data_keys import AesKeys
+from airflow_provider_imperva.lake.data_keys import AesKeys, DataKeys
 from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import Kind
 from airflow_provider_imperva.lake.store import open_store
@@ -164,6 +164,31 @@ class TestLoading:
         assert not any(log.content[:100] in stored for stored in account.raw_files().values())
         assert account.verify().ok
         assert account.verify(master=None).ok
+
+    def test_of_two_tasks_that_make_the_key_of_a_month_at_once_both_use_the_first(
+        self, account: EncryptedAccount
+    ) -> None:
+        layout, clock = account.ledger.layout, account.clock
+        other = DataKeys(account.ledger.store, layout, master=MASTER, clock=clock)
+        slow = SteppedStore(account.ledger.store, before=lambda step, path: other.current() and None)
+        assert DataKeys(slow, layout, master=MASTER, clock=clock).current() == other.current()
+        assert slow.steps == [layout.data_key(f"{clock():%Y-%m}")]
+
+    @pytest.mark.parametrize("step", range(4))
+    def test_broken_off_while_the_first_logs_come_nothing_is_lost(self, account: EncryptedAccount, step: int) -> None:
+        """Before and after the key of the month is made, and before and after an object is."""
+        account.serve_day(1, 1)
+        account.serve_day(2, 1)
+        plan = account.plan()
+        store = SteppedStore(account.ledger.store, before=break_off(step))
+        account.ledger.raw = RawBytes(store, account.ledger.layout, master=MASTER, clock=account.clock)
+        with suppress(BrokenOffError):
+            account.fetch(plan)
+        assert len(store.steps) == min(step, 3)
+        account.open()
+        account.finish(plan)
+        assert account.rows() == account.expected()
+        assert account.verify().ok
 
 
 class TestVerify:

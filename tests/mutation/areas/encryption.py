@@ -131,6 +131,13 @@ MUTATIONS = [
         ("lake/test_object_lock.py",),
     ),
     Mutation(
+        "of two tasks that make a key at once each uses its own",
+        "lake/data_keys.py",
+        "        made = self.record(month)\n",
+        "        made = record\n",
+        (f"{_RAW}::TestLoading",),
+    ),
+    Mutation(
         "a hold keeps no data key",
         "retention/destroy.py",
         "    _stop_if_held(ledger, last, month)\n",
