@@ -192,8 +192,8 @@ MUTATIONS = [
     Mutation(
         "a place of anchors that is down is passed over",
         "operators/imperva.py",
-        "        if unanchored := self._anchor(",
-        "        if unanchored := False and self._anchor(",
+        "        if ledger.unanchored:\n            complaints",
+        "        if False:\n            complaints",
         ("dag/test_commit_operator.py::test_a_place_of_anchors_that_does_not_answer_makes_the_run_red",),
     ),
 ]
