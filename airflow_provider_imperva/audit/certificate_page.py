@@ -45,6 +45,8 @@ def tell_certificate(certificate: Certificate) -> Iterator[str]:
                 numbers = f"{item.first}" if item.first == item.last else f"{item.first} to {item.last}"
                 yield f"    {numbers}: {item.state}"
     yield f"  {certificate.logs:,} logs, {certificate.raw_bytes:,} bytes as received (digest {certificate.logs_sha256})"
+    if certificate.encrypted:
+        yield f"  {certificate.encrypted:,} of them are encrypted at rest: raw/ is hashed as it is stored"
     yield f"  {tell_lines(certificate)}"
     for day, classes in certificate.events.items():
         yield f"  events of {day}: " + ", ".join(f"{rows:,} {name}" for name, rows in classes.items())

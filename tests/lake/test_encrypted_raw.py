@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 
 import airflow_provider_imperva
+from airflow_provider_imperva.audit.certificate import issue
+from airflow_provider_imperva.audit.certificate_page import tell_certificate
+from airflow_provider_imperva.audit.certified import check, read_certificate
+from airflow_provider_imperva.audit.given import Given
 from airflow_provider_imperva.audit.objects import Named, check_bytes
+from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.audit.redo import Redo
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
@@ -238,8 +243,6 @@ class TestVerify:
         assert "nothing of its month in raw/ can be read" in findings[0].found
 
     def test_logs_are_decoded_again(self, loaded: EncryptedAccount) -> None:
-        from airflow_provider_imperva.audit.given import Given
-
         found = verify_lake(loaded.ledger.store, given=Given(master=MASTER), redo=Redo(2), at=loaded.clock())
         assert found.ok
         assert any("2 of 2 logs decoded again" in note for note in found.repositories[0].notes)
@@ -422,6 +425,16 @@ class TestDestroyedKeys:
         path.write_bytes(msgspec.json.encode(record | {"wrapped": "", "wrapped_by": "", "destroyed": destroyed}))
         (finding,) = over.verify().repositories[0].findings
         assert "it says that commit 2 destroyed it, and that commit does not" in finding.found
+
+    def test_a_certificate_holds_before_and_after(self, over: EncryptedAccount) -> None:
+        store, at = over.ledger.store, over.clock()
+        content = issue(store, over.repository.name, Period.parse(month_of(over)), at=at)
+        certificate, digest = read_certificate(content, about="test")
+        assert (certificate.logs, certificate.encrypted) == (2, 2)
+        told = "  2 of them are encrypted at rest: raw/ is hashed as it is stored"
+        assert told in list(tell_certificate(certificate))
+        self.destroy(over)
+        assert check(store, certificate, digest=digest, given=Given(), at=over.clock()).findings == []
 
     def test_the_command_destroys_it(
         self, account: EncryptedAccount, clock: Clock, capsys: pytest.CaptureFixture[str]
