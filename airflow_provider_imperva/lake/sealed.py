@@ -140,7 +140,9 @@ class SealedReader(io.RawIOBase):
     def readinto(self, target: object) -> int:
         """Decrypt up to the end of a chunk."""
         view = memoryview(target).cast("B")  # type: ignore[arg-type]
-        if self._position >= self._size and self._size:
+        if self._position >= self._size:
+            # That a log is empty has to be proved, too.
+            self._plain(self._chunks - 1)
             return 0
         number, start = divmod(self._position, CHUNK_BYTES)
         plain = memoryview(self._plain(number))[start : start + len(view)]

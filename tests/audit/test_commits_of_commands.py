@@ -64,8 +64,10 @@ class Lake:
         return Ledger(open_store(str(self.path)), "8416_1745073")
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Iterator[Lake]:
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """One for all tests, which write to it in their order here."""
+    tmp_path = tmp_path_factory.mktemp("commands")
     keys, clock = make_keys(tmp_path / "keys"), Clock()
     clock.ahead = timedelta(days=-40)
     with FakeRepository(name="8416_1745073") as repository:
@@ -77,31 +79,6 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
             account.serve_day(number, days, people=people)
             account.run()
         yield Lake(account, keys, tmp_path)
-
-
-def test_each_of_their_commits_is_signed_and_at_the_anchor(lake: Lake) -> None:
-    first = lake.ledger().head().next_commit
-    for name in lake.commands:
-        assert lake.run(name) == 0, name
-    made = [commit for commit in lake.ledger().commits() if commit.commit >= first]
-    # Objects that were removed are deleted by commits of their own.
-    assert {commit.kind for commit in made} == set(Kind) - {Kind.LOAD}
-    assert all(commit.signed_by for commit in made)
-    noted = {(anchor.commit, anchor.sha256) for anchor in open_anchors(str(lake.anchors)).read()}
-    assert noted == {(commit.commit, lake.ledger().sha256(commit.commit)) for commit in made}
-    given = Given(tuple(open_anchors(str(lake.anchors)).read()), PublicKeys.of_files([lake.keys.public]))
-    (found,) = verify_lake(open_store(str(lake.path)), given=given).repositories
-    # The disk's clock, by which logs are fetched, does not go back.
-    assert {finding.kind for finding in found.findings} == {"time"}
-
-
-def test_an_anchor_that_does_not_answer_fails_the_command_after_its_commit(
-    lake: Lake, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = lake.ledger().head().next_commit
-    assert lake.run("accept", anchors="http://127.0.0.1:9/anchors") == 1
-    assert "the commit is made, but its hash is not at the anchor" in capsys.readouterr().err
-    assert lake.ledger().head().next_commit == before + 1
 
 
 def test_no_command_that_writes_was_left_out(lake: Lake) -> None:
@@ -119,3 +96,28 @@ def test_without_the_signing_key_each_refuses_and_nothing_is_written(lake: Lake)
     for name, arguments in lake.commands.items():
         assert main([name, str(lake.path), *arguments]) == 2, name
     assert lake.ledger().head() == before
+
+
+def test_an_anchor_that_does_not_answer_fails_the_command_after_its_commit(
+    lake: Lake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = lake.ledger().head().next_commit
+    assert lake.run("accept", anchors="http://127.0.0.1:9/anchors") == 1
+    assert "the commit is made, but its hash is not at the anchor" in capsys.readouterr().err
+    assert lake.ledger().head().next_commit == before + 1
+
+
+def test_each_of_their_commits_is_signed_and_at_the_anchor(lake: Lake) -> None:
+    first = lake.ledger().head().next_commit
+    for name in lake.commands:
+        assert lake.run(name) == 0, name
+    made = [commit for commit in lake.ledger().commits() if commit.commit >= first]
+    # Objects that were removed are deleted by commits of their own.
+    assert {commit.kind for commit in made} == set(Kind) - {Kind.LOAD}
+    assert all(commit.signed_by for commit in made)
+    noted = {(anchor.commit, anchor.sha256) for anchor in open_anchors(str(lake.anchors)).read()}
+    assert noted == {(commit.commit, lake.ledger().sha256(commit.commit)) for commit in made}
+    given = Given(tuple(open_anchors(str(lake.anchors)).read()), PublicKeys.of_files([lake.keys.public]))
+    (found,) = verify_lake(open_store(str(lake.path)), given=given).repositories
+    # The disk's clock, by which logs are fetched, does not go back.
+    assert {finding.kind for finding in found.findings} == {"time"}
