@@ -111,7 +111,7 @@ class _Picks:
     """What a row group is made of: picked rows, and where among all of them each row is; None if they are in order."""
 
     picks: Sequence[_Pick]
-    places: pa.Array | None
+    places: npt.NDArray[np.int64] | None
 
 
 def _picks(blocks: Sequence[Block], starts: _Positions, positions: _Positions) -> _Picks:
@@ -132,7 +132,7 @@ def _picks(blocks: Sequence[Block], starts: _Positions, positions: _Positions) -
             places[mine] = picked + np.arange(len(rows))
             picked += len(rows)
     in_order = picked == len(positions) and bool(np.all(np.diff(places) == 1))
-    return _Picks(picks, None if in_order else pa.array(places))
+    return _Picks(picks, None if in_order else places)
 
 
 def _gather(group: _Picks, rows: int, forget: Callable[[], None]) -> pa.Table:
@@ -156,32 +156,41 @@ def _gather(group: _Picks, rows: int, forget: Callable[[], None]) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-def _gather_plain(chunks: list[pa.Array], places: pa.Array | None) -> pa.ChunkedArray | pa.Array:
+def _gather_plain(chunks: list[pa.Array], places: npt.NDArray[np.int64] | None) -> pa.ChunkedArray | pa.Array:
     column = pa.chunked_array(chunks)
-    return column if places is None else column.combine_chunks().take(places)
+    return column if places is None else column.combine_chunks().take(pa.array(places))
 
 
-def _gather_coded(chunks: list[pa.DictionaryArray], places: pa.Array | None) -> pa.DictionaryArray:
+def _gather_coded(chunks: list[pa.DictionaryArray], places: npt.NDArray[np.int64] | None) -> pa.DictionaryArray:
     """Gather rows whose values are in dictionaries; that of the group has those that its rows have, in their order.
 
     So neither what else was in a block nor how blocks share dictionaries shows in a part.
     """
-    column = pa.chunked_array([_without_unused(chunk) for chunk in chunks]).unify_dictionaries().combine_chunks()
-    return _recoded(column if places is None else column.take(places))
+    column = pa.chunked_array([_without_unused(chunk) for chunk in chunks]).unify_dictionaries()
+    codes = np.concatenate([_codes(chunk) for chunk in column.chunks])
+    return _coded(codes if places is None else codes[places], column.chunk(0).dictionary)
 
 
 def _without_unused(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
     """Keep a group's dictionary from growing with those of blocks of which it has but a few rows."""
-    return _recoded(chunk) if len(chunk.dictionary) > len(chunk) else chunk
+    return _coded(_codes(chunk).copy(), chunk.dictionary) if len(chunk.dictionary) > len(chunk) else chunk
 
 
-def _recoded(column: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Give a dictionary the values that are used, in the order they come first."""
-    indices = column.indices
-    missing = indices.is_null().to_numpy(zero_copy_only=False) if indices.null_count else None
-    codes = indices.fill_null(-1).to_numpy(zero_copy_only=False).copy()
-    new_codes = np.empty(len(column.dictionary), np.int32)
+def _codes(chunk: pa.DictionaryArray) -> _Positions:
+    """The codes of a column, which may be its own memory; -1 for null."""
+    codes: _Positions = chunk.indices.fill_null(-1).to_numpy()
+    return codes
+
+
+def _coded(codes: _Positions, dictionary: pa.StringArray) -> pa.DictionaryArray:
+    """Give codes a dictionary of the values that they use, in the order they come first.
+
+    :param codes: -1 for null; they are written over.
+    """
+    new_codes = np.empty(len(dictionary), np.int32)
     used = np.empty(min(len(codes), len(new_codes)), np.int32)
     count = kernel.recode(codes, used, new_codes)
-    values = column.dictionary.take(pa.array(used[:count]))
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=missing), values)
+    missing = codes < 0
+    indices = pa.array(codes, mask=missing if missing.any() else None)
+    # The codes are known to be within: the kernel has given them.
+    return pa.DictionaryArray.from_arrays(indices, dictionary.take(pa.array(used[:count])), safe=False)

@@ -264,7 +264,7 @@ def _outcome(action: str) -> str:
 def grouped(texts: pa.StringArray, codes: pa.DictionaryArray) -> pa.DictionaryArray:
     """Put another text in the place of each that a dictionary has; some may be the same, and some null."""
     groups = texts.dictionary_encode()
-    return pa.DictionaryArray.from_arrays(groups.indices.take(codes.indices), groups.dictionary)
+    return pa.DictionaryArray.from_arrays(groups.indices.take(codes.indices), groups.dictionary, safe=False)
 
 
 def _each(one: Callable[[str], object], texts: pa.StringArray, kind: pa.DataType) -> pa.Array:

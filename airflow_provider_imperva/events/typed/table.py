@@ -166,7 +166,7 @@ def _provenance(text_columns: TextColumns, source: LogSource) -> dict[str, pa.Ar
     }
     columns = {name: pa.repeat(value, rows) for name, value in same_in_all.items()}
     for name, text in (("src_file", source.file), ("src_format", text_columns.format)):
-        columns[name] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [text])
+        columns[name] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [text], safe=False)
     columns["src_line"] = text_columns.lines
     columns["event_class"] = text_columns.event_class
     if text_columns.raw is not None:

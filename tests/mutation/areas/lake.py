@@ -51,8 +51,9 @@ MUTATIONS = [
     Mutation(
         "a part's dictionaries have values of other partitions",
         "lake/groups.py",
-        "    return _recoded(column if places is None else column.take(places))\n",
-        "    return column if places is None else column.take(places)\n",
+        "    return _coded(codes if places is None else codes[places], column.chunk(0).dictionary)\n",
+        "    codes = codes if places is None else codes[places]\n"
+        "    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), column.chunk(0).dictionary)\n",
         ("lake/test_parts.py",),
     ),
     Mutation(
