@@ -16,12 +16,14 @@ import pyarrow as pa
 from rich.progress import track
 
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.testing.forge import KeyPair
 from benchmarks.batch import Batch
 from benchmarks.closure import installed
 from benchmarks.corpus import FORMATS, Log, forge_corpus, forge_large_log
 from benchmarks.memory import peak_of
-from benchmarks.report import CLEAR, LIMIT, PLAIN, PYCEF, TEXT, WHOLE, Measure, Peak, Result, Timing, document, show
+from benchmarks.report import LIMIT, PLAIN, PYCEF, REDACTED, TEXT, WHOLE, Measure, Peak, Result, Timing, document, show
+from benchmarks.seal import Seal
 from benchmarks.start import Start
 from benchmarks.ways import Decode, Limit, Parse, PlainParse, Pycef, Whole, Write
 
@@ -71,8 +73,10 @@ def _measure(size: Size, folder: Path) -> Result:
     key = KeyPair.generate()
     print(f"Forging {size.events} events in {len(FORMATS)} formats", flush=True)
     corpus = forge_corpus(key, events=size.events, logs=size.logs)
-    ways = _ways(corpus, KeyRing({key.public_key_id: key.private_key}), folder)
+    keys = KeyRing({key.public_key_id: key.private_key})
+    ways = _ways(corpus, keys, folder)
     timings = _time(ways, runs=size.runs)
+    sealed = _commit(corpus["CEF"], keys, folder)
     plain = ", ".join(f"{_megabytes(logs):.0f} MB as {name}" for name, logs in corpus.items())
     return Result(
         corpus=(
@@ -84,6 +88,7 @@ def _measure(size: Size, folder: Path) -> Result:
             for name, (_, logs) in ways.items()
         ],
         start=_start(key),
+        seal=Seal.of(sealed, folder / "anchors"),
         peaks=_peaks(size, key, folder),
         installed=installed(),
     )
@@ -106,7 +111,7 @@ def _ways(corpus: Mapping[str, Sequence[Log]], keys: KeyRing, folder: Path) -> _
         PLAIN: ([PlainParse(parse) for parse in parses["CEF"][:1]], cef[:1]),
         "Arrow to Parquet, CEF": ([writes["CEF"]], cef),
         **{WHOLE.format(name): ([_whole(folder / name, logs, keys)], logs) for name, logs in corpus.items()},
-        CLEAR: ([_whole(folder / "clear", cef, keys, redact=False)], cef),
+        REDACTED: ([_whole(folder / "redacted", cef, keys, redact=True)], cef),
         # All of it would take too long, and goes no faster.
         PYCEF: ([Pycef(cef[:1], keys, folder / "pycef.parquet")], cef[:1]),
         **{
@@ -116,10 +121,17 @@ def _ways(corpus: Mapping[str, Sequence[Log]], keys: KeyRing, folder: Path) -> _
     }
 
 
-def _whole(lake: Path, logs: Sequence[Log], keys: KeyRing, *, redact: bool = True) -> Whole:
+def _whole(lake: Path, logs: Sequence[Log], keys: KeyRing, *, redact: bool = False) -> Whole:
     batch = Batch(lake, [log.name for log in logs])
     batch.fetch(log.content for log in logs)
     return Whole(batch, keys, sum(log.events for log in logs), redact)
+
+
+def _commit(logs: Sequence[Log], keys: KeyRing, folder: Path) -> Commit:
+    """Return the commit of all logs, which is what is signed."""
+    batch = Batch(folder / "committed", [log.name for log in logs])
+    batch.fetch(log.content for log in logs)
+    return batch.commit(keys)
 
 
 def _time(ways: _Ways, *, runs: int) -> dict[str, list[Timing]]:

@@ -27,6 +27,7 @@ from airflow_provider_imperva.events.parse import ParsedBlock, parse
 from airflow_provider_imperva.events.scan import kernel, plain
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.memory import memory_kept
 from airflow_provider_imperva.lake.parts import BatchParts, parquet_writer
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.repository.names import LogName
@@ -78,6 +79,7 @@ class Parse:
         )
         return cls(plain.body, source)
 
+    @memory_kept()
     def __call__(self) -> None:
         """Parse the log."""
         for _ in self.parsed():
@@ -113,6 +115,7 @@ class Write:
     folder: Path
     blocks: Sequence[ParsedBlock]
 
+    @memory_kept()
     def __call__(self) -> None:
         """Write every block."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -137,7 +140,7 @@ class Whole:
     batch: Batch
     keys: KeyRing
     events: int
-    redact: bool = True
+    redact: bool
 
     def __call__(self) -> None:
         """Normalize the batch, and see that no event is missing."""
@@ -177,6 +180,7 @@ class Limit:
     tables: Sequence[pa.Table]
     folder: Path
 
+    @memory_kept()
     def __call__(self) -> None:
         """Decode all logs, then write the tables."""
         for log in self.logs:
