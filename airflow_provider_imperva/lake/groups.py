@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +74,7 @@ def row_groups(
     """
     starts = np.cumsum([0, *(block.table.num_rows for block in blocks)], dtype=np.int32)
     for positions in np.split(order, _bounds(blocks, starts, order)):
-        yield _gather(_picks(blocks, starts, positions), len(positions), forget)
+        yield _gather(_picks(blocks, starts, positions, forget), len(positions), forget)
 
 
 def _bounds(blocks: Sequence[Block], starts: _Positions, order: _Positions) -> list[int]:
@@ -95,26 +95,15 @@ def _block_of(starts: _Positions, positions: _Positions) -> _Positions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pick:
-    """Rows of one of the blocks: a stretch of it, which copies nothing, or single rows where few of it are wanted."""
-
-    block: Block
-    rows: slice | pa.Array
-
-    def column(self, index: int) -> pa.ChunkedArray:
-        column = self.block.table.column(index)
-        return column[self.rows] if isinstance(self.rows, slice) else column.take(self.rows)
-
-
-@dataclass(frozen=True, slots=True)
 class _Picks:
-    """What a row group is made of: picked rows, and where among all of them each row is; None if they are in order."""
+    """Rows of some blocks that a row group is made of, and where each is among them; None if they are in order."""
 
-    picks: Sequence[_Pick]
+    blocks: Sequence[Block]
     places: npt.NDArray[np.int64] | None
 
 
-def _picks(blocks: Sequence[Block], starts: _Positions, positions: _Positions) -> _Picks:
+def _picks(blocks: Sequence[Block], starts: _Positions, positions: _Positions, forget: Callable[[], None]) -> _Picks:
+    """Pick rows of each block: a stretch of it, which copies nothing, or single rows where few of it are wanted."""
     block_of = _block_of(starts, positions)
     places = np.empty(len(positions), np.int64)
     picks = []
@@ -124,11 +113,12 @@ def _picks(blocks: Sequence[Block], starts: _Positions, positions: _Positions) -
         rows = positions[mine] - starts[number]
         begin, end = int(rows.min()), int(rows.max()) + 1
         if end - begin <= 2 * len(rows):
-            picks.append(_Pick(blocks[number], slice(begin, end)))
+            picks.append(replace(blocks[number], table=blocks[number].table.slice(begin, end - begin)))
             places[mine] = picked + rows - begin
             picked += end - begin
         else:
-            picks.append(_Pick(blocks[number], pa.array(rows)))
+            picks.append(replace(blocks[number], table=blocks[number].table.take(pa.array(rows))))
+            forget()
             places[mine] = picked + np.arange(len(rows))
             picked += len(rows)
     in_order = picked == len(positions) and bool(np.all(np.diff(places) == 1))
@@ -136,18 +126,18 @@ def _picks(blocks: Sequence[Block], starts: _Positions, positions: _Positions) -
 
 
 def _gather(group: _Picks, rows: int, forget: Callable[[], None]) -> pa.Table:
-    schema = group.picks[0].block.table.schema
+    schema = group.blocks[0].table.schema
     columns = []
     looked_at = 0
     # Column by column, so that only one of them is in memory twice.
     for index, field in enumerate(schema):
-        if all(pick.block.nulls[index] for pick in group.picks):
+        if all(block.nulls[index] for block in group.blocks):
             columns.append(pa.nulls(rows, field.type))
             continue
         chunks = []
-        for pick in group.picks:
-            chunks += pick.column(index).chunks
-            looked_at += pick.block.sizes[index]
+        for block in group.blocks:
+            chunks += block.table.column(index).chunks
+            looked_at += block.sizes[index]
             if looked_at > _LOOKED_AT_BYTES:
                 forget()
                 looked_at = 0
