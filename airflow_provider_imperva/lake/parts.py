@@ -53,6 +53,9 @@ _FREE_TEXT = {
 may be secrets.
 """
 
+_BUFFER_BYTES = 1 << 18
+"""Bytes of a part that are hashed and handed on at once; the writer gives a few hundred at a time."""
+
 _WRITTEN_AT_ONCE = 1 << 14
 """Values that are encoded at once. Of fewer, a dictionary's statistics cost more than the rest."""
 
@@ -296,7 +299,8 @@ def write_rows(
     :returns: what knows the size and SHA-256 of what was written.
     """
     hashing = HashingFile(file)
-    with parquet_writer(hashing, schema, held=rows.blocks[0].table.schema, sorted_by=sorted_by) as writer:
+    buffered = pa.BufferedOutputStream(pa.PythonFile(hashing, "w"), _BUFFER_BYTES)
+    with buffered, parquet_writer(buffered, schema, held=rows.blocks[0].table.schema, sorted_by=sorted_by) as writer:
         for group in row_groups(rows.blocks, order, forget=rows.forget):
             writer.write_table(group, row_group_size=group.num_rows)
             # Before the next one is gathered, not after.
@@ -306,7 +310,7 @@ def write_rows(
 
 
 def parquet_writer(
-    file: BinaryIO | HashingFile,
+    file: BinaryIO | HashingFile | pa.NativeFile,
     schema: pa.Schema,
     *,
     held: pa.Schema | None = None,
