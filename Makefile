@@ -75,6 +75,7 @@ bench: $(call ready,bench) ## Measure speed and memory, and write them to docs/b
 	$(BIN)/python -m benchmarks.forwarding --outage
 	$(BIN)/python -m benchmarks.compaction
 	$(BIN)/python -m benchmarks.ocsf
+	$(BIN)/python -m benchmarks.publishing
 
 latency: $(call ready,test cluster) ## Measure how long a log takes from being listed to being queryable (half an hour)
 	$(BIN)/python -m benchmarks.latency

@@ -31,6 +31,7 @@ def imperva_compact_dag(
     lake_uri: str,
     imperva_conn_id: str = ImpervaLogHook.default_conn_name,
     lake_conn_id: str | None = None,
+    catalog_conn_id: str | None = None,
     schedule: str | timedelta | None = "40 4 * * *",
     options: Mapping[str, Any] | None = None,
     side_by_side: int = 4,
@@ -58,7 +59,12 @@ def imperva_compact_dag(
         default_args=default_args,
         tags=tags,
     )
-    lake: dict[str, Any] = {"imperva_conn_id": imperva_conn_id, "lake_uri": lake_uri, "lake_conn_id": lake_conn_id}
+    lake: dict[str, Any] = {
+        "imperva_conn_id": imperva_conn_id,
+        "lake_uri": lake_uri,
+        "lake_conn_id": lake_conn_id,
+        "catalog_conn_id": catalog_conn_id,
+    }
     dag = DAG(dag_id, **given | dag_args)
     with dag:
         plan = ImpervaPlanCompactionOperator(task_id="plan", options=dict(options or {}), **lake)

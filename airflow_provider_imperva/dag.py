@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset, Param
 
@@ -13,6 +13,7 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
+from airflow_provider_imperva.options import TableKind
 from airflow_provider_imperva.tasks import RUN_TIMEOUT, add_load_tasks, dag_settings, options_by_task
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def imperva_logs_dag(
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
     quarantined_share: float = 0.01,
-    table: Literal["delta"] | None = "delta",
+    table: TableKind | None = "delta",
+    catalog_conn_id: str | None = None,
     events_asset: Asset | None = None,
     task_options: Mapping[str, Mapping[str, Any]] | None = None,
     default_args: Mapping[str, Any] | None = None,
@@ -106,9 +108,11 @@ def imperva_logs_dag(
         log that is there as a whole always does.
     :param fail_when_critical: whether a run is red while the headroom is below the plan options'
         ``critical_headroom``.
-    :param table: the table that a new lake gets, so that each commit appears in it whole or not at all: a Delta table,
-        which needs the extra ``delta``. None for a lake of Parquet files only. An older lake gets its table by
-        ``imperva-logs table LAKE --create``.
+    :param table: the table that a new lake gets, so that each commit appears in it whole or not at all: ``delta`` or
+        ``iceberg``, which need the extras of these names. None for a lake of Parquet files only. An older lake gets its
+        table by ``imperva-logs table LAKE --create``.
+    :param catalog_conn_id: connection of type ``iceberg`` with the catalog of the lake's Iceberg table. Without one,
+        the catalog is a SQLite file in the lake, for trying on one machine.
     :param events_asset: the asset of which each commit emits an event; by default
         :func:`~airflow_provider_imperva.assets.imperva_events_asset` of the lake.
     :param task_options: other arguments for single tasks, by ``wait_for_logs``, ``plan``, ``fetch``, ``normalize`` and
@@ -169,6 +173,7 @@ def imperva_logs_dag(
             fail_when_critical=fail_when_critical,
             quarantined_share=quarantined_share,
             table=table,
+            catalog_conn_id=catalog_conn_id,
             events_asset=events_asset,
             default_args=default_args,
             task_options=task_options,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import DAG, Asset
 
@@ -13,7 +13,7 @@ from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.dag import run_types
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.operators.load import ImpervaAccountsOperator, ImpervaLoadLogsOperator
-from airflow_provider_imperva.options import check_positive, unknown_name
+from airflow_provider_imperva.options import TableKind, check_positive, unknown_name
 from airflow_provider_imperva.tasks import dag_settings
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -44,7 +44,8 @@ def imperva_fleet_dag(
     decode_policy: dict[str, Any] | None = None,
     redaction: Any = True,
     pseudonyms: Any = None,
-    table: Literal["delta"] | None = "delta",
+    table: TableKind | None = "delta",
+    catalog_conn_id: str | None = None,
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
@@ -69,8 +70,8 @@ def imperva_fleet_dag(
     :param tag: load only accounts with this tag.
     :param lake_uri: root of the lake; each account has a ledger of its own there, under its repository's id.
     :param side_by_side: how many accounts are looked at at once, and how many are loaded at once.
-    :param plan_options, keep_raw, decode_policy, redaction, pseudonyms, table, headroom_warning, on_low_headroom,
-        fail_when_critical, quarantined_share, events_asset: as of
+    :param plan_options, keep_raw, decode_policy, redaction, pseudonyms, table, catalog_conn_id, headroom_warning,
+        on_low_headroom, fail_when_critical, quarantined_share, events_asset: as of
         :func:`~airflow_provider_imperva.dag.imperva_logs_dag`.
     :param task_options: other arguments for single tasks, by ``accounts`` and ``load``; such as ``queue``,
         ``executor_config`` and ``pool``.
@@ -98,6 +99,7 @@ def imperva_fleet_dag(
         "redaction": redaction,
         "pseudonyms": pseudonyms,
         "table": table,
+        "catalog_conn_id": catalog_conn_id,
         "headroom_warning": headroom_warning,
         "on_low_headroom": on_low_headroom,
         "fail_when_critical": fail_when_critical,

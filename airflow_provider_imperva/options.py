@@ -20,6 +20,9 @@ from airflow_provider_imperva.errors import ConfigurationError, quoted
 WINDOW = timedelta(hours=48)
 """How long Imperva keeps a log."""
 
+TableKind = Literal["delta", "iceberg"]
+"""A kind of table that a lake can have."""
+
 _DESTINATION = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _GROUP = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 

@@ -28,6 +28,7 @@ def imperva_retention_dag(
     dry_run: bool = False,
     imperva_conn_id: str = ImpervaLogHook.default_conn_name,
     lake_conn_id: str | None = None,
+    catalog_conn_id: str | None = None,
     schedule: str | timedelta = "@daily",
     default_args: Mapping[str, Any] | None = None,
     tags: Iterable[str] = (),
@@ -59,6 +60,7 @@ def imperva_retention_dag(
             imperva_conn_id=imperva_conn_id,
             lake_uri=lake_uri,
             lake_conn_id=lake_conn_id,
+            catalog_conn_id=catalog_conn_id,
             policy=policy,
             preview=dry_run,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup, TriggerRule, task_group
 
@@ -17,7 +17,7 @@ from airflow_provider_imperva.operators.imperva import (
     ImpervaNormalizeLogsOperator,
     ImpervaPlanLogsOperator,
 )
-from airflow_provider_imperva.options import check_positive, unknown_name
+from airflow_provider_imperva.options import TableKind, check_positive, unknown_name
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ def add_load_tasks(
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
     quarantined_share: float = 0.01,
-    table: Literal["delta"] | None = "delta",
+    table: TableKind | None = "delta",
+    catalog_conn_id: str | None = None,
     events_asset: Asset | None = None,
     default_args: Mapping[str, Any] | None = None,
     task_options: Mapping[str, Mapping[str, Any]] | None = None,
@@ -176,7 +177,10 @@ def add_load_tasks(
         # Its wait is bounded by its own time.
         waiting["execution_timeout"] = sensor_timeout + TASK_DEFAULTS["execution_timeout"]
     wait = ImpervaLogSensor(**options("wait_for_logs", waiting, asking, planning))
-    plan = ImpervaPlanLogsOperator(**options("plan", {"commit_task_id": f"{prefix}commit"}, asking, planning))
+    publishing: dict[str, Any] = {"catalog_conn_id": catalog_conn_id}
+    plan = ImpervaPlanLogsOperator(
+        **options("plan", {"commit_task_id": f"{prefix}commit"}, asking, planning, publishing)
+    )
 
     @task_group(group_id="load")
     def load(batch: Any) -> None:
@@ -202,6 +206,6 @@ def add_load_tasks(
         "table": table,
         "outlets": [events_asset or imperva_events_asset(lake_uri)],
     }
-    commit = ImpervaCommitLogsOperator(**options("commit", telling, planning))
+    commit = ImpervaCommitLogsOperator(**options("commit", telling, planning, publishing))
     wait >> plan >> commit
     load.expand(batch=plan.output) >> commit

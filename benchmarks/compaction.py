@@ -41,7 +41,7 @@ from airflow_provider_imperva.options import CompactionOptions
 from airflow_provider_imperva.testing.forge import KeyPair
 from benchmarks.corpus import forge_corpus
 
-_REPOSITORY = "8416_1745073"
+REPOSITORY = "8416_1745073"
 _RUN = Run("benchmark", "benchmark")
 _FIRST_DAY = date(2026, 6, 1)
 _DAY_MS = 86_400_000
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _measure(lake: Path, *, commits: int, rows: int, days: int, forged: int) -> None:
-    _make(lake, commits=commits, rows=rows, days=days, forged=forged)
+    make_lake(lake, commits=commits, rows=rows, days=days, forged=forged)
     files, size = _files(lake)
     before = {name: _cpu_of(question, lake, days) for name, question in _QUESTIONS.items()}
     done = subprocess.run(
@@ -126,7 +126,7 @@ def _files(lake: Path) -> tuple[int, int]:
 
 def _compact(lake: Path) -> None:
     """Merge all, and print the CPU seconds and the peak of memory in bytes."""
-    ledger = Ledger(open_store(str(lake)), _REPOSITORY)
+    ledger = Ledger(open_store(str(lake)), REPOSITORY)
     began = time.process_time()
     for _ in compact(ledger, run=_RUN, options=CompactionOptions(quiet=timedelta())):
         pass
@@ -135,11 +135,11 @@ def _compact(lake: Path) -> None:
     print(seconds, int(found[1]) * 1024 if found else 0)
 
 
-def _make(lake: Path, *, commits: int, rows: int, days: int, forged: int) -> None:
+def make_lake(lake: Path, *, commits: int, rows: int, days: int, forged: int) -> None:
     """Load forged events, a commit after the other, as many runs would have done."""
     drawn = np.random.default_rng(20261122)
     events = _forged(forged)
-    ledger = Ledger(open_store(str(lake)), _REPOSITORY)
+    ledger = Ledger(open_store(str(lake)), REPOSITORY)
     span = days * _DAY_MS // commits
     begin = int(datetime(_FIRST_DAY.year, _FIRST_DAY.month, _FIRST_DAY.day, tzinfo=UTC).timestamp() * 1000)
     for number in range(1, commits + 1):
@@ -193,7 +193,7 @@ def _commit(ledger: Ledger, number: int, rows: pa.Table) -> None:
     plan = ledger.create_plan(
         Plan(
             v=VERSION,
-            repository=_REPOSITORY,
+            repository=REPOSITORY,
             commit=number,
             run=_RUN,
             provider_version=__version__,

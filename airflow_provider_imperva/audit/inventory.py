@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from airflow_provider_imperva.lake.layout import ARRIVALS, CONTENTS, EXPORTS, FORWARDS, KEYS, REGISTER, TABLE_LOG
+from airflow_provider_imperva.lake.layout import (
+    ARRIVALS,
+    CONTENTS,
+    DELTA_LOG,
+    EXPORTS,
+    FORWARDS,
+    ICEBERG,
+    KEYS,
+    REGISTER,
+)
 from airflow_provider_imperva.lake.store import Store, StoredObject
 
 RAW, EVENTS, QUARANTINE, LEDGER = TREES = ("raw", "events", "quarantine", "ledger")
@@ -16,7 +25,7 @@ REPORTS = "reports"
 """The folder of pages about the lake; they prove nothing, and are not looked at."""
 
 _SCRATCH = ".tmp"
-_TABLE = f"{TABLE_LOG}/"
+_TABLES = (f"{DELTA_LOG}/", f"{ICEBERG}/")
 _LISTERS = 16
 
 
@@ -50,7 +59,9 @@ def strangers(store: Store, repositories: list[str]) -> Iterator[str]:
         yield from (item.path for item in store.objects(folder))
     yield from (f"{name}/" for name in store.folders("") if name not in {*TREES, *_ASIDE, REPORTS, _SCRATCH})
     for tree in (*TREES, ARRIVALS, KEYS):
-        yield from (path for name in store.folders(tree) if name not in own if (path := f"{tree}/{name}/") != _TABLE)
+        yield from (
+            path for name in store.folders(tree) if name not in own if (path := f"{tree}/{name}/") not in _TABLES
+        )
 
 
 def walk(store: Store, folder: str) -> Iterator[StoredObject]:

@@ -41,13 +41,13 @@ from airflow_provider_imperva.lake.arrivals import Catalog, Cataloged
 from airflow_provider_imperva.lake.claim import read_claim
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
-from airflow_provider_imperva.lake.maintenance import has_table
 from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.register import registered
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.seal.anchors import Anchor
 from airflow_provider_imperva.table.check import check_files, check_versions
+from airflow_provider_imperva.table.publish import table_kind
 
 NOTHING = Given()
 _NEVER_ACCEPTED = (Kind.CHAIN, Kind.SIGNATURE)
@@ -163,12 +163,12 @@ def _check_repositories(store: Store, given: Given, there: list[str]) -> Iterato
 
 
 def _check_versions(store: Store) -> Iterator[Finding]:
-    if has_table(store):
+    if table_kind(store):
         yield from (Finding(Kind.UNNAMED, item.about, item.found) for item in check_versions(store))
 
 
 def _check_table(store: Store, history: History) -> Iterator[Finding]:
-    if has_table(store):
+    if table_kind(store):
         for item in check_files(store, history.repository, history.live, last=history.last):
             yield Finding(Kind.MISSING if item.missing else Kind.CONTRADICTION, item.about, item.found)
 

@@ -203,17 +203,20 @@ class ImpervaLogHook(BaseHook):
                 self.log.error("%s Logs are fetched, but none that waits for a key is loaded.", error)
             return frozenset()
 
-    def open_ledger(self, repository: str, lake_uri: str, lake_conn_id: str | None = None) -> Ledger:
+    def open_ledger(
+        self, repository: str, lake_uri: str, lake_conn_id: str | None = None, catalog_conn_id: str | None = None
+    ) -> Ledger:
         """Open the ledger of a repository in a lake.
 
         :param lake_uri: root of the lake.
         :param lake_conn_id: Airflow connection with the lake's credentials, as
             :func:`~airflow_provider_imperva.hooks.lake.lake_filesystem` reads it; ambient ones without.
+        :param catalog_conn_id: Airflow connection with the catalog of the lake's Iceberg table, if it has one.
         :raises ConfigurationError: if URI or connection cannot work.
         """
         from airflow_provider_imperva.lake.ledger import Ledger
 
-        store = open_lake(lake_uri, lake_conn_id)
+        store = open_lake(lake_uri, lake_conn_id, catalog_conn_id)
         return Ledger(
             store,
             repository,
@@ -261,12 +264,19 @@ class ImpervaLogHook(BaseHook):
 
     @contextmanager
     def open(
-        self, lake_uri: str, lake_conn_id: str | None = None, *, catalogs: bool = True, attempts: int = ATTEMPTS
+        self,
+        lake_uri: str,
+        lake_conn_id: str | None = None,
+        catalog_conn_id: str | None = None,
+        *,
+        catalogs: bool = True,
+        attempts: int = ATTEMPTS,
     ) -> Iterator[tuple[LogOrigin, Ledger]]:
         """Open what logs come from, and the ledger of it in a lake.
 
         :param lake_uri: root of the lake.
         :param lake_conn_id: Airflow connection with the lake's credentials; ambient ones without.
+        :param catalog_conn_id: as of :meth:`open_ledger`.
         :param catalogs: whether delivered objects that are new may be cataloged; a mere look writes nothing.
         :param attempts: how often the repository is asked for something.
         :raises ConfigurationError: if the connection cannot work.
@@ -276,10 +286,10 @@ class ImpervaLogHook(BaseHook):
 
         if not self.delivers:
             with self._client(attempts=attempts) as client:
-                ledger = self.open_ledger(client.repository, lake_uri, lake_conn_id)
+                ledger = self.open_ledger(client.repository, lake_uri, lake_conn_id, catalog_conn_id)
                 yield PulledLogs(client, ledger, catalogs=catalogs), ledger
             return
-        ledger = self.open_ledger(self.repository, lake_uri, lake_conn_id)
+        ledger = self.open_ledger(self.repository, lake_uri, lake_conn_id, catalog_conn_id)
         with open_folder(self.connection) as folder:
             yield DeliveredLogs(folder, ledger, catalogs=catalogs), ledger
 

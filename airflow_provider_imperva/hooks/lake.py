@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseHook
@@ -20,19 +20,23 @@ _LOCK = "object_lock"
 _MOST_DAYS = 36500
 
 
-def open_lake(lake_uri: str, lake_conn_id: str | None = None) -> Store:
+def open_lake(lake_uri: str, lake_conn_id: str | None = None, catalog_conn_id: str | None = None) -> Store:
     """Open a lake.
 
     :param lake_uri: root of the lake.
     :param lake_conn_id: Airflow connection with the lake's credentials, as :func:`lake_filesystem` reads it; ambient
         ones without.
+    :param catalog_conn_id: Airflow connection of type ``iceberg`` with the catalog of the lake's Iceberg table.
     :raises ConfigurationError: if URI or connection cannot work.
     """
     from airflow_provider_imperva.lake.store import open_store
 
-    if lake_conn_id is None:
-        return open_store(lake_uri)
-    return open_store(lake_uri, fs=lake_filesystem(lake_uri, lake_conn_id), lock=_object_lock(lake_conn_id))
+    return open_store(
+        lake_uri,
+        fs=lake_filesystem(lake_uri, lake_conn_id) if lake_conn_id else None,
+        lock=_object_lock(lake_conn_id) if lake_conn_id else None,
+        catalog=partial(iceberg_catalog, catalog_conn_id) if catalog_conn_id else None,
+    )
 
 
 def _object_lock(lake_conn_id: str) -> ObjectLock | None:
@@ -53,6 +57,31 @@ def _object_lock(lake_conn_id: str) -> ObjectLock | None:
             about=lake_conn_id,
         )
     return ObjectLock(mode, days)
+
+
+def iceberg_catalog(catalog_conn_id: str) -> Any:
+    """Open the Iceberg catalog of an Airflow connection, as the official Iceberg provider does (extra ``iceberg``).
+
+    :raises ConfigurationError: if that provider is not installed, or the connection does not give a catalog.
+    """
+    try:
+        from airflow.providers.apache.iceberg.hooks.iceberg import IcebergHook
+    except ImportError:
+        raise ConfigurationError(
+            "a catalog by an Airflow connection needs apache-airflow-providers-apache-iceberg, which is not installed",
+            do=f"Install it ({install_command('iceberg')})",
+            about=catalog_conn_id,
+        ) from None
+    try:
+        return IcebergHook(catalog_conn_id).catalog
+    except Exception as error:
+        # Its text may hold what the connection has, such as a password.
+        raise ConfigurationError(
+            f"the connection gives no Iceberg catalog ({type(error).__name__})",
+            do="Check that it is of type iceberg, and that its address, credentials and extra are right; Test in"
+            " Airflow's form of the connection shows more",
+            about=catalog_conn_id,
+        ) from None
 
 
 def lake_filesystem(lake_uri: str, lake_conn_id: str) -> Any:

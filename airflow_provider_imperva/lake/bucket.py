@@ -18,7 +18,7 @@ from fsspec.asyn import sync
 from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.failure import already_there, failing, failure, server_code
-from airflow_provider_imperva.lake.store import Address, ObjectLock, StoredObject, no_object_lock
+from airflow_provider_imperva.lake.store import Address, ObjectLock, OpenCatalog, StoredObject, no_object_lock
 
 _READ_AHEAD = 16 << 20
 _PIECE_BYTES = 8 << 20
@@ -36,9 +36,10 @@ _NO_LOCK = frozenset({"ObjectLockConfigurationNotFoundError", "NotImplemented", 
 class ObjectStore:
     """A lake on any object store that fsspec speaks to."""
 
-    def __init__(self, fs: fsspec.AbstractFileSystem, root: str) -> None:
+    def __init__(self, fs: fsspec.AbstractFileSystem, root: str, *, catalog: OpenCatalog | None = None) -> None:
         self._fs = fs
         self._root = root.rstrip("/")
+        self.catalog = catalog
         # Other processes write to the lake too, so no listing may come from memory.
         self._fs.dircache.use_listings_cache = False
         self._fs.invalidate_cache()
@@ -182,8 +183,15 @@ class S3Store(ObjectStore):
     stay, unseen but paid for, until they are swept.
     """
 
-    def __init__(self, fs: fsspec.AbstractFileSystem, root: str, *, lock: ObjectLock | None = None) -> None:
-        super().__init__(fs, root)
+    def __init__(
+        self,
+        fs: fsspec.AbstractFileSystem,
+        root: str,
+        *,
+        lock: ObjectLock | None = None,
+        catalog: OpenCatalog | None = None,
+    ) -> None:
+        super().__init__(fs, root, catalog=catalog)
         self._lock = lock
         self._can_lock = False
         # By itself botocore opens ten, and more that read side by side wait for one of them.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airflow_provider_imperva.lake.failure import already_there, failing_disk, no_folder, no_links
-from airflow_provider_imperva.lake.store import Address, StoredObject
+from airflow_provider_imperva.lake.store import Address, OpenCatalog, StoredObject
 
 _SCRATCH = ".tmp"
 _SCRATCH_AGE = timedelta(days=1)
@@ -25,8 +25,9 @@ _SCRATCH_AGE = timedelta(days=1)
 class LocalStore:
     """A lake on a disk of this machine (or one that is mounted): durable before it is visible."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, catalog: OpenCatalog | None = None) -> None:
         self._root = root
+        self.catalog = catalog
 
     def uri(self, path: str = "") -> str:
         """Return the path on disk."""

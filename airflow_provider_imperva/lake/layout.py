@@ -4,7 +4,8 @@
 
     raw/repository=<r>/<prefix>/<sequence // 1000>/<log name>, .<SHA-256>
     events/repository=<r>/event_class=<c>/event_date=<date>/part-<commit>-<batch>[-<piece>].parquet
-    events/_delta_log/                                              the table's own log, of all repositories
+    events/_delta_log/                                              the log of the lake's Delta table
+    events/_iceberg/                                                what the lake's Iceberg table consists of
     quarantine/repository=<r>/part-<commit>-<batch>.parquet
     ledger/repository=<r>/claim.json
     ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
@@ -182,8 +183,11 @@ class Layout:
         return f"{self.gathered_arrivals}/{last:012d}.parquet"
 
 
-TABLE_LOG = "events/_delta_log"
-"""Folder of the table's log."""
+DELTA_LOG = "events/_delta_log"
+"""Folder of a Delta table's log."""
+
+ICEBERG = "events/_iceberg"
+"""Folder of what an Iceberg table consists of, besides the parts."""
 
 CONTENTS = "contents"
 """The folder of claims of contents."""

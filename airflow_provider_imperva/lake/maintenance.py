@@ -14,10 +14,8 @@ from typing import Any
 
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake.commit import commit_plan
-from airflow_provider_imperva.lake.layout import TABLE_LOG
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import VERSION, Acceptance, Commit, Hold, Kind, Part, Plan, Purpose, Run
-from airflow_provider_imperva.lake.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -175,9 +173,3 @@ def days_of_log(row: Mapping[str, Any]) -> tuple[str, str]:
     except (ValueError, OverflowError):
         return date.min.isoformat(), date.max.isoformat()
     return first.date().isoformat(), last.date().isoformat()
-
-
-def has_table(store: Store) -> bool:
-    """Tell whether a lake has a table."""
-    folder, _, name = TABLE_LOG.rpartition("/")
-    return name in store.folders(folder)

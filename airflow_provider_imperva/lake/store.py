@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -43,6 +43,10 @@ class Address:
     options: dict[str, str] = field(default_factory=dict, repr=False)
 
 
+OpenCatalog: TypeAlias = Callable[[], Any]
+"""Opens the catalog that a lake's Iceberg table is in: a ``pyiceberg.catalog.Catalog``."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectLock:
     """How long S3 keeps what is written to ``raw/`` and ``ledger/`` from being deleted, whoever asks.
@@ -59,7 +63,11 @@ class Store(Protocol):
     """The root of a lake. Paths are relative to it and separated by slashes.
 
     Whatever the store refuses is a :class:`~airflow_provider_imperva.errors.LakeError` that says what to do.
+
+    :ivar catalog: opens the catalog that whoever opened the lake named; None if nobody did.
     """
+
+    catalog: OpenCatalog | None
 
     def uri(self, path: str = "") -> str:
         """Return the full address of an object, for people and for other programs."""
@@ -114,12 +122,19 @@ def s3fs_missing(about: str) -> ConfigurationError:
     )
 
 
-def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None, lock: ObjectLock | None = None) -> Store:
+def open_store(
+    uri: str,
+    *,
+    fs: fsspec.AbstractFileSystem | None = None,
+    lock: ObjectLock | None = None,
+    catalog: OpenCatalog | None = None,
+) -> Store:
     """Open the lake at a URI.
 
     :param uri: as :meth:`~airflow_provider_imperva.uri.LakeUri.parse` reads it.
     :param fs: a filesystem that already has its credentials; by default fsspec makes one from the environment.
     :param lock: of what is written to ``raw/`` and ``ledger/``.
+    :param catalog: opens the catalog of the lake's Iceberg table.
     :raises ConfigurationError: if the URI is not that of a lake, a lock is wanted elsewhere than on S3, or no installed
         filesystem speaks its protocol.
     """
@@ -138,10 +153,12 @@ def open_store(uri: str, *, fs: fsspec.AbstractFileSystem | None = None, lock: O
     from airflow_provider_imperva.lake.disk import LocalStore
 
     if "s3" in found.protocol:
-        return S3Store(found, root, lock=lock)
+        return S3Store(found, root, lock=lock, catalog=catalog)
     if lock:
         raise no_object_lock(str(lake))
-    return LocalStore(Path(root)) if isinstance(found, LocalFileSystem) else ObjectStore(found, root)
+    if isinstance(found, LocalFileSystem):
+        return LocalStore(Path(root), catalog=catalog)
+    return ObjectStore(found, root, catalog=catalog)
 
 
 def no_object_lock(about: str) -> ConfigurationError:

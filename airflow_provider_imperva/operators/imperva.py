@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk import BaseOperator
@@ -29,7 +29,7 @@ from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
 from airflow_provider_imperva.operators.planning import plan_logs, run_of
-from airflow_provider_imperva.options import DecodePolicy, PlanOptions, check_type, checked_options
+from airflow_provider_imperva.options import DecodePolicy, PlanOptions, TableKind, check_type, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good, refuse_backfill
@@ -54,9 +54,10 @@ class ImpervaOperator(BaseOperator):
     :param lake_uri: root of the lake.
     :param imperva_conn_id: connection of type ``imperva``.
     :param lake_conn_id: connection with the lake's credentials; ambient ones without.
+    :param catalog_conn_id: connection of type ``iceberg`` with the catalog of the lake's Iceberg table, if it has one.
     """
 
-    template_fields: Sequence[str] = ("imperva_conn_id", "lake_uri", "lake_conn_id")
+    template_fields: Sequence[str] = ("imperva_conn_id", "lake_uri", "lake_conn_id", "catalog_conn_id")
     ui_color = "#e8f0fe"
     _lineage: Lineage | None = None
     """What the task has read and written, where it moves bytes."""
@@ -68,6 +69,7 @@ class ImpervaOperator(BaseOperator):
         lake_uri: str,
         imperva_conn_id: str = ImpervaLogHook.default_conn_name,
         lake_conn_id: str | None = None,
+        catalog_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -75,6 +77,7 @@ class ImpervaOperator(BaseOperator):
         self.lake_uri = lake_uri
         self.imperva_conn_id = imperva_conn_id
         self.lake_conn_id = lake_conn_id
+        self.catalog_conn_id = catalog_conn_id
 
     def get_openlineage_facets_on_complete(self, ti: object) -> OperatorLineage[Any, Any] | None:
         """Tell OpenLineage's provider, if it is installed, what the task has read and written."""
@@ -89,11 +92,11 @@ class ImpervaOperator(BaseOperator):
             raise AirflowException("The task was asked to stop. Nothing is lost: the next run goes on from here")
 
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
-        return hook.open(self.lake_uri, self.lake_conn_id)
+        return hook.open(self.lake_uri, self.lake_conn_id, self.catalog_conn_id)
 
     def _open_ledger(self, hook: ImpervaLogHook) -> Ledger:
         """Open the ledger alone, for what asks nothing of the repository: its credentials may be wrong or missing."""
-        return hook.open_ledger(hook.repository, self.lake_uri, self.lake_conn_id)
+        return hook.open_ledger(hook.repository, self.lake_uri, self.lake_conn_id, self.catalog_conn_id)
 
     def _check_anchored(self, ledger: Ledger) -> None:
         """Fail a task that has made a commit, if that commit could not be noted outside of the lake.
@@ -307,12 +310,11 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         on_low_headroom: Callable[[Context], object] | None = None,
         fail_when_critical: bool = False,
         quarantined_share: float = 0.01,
-        table: Literal["delta"] | None = None,
+        table: TableKind | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if table not in ("delta", None):
-            raise ConfigurationError(f"there is no table of kind {table!r}", do="Set table to 'delta' or None")
+        check_type("table", table, TableKind | None)
         self.quarantined_share = quarantined_share
         self.table = table
         self.plan_task_id = plan_task_id
@@ -351,7 +353,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         now = datetime.now(UTC)
         options = hook.plan_options(self.plan_options)
         commit = commit_plan(ledger, plan, by=run_of(context), provider_version=__version__, at=now)
-        unpublished = settle(ledger, commit, run=run_of(context), create=self.table is not None, clock=lambda: now)
+        unpublished = settle(ledger, commit, run=run_of(context), create=self.table, clock=lambda: now)
         # If an old run's task is cleared, there are some after its own.
         last_commits = [*islice(ledger.commits(newest_first=True), 1 + _MEASURED_COMMITS)][::-1]
         if isinstance(origin, DeliveredLogs) and (disposed := origin.dispose(commit)):

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
-from airflow_provider_imperva.lake.layout import TABLE_LOG
+from airflow_provider_imperva.lake.layout import DELTA_LOG, ICEBERG, partition_of
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import LiveSet, batch_of_part
 from airflow_provider_imperva.lake.store import Store
-from airflow_provider_imperva.table.delta import (
-    COMMIT,
-    CREATED,
-    REPOSITORY,
-    ROOT,
-    SHA256,
-    VERSION_NAME,
-    application,
-    commit_info,
-    open_table,
-)
-
-_READERS = 16
+from airflow_provider_imperva.table import delta, iceberg
+from airflow_provider_imperva.table.changes import COMMIT, CREATED, REPOSITORY, ROOT, SHA256
+from airflow_provider_imperva.table.publish import open_table, table_kind
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Something in which a table is not what it should be.
 
-    :ivar about: path of the file or version, below the lake's root.
+    :ivar about: path of the file or version, below the lake's root, or the name of a version that is no object.
     :ivar missing: whether it should be there and is not; else it is there and should not be, or is another.
     """
 
@@ -46,10 +36,10 @@ def check_files(store: Store, repository: str, live: LiveSet, *, last: int) -> I
     """
     try:
         table = open_table(store)
-        shown = table.transaction_version(application(repository)) or 0
-        there = _files(table, repository)
+        shown = table.published(repository) or 0
+        there = {file.path: file for file in table.files() if _is_of(file.path, file.partition, repository)}
     except (LakeError, ConfigurationError) as error:
-        yield Difference(TABLE_LOG, error.found)
+        yield Difference(DELTA_LOG if table_kind(store) == "delta" else ICEBERG, error.found)
         return
     if shown > last:
         return  # published since the ledger was read
@@ -63,32 +53,27 @@ def check_files(store: Store, repository: str, live: LiveSet, *, last: int) -> I
     for path in sorted(there.keys() - expected.keys()):
         yield Difference(path, f"the table has this file, and no commit up to {shown} has it as a live part")
     for path in sorted(expected.keys() & there.keys()):
-        if expected[path] != there[path]:
-            yield Difference(path, f"the table says that it has {there[path]} bytes, its commit says {expected[path]}")
+        file = there[path]
+        if expected[path] != file.size:
+            yield Difference(path, f"the table says that it has {file.size} bytes, its commit says {expected[path]}")
+        if file.partition != (repository, *(partition_of(path) or ())):
+            yield Difference(path, "the table has it in another partition than that of its path")
 
 
-def _files(table: object, repository: str) -> dict[str, int]:
-    import pyarrow as pa
-
-    files = pa.table(table.get_add_actions(flatten=True))  # type: ignore[attr-defined]
-    rows = files.select(["path", "size_bytes", "partition.repository"]).to_pylist()
-    return {f"{ROOT}/{row['path']}": row["size_bytes"] for row in rows if row["partition.repository"] == repository}
+def _is_of(path: str, partition: tuple[str | None, ...], repository: str) -> bool:
+    """Tell whether a file is a repository's: by its partition or, so that a wrong one is noticed, by its path."""
+    return partition[0] == repository or path.startswith(f"{ROOT}/repository={repository}/")
 
 
 def check_versions(store: Store) -> Iterator[Difference]:
-    """Find the versions of a table that no commit of a ledger made."""
-    names = [item.path for item in store.objects(TABLE_LOG) if VERSION_NAME.fullmatch(item.path.rsplit("/", 1)[-1])]
-    with ThreadPoolExecutor(_READERS) as pool:
-        for path, found in zip(names, pool.map(lambda path: _check_version(store, path), names), strict=True):
-            if found:
-                yield Difference(path, found)
+    """Find the versions of a table that no commit of a ledger made, as far as it keeps them."""
+    versions = delta.versions if table_kind(store) == "delta" else iceberg.versions
+    for about, info in versions(store):
+        if found := _check_version(store, info):
+            yield Difference(about, found)
 
 
-def _check_version(store: Store, path: str) -> str | None:
-    try:
-        info = commit_info(store.read(path))
-    except FileNotFoundError:
-        return None  # cleared away meanwhile
+def _check_version(store: Store, info: Mapping[str, Any] | None) -> str | None:
     if info is None:
         return "it does not read as a version of the table"
     if CREATED in info:

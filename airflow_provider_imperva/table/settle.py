@@ -14,28 +14,29 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.maintenance import GRACE, TAKES_OUT, has_table, retire
+from airflow_provider_imperva.lake.maintenance import GRACE, TAKES_OUT, retire
 from airflow_provider_imperva.lake.records import Commit, Run
 from airflow_provider_imperva.lake.store import Store
-from airflow_provider_imperva.table.delta import create_table, forget_history, publish
+from airflow_provider_imperva.options import TableKind
+from airflow_provider_imperva.table.publish import create_table, open_table, publish, table_kind
 
 logger = logging.getLogger(__name__)
 
 
 def settle(
-    ledger: Ledger, commit: Commit, *, run: Run, create: bool = False, clock: Clock = wall_clock
+    ledger: Ledger, commit: Commit, *, run: Run, create: TableKind | None = None, clock: Clock = wall_clock
 ) -> ImpervaError | None:
     """Publish a ledger to the lake's table, if there is one, and delete what is due.
 
     :param commit: one of the last.
     :param run: who does it.
-    :param create: whether a lake that was begun by a release that knows of tables gets one.
+    :param create: the table that a lake gets which has none, and was begun by a release that knows of tables.
     :returns: why the table does not show the commit; then nothing was deleted, since its readers may need it.
     """
     try:
-        if create and not has_table(ledger.store) and ledger.commit(1).v > 1:
-            create_table(ledger.store)
-        tabled = has_table(ledger.store)
+        if create and not table_kind(ledger.store) and ledger.commit(1).v > 1:
+            create_table(ledger.store, create)
+        tabled = table_kind(ledger.store) is not None
         if tabled:
             publish(ledger)
         retire(
@@ -56,4 +57,4 @@ def settle(
 def _forget_erased(store: Store, removals: Iterable[Commit]) -> None:
     """Clear away the table's history before rows that left are deleted: statistics of old versions name addresses."""
     if any(removal.kind in TAKES_OUT for removal in removals):
-        forget_history(store)
+        open_table(store).forget_history()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +17,34 @@ from airflow_provider_imperva.lake.store import Store
 COLUMNS = ("event_time", "client_ip", "site_id", "site_name")
 """What questions are asked by. Free text is not among them: its least and greatest values would show some of it."""
 
+_READERS = 16
 
-def statistics(store: Store, part: Part) -> str:
-    """Return a part's statistics as JSON, as the field ``stats`` of a Delta ``add`` action has them.
 
-    Source: the Delta Transaction Log Protocol, "Per-file Statistics".
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a footer says of the values in ``COLUMNS``, by name.
+
+    :ivar least, greatest: the bounds, of columns that have any.
+    :ivar nulls: how many rows have no value, of columns of which that is known.
+    """
+
+    rows: int
+    least: dict[str, Any]
+    greatest: dict[str, Any]
+    nulls: dict[str, int]
+
+
+def statistics_of(store: Store, parts: Iterable[Part]) -> list[tuple[Part, Statistics]]:
+    """Return parts with their statistics.
+
+    :raises LakeError: if a part is not there, or does not read.
+    """
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda part: (part, statistics(store, part)), parts))
+
+
+def statistics(store: Store, part: Part) -> Statistics:
+    """Return the statistics of a part.
 
     :raises LakeError: if the part is not there, or does not read.
     """
@@ -34,24 +58,15 @@ def statistics(store: Store, part: Part) -> str:
             about=store.uri(part.path),
         ) from None
     indices = {footer.schema.column(index).path: index for index in range(footer.num_columns)}
-    least: dict[str, Any] = {}
-    greatest: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
+    found = Statistics(footer.num_rows, {}, {}, {})
     for name in COLUMNS:
         groups = [footer.row_group(group).column(indices[name]).statistics for group in range(footer.num_row_groups)]
         if not groups or not all(group is not None and group.has_null_count for group in groups):
             continue
-        nulls[name] = sum(group.null_count for group in groups)
+        found.nulls[name] = sum(group.null_count for group in groups)
         bounded = [group for group in groups if group.has_min_max]
         # A row group of nulls alone has no bounds, and needs none.
         if bounded and all(group.has_min_max or group.num_values == 0 for group in groups):
-            least[name] = _json(min(group.min for group in bounded))
-            greatest[name] = _json(max(group.max for group in bounded))
-    return json.dumps(
-        {"numRecords": footer.num_rows, "minValues": least, "maxValues": greatest, "nullCount": nulls},
-        separators=(",", ":"),
-    )
-
-
-def _json(value: Any) -> Any:
-    return value.isoformat(timespec="milliseconds").replace("+00:00", "Z") if isinstance(value, datetime) else value
+            found.least[name] = min(group.min for group in bounded)
+            found.greatest[name] = max(group.max for group in bounded)
+    return found

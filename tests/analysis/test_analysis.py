@@ -17,7 +17,7 @@ import sqlglot
 from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
-from airflow_provider_imperva.table.delta import create_table
+from airflow_provider_imperva.table.publish import create_table
 from airflow_provider_imperva.testing import FakeRepository
 from pages import tables
 from tests.examples import EXAMPLES

@@ -24,7 +24,7 @@ from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.records import Home
 from airflow_provider_imperva.lake.store import open_store
-from airflow_provider_imperva.table.delta import create_table
+from airflow_provider_imperva.table.publish import create_table
 from airflow_provider_imperva.testing import FakeRepository
 from tests.lake.s3_front import BUCKET, moto_server
 from tests.load.load_runs import Account, without_notice

@@ -108,6 +108,15 @@ def test_compaction_is_measured_before_and_after() -> None:
     assert re.search(r"^Merging took \d+ CPU seconds, and [1-9]\d+ MB of memory at most\.$", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
+def test_publishing_is_measured_for_each_kind_of_table() -> None:
+    command = [sys.executable, "-m", "benchmarks.publishing", "--commits", "1"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for kind in ("delta", "iceberg"):
+        assert re.search(rf"^\| {kind} \| [1-9]\d* \| [1-9]\d* \|$", done.stdout, re.MULTILINE), kind
+
+
 def test_the_corpus_is_realistic_and_the_same_events_in_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT)
     from benchmarks.corpus import forge_corpus

@@ -12,7 +12,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,8 @@ from unittest.mock import patch
 
 import duckdb
 import fsspec
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import PyArrowFile
 
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.container.keys import KeyRing
@@ -32,8 +34,9 @@ from airflow_provider_imperva.lake.store import Store, open_store
 from airflow_provider_imperva.load.compact import compact
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
-from airflow_provider_imperva.options import CompactionOptions, PlanOptions
-from airflow_provider_imperva.table import delta
+from airflow_provider_imperva.options import CompactionOptions, PlanOptions, TableKind
+from airflow_provider_imperva.table import delta, iceberg
+from airflow_provider_imperva.table.publish import table_kind
 from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
 from tests.crash.object_server import BUCKET, object_filesystem
 from tests.crash.stopping_store import Hook, StoppingStore, nothing_happens
@@ -41,6 +44,16 @@ from tests.load.load_runs import Account, Row, current_parts, request_id
 from tests.table.table_reader import rows_of_table
 
 LOG = "8416_{}.log"
+_WRITES_TO_TABLES: tuple[tuple[Any, str], ...] = (
+    (delta, "_create"),
+    (delta.Delta, "write"),
+    # Manifests, lists of them, and the metadata, then the row that makes them the table.
+    (PyArrowFile, "create"),
+    (SqlCatalog, "create_table"),
+    (SqlCatalog, "commit_table"),
+)
+"""What makes something durable without the store."""
+
 _MOST_RUNS = 3
 _MOST_SECONDS = 120
 _DAYS_AGO = 2 * 86400
@@ -105,6 +118,7 @@ class CrashAccount(Account):
         self.store = StoppingStore(self.address.open(), self.hook)
         self.ledger = Ledger(self.store, self.repository.name)
         self.spoiled: set[str] = set()
+        self.table_operations: list[int] = []
 
     def next_run(self) -> Run:
         return Run("imperva_logs_to_parquet", uuid.uuid4().hex)
@@ -133,19 +147,19 @@ class CrashAccount(Account):
     @contextmanager
     def counted(self) -> Iterator[None]:
         """Let what is written to the table count as an operation of the store, too."""
-        write, create = delta._write, delta._create
 
-        def write_counted(*arguments: Any) -> None:
-            with self.store.operation() as before:
-                before()
-                write(*arguments)
+        def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                with self.store.operation() as before:
+                    self.table_operations.append(self.store.operations)
+                    before()
+                    return function(*arguments, **options)
 
-        def create_counted(*arguments: Any) -> None:
-            with self.store.operation() as before:
-                before()
-                create(*arguments)
+            return call
 
-        with patch.object(delta, "_write", write_counted), patch.object(delta, "_create", create_counted):
+        with ExitStack() as stack:
+            for owner, name in _WRITES_TO_TABLES:
+                stack.enter_context(patch.object(owner, name, counted(getattr(owner, name))))
             yield
 
     def replay_all(self, run: Run) -> Commit | None:
@@ -211,7 +225,7 @@ class _Orders:
     step: Step
     hook: Hook
     last_words: Path
-    table: bool
+    table: bool | TableKind
 
 
 def _obey(orders: _Orders) -> None:
@@ -319,9 +333,10 @@ def assert_all_is_well(account: CrashAccount) -> None:
 
 def _assert_table(account: CrashAccount, lake: Path) -> None:
     """The table shows every event once, and each commit is in it once."""
-    assert rows_of_table(open_store(str(lake)), lake) == account.expected()
-    found = [delta.commit_info(path.read_bytes()) for path in sorted(lake.glob("events/_delta_log/*.json"))]
-    numbers = [info["imperva.commit"] for info in found if info and "imperva.commit" in info]
+    store = open_store(str(lake))
+    assert rows_of_table(store, lake) == account.expected()
+    versions = delta.versions if table_kind(store) == "delta" else iceberg.versions
+    numbers = [int(info["imperva.commit"]) for _, info in versions(store) if info and "imperva.commit" in info]
     assert numbers == sorted(set(numbers))
     assert verify_lake(open_store(str(lake))).ok
 

@@ -54,9 +54,10 @@ def find_program() -> str:
 
 
 @contextmanager
-def object_server(folder: Path) -> Iterator[str]:
+def object_server(folder: Path, *, iceberg: int = 0) -> Iterator[str]:
     """Run the server with one empty bucket; gives its URL.
 
+    :param iceberg: port of its Iceberg REST catalog, which has its tables in table buckets only; 0 for none.
     :raises CannotRunError: if its program cannot run.
     """
     program = find_program()
@@ -70,6 +71,8 @@ def object_server(folder: Path) -> Iterator[str]:
     ports = free_ports(len(PORTS))
     command = [program, *SERVER, f"-dir={folder}", f"-s3.config={settings}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     command += ["-master.volumeSizeLimitMB=64", "-volume.max=30"]
+    # The last of two counts.
+    command += [f"-s3.port.iceberg={iceberg}"] if iceberg else []
     command += [f"-{name}={port}" for name, port in zip(PORTS, ports, strict=True)]
     url = f"http://127.0.0.1:{ports[PORTS.index('s3.port')]}"
     output = folder / "output"

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import LakeError
-from airflow_provider_imperva.options import PlanOptions
+from airflow_provider_imperva.options import PlanOptions, TableKind
 from airflow_provider_imperva.testing import FakeRepository, KeyPair
 from tests.crash.crash_runs import (
     LOG,
@@ -75,7 +75,7 @@ class Play:
     step: Step
     prepare: Callable[[CrashAccount, Scene], None]
     keys: bool = False
-    table: bool = False
+    table: bool | TableKind = False
 
 
 def serve_all_kinds(account: CrashAccount, scene: Scene) -> None:
@@ -186,6 +186,37 @@ def survive(scene: Scene, play: Play, repository: FakeRepository, *, at: StopAt)
     again = [name for name in account.requested()[told:] if name in received]
     assert again in ([], [DAMAGED]), "what is in raw/ is not fetched again, unless it is damaged, and then once"
     assert max(Counter(account.requested()[asked:]).values()) <= MOST_REQUESTS
+
+
+INTO_ICEBERG = {
+    "load": Play(load, serve_all_kinds, table="iceberg"),
+    "replay": Play(replay_all, load_with_the_wrong_key, keys=True, table="iceberg"),
+}
+"""Whose operations are those of the lake, of the table's objects, and of its catalog."""
+
+
+@pytest.mark.parametrize("name", INTO_ICEBERG)
+@pytest.mark.parametrize("scene", ["disk"], indirect=True)
+@pytest.mark.parametrize("moment", [Moment.KILLED_AFTER, Moment.ANSWER_LOST])
+def test_neither_does_one_that_publishes_to_an_iceberg_table(
+    scene: Scene, name: str, moment: Moment, record_property: Callable[[str, object], None]
+) -> None:
+    play = INTO_ICEBERG[name]
+    with FakeRepository() as repository:
+        account = begin(scene, play, repository, "count")
+        account.store.let(nothing_happens)
+        play.step(account, account.next_run())
+    # What is no operation of the table is tried without one.
+    points = account.table_operations
+    tried = points[list(Moment).index(moment) % STRIDE :: STRIDE]
+    assert tried
+    for number, repository in numbered(tried):
+        try:
+            survive(scene, play, repository, at=StopAt(number, moment))
+        except BaseException as error:
+            error.add_note(f"{moment} operation {number} of {points}")
+            raise
+    record_property("crash points", len(tried))
 
 
 # An object server puts an object as a whole, so there being killed before a put is being killed after the one before.

@@ -33,6 +33,7 @@ from airflow_provider_imperva.operators.load import ImpervaLoadLogsOperator
 from airflow_provider_imperva.operators.replay import ImpervaReplayLogsOperator
 from airflow_provider_imperva.operators.verify import ImpervaVerifyLakeOperator
 from airflow_provider_imperva.operators.watch import ImpervaWatchOperator
+from airflow_provider_imperva.retention_dag import imperva_retention_dag
 from airflow_provider_imperva.sensors.imperva import ImpervaLogSensor
 from airflow_provider_imperva.tasks import imperva_logs_group
 from airflow_provider_imperva.triggers.event import ImpervaLogEventTrigger
@@ -109,6 +110,7 @@ def test_a_template_needs_an_asset_of_its_own() -> None:
         ({"fetch_slots": "8"}, "fetch_slots is '8', of type str"),
         ({"sensor_timeout": timedelta(0)}, "Set sensor_timeout above 0"),
         ({"poke_interval": timedelta(seconds=-1)}, "Set poke_interval above 0"),
+        ({"table": "hudi"}, "table is 'hudi', of type str. Give 'delta', 'iceberg' or None"),
     ],
 )
 def test_wrong_options_are_refused_by_the_factory(settings: dict[str, Any], found: str) -> None:
@@ -132,6 +134,21 @@ def test_a_wrong_decode_policy_is_refused_by_each_operator(operator: Any) -> Non
     needs = dict(OPERATORS)[operator]
     with pytest.raises(ConfigurationError, match="the nearest name is 'clear_checksum'"):
         operator(task_id="any", lake_uri=LAKE, decode_policy={"clear": 1}, **needs)
+
+
+def test_whoever_writes_to_the_table_has_its_catalog() -> None:
+    given: dict[str, Any] = {"lake_uri": LAKE, "catalog_conn_id": "catalog"}
+    load = imperva_logs_dag("load", table="iceberg", **given)
+    compact = imperva_compact_dag("compact", **given)
+    retention = imperva_retention_dag("retention", policy={"raw": 400}, **given)
+    tasks: list[Any] = [
+        load.get_task("plan"),
+        load.get_task("commit"),
+        compact.get_task("commit"),
+        retention.get_task("expire"),
+    ]
+    assert [task.catalog_conn_id for task in tasks] == ["catalog"] * len(tasks)
+    assert tasks[1].table == "iceberg"
 
 
 def test_single_tasks_may_have_arguments_of_their_own() -> None:

@@ -28,7 +28,7 @@ from airflow_provider_imperva.lake.parts import BatchParts
 from airflow_provider_imperva.lake.records import VERSION, LogRecord, Part, Plan, PlannedLog, Report, Run
 from airflow_provider_imperva.lake.store import Store, open_store
 from airflow_provider_imperva.lake.watermark import Prefix, State
-from airflow_provider_imperva.table.delta import create_table, publish
+from airflow_provider_imperva.table.publish import create_table, publish
 from tests.engines.readers.cells import Row, cell
 
 REPOSITORY = "8416_1745073"

@@ -12,7 +12,7 @@ from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.hooks.lake import lake_filesystem
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.table.delta import create_table, open_table
+from airflow_provider_imperva.table.publish import create_table, open_table
 from tests.crash.object_server import BUCKET
 from tests.lake.s3_front import Front, Refusal
 
@@ -45,7 +45,7 @@ def test_its_table_is_written_with_them_too(front: Front, monkeypatch: pytest.Mo
     connect(monkeypatch, front.url)
     store = ledger().store
     create_table(store)
-    assert open_table(store).version() == 0
+    assert open_table(store).version == 0
     options = store.address("events").options
     assert (options["access_key_id"], options["secret_access_key"]) == ("key", "secret")
 

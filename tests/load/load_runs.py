@@ -26,7 +26,7 @@ from airflow_provider_imperva.load.fetch import Fetched, fetch
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 from airflow_provider_imperva.load.plan import Work, find_work, make_plan
 from airflow_provider_imperva.load.pulled import PulledLogs
-from airflow_provider_imperva.options import PlanOptions
+from airflow_provider_imperva.options import PlanOptions, TableKind
 from airflow_provider_imperva.repository.client import RepositoryClient
 from airflow_provider_imperva.table.settle import settle
 from airflow_provider_imperva.testing import FakeRepository, Fault
@@ -57,7 +57,7 @@ class Account:
     keys: KeyRing = field(default_factory=KeyRing)
     options: PlanOptions = field(default_factory=PlanOptions)
     clock: Callable[[], datetime] = wall_clock
-    table: bool = False
+    table: bool | TableKind = False
     normalize_options: NormalizeOptions = field(default_factory=NormalizeOptions)
 
     def __post_init__(self) -> None:
@@ -119,8 +119,13 @@ class Account:
     def commit(self, plan: Plan) -> Commit:
         now = self.clock()
         commit = commit_plan(self.ledger, plan, by=plan.run, provider_version="0.0.0", at=now)
-        assert settle(self.ledger, commit, run=plan.run, create=self.table, clock=self.clock) is None
+        if problem := settle(self.ledger, commit, run=plan.run, create=self._kind, clock=self.clock):
+            raise problem
         return commit
+
+    @property
+    def _kind(self) -> TableKind | None:
+        return "delta" if self.table is True else self.table or None
 
     def finish(self, plan: Plan) -> Commit:
         """Do all that comes after planning."""

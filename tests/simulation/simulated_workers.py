@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import BinaryIO, Literal
 
 from airflow_provider_imperva.errors import ConfigurationError
-from airflow_provider_imperva.lake.store import Address, Store, StoredObject
+from airflow_provider_imperva.lake.store import Address, OpenCatalog, Store, StoredObject
 
 
 class Killed(BaseException):
@@ -50,6 +50,7 @@ class WorkerStore:
         self._lock = threading.Lock()
         self._operations = 0
         self._dead = False
+        self.catalog: OpenCatalog | None = None
         self.hangs: Callable[[], None] = lambda: None
         """Called where the worker hangs; returns when it goes on."""
 

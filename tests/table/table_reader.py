@@ -9,11 +9,14 @@ import duckdb
 from deltalake import DeltaTable
 
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.table import iceberg
 from tests.load.load_runs import Row
 
 
 def files_of(store: Store) -> list[str]:
     """The files of the newest version, by path below the lake's root."""
+    if iceberg.is_there(store):
+        return sorted(file.path for file in iceberg.Iceberg.open(store).files())
     address = store.address("events")
     table = DeltaTable(address.url, storage_options=address.options)
     return sorted(f"events/{path}" for path in table.get_add_actions(flatten=True)["path"].to_pylist())

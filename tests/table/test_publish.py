@@ -23,7 +23,9 @@ from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.table import delta, settle
-from airflow_provider_imperva.table.delta import create_table, open_table, publish, table_schema
+from airflow_provider_imperva.table.changes import TableConflictError, changes, table_schema
+from airflow_provider_imperva.table.delta import Delta
+from airflow_provider_imperva.table.publish import create_table, open_table, publish
 from airflow_provider_imperva.testing import FakeRepository
 from tests.load.load_runs import Account
 from tests.table.table_reader import files_of, rows_of_table
@@ -89,7 +91,7 @@ class TestCommits:
         account.serve(1)
         account.run()
         with monkeypatch.context() as patch:
-            patch.setattr(delta, "_publish_commit", lambda *_: None)
+            patch.setattr(Delta, "write", lambda *_: None)
             replay_all(account)
         commit = account.ledger.commit(2)
         path = account.lake / account.ledger.layout.commit(2)
@@ -170,9 +172,10 @@ class TestOnce:
             patch.setattr(settle, "publish", lambda _: 0)
             account.run()
         tables = [open_table(account.ledger.store) for _ in range(2)]
-        delta._publish_live_set(account.ledger, tables[0], 1)
-        with pytest.raises(delta._conflicts()):
-            delta._publish_live_set(account.ledger, tables[1], 1)
+        (change,) = changes(account.ledger, None)
+        tables[0].write(change)
+        with pytest.raises(TableConflictError):
+            tables[1].write(change)
         assert rows_of_table(account.ledger.store, account.lake) == account.expected()
 
     def test_many_at_once_publish_each_commit_once(self, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +224,7 @@ class TestOlderLakes:
         for path in (plain.lake / plain.ledger.layout.thousand(1)).glob("000000000001.*.json"):
             path.write_text(path.read_text().replace('"v": 2', '"v": 1', 1))
         commit = plain.ledger.commit(2)
-        assert settle.settle(plain.ledger, commit, run=commit.run, create=True) is None
+        assert settle.settle(plain.ledger, commit, run=commit.run, create="delta") is None
         assert not log_of(plain).exists()
 
 
@@ -282,7 +285,7 @@ class TestRefused:
         plan = account.plan()
         account.normalize(plan, account.fetch(plan))
         account.table = False
-        with pytest.raises(AssertionError):
+        with pytest.raises(TableError, match=found):
             account.commit(plan)
         assert account.ledger.committed(2), "loading goes on"
         assert {path.name: path.read_bytes() for path in log_of(account).iterdir()} == before

@@ -15,7 +15,8 @@ from deltalake import DeltaTable
 from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import Store, open_store
-from airflow_provider_imperva.table.delta import application, create_table, publish
+from airflow_provider_imperva.table.delta import application
+from airflow_provider_imperva.table.publish import create_table, publish
 from tests.crash.object_server import BUCKET, KEY, object_filesystem
 from tests.lake.ledger_records import commit_of, finish_batch, plan_of
 

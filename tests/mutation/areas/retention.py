@@ -113,7 +113,7 @@ MUTATIONS = [
     Mutation(
         "the table's history keeps what was erased",
         "table/settle.py",
-        "        forget_history(store)\n",
+        "        open_table(store).forget_history()\n",
         "        pass\n",
         ("retention/test_erase.py::TestTable",),
     ),
