@@ -14,7 +14,8 @@ from tests.engines.oddities import OddLake
 from tests.engines.verdict import Verdict, judge
 from tests.engines.write_page import PAGE
 
-pytestmark = [pytest.mark.engines, pytest.mark.needs("default-jre-headless")]
+# Where others use the cores too, Spark takes minutes to start.
+pytestmark = [pytest.mark.engines, pytest.mark.needs("default-jre-headless"), pytest.mark.timeout(900)]
 engines = pytest.mark.parametrize("engine", NAMES)
 
 

@@ -17,7 +17,8 @@ from tests.engines.oddities import OddLake
 from tests.engines.readers.blocks import PERIOD
 from tests.engines.readers.cells import cell
 
-pytestmark = [pytest.mark.engines, pytest.mark.needs("default-jre-headless")]
+# Where others use the cores too, Spark takes minutes to start.
+pytestmark = [pytest.mark.engines, pytest.mark.needs("default-jre-headless"), pytest.mark.timeout(900)]
 QUESTIONS = questions("spark")
 COUNTS = (
     "SELECT count(*) FROM events",
