@@ -246,6 +246,14 @@ def knows_any(prefix: Prefix, listed: Sequence[int], *, late: Container[int]) ->
     )
 
 
+def listed_since(prefix: Prefix, number: int, since: datetime) -> bool:
+    """Tell whether a number that is listed now was first listed at some time or later; False if it is decided."""
+    if number > prefix.highest:
+        return True
+    ((_, item),) = _with_ranges(prefix, [number])
+    return item is not None and (item.state is State.GAP or item.since >= since)
+
+
 def decide(prefix: Prefix, outcomes: Mapping[int, Waiting | None]) -> Prefix:
     """Apply what became of logs.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,6 +14,7 @@ from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import AuthenticationError, LogNotFoundError, ObjectExistsError, RepositoryError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Plan, PlannedLog
+from airflow_provider_imperva.lake.watermark import listed_since
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import batch_logs
 from airflow_provider_imperva.repository.names import LogName
@@ -98,7 +99,7 @@ def fetch(
     # Also to see whether it is us that the repository refuses.
     listed = _listed(client) if not_found or unanswered else frozenset()
     at = clock()
-    lagging = [log.name for log in not_found if _is_ahead(log, listed, at=at)]
+    lagging = [log.name for log in not_found if _is_ahead(ledger, plan, log, listed, at=at)]
     not_found = [log for log in not_found if log.name not in lagging]
     expired = {log.name for log in _expired(not_found, listed, at=at, window=window)}
     expired |= {log.name for log in unanswered if log.name not in listed and _has_left(log, at=at, window=window)}
@@ -123,17 +124,48 @@ def _listed(client: LogOrigin) -> frozenset[str]:
         return frozenset()
 
 
-def _is_ahead(log: PlannedLog, listed: Collection[str], *, at: datetime) -> bool:
+def _is_ahead(ledger: Ledger, plan: Plan, log: PlannedLog, listed: Collection[str], *, at: datetime) -> bool:
     """Tell whether a log that is gone was only just listed, by an index that went on further than this one does.
 
     Imperva overwrites the oldest log first. So while older logs of its prefix are listed and no newer one is, it is the
-    index that lags, and not the log that has left.
+    index that lags, and not the log that has left. A wrong answer loses nothing: an hour after it was first listed, a
+    log that is gone has expired in any case.
     """
     if log.name in listed or at - log.first_listed_at > _LAG:
         return False
     name = LogName.parse(log.name)
-    others = [other.sequence for other in map(LogName.parse, listed) if other.prefix == name.prefix]
-    return bool(others) and max(others) < name.sequence
+    others = {other.sequence for other in map(LogName.parse, listed) if other.prefix == name.prefix}
+    above = {number for number in others if number > name.sequence}
+    return bool(others) and not (above and _came_later(ledger, plan, log, above))
+
+
+def _came_later(ledger: Ledger, plan: Plan, log: PlannedLog, above: Collection[int]) -> bool:
+    """Tell whether one of the higher numbers that are listed was first listed with a log, or after it.
+
+    Where the counter of a prefix began again, logs of the old counter may still be listed. They have higher numbers
+    than the new ones, and came before them.
+    """
+    prefix = LogName.parse(log.name).prefix
+    watermark = plan.prefixes[prefix]
+    for restart in plan.restarts:
+        if restart.generation == prefix:
+            # All that is listed came with this look. What the old counter had reached may have been there before it.
+            above = [number for number in above if number > plan.prefixes[restart.prefix].highest]
+    since = log.first_listed_at
+    return any(listed_since(watermark, number, since) for number in above) or not set(above).isdisjoint(
+        _decided_since(ledger, prefix, since)
+    )
+
+
+def _decided_since(ledger: Ledger, prefix: str, since: datetime) -> Iterator[int]:
+    """Yield the numbers of a prefix that were first listed at some time or later, and are decided."""
+    stored = since.replace(microsecond=since.microsecond // 1000 * 1000)  # as ``logs.parquet`` has it
+    for commit in ledger.commits(newest_first=True):
+        if commit.observed_at < since:
+            return  # Nor does an earlier one have a log that was listed later.
+        for row in ledger.logs(commit.commit).select(["prefix", "sequence", "first_listed_at"]).to_pylist():
+            if row["prefix"] == prefix and row["first_listed_at"] and row["first_listed_at"] >= stored:
+                yield row["sequence"]
 
 
 def _expired(

@@ -20,6 +20,7 @@ from airflow_provider_imperva.load.plan import Work
 from airflow_provider_imperva.load.rescue import rescue
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.testing import Fault
+from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository
 from tests.load.load_runs import Account, Clock
 
 HOUR = timedelta(hours=1)
@@ -99,6 +100,55 @@ class TestTwoServers:
             assert account.run_some().open == {}
         assert account.rows() == account.expected()
         assert set(account.states().values()) == {"committed"}
+
+    @pytest.fixture
+    def restarted(self, account: Account) -> list[ForgedLog]:
+        """The counter begins again: its first three logs; the last three of the old counter are still listed."""
+        account.serve(*range(1, 7))
+        account.run_some()
+        for number in (1, 2, 3):
+            account.repository.remove(name(number))
+        return list(forge_repository(3, first=1, events_per_log=5, seed=99))
+
+    def test_nor_has_one_where_logs_of_an_old_counter_are_still_listed(
+        self, account: Account, restarted: list[ForgedLog]
+    ) -> None:
+        """They have higher numbers, and came before it."""
+        for log, there in zip(restarted, [(), (1,), (1, 2)], strict=True):
+            account.repository.add(log.name, log.content)
+            plan = account.plan()
+            account.repository.index = index_of(*there, 4, 5, 6)
+            account.repository.fail(log.name, Fault(status=404))
+            commit = account.finish(plan)
+            assert (commit.lost, commit.open_codes) == (0, {log.name.replace("_", "-2_"): Why.LAGGING})
+            account.repository.index = None
+            account.run_some()
+        assert "expired" not in account.states().values()
+        assert account.rows().total() == account.expected().total() + 15
+
+    def test_one_that_newer_logs_of_the_new_counter_are_listed_beside_has_expired_at_once(
+        self, account: Account, restarted: list[ForgedLog]
+    ) -> None:
+        first, *others = restarted
+        account.repository.add(first.name, first.content)
+        account.run_some()
+        for log in others:
+            account.repository.add(log.name, log.content)
+        plan = account.plan()
+        account.repository.remove(others[0].name)
+        assert account.finish(plan).lost == 1
+
+    def test_nor_does_it_help_that_the_newer_log_is_loaded(self, account: Account, restarted: list[ForgedLog]) -> None:
+        first, *others = restarted
+        account.repository.add(first.name, first.content)
+        account.run_some()
+        for log in others:
+            account.repository.add(log.name, log.content)
+        account.repository.fail(others[0].name, *[Fault(status=503)] * 2)
+        account.run_some()
+        plan = account.plan()
+        account.repository.remove(others[0].name)
+        assert account.finish(plan).lost == 1
 
     def test_one_that_never_comes_has_expired_after_an_hour(self, account: Account, clock: Clock) -> None:
         account.serve(1, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -73,6 +74,9 @@ class Airflow:
     calm: bool = False
     calm_runs: list[CalmRun] = field(default_factory=list)
     cut_indexes: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """From when to when names may have been missing in an index that nothing else told from a whole one."""
+    lags: list[tuple[datetime, datetime]] = field(default_factory=list)
+    """From when to when one of two servers lacked the newest logs."""
     hung: list[tuple[int, Hung]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     _turns: int = 0
@@ -117,16 +121,18 @@ class Airflow:
         self.calm_runs.append(CalmRun(began, imperva.clock()))
         head = self.ledger().head()
         assert head.plan is None, "a run that nothing disturbed left a plan without a commit"
-        in_raw = self._in_raw()
+        in_raw, came = self._in_raw()
         damaged = {
             (name.partition("-")[0], number)
             for name, prefix in head.prefixes.items()
             for state in (State.DAMAGED, State.AWAITING_KEY)
             for number, _ in prefix.numbers(state)
         }
+        only_fetched = head.commit is not None and self.ledger().plan(head.commit.commit).urgent
         for log in served:
-            # Something else came in its place before, and the pause is not over.
-            waits = (
+            # Something else came in its place before, and the pause is not over. Or nobody has looked at it yet: while
+            # logs are about to leave the window, a plan only fetches, and the next one looks at what came.
+            waits = (only_fetched and log.listed_as in came) or (
                 (log.name.prefix, log.name.sequence) in damaged if log.name else any(name == "0" for name, _ in damaged)
             )
             # That one known name is another log's by now is found within some runs.
@@ -135,12 +141,13 @@ class Airflow:
             )
         self._count("calm run")
 
-    def _in_raw(self) -> set[int]:
-        """The sizes of all objects in ``raw/``; hardly two logs have the same."""
+    def _in_raw(self) -> tuple[set[int], set[str]]:
+        """The sizes of all objects in ``raw/``, of which hardly two are the same, and the names that they had."""
         store, root = self.disk.store, f"raw/repository={self.imperva.repository.name}"
         folders = [f"{root}/{prefix}" for prefix in store.folders(root)]
         thousands = [f"{folder}/{name}" for folder in folders for name in store.folders(folder)]
-        return {item.size for folder in thousands for item in store.objects(folder)}
+        objects = [item for folder in thousands for item in store.objects(folder)]
+        return {item.size for item in objects}, {as_listed(item.path.rsplit("/", 1)[-1]) for item in objects}
 
     def _outage_turn(self, kind: str) -> None:
         self.calm = False
@@ -170,8 +177,10 @@ class Airflow:
             self._count("a server lags")
         self._drive(runs, steps=self.rng.randint(1, 8) if abandon else None)
         self.imperva.repository.lacking = frozenset()
-        if cuts_the_index(storm) or lags:
+        if cuts_the_index(storm):
             self.cut_indexes.append((began, self.imperva.clock()))
+        if lags:
+            self.lags.append((began, self.imperva.clock()))
         self._count("abandoned run" if abandon else "run in a storm")
 
     def _drive(self, runs: list[Steps], *, steps: int | None = None) -> None:
@@ -318,6 +327,11 @@ class Airflow:
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
+
+
+def as_listed(name: str) -> str:
+    """Return the name that Imperva has for a log, of which the lake knows the generation."""
+    return re.sub(r"^(\d+)-\d+_", r"\1_", name)
 
 
 def was_at_hand(log: WrittenLog, calm_runs: list[CalmRun]) -> bool:

@@ -58,7 +58,7 @@ def test_weeks_of_an_account(
         oracle = Oracle(lake, imperva, sender)
         disk = Disk(open_store(str(lake)), clock)
         airflow = Airflow(imperva, sender, disk, rng, oracle.check_green, oracle.told, PAUSE)
-        oracle.calm_runs, oracle.cut_indexes = airflow.calm_runs, airflow.cut_indexes
+        oracle.calm_runs, oracle.cut_indexes, oracle.lags = airflow.calm_runs, airflow.cut_indexes, airflow.lags
         for pushed in (False, True):
             claim(ledger := airflow.ledger(pushed=pushed), ledger.layout.repository)
         began = clock()

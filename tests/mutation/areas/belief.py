@@ -105,6 +105,20 @@ MUTATIONS = [
         ("load/test_load.py::TestOneLogRefused",),
     ),
     Mutation(
+        "a server that lags makes a log of a new counter expire",
+        "load/fetch.py",
+        "    return bool(others) and not (above and _came_later(ledger, plan, log, above))",
+        "    return bool(others) and not above",
+        ("load/test_belief.py::TestTwoServers",),
+    ),
+    Mutation(
+        "a log that is gone lags although a newer one is loaded",
+        "load/fetch.py",
+        "        if commit.observed_at < since:\n            return  # Nor",
+        "        if commit:\n            return  # Nor",
+        ("load/test_belief.py::TestTwoServers",),
+    ),
+    Mutation(
         "a log that always answers oddly never expires",
         "load/fetch.py",
         "if log.name not in listed and _has_left(log, at=at, window=window)}",
