@@ -84,7 +84,7 @@ class Servers(FakeRepository):
     """Two servers behind one name, by chance the one or the other; one of them may lag.
 
     :ivar lacking: names that the one that lags does not have yet.
-    :ivar index_body: the last index that was answered.
+    :ivar index_body: the first index since this was emptied that came to us for a whole one, as it arrived.
     """
 
     lacking: frozenset[str] = frozenset()
@@ -103,7 +103,12 @@ class Servers(FakeRepository):
                 line for line in answer.body.splitlines(keepends=True) if line.decode().strip() not in self.lacking
             ]
             answer = Answer(answer.status, b"".join(lines))
-        self.index_body = answer.body
+        return answer
+
+    def _respond(self, method: str, path: str, authorization: str, wanted: str) -> Answer:
+        answer = super()._respond(method, path, authorization, wanted)
+        if path.endswith(f"/{INDEX_NAME}") and answer.status == 200 and not answer.close and not self.index_body:
+            self.index_body = answer.body[: answer.length]
         return answer
 
 
@@ -214,7 +219,7 @@ class Imperva:
 
     def note_listed(self) -> None:
         """An index has come to us."""
-        for line in self.repository.index_body.decode().split("\n"):
+        for line in self.repository.index_body.decode().split("\n")[:-1]:
             log = self.serving.get(line.strip())
             if log and log.listed_at is None:
                 log.listed_at = self.clock()
@@ -272,6 +277,9 @@ class Imperva:
         )
         self.logs.append(log)
         self.serving[listed_as] = log
+        if self.repository.lacking:
+            # A server that lags does not have what comes after what it lacks.
+            self.repository.lacking |= {listed_as}
         if log.name:
             self.repository.add(listed_as, content)
         else:
