@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.audit.accepted import ACCEPTED, with_accepted, within
+from airflow_provider_imperva.audit.excerpt import read_excerpt
 from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.audit.holdings import Bridge, Holding, Looked, holdings, look, named_of_period
 from airflow_provider_imperva.audit.numbers import Numbers, all_numbers, last_rows
@@ -140,7 +141,7 @@ def issue(
     :raises LedgerCorruptError: if the ledger is damaged, so that nothing can be certified.
     :raises LakeError: if an object of the period is missing, or is another.
     """
-    history = History.read(store, repository, last=commit, progress=progress)
+    history = read_excerpt(store, repository, period, last=commit, progress=progress)
     if history.head is None or history.damages or history.missing or list(broken_chain(history)):
         raise LedgerCorruptError(
             "the ledger is damaged, so nothing can be certified",

@@ -92,7 +92,7 @@ def check(
     signatures = Signatures(given.public_keys)
     last = last_number(store, layout)
     head = min(certificate.head.commit, last)
-    for entry in read_entries(store, layout, last=last, progress=progress):
+    for entry in read_entries(store, layout, numbers=range(1, last + 1), progress=progress):
         signatures.add(layout, entry)
         now.add(entry)
         if entry.number <= head:

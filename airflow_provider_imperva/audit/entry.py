@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import Entry
-from airflow_provider_imperva.lake.commit import advance
+from airflow_provider_imperva.lake.commit import advance, last_revision
 from airflow_provider_imperva.lake.layout import Layout, partition_of
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.maintenance import TAKES_OUT
@@ -19,6 +19,19 @@ _COMPARED = (
     *("name", "prefix", "sequence", "sequence_to", "state", "raw_sha256", "lines", "rows", "quarantined_lines"),
     *("expired_lines", "erased_lines", "raw_removed", "note_removed"),
 )
+
+
+def check_revised(layout: Layout, entry: Entry, before: Commit | None) -> Iterator[Finding]:
+    """Check that a commit names the last one that revised others, since by that ``explain`` finds what it tells.
+
+    :param before: the commit before, if it can be read.
+    """
+    commit = entry.commit
+    if commit is None or commit.revised is None or entry.plan is None or (before is None and entry.number > 1):
+        return
+    if commit.revised != (revised := last_revision(before, entry.plan)):
+        found = f"it says that commit {commit.revised} was the last that revised others, and {revised} was"
+        yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), found)
 
 
 def check_entry(layout: Layout, entry: Entry, *, before: str | None, last: bool) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
@@ -94,6 +94,7 @@ class Entry:
     :ivar intents: what its batches were about to write, likewise.
     :ivar unsigned_digest: what its commit was signed over; None if it has no signature.
     :ivar damages: what could not be read.
+    :ivar with_logs: whether its logs were asked for.
     """
 
     number: int
@@ -106,6 +107,7 @@ class Entry:
     intents: dict[int, Intent] = field(default_factory=dict)
     unsigned_digest: bytes | None = None
     damages: tuple[Finding, ...] = ()
+    with_logs: bool = True
 
 
 def repositories(store: Store, *, only: str | None = None) -> list[str]:
@@ -140,27 +142,31 @@ def read_entries(
     store: Store,
     layout: Layout,
     *,
-    first: int = 1,
-    last: int,
+    numbers: Sequence[int],
     whole: bool = False,
+    with_logs: bool = True,
     at_once: int = _ENTRIES_AT_ONCE,
     progress: Progress = silent,
 ) -> Iterator[Entry]:
-    """Read the ledger's entries, in order; each is there, even if nothing of it can be read.
+    """Read entries of the ledger, in order; each is there, even if nothing of it can be read.
 
+    :param numbers: which ones, ascending.
     :param whole: plans and reports too, which only a proof needs; else plans without a commit only.
+    :param with_logs: whether to read their logs.
     :param at_once: how many are in memory while the first of them is worked on.
     """
+    done = 0
     with ThreadPoolExecutor(_READERS) as pool:
-        for begin in range(first, last + 1, at_once):
-            some = range(begin, min(begin + at_once, last + 1))
-            for entry in pool.map(lambda number: _read_entry(store, layout, number, whole=whole), some):
+        for begin in range(0, len(numbers), at_once):
+            some = numbers[begin : begin + at_once]
+            for entry in pool.map(lambda one: _read_entry(store, layout, one, whole=whole, with_logs=with_logs), some):
                 yield entry
-                if entry.number % _ENTRIES_A_STEP == 0 or entry.number == last:
-                    progress("Reading the ledger", entry.number, last)
+                done += 1
+                if done % _ENTRIES_A_STEP == 0 or done == len(numbers):
+                    progress("Reading the ledger", done, len(numbers))
 
 
-def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> Entry:
+def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool, with_logs: bool) -> Entry:
     damages: list[Finding] = []
 
     def read(path: str, decode: Callable[[bytes], _T]) -> tuple[_T | None, str | None]:
@@ -189,7 +195,9 @@ def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> En
     commit, sha256 = read(layout.commit(number), decode_commit)
     path = layout.logs(number)
     columns = _PROVED if whole else _AUDITED
-    logs, logs_sha256 = read(path, lambda content: decode_logs(content, about=path, columns=columns))
+    logs, logs_sha256 = None, None
+    if with_logs:
+        logs, logs_sha256 = read(path, lambda content: decode_logs(content, about=path, columns=columns))
     plan = record(layout.plan(number), Plan)[0] if whole or sha256 is None else None
     reports: dict[int, Report] = {}
     intents: dict[int, Intent] = {}
@@ -205,13 +213,17 @@ def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool) -> En
     if logs is not None and set(columns) - set(logs.schema.names):
         damages.append(Finding(Kind.UNREADABLE, path, "it lacks columns"))
         logs = None
-    return Entry(number, plan, commit, sha256, logs, logs_sha256, reports, intents, digest[0], tuple(damages))
+    return Entry(
+        number, plan, commit, sha256, logs, logs_sha256, reports, intents, digest[0], tuple(damages), with_logs
+    )
 
 
 class History:
     """What the commits of a ledger come to, put together entry by entry.
 
-    :ivar commits, sha256: by number, as far as they can be read; ``logs_sha256`` of the logs of each commit.
+    :ivar commits, sha256: by number, as far as they can be read; ``logs_sha256`` of the logs of each commit whose logs
+        were read.
+    :ivar floors: by prefix, the number up to which rows about logs may be missing, since they were not read.
     :ivar live: the parts that the lake is made of, and those that it was made of before.
     :ivar plans: those without a commit, by number.
     :ivar last: the highest number that anything in the ledger has.
@@ -226,6 +238,7 @@ class History:
         self.commits: dict[int, Commit] = {}
         self.sha256: dict[int, str] = {}
         self.logs_sha256: dict[int, str | None] = {}
+        self.floors: dict[str, int] = {}
         self.plans: dict[int, Plan] = {}
         self.damages: list[Finding] = []
         self.last = 0
@@ -238,7 +251,7 @@ class History:
         """Read a ledger up to a number; to its end by default."""
         history = cls(repository)
         last = last_number(store, history.layout) if last is None else last
-        for entry in read_entries(store, history.layout, last=last, progress=progress):
+        for entry in read_entries(store, history.layout, numbers=range(1, last + 1), progress=progress):
             history.add(entry)
         return history
 
@@ -253,8 +266,18 @@ class History:
         if entry.commit is None:
             return
         self.commits[entry.number] = entry.commit
-        self.logs_sha256[entry.number] = entry.logs_sha256
         self.live.add(entry.commit)
+        if entry.with_logs:
+            self._add_logs(entry)
+
+    def add_logs(self, entry: Entry) -> None:
+        """Take the logs of an entry that was added without them."""
+        self.damages += entry.damages
+        if entry.commit:
+            self._add_logs(entry)
+
+    def _add_logs(self, entry: Entry) -> None:
+        self.logs_sha256[entry.number] = entry.logs_sha256
         if entry.logs_sha256 is None and not entry.damages:
             self.damages.append(
                 Finding(Kind.MISSING, self.layout.logs(entry.number), "the logs of a commit are missing")

@@ -120,7 +120,7 @@ def _firsts(history: History, logs: pa.Table) -> dict[str, int]:
         known = [*rows["sequence"].to_pylist(), *(item.first for item in history.commits[number].prefixes[name].open)]
         if known:
             firsts[name] = min(known)
-    return firsts
+    return firsts | {name: floor + 1 for name, floor in history.floors.items()}
 
 
 def _ranges(rows: pa.Table) -> list[Stretch]:

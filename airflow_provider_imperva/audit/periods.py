@@ -27,6 +27,9 @@ def listed_at(history: History, prefix: str) -> tuple[npt.NDArray[np.int64], npt
     times = rows["first_listed_at"].cast("int64").to_numpy()
     opened = _open_ranges(history, prefix)
     ends = [(end, int(item.since.timestamp() * 1000)) for item in opened for end in (item.first, item.last)]
+    if prefix in history.floors:
+        # It was listed before anything that is of interest.
+        ends.append((history.floors[prefix], 0))
     numbers = np.concatenate([numbers, np.array([end for end, _ in ends], np.int64)])
     times = np.concatenate([times, np.array([since for _, since in ends], np.int64)])
     order = np.argsort(numbers, kind="stable")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from airflow_provider_imperva.audit.contents import Content
-from airflow_provider_imperva.audit.entry import check_entry
+from airflow_provider_imperva.audit.entry import check_entry, check_revised
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries, silent
 from airflow_provider_imperva.audit.intents import check_intents
@@ -54,7 +54,9 @@ class AuditedLedger:
         """Take the next entry, and check it."""
         if entry.commit:
             self.findings += _check_live(layout, self.history.live, entry.commit)
-        self.findings += check_times(layout, entry, self.history.commits.get(entry.number - 1), at=self.at)
+        before_it = self.history.commits.get(entry.number - 1)
+        self.findings += check_times(layout, entry, before_it, at=self.at)
+        self.findings += check_revised(layout, entry, before_it)
         self.findings += check_intents(layout, entry)
         self.signatures.add(layout, entry)
         self.history.add(entry)
@@ -121,7 +123,7 @@ def read_ledger(
     ledger = AuditedLedger(History(layout.repository), Signatures(keys), at)
     last = last_number(store, layout)
     before: str | None = None
-    for entry in read_entries(store, layout, last=last, whole=True, progress=progress):
+    for entry in read_entries(store, layout, numbers=range(1, last + 1), whole=True, progress=progress):
         ledger.add(layout, entry, before=before, last=entry.number == last)
         before = entry.sha256
     ledger.findings += ledger.signatures.findings(layout)
@@ -145,5 +147,5 @@ def broken_chain(history: History) -> Iterator[Finding]:
         path = history.layout.commit(number)
         if commit.commit != number or commit.previous_sha256 != history.sha256.get(number - 1):
             yield Finding(Kind.CHAIN, path, "it does not follow the commit before")
-        if history.logs_sha256.get(number) != commit.logs_sha256:
+        if history.logs_sha256.get(number, commit.logs_sha256) != commit.logs_sha256:
             yield Finding(Kind.ALTERED, history.layout.logs(number), "its SHA-256 is not that in its commit")

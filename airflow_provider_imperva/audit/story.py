@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.history import Entry, History, Progress, last_number, read_entries, silent
+from airflow_provider_imperva.audit.trail import Trails
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.maintenance import TAKES_OUT
@@ -72,31 +73,72 @@ class Story(msgspec.Struct, frozen=True):
         return f"{self.prefix}_{self.number}.log"
 
 
-def tell_story(store: Store, repository: str, asked: str, *, progress: Progress = silent) -> list[Story]:
+def tell_story(
+    store: Store, repository: str, asked: str, *, thorough: bool = False, progress: Progress = silent
+) -> list[Story]:
     """Tell what became of a log.
 
+    Of a ledger that reads, only the entries are read that tell of the log.
+
     :param asked: its name, ``PREFIX_NUMBER``, or a number alone: then of every prefix.
+    :param thorough: whether every entry is read.
     :raises ConfigurationError: if it is none of them.
     """
     match = _ASKED.fullmatch(asked)
     if match is None or int(match["number"]) >= 2**63:
         raise ConfigurationError("no name and no number of a log", do="Write it as 8416_545.log, or 545", about=asked)
-    ledger = Ledger(store, repository)
+    ledger, number = Ledger(store, repository), int(match["number"])
+    if not thorough:
+        try:
+            return _follow(ledger, match["prefix"], number, progress=progress)
+        except LakeError:
+            pass  # Something is missing or damaged: then every entry is asked, and what does not read is named.
     history = History(repository)
-    last = last_number(store, ledger.layout)
-    entries = read_entries(store, ledger.layout, last=last, whole=True, progress=progress)
     tellers: dict[str, _Teller] = {}
-    number = int(match["number"])
-    for entry in entries:
+    numbers = range(1, last_number(store, ledger.layout) + 1)
+    for entry in read_entries(store, ledger.layout, numbers=numbers, whole=True, progress=progress):
         history.add(entry)
         known = {*_prefixes(entry.plan), *_prefixes(entry.commit)}
-        # Of a prefix without a generation, every generation is told.
-        asked_for = [name for name in known if match["prefix"] in (None, name, name.partition("-")[0])]
-        for prefix in sorted(asked_for, key=prefix_order) or [match["prefix"]]:
+        for prefix in _asked_for(known, match["prefix"]):
             tellers.setdefault(prefix, _Teller(ledger, prefix, number)).hear(entry)
-    if not tellers:
-        tellers = {prefix: _Teller(ledger, prefix, number) for prefix in [match["prefix"]] if prefix}
-    return [teller.story(history) for teller in tellers.values()]
+    unread = [history.layout.commit(one) for one in history.missing]
+    return [teller.story(history, unread) for teller in _at_least_one(tellers, ledger, match["prefix"], number)]
+
+
+def _follow(ledger: Ledger, prefix: str | None, number: int, *, progress: Progress) -> list[Story]:
+    """Tell what became of a number from the entries that tell of it.
+
+    :raises LakeError: if one that is needed is missing or does not read.
+    """
+    trails = Trails(ledger)
+    stories = []
+    for one in _asked_for(trails.prefixes, prefix) or ([prefix] if prefix else []):
+        trail = trails.of(one, number)
+        numbers = sorted(trail.told)
+        read = read_entries(ledger.store, ledger.layout, numbers=numbers, whole=True, progress=progress)
+        told = {entry.number: entry for entry in read}
+        teller, history = _Teller(ledger, one, number), History(ledger.layout.repository)
+        for place in sorted(trail.told | trail.revisions):
+            if place not in told and not teller.is_concerned(trails.commit(place)):
+                continue
+            (entry,) = (
+                [told[place]]
+                if place in told
+                else read_entries(ledger.store, ledger.layout, numbers=[place], whole=True)
+            )
+            history.add(entry)
+            teller.hear(entry)
+        stories.append(teller.story(history, []))
+    return stories
+
+
+def _asked_for(known: Iterable[str], prefix: str | None) -> list[str]:
+    """Return the prefixes to tell of; of one without a generation, every generation."""
+    return sorted((name for name in known if prefix in (None, name, name.partition("-")[0])), key=prefix_order)
+
+
+def _at_least_one(tellers: dict[str, _Teller], ledger: Ledger, prefix: str | None, number: int) -> Iterable[_Teller]:
+    return tellers.values() if tellers or prefix is None else [_Teller(ledger, prefix, number)]
 
 
 def _prefixes(record: Plan | Commit | None) -> dict[str, Prefix]:
@@ -122,6 +164,17 @@ class _Teller:
     @property
     def name(self) -> str:
         return f"{self.prefix}_{self.number}.log"
+
+    def is_concerned(self, commit: Commit) -> bool:
+        """Tell whether a commit that revised earlier ones may have changed anything of the log."""
+        if commit.kind is Kind.LOAD and commit.revised is None:
+            # Of an earlier release, which noted nothing: only its plan tells whether it asked for the log again.
+            return self.name.encode() in self.ledger.store.read(self.ledger.layout.plan(commit.commit))
+        if commit.kind in (Kind.LOAD, Kind.REPLAY):
+            return True
+        gone = {part.path for part in commit.removed} | set(commit.retired)
+        raw = (item.path.rsplit("/", 1)[-1] for item in commit.removed_raw)
+        return not self.places.isdisjoint(gone) or any(name.startswith(self.name) for name in raw)
 
     def hear(self, entry: Entry) -> None:
         if entry.plan:
@@ -186,8 +239,10 @@ class _Teller:
             if any(log.name == self.name and log.state in _IN_PARTS for log in report.logs):
                 self.written = tuple(part.path for part in report.parts)
                 self.places |= set(self.written)
-            elif commit.kind is Kind.COMPACT and not self.places.isdisjoint(part.path for part in report.removed):
-                self._hear_compaction(commit, report)
+            elif not self.places.isdisjoint(part.path for part in report.removed):
+                self.places |= {part.path for part in report.parts}
+                if commit.kind is Kind.COMPACT:
+                    self._hear_compaction(commit, report)
         if not self.places.isdisjoint(commit.retired):
             told = f"commit {commit.commit}: parts that others took the place of were deleted"
             self._add(commit.committed_at, commit.commit, told)
@@ -195,7 +250,6 @@ class _Teller:
 
     def _hear_compaction(self, commit: Commit, report: Report) -> None:
         """Hear where parts of its batch went."""
-        self.places |= {part.path for part in report.parts}
         if len(report.removed) > 1:
             done = f"were merged into {report.parts[0].path}"
         else:
@@ -210,12 +264,11 @@ class _Teller:
     def _add(self, at: datetime | None, commit: int, told: str) -> None:
         self.steps.append(Step(at, commit, told))
 
-    def story(self, history: History) -> Story:
+    def story(self, history: History, missing: Iterable[str]) -> Story:
         state = self.open.state.value if self.open else self.record["state"] if self.record else None
         steps = self.steps or [Step(None, None, self._unknown(history))]
         parts = tuple(self._rows(history))
-        unread = [finding.about for finding in history.damages]
-        unread += [history.layout.commit(number) for number in history.missing]
+        unread = [*(finding.about for finding in history.damages), *missing]
         return Story(
             history.repository, self.prefix, self.number, state, tuple(steps), self.record, parts, tuple(unread)
         )

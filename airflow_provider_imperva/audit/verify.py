@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 
@@ -15,6 +15,7 @@ from airflow_provider_imperva.audit.arrivals import check_arrivals
 from airflow_provider_imperva.audit.assessment import missing_numbers
 from airflow_provider_imperva.audit.contents import Claims
 from airflow_provider_imperva.audit.encryption import check_data_keys, unopened
+from airflow_provider_imperva.audit.expected import expect
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.forwarding import check_forwards, standings, tell
@@ -126,6 +127,7 @@ def verify_lake(
     redo: Redo | None = None,
     at: datetime | None = None,
     progress: Progress = silent,
+    announce: Callable[[str], object] = lambda _: None,
 ) -> LakeVerification:
     """Verify a lake, or one repository of it.
 
@@ -134,13 +136,25 @@ def verify_lake(
     :param given: what does not come from the lake.
     :param redo: which logs of each repository are decoded again; none by default.
     :param at: now, UTC.
+    :param announce: told beforehand what a repository will take, if its ledger is long.
     :raises ConfigurationError: if it is no lake.
     """
     found = repositories(store, only=repository)
     # Before any ledger is read: so whatever claims them has been planned, at least, when its ledger is.
     claims = Claims.read(store)
     verified = tuple(
-        verify(store, name, sample=sample, seed=seed, given=given, redo=redo, claims=claims, at=at, progress=progress)
+        verify(
+            store,
+            name,
+            sample=sample,
+            seed=seed,
+            given=given,
+            redo=redo,
+            claims=claims,
+            at=at,
+            progress=progress,
+            announce=announce,
+        )
         for name in found
     )
     foreign = () if repository else (*_foreign(store, found), *claims.strangers(found), *_check_versions(store))
@@ -184,6 +198,7 @@ def verify(
     claims: Claims | None = None,
     at: datetime | None = None,
     progress: Progress = silent,
+    announce: Callable[[str], object] = lambda _: None,
 ) -> Verification:
     """Verify one repository of a lake; a run may be loading it meanwhile.
 
@@ -195,6 +210,8 @@ def verify(
     cataloged = _read_catalog(store, layout)
     # Listed before the ledger is read: so all that is there has been planned, at least, when the ledger is.
     inventory = take_inventory(store, repository)
+    if expected := expect(store, layout, inventory, last=last_number(store, layout), sample=sample):
+        announce(str(expected))
     proof = read_ledger(
         store, layout, anchors=given.anchors_of(repository), keys=given.public_keys, at=at, progress=progress
     )
@@ -319,7 +336,8 @@ def _still_so(store: Store, layout: Layout, history: History, findings: Iterable
     gone: set[str] = set()
     homes: set[Home] = set()
     # From the plan on that had no commit.
-    for entry in read_entries(store, layout, first=history.last + (history.open_plan is None), last=last, whole=True):
+    since = range(history.last + (history.open_plan is None), last + 1)
+    for entry in read_entries(store, layout, numbers=since, whole=True):
         if entry.plan and (entry.commit or entry.number > history.last):
             logs |= {log.name for batch in entry.plan.batches for log in batch}
             homes |= set(entry.plan.homes.values()) if entry.plan.v == 1 else set()

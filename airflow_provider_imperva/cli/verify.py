@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -81,6 +82,7 @@ def _verify(options: argparse.Namespace) -> int:
             given=given,
             redo=_redo(options),
             progress=progress,
+            announce=lambda expected: print(expected, file=sys.stderr, flush=True),
         )
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())

@@ -101,12 +101,26 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 unread_count=plan.unread_count,
                 redacted=_redacted(reports),
                 protections=_protections(reports),
+                revised=last_revision(before, plan),
             )
         )
     register(ledger.store, plan.repository, at=at)
     finish_commit(ledger, commit)
     ledger.note_head(commit.commit, registered(ledger.store))
     return commit
+
+
+def last_revision(before: Commit | None, plan: Plan) -> int:
+    """Return the last commit, up to a plan's own, that changed what earlier ones had decided or written; 0 if none did.
+
+    :param before: the commit before; None before the first.
+    """
+    if plan.revises:
+        return plan.commit
+    if before is None:
+        return 0
+    # An earlier release did not note it: then it may have been that one.
+    return before.commit if before.revised is None else before.revised
 
 
 def finish_commit(ledger: Ledger, commit: Commit) -> None:

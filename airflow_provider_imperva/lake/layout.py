@@ -30,6 +30,9 @@ from datetime import date
 
 from airflow_provider_imperva.repository.names import LogName
 
+COMMITS_A_FOLDER = 1000
+"""How many commits a folder of the ledger has."""
+
 OVERVIEW_PAGE = "reports/coverage.html"
 """The page that shows how all repositories of a lake stand."""
 
@@ -132,9 +135,18 @@ class Layout:
         of_batch = "" if piece is None else f"-{piece:04d}"
         return f"{self.quarantine_folder}/part-{commit:012d}-{batch:04d}{of_batch}.parquet"
 
+    @property
+    def gathered_logs_folder(self) -> str:
+        """Folder of what the commits say of logs, gathered."""
+        return f"reports/repository={self.repository}/logs"
+
+    def gathered_logs(self, thousand: int) -> str:
+        """What the commits of one folder of the ledger say of logs."""
+        return f"{self.gathered_logs_folder}/{thousand:09d}.parquet"
+
     def thousand(self, commit: int) -> str:
         """Folder of the ledger that holds a commit."""
-        return f"{self.ledger}/{commit // 1000:09d}"
+        return f"{self.ledger}/{commit // COMMITS_A_FOLDER:09d}"
 
     def _entry(self, commit: int, kind: str) -> str:
         return f"{self.thousand(commit)}/{commit:012d}.{kind}"

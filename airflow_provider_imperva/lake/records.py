@@ -338,6 +338,12 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
         """How many logs it sets out to load."""
         return sum(map(len, self.batches))
 
+    @property
+    def revises(self) -> bool:
+        """Whether it changes what earlier commits decided or wrote: all that does more than to load new logs."""
+        late = any(log.late for batch in self.batches for log in batch)
+        return self.kind is not Kind.LOAD or bool(self.homes) or late
+
 
 class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a log, or of a range of numbers without one.
@@ -630,6 +636,8 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
         wrote over the parts of that one, nothing counts that earlier commits say of its parts.
     :ivar replaying: replays that have yet to be done.
     :ivar restarts, unread, unread_count: as in the plan.
+    :ivar revised: the last commit, up to this one, that changed what earlier ones had decided or written, as
+        :attr:`Plan.revises` tells; 0 if none did. None in ledgers written before this was noted.
     :ivar redacted: how many values each rule of redaction changed.
     :ivar protections: by what rules and pseudonyms, as in the metadata of the parts; more than one only if these
         changed while batches were under way.
@@ -676,6 +684,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     protections: tuple[dict[str, str], ...] = ()
     accepts: tuple[Acceptance, ...] = ()
     destroys: tuple[str, ...] = ()
+    revised: int | None = None
     signed_by: str | None = None
     signature: str | None = None
 

@@ -16,6 +16,7 @@ from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import ImpervaError, LakeError, LedgerConflictError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.compaction import parts_to_merge
+from airflow_provider_imperva.lake.gathered import gather_logs
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.maintenance import plan_maintenance
 from airflow_provider_imperva.lake.merge import merge_batch
@@ -64,6 +65,7 @@ def make_compaction_plan(
             about=ledger.store.uri(ledger.layout.commit(head.commit.commit)),
         )
     settle(ledger, head.commit, run=run, clock=clock)
+    gather_logs(ledger)
     # Before anything is chosen: if another run commits meanwhile, the number of the plan is taken, and it is refused.
     last = ledger.head(with_plan=False).commit or head.commit
     batches = parts_to_merge(ledger, at=clock(), options=options)

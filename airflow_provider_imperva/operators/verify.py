@@ -74,7 +74,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
             PublicKeys.of_files(self.public_keys or ()),
             master=hook.master_keys(),
         )
-        found = verify(ledger.store, repository, sample=sample, seed=seed, given=given)
+        found = verify(ledger.store, repository, sample=sample, seed=seed, given=given, announce=self.log.info)
         for line in tell_repository(found):
             self.log.info("%s", line)
         if not found.ok:

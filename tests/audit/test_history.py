@@ -21,7 +21,7 @@ WINDOW = timedelta(hours=48)
 def test_rows_are_those_of_the_commits_in_their_order(small_lake: Path, entries_at_once: int) -> None:
     """They are gathered some at a time, and the last ones when they are asked for."""
     store, history = open_store(str(small_lake)), History(REPOSITORY, gather=entries_at_once)
-    for entry in read_entries(store, history.layout, last=5, at_once=entries_at_once):
+    for entry in read_entries(store, history.layout, numbers=range(1, 6), at_once=entries_at_once):
         history.add(entry)
     logs = history.logs
     assert logs.schema.equals(LOGS)

@@ -8,10 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_imperva.audit.history import repositories
+from airflow_provider_imperva.audit.story import tell_story
+from airflow_provider_imperva.audit.trail import Trails
+from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
+from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import LOGS_SCHEMA
+from airflow_provider_imperva.lake.store import open_store
+from tests.long_form import LONG
 
 REPOSITORY = "8416_1745073"
+SOME_NUMBERS = [str(number) for number in range(2, 300)] if LONG else []
 
 
 def explain(lake: Path, asked: str, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
@@ -95,3 +103,28 @@ def test_of_a_damaged_ledger_it_tells_the_rest(lake: Path, capsys: pytest.Captur
 def test_what_is_no_log_is_refused(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", str(lake), "logs.index"]) == 2
     assert "no name and no number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["143", "108", "127", "258", "262", "126", "1", "99999", *SOME_NUMBERS])
+def test_few_entries_are_read_and_the_story_is_that_of_all(eventful_lake: Path, asked: str) -> None:
+    store = open_store(str(eventful_lake))
+    for repository in repositories(store):
+        assert tell_story(store, repository, asked) == tell_story(store, repository, asked, thorough=True)
+
+
+def test_only_entries_that_tell_of_it_are_read(eventful_lake: Path) -> None:
+    ledger = Ledger(open_store(str(eventful_lake)), REPOSITORY)
+    trail = Trails(ledger).of("8416", 126)
+    assert len(trail.told | trail.revisions) < ledger.head().next_commit / 4
+
+
+def test_a_commit_that_hides_what_was_revised_is_a_finding(lake: Path) -> None:
+    """By what it says there, entries are left out."""
+    ledger = Ledger(open_store(str(lake)), REPOSITORY)
+    head = ledger.head().commit
+    assert head is not None
+    assert head.revised
+    path = lake / ledger.layout.commit(head.commit)
+    path.write_text(path.read_text().replace(f'"revised": {head.revised}', '"revised": 0'))
+    (found,) = verify_lake(open_store(str(lake))).repositories
+    assert "was the last that revised others" in " ".join(finding.found for finding in found.findings)

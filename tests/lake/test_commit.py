@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,7 +14,18 @@ import pytest
 from airflow_provider_imperva.lake import commit as commit_module
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, finish_commit
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import LOGS_SCHEMA, Closed, Commit, LogRecord, Plan, Why
+from airflow_provider_imperva.lake.packing import encode
+from airflow_provider_imperva.lake.records import (
+    LOGS_SCHEMA,
+    Closed,
+    Commit,
+    Home,
+    Kind,
+    LogRecord,
+    Plan,
+    PlannedLog,
+    Why,
+)
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 from tests.lake.ledger_records import (
     OTHER_RUN,
@@ -251,6 +263,32 @@ class TestSweep:
         for number in range(2, 6):
             commit_empty(ledger, number)
         assert event_parts(ledger) == ["part-000000000001-0000.parquet"]
+
+
+class TestRevised:
+    """Each commit names the last one that did more than load new logs."""
+
+    def test_new_logs_revise_nothing(self, ledger: Ledger) -> None:
+        assert [commit_empty(ledger, number).revised for number in (1, 2, 3)] == [0, 0, 0]
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"kind": Kind.HOLD},
+            {"homes": {0: Home(1, 0)}},
+            {"batches": ((PlannedLog("8416_1.log", T0, late=True),),)},
+        ],
+        ids=["another kind", "a replay", "a late log"],
+    )
+    def test_whatever_does_more_does_and_later_commits_name_it(self, ledger: Ledger, changed: dict[str, Any]) -> None:
+        commit_empty(ledger, 1)
+        plan = ledger.create_plan(msgspec.structs.replace(plan_of([1], commit=2), **changed))
+        assert [commit_of(ledger, plan).revised, *(commit_empty(ledger, n).revised for n in (3, 4))] == [2, 2, 2]
+
+    def test_of_a_commit_that_does_not_say_it_may_be_that_one(self, ledger: Ledger) -> None:
+        commit = commit_empty(ledger, 1)
+        ledger.store.write(ledger.layout.commit(1), encode(msgspec.structs.replace(commit, revised=None)))
+        assert [commit_empty(ledger, number).revised for number in (2, 3)] == [1, 1]
 
 
 class TestContent:

@@ -38,8 +38,39 @@ FROM read_parquet(
 CREATE OR REPLACE VIEW events AS
 SELECT * FROM committed_events(getvariable('first_day'), getvariable('last_day'));
 
-CREATE OR REPLACE VIEW logs AS
-SELECT * EXCLUDE (filename), regexp_extract(filename, '(\d+)\.logs\.parquet$', 1) AS commit_number
-FROM read_parquet(
-    '{lake}/ledger/repository=*/*/*.logs.parquet', hive_partitioning = true, union_by_name = true, filename = true
+-- Where the rows about logs are: compaction gathers those of each thousand commits; of the others, each commit has an object.
+SET VARIABLE ledger_logs = (
+    WITH gathered AS (
+        SELECT file, regexp_extract(file, '/(repository=[^/]+)/logs/(\d+)\.parquet$', ['repository', 'thousand']) AS of
+        FROM glob('{lake}/reports/repository=*/logs/*.parquet')
+    ),
+
+    single AS (
+        SELECT
+            file,
+            regexp_extract(file, '/(repository=[^/]+)/(\d+)/\d+\.logs\.parquet$', ['repository', 'thousand']) AS of
+        FROM glob('{lake}/ledger/repository=*/*/*.logs.parquet')
+    )
+
+    SELECT list(file)
+    FROM (
+        SELECT file FROM gathered
+        UNION ALL
+        SELECT file FROM single WHERE of NOT IN (SELECT of FROM gathered)
+    )
 );
+
+CREATE OR REPLACE VIEW logs AS
+WITH entries AS (
+    SELECT *
+    FROM read_parquet(getvariable('ledger_logs'), hive_partitioning = true, union_by_name = true, filename = true)
+    -- Where nothing is gathered yet, no object has this column.
+    UNION ALL BY NAME
+    SELECT NULL::BIGINT AS commit
+    WHERE false
+)
+
+SELECT
+    * EXCLUDE (filename, commit),
+    coalesce(lpad(commit::VARCHAR, 12, '0'), regexp_extract(filename, '(\d+)\.logs\.parquet$', 1)) AS commit_number
+FROM entries;

@@ -1,0 +1,61 @@
+"""A certificate reads the logs of its period alone, and says what the whole ledger would."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_imperva.audit.certificate import Certificate, PeriodOf, issue
+from airflow_provider_imperva.audit.excerpt import read_excerpt
+from airflow_provider_imperva.audit.history import History, repositories
+from airflow_provider_imperva.audit.period import Period
+from airflow_provider_imperva.errors import LedgerCorruptError
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.store import open_store
+
+AT = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def certified(history: History, period: Period) -> Certificate:
+    return PeriodOf(history, period).certify(at=AT, looked=False, bridge=None)
+
+
+def periods(whole: History) -> list[Period]:
+    """Every day that the ledger knows of, the days around them, and every month."""
+    first, last = (whole.commits[number].observed_at.date() for number in (min(whole.commits), max(whole.commits)))
+    days = [first + timedelta(days=number) for number in range(-1, (last - first).days + 2)]
+    return [Period.parse(text) for text in dict.fromkeys([*map(str, days), *(f"{day:%Y-%m}" for day in days)])]
+
+
+def test_of_every_day_and_month_it_says_what_the_whole_ledger_says(eventful_lake: Path) -> None:
+    store = open_store(str(eventful_lake))
+    for repository in repositories(store):
+        whole = History.read(store, repository)
+        for period in periods(whole):
+            excerpt = read_excerpt(store, repository, period)
+            assert certified(excerpt, period) == certified(whole, period), (repository, period)
+
+
+def test_up_to_an_earlier_commit_too(eventful_lake: Path) -> None:
+    store, repository = open_store(str(eventful_lake)), "8416_1745073"
+    for last in range(1, len(History.read(store, repository).commits), 7):
+        whole = History.read(store, repository, last=last)
+        period = periods(whole)[-3]
+        assert certified(read_excerpt(store, repository, period, last=last), period) == certified(whole, period)
+
+
+def test_logs_of_other_days_are_not_read(eventful_lake: Path) -> None:
+    store, repository = open_store(str(eventful_lake)), "8416_1745073"
+    day = Period.parse(str(date(2026, 3, 4)))
+    excerpt = read_excerpt(store, repository, day)
+    assert 0 < len(excerpt.logs_sha256) < len(excerpt.commits) / 2
+
+
+def test_whatever_is_wrong_with_what_it_reads_nothing_is_certified(lake: Path) -> None:
+    store, layout = open_store(str(lake)), Layout("8416_1745073")
+    month = Period.parse(f"{History.read(store, layout.repository).commits[2].observed_at:%Y-%m}")
+    (lake / layout.logs(2)).write_bytes((lake / layout.logs(1)).read_bytes())
+    with pytest.raises(LedgerCorruptError, match="nothing can be certified"):
+        issue(store, layout.repository, month, at=AT, looks=False)
