@@ -109,11 +109,12 @@ class KeptAccount(Account):
         return sorted(
             str(path.relative_to(self.lake))
             for path in self.lake.rglob("*")
-            if path.is_file() and any(value.encode() in text for text in _texts(path, keys or self.keys))
+            if path.is_file() and any(value.encode() in text for text in texts_of(path, keys or self.keys))
         )
 
 
-def _texts(path: Path, keys: KeyRing) -> Iterator[bytes]:
+def texts_of(path: Path, keys: KeyRing) -> Iterator[bytes]:
+    """Yield what is in an object of a lake, packed and unpacked."""
     content = path.read_bytes()
     yield content
     if path.suffix == ".parquet":

@@ -21,6 +21,7 @@ from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
 from tests.simulation.simulated_airflow import CalmRun, as_listed, was_at_hand
 from tests.simulation.simulated_imperva import HOUR, MINUTE, WINDOW, Event, Imperva, WrittenLog
+from tests.simulation.simulated_keeper import Keeper
 from tests.simulation.simulated_sender import REPOSITORY, Sender
 
 _WITHOUT_BYTES = {State.SKIPPED, State.UNOBSERVED, State.EXPIRED}
@@ -36,6 +37,8 @@ class Oracle:
     calm_runs: list[CalmRun] = field(default_factory=list)
     cut_indexes: list[tuple[datetime, datetime]] = field(default_factory=list)
     lags: list[tuple[datetime, datetime]] = field(default_factory=list)
+
+    keeper: Keeper | None = None
 
     def __post_init__(self) -> None:
         self.commits: list[dict[str, Any]] = []
@@ -168,6 +171,9 @@ class Oracle:
         columns = "src_file, src_seq, src_line, request_id"
         for file, sequence, line, request in self._read(f"events/repository={repository}", columns):
             rows.setdefault((file, sequence), Counter())[line, request] += 1
+        for (of, file, sequence), gone in (self.keeper.gone if self.keeper else {}).items():
+            if of == repository:
+                rows.setdefault((file, sequence), Counter()).update(gone)
         return rows
 
     def check_events(self) -> None:
@@ -177,6 +183,9 @@ class Oracle:
         whole: Counter[str] = Counter()
         for file, line in self._read(f"quarantine/repository={repository}", "src_file, src_line"):
             (whole if line is None else lines)[file] += 1
+        for (of, file, is_whole), count in (self.keeper.gone_lines if self.keeper else {}).items():
+            if of == repository:
+                (whole if is_whole else lines)[file] += count
         written = {request: log for log in self.imperva.logs for _, request in log.events}
         found: dict[WrittenLog, str] = {}
         for (file, _), rows in self._rows(repository).items():
@@ -330,10 +339,11 @@ class Oracle:
             assert commit["previous_sha256"] == previous
             assert commit["logs_sha256"] == _sha256(_logs_path(commit))
             totals = commit["totals"]
-            assert totals["lines"] == totals["rows"] + totals["quarantined_lines"]
+            assert self.keeper or totals["lines"] == totals["rows"] + totals["quarantined_lines"]
             previous = _sha256(commit["path"])
         for row in records:
-            assert row["lines"] == row["rows"] + row["quarantined_lines"], row["name"]
+            gone = row["expired_lines"] + row["erased_lines"]
+            assert row["lines"] == row["rows"] + row["quarantined_lines"] + gone, row["name"]
         plans = sorted(commits[0]["path"].parents[1].glob("*/*.plan.json"))
         assert len(plans) == len(commits), "a plan without a commit"
 
@@ -343,7 +353,7 @@ class Oracle:
         findings = [finding for one in verified for finding in one.findings]
         assert not findings, findings
         for name, row in self.last.items():
-            if row["raw_sha256"]:
+            if row["raw_sha256"] and not row["raw_removed"]:
                 assert _sha256(self.lake / row["raw_key"]) == row["raw_sha256"], f"{name}: other bytes in raw/"
         assert not list(self.lake.glob(".tmp/*")), "scratch files"
 

@@ -71,6 +71,8 @@ class Airflow:
     """What the ledger has said of a log, for messages."""
     pause: tuple[timedelta, timedelta]
     """The shortest and the longest between two runs."""
+    keep: Callable[[], object] = lambda: None
+    """Called after a run that nothing disturbed: keeps the lake."""
     calm: bool = False
     calm_runs: list[CalmRun] = field(default_factory=list)
     cut_indexes: list[tuple[datetime, datetime]] = field(default_factory=list)
@@ -140,6 +142,7 @@ class Airflow:
                 f"{log} is not in raw/ after a run that nothing disturbed: {self.told(log)}"
             )
         self._count("calm run")
+        self.keep()
 
     def _in_raw(self) -> tuple[set[int], set[str]]:
         """The sizes of all objects in ``raw/``, of which hardly two are the same, and the names that they had."""

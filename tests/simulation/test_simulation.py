@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from airflow_provider_imperva.testing import KeyPair, VirtualClock
 from tests.simulation.oracle import Oracle
 from tests.simulation.simulated_airflow import Airflow
 from tests.simulation.simulated_imperva import BYTE_CAP, HOUR, MINUTE, WINDOW, Imperva, Servers
+from tests.simulation.simulated_keeper import Keeper
 from tests.simulation.simulated_sender import Sender
 from tests.simulation.simulated_workers import Disk
 
@@ -26,6 +28,7 @@ LONG = bool({"IMPERVA_SIMULATION_SEED", "IMPERVA_SIMULATION_SEEDS"} & os.environ
 DAYS = 30 if LONG else 9
 OUTAGES = (1, 20, 47, 60) if LONG else (1, 60)
 """Hours."""
+KEPT_DAYS = 30 if LONG else 8
 PAUSE = (20 * MINUTE, 130 * MINUTE) if LONG else (60 * MINUTE, 300 * MINUTE)
 """The shortest and the longest between two runs."""
 
@@ -47,11 +50,39 @@ def pairs() -> list[KeyPair]:
 def test_weeks_of_an_account(
     seed: int, pairs: list[KeyPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    live_through(seed, DAYS, OUTAGES, pairs, tmp_path, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
+def test_weeks_in_which_quiet_days_are_merged_and_old_ones_expire(
+    seed: int, pairs: list[KeyPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some days are held for a while, and at last a person is erased."""
+    live_through(seed, KEPT_DAYS, OUTAGES[:1], pairs, tmp_path, capsys, keeps=True)
+
+
+def live_through(
+    seed: int,
+    days: int,
+    hours: Sequence[int],
+    pairs: list[KeyPair],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    keeps: bool = False,
+) -> None:
+    """Live through the days, and hold everything against the truth.
+
+    :param hours: how long outages are.
+    :param keeps: whether the lake is kept: merged, expired, held and erased.
+    """
     clock = VirtualClock()
     rng = random.Random(f"{seed}/airflow")
     with Servers(window=WINDOW, byte_cap=BYTE_CAP, clock=clock) as repository:
         repository.chance = random.Random(f"{seed}/servers")
-        imperva = Imperva(str(seed), clock, repository, pairs, DAYS)
+        imperva = Imperva(str(seed), clock, repository, pairs, days)
         sender = Sender(str(seed), clock, tmp_path / "inbox")
         lake = tmp_path / "lake"
         lake.mkdir()
@@ -62,35 +93,46 @@ def test_weeks_of_an_account(
         for pushed in (False, True):
             claim(ledger := airflow.ledger(pushed=pushed), ledger.layout.repository)
         began = clock()
+        if keeps:
+            held = (began + days * 8 * HOUR, began + days * 16 * HOUR)
+            oracle.keeper = Keeper(
+                lake, clock, lambda pushed: airflow.ledger(pushed=pushed), imperva, *held, days=max(3, days // 4)
+            )
+            airflow.keep = oracle.keeper.keep
         imperva.advance(3 * HOUR)
         airflow.calm_turn()
-        outages = draw_outages(rng, began, flood=imperva.flood)
-        losses = sorted(began + rng.uniform(0.1, 0.9) * timedelta(days=DAYS) for _ in range(2))
+        outages = draw_outages(rng, began, days, hours, flood=imperva.flood)
+        losses = sorted(began + rng.uniform(0.1, 0.9) * timedelta(days=days) for _ in range(2))
         try:
-            airflow.live(began + timedelta(days=DAYS - 3), outages=outages, losses=losses)
+            airflow.live(began + timedelta(days=days - 3), outages=outages, losses=losses)
             # The last days are fair, so that all that can be told by then is told.
             airflow.wake_all()
-            while clock() < began + timedelta(days=DAYS):
+            while clock() < began + timedelta(days=days):
                 airflow.calm_turn()
                 imperva.advance(3 * HOUR)
             airflow.calm_turn()
+            if oracle.keeper:
+                erased = oracle.keeper.erase_somebody()
+                assert oracle.keeper.where(erased) == []
+                assert {"hold set", "hold lifted", "parts merged", "events gone"} <= oracle.keeper.counts.keys()
             oracle.check()
         finally:
             # Else whatever hangs keeps the interpreter from ending.
             airflow.release_all()
             with capsys.disabled():
-                print(f"\nseed {seed}: {DAYS} days, {airflow.disk.operations} durable operations")
+                print(f"\nseed {seed}: {days} days, {airflow.disk.operations} durable operations")
                 print("outages: " + "; ".join(f"{(end - start) / HOUR:.0f} h ({kind})" for start, end, kind in outages))
                 print(*oracle.summary(), sep="\n")
-                print(", ".join(f"{count} × {what}" for what, count in sorted(airflow.counts.items())))
+                counts = airflow.counts | (dict(oracle.keeper.counts) if oracle.keeper else {})
+                print(", ".join(f"{count} × {what}" for what, count in sorted(counts.items())))
 
 
 def draw_outages(
-    rng: random.Random, began: datetime, *, flood: tuple[timedelta, timedelta]
+    rng: random.Random, began: datetime, days: int, of: Sequence[int], *, flood: tuple[timedelta, timedelta]
 ) -> list[tuple[datetime, datetime, str]]:
     """Draw when each outage is and of which kind; half of the time one of them is while a flood of logs comes."""
-    hours = rng.sample(OUTAGES, len(OUTAGES))
-    span = timedelta(days=DAYS - 4) / len(hours)
+    hours = rng.sample(of, len(of))
+    span = timedelta(days=days - 4) / len(hours)
     outages = []
     for position, length in enumerate(hours):
         latest = span - length * HOUR - 12 * HOUR
