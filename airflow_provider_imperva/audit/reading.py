@@ -113,17 +113,21 @@ def read_ledger(
     anchors: Iterable[Anchor],
     keys: PublicKeys,
     at: datetime,
+    processes: int = 1,
     progress: Progress = silent,
 ) -> AuditedLedger:
     """Read a ledger to its end, and see that it has the commits that were noted elsewhere.
 
     :param keys: by one of which commits have to be signed; nobody looks if there are none.
     :param at: now, UTC.
+    :param processes: how many read from a disk, side by side.
     """
     ledger = AuditedLedger(History(layout.repository), Signatures(keys), at)
     last = last_number(store, layout)
     before: str | None = None
-    for entry in read_entries(store, layout, numbers=range(1, last + 1), whole=True, progress=progress):
+    for entry in read_entries(
+        store, layout, numbers=range(1, last + 1), whole=True, processes=processes, progress=progress
+    ):
         ledger.add(layout, entry, before=before, last=entry.number == last)
         before = entry.sha256
     ledger.findings += ledger.signatures.findings(layout)

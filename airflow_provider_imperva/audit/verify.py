@@ -126,6 +126,7 @@ def verify_lake(
     given: Given = NOTHING,
     redo: Redo | None = None,
     at: datetime | None = None,
+    processes: int = 1,
     progress: Progress = silent,
     announce: Callable[[str], object] = lambda _: None,
 ) -> LakeVerification:
@@ -136,6 +137,7 @@ def verify_lake(
     :param given: what does not come from the lake.
     :param redo: which logs of each repository are decoded again; none by default.
     :param at: now, UTC.
+    :param processes: how many read a long ledger on a disk, side by side.
     :param announce: told beforehand what a repository will take, if its ledger is long.
     :raises ConfigurationError: if it is no lake.
     """
@@ -152,6 +154,7 @@ def verify_lake(
             redo=redo,
             claims=claims,
             at=at,
+            processes=processes,
             progress=progress,
             announce=announce,
         )
@@ -197,6 +200,7 @@ def verify(
     redo: Redo | None = None,
     claims: Claims | None = None,
     at: datetime | None = None,
+    processes: int = 1,
     progress: Progress = silent,
     announce: Callable[[str], object] = lambda _: None,
 ) -> Verification:
@@ -210,10 +214,18 @@ def verify(
     cataloged = _read_catalog(store, layout)
     # Listed before the ledger is read: so all that is there has been planned, at least, when the ledger is.
     inventory = take_inventory(store, repository)
-    if expected := expect(store, layout, inventory, last=last_number(store, layout), sample=sample):
+    expected = expect(store, layout, inventory, last=last_number(store, layout), sample=sample)
+    if expected:
         announce(str(expected))
     proof = read_ledger(
-        store, layout, anchors=given.anchors_of(repository), keys=given.public_keys, at=at, progress=progress
+        store,
+        layout,
+        anchors=given.anchors_of(repository),
+        keys=given.public_keys,
+        at=at,
+        # Of a short one, it takes longer to start them.
+        processes=processes if expected else 1,
+        progress=progress,
     )
     history, findings = proof.history, proof.findings
     if isinstance(cataloged, Cataloged | None) and _ends_before(cataloged, proof.delivered):

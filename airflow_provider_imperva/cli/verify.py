@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -81,6 +82,7 @@ def _verify(options: argparse.Namespace) -> int:
             seed=options.seed,
             given=given,
             redo=_redo(options),
+            processes=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             progress=progress,
             announce=lambda expected: print(expected, file=sys.stderr, flush=True),
         )

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_imperva.audit.coverage import cover
-from airflow_provider_imperva.audit.history import LOGS, History, read_entries
+from airflow_provider_imperva.audit.history import LOGS, History, last_number, read_entries
+from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
 from tests.lake.s3_front import BUCKET, moto_server
 
@@ -64,3 +65,14 @@ def test_progress_is_told_to_its_end(small_lake: Path) -> None:
         "Reading events": (parts, parts),
         "Reading quarantine": (quarantine, quarantine),
     }
+
+
+def test_processes_read_what_threads_do(eventful_lake: Path) -> None:
+    store, layout = open_store(str(eventful_lake)), Layout("8416_1745073")
+    numbers = range(1, last_number(store, layout) + 1)
+    by_threads, by_processes = (
+        list(read_entries(store, layout, numbers=numbers, whole=True, at_once=7, processes=processes))
+        for processes in (1, 2)
+    )
+    assert len(by_threads) > 20
+    assert by_processes == by_threads
