@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import msgspec
 
@@ -18,7 +18,18 @@ from airflow_provider_imperva.errors import LedgerCorruptError, TornPlanError
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS, commit_plan, finish_commit
 from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import VERSION, Closed, Home, Kind, Plan, PlannedLog, Replaying, Restart, Run
+from airflow_provider_imperva.lake.records import (
+    VERSION,
+    Closed,
+    Commit,
+    Home,
+    Kind,
+    Plan,
+    PlannedLog,
+    Replaying,
+    Restart,
+    Run,
+)
 from airflow_provider_imperva.lake.watermark import (
     ABSENT,
     CLOCKS_DIFFER,
@@ -49,6 +60,9 @@ _BATCH_BYTES = 16 * 2**20
 _LARGEST_BATCH = 1000
 _MOST_BATCHES = 1000
 """Airflow maps over no more than 1024 items unless told otherwise."""
+
+_A_TASK_LIVES = timedelta(hours=6)
+"""For how long a task may hang, and go on after all: longer than the time-outs of tasks and runs of our DAGs."""
 
 _MOST_REPLAYS = 20
 """How many unfinished replays a plan takes along; they must not hold up new logs for long."""
@@ -290,7 +304,7 @@ def make_plan(
     index = index.with_doubts(doubts)
     for line in index.unsafe:
         logger.error("What is listed here is not read: %s", line)
-    brought = _brought(ledger, head)
+    brought = _brought(ledger, head, at=at)
     outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought, restarts=restarts)
     if not outlook.has_work and not head.replaying:
         return None
@@ -443,11 +457,19 @@ def _late(ledger: Ledger, name: str, prefix: Prefix, listed: Sequence[int]) -> l
     return [log for number, log in missing.items() if states.get(number, State.SKIPPED) in ABSENT]
 
 
-def _brought(ledger: Ledger, head: Head) -> set[LogName]:
+def _commits_while_tasks_live(ledger: Ledger, *, at: datetime) -> Iterator[Commit]:
+    """Yield the last commits, the newest first: a few, and all since a task that still lives may have begun."""
+    for place, commit in enumerate(ledger.commits(newest_first=True)):
+        if place > SWEPT_COMMITS and commit.committed_at < at - _A_TASK_LIVES:
+            return
+        yield commit
+
+
+def _brought(ledger: Ledger, head: Head, *, at: datetime) -> set[LogName]:
     """Return the logs that expired in one of the last commits, and were brought since by a task that had hung."""
     expired = {
         LogName(row["prefix"], row["sequence"])
-        for commit in islice(ledger.commits(newest_first=True), SWEPT_COMMITS + 1)
+        for commit in _commits_while_tasks_live(ledger, at=at)
         if State.EXPIRED in commit.totals.logs
         for row in ledger.logs(commit.commit).select(["prefix", "sequence", "state"]).to_pylist()
         if row["state"] == State.EXPIRED

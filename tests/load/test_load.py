@@ -264,6 +264,22 @@ class TestNotFound:
         assert account.record(name(2))["late"]
         assert account.rows() == account.expected()
 
+    def test_so_is_one_that_it_brings_some_commits_later(self, account: Account) -> None:
+        """A task may live for an hour, and runs are ten minutes apart."""
+        account.serve(1, 3)
+        (forged,) = account.serve(2)
+        plan = account.plan()
+        account.repository.remove(name(2))
+        account.finish(plan)
+        for number in range(4, 11):
+            account.serve(number)
+            account.run_some()
+        account.ledger.store.create(account.ledger.layout.raw(LogName.parse(name(2))), forged.content)
+        account.serve(11)
+        account.run_some()
+        assert account.states()[name(2)] == "committed"
+        assert account.rows() == account.expected()
+
     def test_an_expired_log_that_is_listed_after_all_is_loaded_and_reported_as_late(self, account: Account) -> None:
         log, *_ = account.serve(1, 2)
         plan = account.plan()

@@ -105,6 +105,13 @@ MUTATIONS = [
         ("load/test_load.py::TestOneLogRefused",),
     ),
     Mutation(
+        "what a task that hung brings is looked for in the last few commits only",
+        "load/plan.py",
+        "        if place > SWEPT_COMMITS and commit.committed_at < at - _A_TASK_LIVES:\n",
+        "        if place > SWEPT_COMMITS:\n",
+        ("load/test_load.py::TestNotFound",),
+    ),
+    Mutation(
         "a server that lags makes a log of a new counter expire",
         "load/fetch.py",
         "    return bool(others) and not (above and _came_later(ledger, plan, log, above))",
