@@ -148,23 +148,27 @@ def _decode_one(file: BinaryIO, *, log: str, keys: KeyRing, policy: DecodePolicy
     return _verify(stored, header=header, compressed=False, log=log, policy=policy)
 
 
-def _without_gzip(file: BinaryIO, *, log: str, policy: DecodePolicy) -> BinaryIO:
-    """Undo gzip around a log as a whole, header included, as some proxies and buckets add it."""
+def _without_gzip(file: BinaryIO, *, log: str, policy: DecodePolicy, times: int = 2) -> BinaryIO:
+    """Undo gzip around a log as a whole, header included, as some proxies and buckets add it, and both of them twice.
+
+    What fills up the end does no harm, since gzip has a checksum of its own.
+    """
     file.seek(0)
     if not file.read(2).startswith(GZIP_MAGIC):
         return file
     whole = Body(file, 0, file.seek(0, io.SEEK_END))
     try:
-        if not begins_like_header(next(inflate(whole.pieces(), log=log), b"")):
+        begin = next(inflate(whole.pieces(), log=log), b"")
+        if not begins_like_header(begin) and not (times > 1 and begin.startswith(GZIP_MAGIC)):
             return file
         unwrapped = io.BytesIO()
         bound = min(_UNWRAPPED_BYTES, policy.max_plain_bytes + HEADER_LIMIT)
-        for piece in _bounded(inflate(whole.pieces(), log=log), most=bound, log=log):
+        for piece in _bounded(inflate(whole.pieces(), log=log, filled=True), most=bound, log=log):
             unwrapped.write(piece)
     except (CorruptError, TruncatedError):
         return file
     logger.warning("%s: the log is gzipped as a whole, header included", log)
-    return unwrapped
+    return _without_gzip(unwrapped, log=log, policy=policy, times=times - 1)
 
 
 def _decode_several(file: BinaryIO, *, log: str, keys: KeyRing, policy: DecodePolicy) -> PlainLog | None:

@@ -35,14 +35,17 @@ def compression(head: bytes) -> int | None:
     return int(igzip_lib.DECOMP_ZLIB) if zlib else None
 
 
-def inflate(pieces: Iterable[bytes], *, log: str, spare: int = 0, tolerant: bool = False) -> Iterator[bytes]:
+def inflate(
+    pieces: Iterable[bytes], *, log: str, spare: int = 0, filled: bool = False, tolerant: bool = False
+) -> Iterator[bytes]:
     """Inflate one or more zlib or gzip streams in a row.
 
     :param pieces: the compressed bytes, cut anywhere.
     :param log: the log's name, for messages.
     :param spare: how many bytes may follow the end, whatever they are.
-    :param tolerant: accept line ends, blanks and NUL after the end, and a stream that lacks its end marker. The caller
-        has to compare a checksum, since a cut stream is accepted too.
+    :param filled: accept line ends, blanks and NUL after the end.
+    :param tolerant: accept those, and a stream that lacks its end marker. The caller has to compare a checksum, since a
+        cut stream is accepted too.
     :raises TruncatedError: the pieces end before the stream does.
     :raises CorruptError: the stream is damaged, or something else follows it.
     """
@@ -53,7 +56,7 @@ def inflate(pieces: Iterable[bytes], *, log: str, spare: int = 0, tolerant: bool
             break
         rest = yield from _inflate_one(rest, source, flag=flag, log=log, tolerant=tolerant)
         rest = _at_least(2, rest, source)
-    if tolerant:
+    if filled or tolerant:
         while rest and not rest.strip(_FILL):
             rest = next(source, b"")
     if len(_at_least(spare + 1, rest, source)) > spare:

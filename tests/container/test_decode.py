@@ -441,6 +441,27 @@ class TestAround:
         assert plain.header is not None
         assert plain.header.config_id == 8416
 
+    @pytest.mark.parametrize("fill", [b"\n", b"\r\n", bytes(512), b" \n"], ids=repr)
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_and_so_does_one_with_something_that_fills_up_the_end(
+        self, times: int, fill: bytes, key_pair: KeyPair, ring: KeyRing
+    ) -> None:
+        content = forge_log(BODY, key=key_pair)
+        for _ in range(times):
+            content = gzip.compress(content) + fill
+        plain = decode(content, log=LOG, keys=ring)
+        assert (plain.body, plain.checksum_ok) == (BODY, True)
+
+    @pytest.mark.parametrize("end", [b"x", b"\n\0x", gzip.compress(b"x")], ids=repr)
+    def test_but_not_one_with_anything_else_behind_it(self, end: bytes) -> None:
+        with pytest.raises(ContainerError):
+            decode(gzip.compress(forge_log(BODY)) + end, log=LOG, keys=EMPTY)
+
+    def test_gzip_around_gzip_around_gzip_is_undone_no_more(self) -> None:
+        content = gzip.compress(gzip.compress(gzip.compress(forge_log(BODY))))
+        with pytest.raises(ContainerError):
+            decode(content, log=LOG, keys=EMPTY)
+
     def test_a_gzipped_log_is_bounded(self) -> None:
         content = gzip.compress(container(BODY + bytes(20 << 20), BODY))
         with pytest.raises(TooLargeError):
