@@ -446,9 +446,9 @@ class _Normalization:
             return self._is_sibling(received, sibling)
         if later := self.log.may_have_grown_into:
             same = begins_with(self.ledger, LogName.parse(later), self.name)
-            if same is not False:
+            if same or (same is None and not self.log.last_try):
                 return self._grown(received, later, has_come=same is True)
-            # Another file, which took the place of this one: nobody will ever finish it.
+            # Another file, which took the place of this one, or one that was lost: nobody will ever finish it.
             log = msgspec.structs.replace(self.log, may_have_grown_into=None, last_try=True)
             return replace(self, log=log)._decide(file, received)
         try:

@@ -391,8 +391,11 @@ def _pending(
         for number, item in prefix.numbers(State.DAMAGED):
             log = LogName(name, number)
             later, is_larger = index.came_again_as(log) or (None, False)
-            if later and is_larger and at - item.since <= window:
+            if later and is_larger:
                 grown[log] = str(later)
+                # While the larger one is open, it may still come, and must not be loaded beside this one.
+                if at - item.since > window and decided(prefixes[later.prefix], [later.sequence]):
+                    last_tries.add(log)
             elif later or number < oldest or number in came_again or at - item.since > window:
                 last_tries.add(log)
             if (

@@ -186,6 +186,46 @@ def test_a_file_that_is_seen_while_it_grows_is_loaded_once(
     assert verify_lake(account.ledger.store, at=clock()).ok
 
 
+@pytest.mark.parametrize("kind", ["NDJSON, in a record", "CEF, gzip"])
+@pytest.mark.parametrize("size", [None, 1], ids=["one batch", "a batch each"])
+def test_a_file_that_is_seen_half_before_an_outage_and_whole_after_it_is_loaded_once(
+    account: Deliveries, kind: str, size: int | None
+) -> None:
+    """What came first is tried a last time after the window, but not beside what it has grown into."""
+    account.clock = clock = Clock()
+    account.options = PlanOptions(window_bytes=None, logs_per_batch=size)
+    format, sizes = versions(kind)
+    account.inbox.put("8416_1.log", sizes[0])
+    account.run()
+    account.inbox.put("8416_1.log", sizes[-1])
+    clock.ahead += timedelta(hours=60)
+    for _ in range(4):
+        account.run()
+        clock.ahead += timedelta(minutes=11)
+    assert Counter(request for _, _, request in account.rows().elements()) == ids(format)
+    assert account.states() == {"0_1.log": "duplicate", "0_2.log": "committed"}
+    assert account.run() is None
+
+
+def test_what_a_file_has_grown_into_is_waited_for_until_it_is_lost(account: Deliveries) -> None:
+    account.clock = clock = Clock()
+    account.options = PlanOptions(window_bytes=None)
+    _, sizes = versions("NDJSON, in a record")
+    account.inbox.put("8416_1.log", sizes[0])
+    account.run()
+    account.inbox.put("8416_1.log", sizes[-1])
+    clock.ahead += timedelta(hours=60)
+    plan = account.plan()
+    account.inbox.remove("8416_1.log")
+    account.finish(plan)
+    clock.ahead += timedelta(hours=60)
+    for _ in range(3):
+        account.run()
+    assert account.states()["0_2.log"] == "expired"
+    assert account.states()["0_1.log"] == "committed", "the half is what there is"
+    assert account.run() is None
+
+
 def test_one_that_stops_growing_within_a_record_takes_the_place_of_its_part(account: Deliveries) -> None:
     """A part of it was loaded; then it was damaged, until no more was to come; and then more came after all."""
     account.clock = clock = Clock()

@@ -48,6 +48,13 @@ MUTATIONS = [
         ("delivery/test_uploads.py",),
     ),
     Mutation(
+        "after an outage a part is loaded beside what it has grown into",
+        "load/plan.py",
+        "            if later and is_larger:\n                grown[log]",
+        "            if later and is_larger and at - item.since <= window:\n                grown[log]",
+        ("delivery/test_uploads.py::test_a_file_that_is_seen_half_before_an_outage_and_whole_after_it_is_loaded_once",),
+    ),
+    Mutation(
         "a part that was held is loaded beside what it has grown into",
         "load/plan.py",
         "            may_have_grown_into=grown.get(log),\n",
