@@ -91,7 +91,9 @@ def imperva_logs_dag(
     :param plan_options: fields of :class:`~airflow_provider_imperva.options.PlanOptions` that are not the default.
         ``logs_per_batch`` is how many logs one worker takes at a time.
     :param pool: an Airflow pool, which has to exist, with as many slots as the repository may be asked for at once by
-        all workers together. Whatever may ask it is in the pool. Without one, each fetch task is bounded for itself.
+        all workers together. Whatever may ask it is in the pool, but ``wait_for_logs``: a look is one request. Where
+        the pool is missing or too small, that task fails and says so. Without one, each fetch task is bounded for
+        itself.
     :param fetch_slots: how many of the pool's slots a fetch task takes, and so the most requests it has under way; no
         more than the pool has.
     :param keep_raw: whether each row carries its line in the column ``raw``.

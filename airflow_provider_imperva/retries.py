@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
-from airflow_provider_imperva.errors import ImpervaError
+from airflow_provider_imperva.errors import ConfigurationError, ImpervaError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+POOLS_FOUND = "imperva_pools"
+"""The key in a run's ``conf`` under which the scheduler leaves what is wrong with pools: a list of sentences."""
 
 _Execute = TypeVar("_Execute", bound=Callable[..., Any])
 
@@ -56,6 +59,20 @@ def told(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{place}. See that secrets backend, repository and lake can be reached."
+
+
+def refuse_pools(context: Context) -> None:
+    """Refuse a run of which tasks are in a pool that is missing or too small: they would never start.
+
+    :raises ConfigurationError: if the scheduler found one when the run began.
+    """
+    if found := (getattr(context.get("dag_run"), "conf", None) or {}).get(POOLS_FOUND):
+        raise ConfigurationError(
+            f"tasks of this DAG would never start: {'; '.join(found)}",
+            do="Make the pool, with at least as many slots as fetch_slots: `airflow pools set NAME SLOTS DESCRIPTION`."
+            " The next run loads what is listed",
+            about="pool",
+        )
 
 
 def refuse_backfill(context: Context) -> None:

@@ -176,7 +176,8 @@ def add_load_tasks(
     if "execution_timeout" not in (default_args or {}):
         # Its wait is bounded by its own time.
         waiting["execution_timeout"] = sensor_timeout + TASK_DEFAULTS["execution_timeout"]
-    wait = ImpervaLogSensor(**options("wait_for_logs", waiting, asking, planning))
+    # Not in the pool, so that it starts and can tell of a pool in which nothing does.
+    wait = ImpervaLogSensor(**options("wait_for_logs", waiting, planning))
     publishing: dict[str, Any] = {"catalog_conn_id": catalog_conn_id}
     plan = ImpervaPlanLogsOperator(
         **options("plan", {"commit_task_id": f"{prefix}commit"}, asking, planning, publishing)

@@ -35,6 +35,7 @@ _FOUND = {("lake/failure.py", "_Meaning"): 0, ("delivery/folder.py", "_gone"): 0
 _AIRFLOW = {"AirflowException", "AirflowFailException", "AirflowSensorTimeout"}
 
 _COMPLAIN = {
+    "plugins/pools.py": ("find_troubles",),
     "lake/complaints.py": ("left_behind",),
     "lake/quarantine.py": ("too_much",),
     "operators/imperva.py": ("_commit", "_tell"),

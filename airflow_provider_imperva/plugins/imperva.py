@@ -12,15 +12,17 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_imperva.links import COVERAGE_ROUTE
+from airflow_provider_imperva.plugins import pools
 
 _PREFIX = "imperva"
 """Where the web application is below Airflow's own address."""
 
 
 class ImpervaPlugin(AirflowPlugin):
-    """Shows the coverage pages of lakes in Airflow's user interface."""
+    """Shows the coverage pages of lakes in Airflow's user interface, and looks at pools when a run starts."""
 
     name = "imperva"
+    listeners = [pools]  # noqa: RUF012
     # No leading slash in an href: Airflow may be served below a path.
     external_views = [  # noqa: RUF012
         {

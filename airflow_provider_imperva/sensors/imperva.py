@@ -18,7 +18,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.options import PlanOptions, checked_options
-from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, told
+from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, refuse_pools, told
 from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -85,6 +85,7 @@ class ImpervaLogSensor(BaseSensorOperator):
         :raises AirflowException: if the last look before the time was up failed.
         """
         refuse_backfill(context)
+        refuse_pools(context)
         ImpervaLogHook(self.imperva_conn_id).log_cautions()
         if not self.deferrable:
             try:

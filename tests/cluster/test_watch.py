@@ -27,14 +27,20 @@ loads = imperva_logs_dag(
     "loads",
     lake_uri=LAKE,
     schedule=timedelta(minutes=10),
-    pool="nobody_made_it",
+    task_options={"wait_for_logs": {"pool": "nobody_made_it"}},
     deadline=imperva_deadline_alert(timedelta(seconds=5)),
 )
 idles = imperva_logs_dag("idles", lake_uri=LAKE, schedule="@once", sensor_timeout=timedelta(seconds=5))
 watches = imperva_watch_dag("watches", lake_uri=LAKE, schedule=timedelta(minutes=1))
 hangs = imperva_logs_dag(
-    "hangs", lake_uri=LAKE, schedule="@once", pool="nobody_made_it", dagrun_timeout=timedelta(seconds=20)
+    "hangs",
+    lake_uri=LAKE,
+    schedule="@once",
+    task_options={"wait_for_logs": {"pool": "nobody_made_it"}},
+    dagrun_timeout=timedelta(seconds=20),
 )
+no_pool = imperva_logs_dag("no_pool", lake_uri=LAKE, schedule="@once", pool="nobody_made_it")
+small_pool = imperva_logs_dag("small_pool", lake_uri=LAKE, schedule="@once", pool="small", fetch_slots=8)
 """
 _SECONDS = 240
 
@@ -61,7 +67,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
             "IMPERVA_LAKE_URI": (home / "lake").as_uri(),
         }
-        with airflow(home, environment, names=services.ONE_MACHINE) as started:
+        pools = [services.create_pool("small", 2)]
+        with airflow(home, environment, names=services.ONE_MACHINE, set_up=pools) as started:
             yield started
 
 
@@ -103,6 +110,27 @@ def test_a_run_that_cannot_go_on_and_a_lake_that_nobody_loads_are_told(running: 
     assert states == [("skipped",)], "none of its tasks is to be started any more"
     [(tries,)] = running.query("SELECT max(try_number) FROM task_instance WHERE dag_id = 'watches'")
     assert tries == 1, "nobody has to wait for retries to hear of it"
+
+
+@pytest.mark.parametrize(
+    ("dag", "found"),
+    [
+        ("no_pool", "the pool nobody_made_it does not exist, and the task load.fetch is in it"),
+        ("small_pool", "the pool small has 2 slots, and the task load.fetch takes 8"),
+    ],
+)
+def test_a_pool_that_is_missing_or_too_small_fails_the_first_task(running: Cluster, dag: str, found: str) -> None:
+    """At once and without retries, instead of a run that hangs."""
+
+    def failed() -> bool:
+        return running.query(f"SELECT state FROM dag_run WHERE dag_id = '{dag}'") == [("failed",)]
+
+    wait_for(failed, "the end of the run", seconds=_SECONDS, watch=running)
+    tasks = dict(running.query(f"SELECT task_id, state FROM task_instance WHERE dag_id = '{dag}'"))
+    assert tasks.pop("wait_for_logs") == "failed"
+    assert set(tasks.values()) == {"upstream_failed"}
+    (log,) = running.folder.rglob(f"dag_id={dag}/**/task_id=wait_for_logs/attempt=1.log")
+    assert found in log.read_text(errors="replace")
 
 
 def test_a_backfill_is_refused_by_airflow_itself(running: Cluster) -> None:

@@ -189,11 +189,11 @@ def test_a_refused_key_ends_the_task_for_good(tmp_path: Path, monkeypatch: pytes
             plan(tmp_path, "nobody")
 
 
-def test_whatever_asks_the_repository_is_in_the_pool() -> None:
+def test_whatever_fetches_is_in_the_pool_and_what_tells_of_the_pool_is_not() -> None:
     dag = imperva_logs_dag("pooled", lake_uri="file:///lake", pool="imperva_shop", fetch_slots=3)
     held = {task.task_id: (task.pool, task.pool_slots) for task in dag.tasks}
     assert held == {
-        "wait_for_logs": ("imperva_shop", 1),
+        "wait_for_logs": ("default_pool", 1),
         "plan": ("imperva_shop", 1),
         "load.fetch": ("imperva_shop", 3),
         "load.normalize": ("imperva_shop", 1),

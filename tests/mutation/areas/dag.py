@@ -6,6 +6,27 @@ from tests.mutation.mutation import Mutation
 
 MUTATIONS = [
     Mutation(
+        "a run whose pool is missing hangs",
+        "plugins/pools.py",
+        "        if pool not in there:\n",
+        "        if not there:\n",
+        ("plugins/test_pools.py::test_a_pool_that_does_not_exist",),
+    ),
+    Mutation(
+        "a run whose pool has fewer slots than fetch_slots hangs",
+        "plugins/pools.py",
+        "        elif 0 <= there[pool] < slots:\n",
+        "        elif 0 <= there[pool] < 1:\n",
+        ("plugins/test_pools.py::test_a_pool_smaller_than_fetch_slots",),
+    ),
+    Mutation(
+        "the first task goes on although a pool is missing",
+        "sensors/imperva.py",
+        "        refuse_pools(context)\n",
+        "",
+        ("plugins/test_pools.py",),
+    ),
+    Mutation(
         "an account that cannot be looked at is left out of its fleet's run",
         "operators/load.py",
         "told(error))\n            return True\n",
