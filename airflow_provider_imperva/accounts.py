@@ -25,6 +25,7 @@ OWN = frozenset(
         "decode_policy",
         "redaction",
         "pseudonyms",
+        "severities",
         "table",
         "quarantined_share",
         "fail_when_critical",

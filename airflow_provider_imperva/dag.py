@@ -68,6 +68,7 @@ def imperva_logs_dag(
     decode_policy: dict[str, Any] | None = None,
     redaction: Any = True,
     pseudonyms: Any = None,
+    severities: Any = None,
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
@@ -104,6 +105,8 @@ def imperva_logs_dag(
         :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
     :param pseudonyms: which columns have pseudonyms, none by default: the id of the connection that has the key, or a
         mapping, as :func:`~airflow_provider_imperva.privacy.options.pseudonym_options` takes it.
+    :param severities: the column ``severity`` by rule type code, in place of the default's, as
+        :func:`~airflow_provider_imperva.severities.severity_options` takes it; such as ``{4: "medium"}``.
     :param headroom_warning: the headroom below which the commit warns, and calls ``on_low_headroom``.
     :param on_low_headroom: an Airflow notifier, or any callable that takes the context.
     :param quarantined_share: the share of a commit's lines, 0 to 1, above which lines in quarantine make its run red. A
@@ -170,6 +173,7 @@ def imperva_logs_dag(
             decode_policy=decode_policy,
             redaction=redaction,
             pseudonyms=pseudonyms,
+            severities=severities,
             headroom_warning=headroom_warning,
             on_low_headroom=on_low_headroom,
             fail_when_critical=fail_when_critical,

@@ -44,6 +44,7 @@ def imperva_fleet_dag(
     decode_policy: dict[str, Any] | None = None,
     redaction: Any = True,
     pseudonyms: Any = None,
+    severities: Any = None,
     table: TableKind | None = "delta",
     catalog_conn_id: str | None = None,
     headroom_warning: timedelta = timedelta(hours=24),
@@ -70,8 +71,8 @@ def imperva_fleet_dag(
     :param tag: load only accounts with this tag.
     :param lake_uri: root of the lake; each account has a ledger of its own there, under its repository's id.
     :param side_by_side: how many accounts are looked at at once, and how many are loaded at once.
-    :param plan_options, keep_raw, decode_policy, redaction, pseudonyms, table, catalog_conn_id, headroom_warning,
-        on_low_headroom, fail_when_critical, quarantined_share, events_asset: as of
+    :param plan_options, keep_raw, decode_policy, redaction, pseudonyms, severities, table, catalog_conn_id,
+        headroom_warning, on_low_headroom, fail_when_critical, quarantined_share, events_asset: as of
         :func:`~airflow_provider_imperva.dag.imperva_logs_dag`.
     :param task_options: other arguments for single tasks, by ``accounts`` and ``load``; such as ``queue``,
         ``executor_config`` and ``pool``.
@@ -98,6 +99,7 @@ def imperva_fleet_dag(
         "decode_policy": decode_policy,
         "redaction": redaction,
         "pseudonyms": pseudonyms,
+        "severities": severities,
         "table": table,
         "catalog_conn_id": catalog_conn_id,
         "headroom_warning": headroom_warning,

@@ -144,6 +144,7 @@ def add_load_tasks(
     decode_policy: dict[str, Any] | None = None,
     redaction: Any = True,
     pseudonyms: Any = None,
+    severities: Any = None,
     headroom_warning: timedelta = timedelta(hours=24),
     on_low_headroom: Callable[[Context], object] | None = None,
     fail_when_critical: bool = False,
@@ -193,6 +194,7 @@ def add_load_tasks(
             "decode_policy": decode_policy,
             "redaction": redaction,
             "pseudonyms": pseudonyms,
+            "severities": severities,
         }
         ImpervaNormalizeLogsOperator(**options("normalize", decoding, asking))
 

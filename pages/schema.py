@@ -7,8 +7,25 @@ import sys
 import pyarrow as pa
 
 from airflow_provider_imperva.events.grammar.record import RejectionReason
-from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER, LABELS, Column, Format
+from airflow_provider_imperva.events.schema.columns import (
+    COLUMNS,
+    HEADER,
+    HEADERS,
+    LABELS,
+    VIOLATIONS,
+    Column,
+    Format,
+)
 from airflow_provider_imperva.events.schema.schema import PARTITIONS, SCHEMA_VERSION
+from airflow_provider_imperva.events.schema.vocabulary import (
+    ANALYTICS_SEVERITIES,
+    ATTACK_TYPES,
+    BAD_BOT_RULE_TYPES,
+    CLIENT_TYPES,
+    OUTCOMES_BY_ACTION,
+    OUTCOMES_BY_PREFIX,
+)
+from airflow_provider_imperva.severities import RULE_TYPES
 
 _FORMATS: tuple[Format, ...] = ("CEF", "LEEF", "W3C", "JSON")
 
@@ -19,6 +36,8 @@ _TYPES = {
     pa.map_(pa.string(), pa.string()): "map of string to string",
     pa.float64(): "float64",
     pa.timestamp("ms", tz="UTC"): "timestamp, ms, UTC",
+    HEADERS: "map of string to list of string",
+    VIOLATIONS: f"list of struct of strings: {', '.join(member.name for member in VIOLATIONS.value_type)}",
 }
 
 _INTRODUCTION = f"""\
@@ -30,11 +49,15 @@ Version {SCHEMA_VERSION} of the schema, as `imperva.schema_version` in each file
 added; the name, type and meaning of a column never change. Every column is nullable. `repository`, \
 {" and ".join(f"`{name}`" for name in PARTITIONS.names)} are in the path.
 
-- `event_class` is `access`, `security`, `attack_analytics` or `other` (JSON, and products that are not Imperva's WAF).
+- `event_class` is `access`, `security`, `attack_analytics` or `other` (products that are not \
+Imperva's WAF, and JSON that is not an event of the WAF).
 - A key without a column is in `extra` under the name the log used, and so is a text that does not fit its column's \
 type, and a second value of a key (`key`, `key#2`, …).
 - Custom keys (`cs1` and so on) count only with the label given here. Any other label is a key of that name in `extra`.
 - JSON keys are paths; the first path that is there counts.
+
+- Columns without a key in any format are derived from others, after redaction and pseudonyms. Parts of version 1 \
+lack those that version 2 added: engines read them as null until the part is merged or its logs are replayed.
 
 | column | type | meaning and unit | CEF | LEEF | W3C | JSON |
 |---|---|---|---|---|---|---|
@@ -84,11 +107,36 @@ def schema_page() -> str:
     return (
         _INTRODUCTION
         + "".join(f"| {' | '.join(_cells(column))} |\n" for column in COLUMNS)
+        + _vocabulary()
         + "\n## Codes in `parse_warnings`\n\n| code | meaning |\n|---|---|\n"
         + "".join(f"| `{code}` | {meaning} |\n" for code, meaning in _WARNINGS.items())
         + "\n## Reasons in `quarantine/`\n\nThe line, whose bytes are in `raw`:\n\n| reason | meaning |\n|---|---|\n"
         + "".join(f"| `{reason.value}` | {meaning} |\n" for reason, meaning in _REASONS.items())
         + "\nA log whose container does not decode has one row without bytes; they are in `raw/`.\n"
+    )
+
+
+def _vocabulary() -> str:
+    """Write what derived columns are derived by."""
+    bad_bots = " and ".join(f"`{RULE_TYPES[code].name}`" for code in sorted(BAD_BOT_RULE_TYPES))
+    return (
+        "\n## `outcome` by `action`\n\nAny other action is `other`.\n\n| action | outcome |\n|---|---|\n"
+        + "".join(f"| `{prefix}…` | `{outcome}` |\n" for prefix, outcome in OUTCOMES_BY_PREFIX.items())
+        + "".join(f"| `{action}` | `{outcome}` |\n" for action, outcome in OUTCOMES_BY_ACTION.items())
+        + "\n## `severity` by rule type\n\nAccess events are `informational`. Imperva logs no severity for events: the "
+        "number in the header says which type of rule fired. The option `severities` of the DAG that loads changes the "
+        "table. LEEF has no number; there the event's name tells the rule type.\n\n"
+        "| `rule_type_code` | rule type | severity |\n|---|---|---|\n"
+        + "".join(f"| {code} | {kind.name} | `{kind.severity}` |\n" for code, kind in RULE_TYPES.items())
+        + "\nIncidents of Attack Analytics have a level: "
+        + ", ".join(f"`{level}` is `{severity}`" for level, severity in ANALYTICS_SEVERITIES.items())
+        + ".\n\n## `bot_classification` by `client_type`\n\n"
+        f"Whatever the type, a client for which {bad_bots} fired is a `bad_bot`.\n\n| client type | classification |\n"
+        "|---|---|\n"
+        + "".join(f"| {name} | `{found}` |\n" for name, found in CLIENT_TYPES.items())
+        + "\n## Attack types\n\nImperva publishes no list of the codes. `attack_type_name` knows those that stand in "
+        "public events; it is null for others.\n\n| code | name |\n|---|---|\n"
+        + "".join(f"| {code} | {name} |\n" for code, name in ATTACK_TYPES.items())
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ContainerError, DataKeyError, LakeError, MissingKeyError
 from airflow_provider_imperva.events.parse import parse
 from airflow_provider_imperva.events.schema.schema import SCHEMA
+from airflow_provider_imperva.lake.inputs import DERIVED_SINCE, of_version_1, schema_version_of
 from airflow_provider_imperva.lake.layout import partition_of
 from airflow_provider_imperva.lake.log_source import source_of
 from airflow_provider_imperva.lake.raw import RawBytes
@@ -30,6 +31,8 @@ from airflow_provider_imperva.privacy import pseudonyms, redact
 from airflow_provider_imperva.privacy.options import PERSONAL
 from airflow_provider_imperva.privacy.protection import Protection
 from airflow_provider_imperva.privacy.rules import Rules
+from airflow_provider_imperva.severities import VERSION_KEY as SEVERITIES_KEY
+from airflow_provider_imperva.severities import Severities
 
 _LENIENT = DecodePolicy(encrypted_checksum="warn", clear_checksum="warn")
 """What was loaded once is decoded, whatever policy loaded it."""
@@ -126,8 +129,8 @@ def _again(store: Store, raw: RawBytes, ledger: AuditedLedger, row: dict[str, An
     paths = ledger.history.live.successors(ledger.written.get(home, ())) if home else set()
     events = sorted(path for path in paths if partition_of(path))
     there = [_rows_of(store, path, file, row["sequence"]) for path in events]
-    protection = _protection((metadata for metadata, _ in there), wanted)
-    tables = [table for _, table in there if table.num_rows]
+    protection = _protection([part.metadata for part in there], wanted)
+    tables = [part.current(protection) for part in there if part.rows.num_rows]
     if not tables:
         return [f"events/ has none of its {row['rows']} rows"]
     before = pa.concat_tables(tables, promote_options="default").sort_by("src_line")
@@ -136,34 +139,62 @@ def _again(store: Store, raw: RawBytes, ledger: AuditedLedger, row: dict[str, An
     plain = _decoded(raw, row, wanted)
     source = source_of(plain, file=file, sequence=row["sequence"], fetched_at=int(fetched_at.timestamp() * 1000))
     blocks = [
-        protection.apply(block.events, block.quarantined).events
+        protection.completed(protection.apply(block.events, block.quarantined).events)
         for block in parse(plain.chunks(1 << 23), source, keep_raw=keep_raw)
     ]
     after = pa.concat_tables([_plain(block.select(SCHEMA.names)) for block in blocks]).sort_by("src_line")
-    skipped = set(PERSONAL) | {"extra"} if any(pseudonyms.VERSION_KEY in metadata for metadata, _ in there) else set()
+    skipped = _OF_PEOPLE if any(pseudonyms.VERSION_KEY in part.metadata for part in there) else set()
     return list(_differences(before, after, skipped))
 
 
-def _rows_of(store: Store, path: str, file: str, sequence: int) -> tuple[dict[str, str], pa.Table]:
+_OF_PEOPLE = {*PERSONAL, "extra", "client_address", "client_address_bytes", "client_subnet", "incident_id"}
+"""Columns that have pseudonyms, whose key nobody here has, or follow from such columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows of one log in one part.
+
+    :ivar version: of the schema that they were written by.
+    """
+
+    path: str
+    version: int
+    metadata: dict[str, str]
+    rows: pa.Table
+
+    def current(self, protection: Protection) -> pa.Table:
+        """Return the rows as this release would have written them, as far as they tell."""
+        if self.version >= DERIVED_SINCE:
+            return _plain(self.rows)
+        event_class, _ = partition_of(self.path) or ("", "")
+        return _plain(of_version_1(self.rows, event_class, protection.severities))
+
+
+def _rows_of(store: Store, path: str, file: str, sequence: int) -> _Part:
     with store.reader(path) as opened:
         part = pq.ParquetFile(opened)
         metadata = {
             name: value.decode()
-            for name in (redact.VERSION_KEY, pseudonyms.VERSION_KEY)
+            for name in (redact.VERSION_KEY, pseudonyms.VERSION_KEY, SEVERITIES_KEY)
             if (value := (part.metadata.metadata or {}).get(name.encode()))
         }
         table = part.read()
     mine = pc.and_(pc.equal(table["src_file"], file), pc.equal(table["src_seq"], sequence))
-    return metadata, _plain(table.filter(mine))
+    return _Part(path, schema_version_of(part.schema_arrow), metadata, table.filter(mine))
 
 
-def _protection(written: Iterable[dict[str, str]], wanted: Redo) -> Protection:
-    """Return what protects rows as they were protected when they were written."""
+def _protection(written: Sequence[dict[str, str]], wanted: Redo) -> Protection:
+    """Return what made rows as they were made when they were written."""
+    own = {metadata.get(SEVERITIES_KEY, "") for metadata in written}
+    if len(own) > 1:
+        raise _LeftOutError("its rows were written with different severities")
+    severities = Severities.parse("".join(own))
     versions = {metadata.get(redact.VERSION_KEY) for metadata in written}
     if versions <= {None}:
-        return Protection(None)
+        return Protection(None, severities=severities)
     if versions == {wanted.rules.version if wanted.rules else None}:
-        return Protection(wanted.rules)
+        return Protection(wanted.rules, severities=severities)
     raise _LeftOutError("its rows were redacted by other rules than those given")
 
 

@@ -15,11 +15,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_imperva.events.derived.complete import complete
 from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER, LABELS, Column
 from airflow_provider_imperva.forward.ecs import document
 
 _ENCODE = msgspec.json.Encoder().encode
-_ASIDE = frozenset({"raw", "event_date"})
+_ASIDE = frozenset({"raw", "event_date", "client_address_bytes"})
+"""Columns that are not sent: JSON has no bytes, and ``client_address`` says the same."""
+
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 _CEF_COLUMNS = tuple(column for column in COLUMNS if column.cef and not column.cef.startswith(HEADER))
@@ -67,13 +70,18 @@ def json(events: pa.Table, exact: Mapping[int, bytes]) -> list[bytes]:
     Times are RFC 3339; what would be null is left out.
     """
     del exact
-    return [_ENCODE(row) for row in _rows(events)]
+    return [_ENCODE(row) for row in _rows(_completed(events))]
 
 
 def ecs(events: pa.Table, exact: Mapping[int, bytes]) -> list[bytes]:
     """Write each record as a JSON object of the Elastic Common Schema."""
     del exact
-    return [_ENCODE(document(row)) for row in _rows(events)]
+    return [_ENCODE(document(row)) for row in _rows(_completed(events))]
+
+
+def _completed(events: pa.Table) -> pa.Table:
+    """Return events with the columns that are derived from others."""
+    return complete(events, events["event_class"].combine_chunks())
 
 
 WRITERS: dict[str, Callable[[pa.Table, Mapping[int, bytes]], list[bytes]]] = {

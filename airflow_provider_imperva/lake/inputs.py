@@ -15,11 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.errors import LakeError
-from airflow_provider_imperva.events.schema.schema import HELD_SCHEMA, SCHEMA, SCHEMA_VERSION
+from airflow_provider_imperva.events.derived.complete import upgraded
+from airflow_provider_imperva.events.schema.schema import HELD_SCHEMA, READ_SCHEMA, SCHEMA, SCHEMA_VERSION
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.records import Part
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.severities import VERSION_KEY as SEVERITIES_KEY
+from airflow_provider_imperva.severities import Severities
 
 _SMALL_BYTES = 4 << 20
 """Parts up to this size are read at once, and several ahead; larger ones go through a temporary file."""
@@ -27,8 +30,11 @@ _SMALL_BYTES = 4 << 20
 _AHEAD = 8
 _CHUNK_BYTES = 8 << 20
 _READ_ROWS = 1 << 15
+DERIVED_SINCE = 2
+"""Version of the schema from which on parts have the derived columns."""
+
 _VERSION_KEY = b"imperva.schema_version"
-_PROTECTION = (b"imperva.redaction", b"imperva.pseudonyms")
+_PROTECTION = (b"imperva.redaction", b"imperva.pseudonyms", SEVERITIES_KEY.encode())
 _CODED = {field.name for field in HELD_SCHEMA if pa.types.is_dictionary(field.type)}
 
 
@@ -94,24 +100,29 @@ def _rows(store: Store, part: Part, file: BinaryIO, protection: Mapping[str, str
     file.seek(0)
     try:
         footer = pq.ParquetFile(file)
-        _check_schema(store, part, footer.schema_arrow, protection)
+        version = _check_schema(store, part, footer.schema_arrow, protection)
         coded = [name for name in footer.schema_arrow.names if name in _CODED]
         parquet = pq.ParquetFile(file, metadata=footer.metadata, read_dictionary=coded)
+        severities = Severities.parse(protection.get(SEVERITIES_KEY, ""))
         rows = 0
         for batch in parquet.iter_batches(_READ_ROWS, use_threads=False):
             rows += batch.num_rows
-            yield _held(pa.Table.from_batches([batch]))
+            table = pa.Table.from_batches([batch])
+            if version >= DERIVED_SINCE:
+                yield _brought_into(HELD_SCHEMA, table)
+            else:
+                yield of_version_1(table, part.event_class, severities)
     except (pa.ArrowException, OSError) as error:
         raise _unusable(store, part, f"it does not read ({type(error).__name__})") from error
     if rows != part.rows:
         raise _unusable(store, part, f"it has {rows} rows, its commit says {part.rows}")
 
 
-def _check_schema(store: Store, part: Part, schema: pa.Schema, protection: Mapping[str, str]) -> None:
-    metadata = schema.metadata or {}
-    version = metadata.get(_VERSION_KEY, b"1").decode()
+def _check_schema(store: Store, part: Part, schema: pa.Schema, protection: Mapping[str, str]) -> int:
+    """Return the version of a part's schema, once it is sure that this provider knows it."""
+    version = schema_version_of(schema)
     strange = set(schema.names) - set(SCHEMA.names)
-    if strange or int(version) > int(SCHEMA_VERSION):
+    if strange or version > int(SCHEMA_VERSION):
         raise LakeError(
             f"it is of version {version} of the schema, with {len(strange)} columns that this provider does not know",
             do="Upgrade the provider to at least the version that wrote it; the lake is as it was",
@@ -119,6 +130,12 @@ def _check_schema(store: Store, part: Part, schema: pa.Schema, protection: Mappi
         )
     if (said := _protection_in(schema)) != protection:
         raise _unusable(store, part, f"its metadata says {said} of redaction, that of the others {protection}")
+    return version
+
+
+def schema_version_of(schema: pa.Schema) -> int:
+    """Return the version of the schema that a part was written by, which its metadata has."""
+    return int((schema.metadata or {}).get(_VERSION_KEY, b"1"))
 
 
 def _protection_in(schema: pa.Schema) -> dict[str, str]:
@@ -126,14 +143,23 @@ def _protection_in(schema: pa.Schema) -> dict[str, str]:
     return {name.decode(): metadata[name].decode() for name in _PROTECTION if name in metadata}
 
 
-def _held(rows: pa.Table) -> pa.Table:
-    """Bring rows into ``HELD_SCHEMA``: columns that came with a later version of the schema are null."""
+def _brought_into(schema: pa.Schema, rows: pa.Table) -> pa.Table:
+    """Give rows the columns of a schema: those that came with a later version are null."""
     there = set(rows.column_names)
     columns = [
         rows[field.name].cast(field.type) if field.name in there else pa.nulls(rows.num_rows, field.type)
-        for field in HELD_SCHEMA
+        for field in schema
     ]
-    return pa.table(columns, schema=HELD_SCHEMA)
+    return pa.table(columns, schema=schema)
+
+
+def of_version_1(rows: pa.Table, event_class: str | None, severities: Severities) -> pa.Table:
+    """Bring rows of version 1 of the schema into ``HELD_SCHEMA``, with the columns that version 2 derives.
+
+    :param event_class: of the part that they are in.
+    """
+    read = _brought_into(READ_SCHEMA, rows)
+    return upgraded(read, event_class or "", severities=severities.by_rule_type)
 
 
 def _unusable(store: Store, part: Part, found: str) -> LakeError:

@@ -10,11 +10,11 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import date, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import islice
 from types import MappingProxyType, TracebackType
 from typing import BinaryIO, NamedTuple, Self, TypeAlias
@@ -25,13 +25,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.errors import LakeError
+from airflow_provider_imperva.events.derived.complete import complete
 from airflow_provider_imperva.events.schema.field_ids import with_field_ids, without_field_ids
-from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA, SCHEMA
+from airflow_provider_imperva.events.schema.schema import HELD_SCHEMA, QUARANTINE_SCHEMA, READ_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.records import Part, Protected
 from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import Store
+from airflow_provider_imperva.severities import VERSION_KEY as SEVERITIES_KEY
+from airflow_provider_imperva.severities import Severities
 
 _Partition: TypeAlias = tuple[str, date]
 Positions = npt.NDArray[np.int32]
@@ -44,11 +47,14 @@ _ARROW_SCHEMA = b"ARROW:schema"
 
 _EPOCH = date(1970, 1, 1)
 _NAMED = 20
-_HARDLY_RECUR = {"event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line"}
+_HARDLY_RECUR = {
+    *("event_time", "end_time", "request_id", "client_port", "response_bytes", "src_line", "incident_id"),
+    "request_headers.key_value.value.list.element",
+}
 _FREE_TEXT = {
     *("url", "url_path", "query_string", "referrer", "request_body", "user_agent", "x_forwarded_for"),
     *("delivery_rules", "rule_info", "additional_request_headers", "additional_response_headers"),
-    *("extra", "raw"),
+    *("request_headers", "response_headers", "violations", "extra", "raw"),
 }
 """What clients write, and text about it: no question is answered by the least and the greatest of such values, which
 may be secrets.
@@ -123,14 +129,14 @@ class BatchParts:
     def add(self, events: pa.Table, quarantined: pa.Table, *, redacted: Mapping[str, int] | None = None) -> None:
         """Take over rows; none once a part was asked for.
 
-        :param events: columns of ``SCHEMA``, then ``event_class`` (dictionary of string) and ``event_date`` (date32).
+        :param events: columns of ``PARSED_SCHEMA``.
         :param quarantined: columns of ``QUARANTINE_SCHEMA``.
         :param redacted: how many of their values each rule has changed.
         """
         self._redacted.update(redacted or {})
         if events.num_rows:
             self._partition_of.append(self._numbers(events))
-            self._events.add(events.select(SCHEMA.names))
+            self._events.add(events.select(READ_SCHEMA.names))
         if quarantined.num_rows:
             self.add_quarantined(quarantined)
 
@@ -230,10 +236,11 @@ class BatchParts:
         schema = QUARANTINE_SCHEMA if partition is _QUARANTINE else SCHEMA
         rows, order = self._rows(partition)
         schema = schema.with_metadata(schema.metadata | as_bytes(self._protection))
+        completed = self._completed(event_class)
         try:
-            written = write_rows(file, rows, order, schema=schema)
+            written = write_rows(file, rows, order, schema=schema, completed=completed)
         except (pa.ArrowException, MemoryError) as error:
-            refused = frozenset() if isinstance(error, MemoryError) else _unwritable(rows)
+            refused = frozenset() if isinstance(error, MemoryError) else _unwritable(rows, completed)
             kind = UnwritableRowsError if refused else LakeError
             found = kind(
                 f"the rows of {_named(refused) or _logs_of(rows)} could not be written as Parquet"
@@ -254,6 +261,13 @@ class BatchParts:
             event_date=event_date.isoformat() if event_date else None,
         )
 
+    def _completed(self, event_class: str | None) -> Completed | None:
+        """Return what fills the derived columns of a part's rows: now, when nothing unprotected is left in them."""
+        if event_class is None:
+            return None
+        severities = Severities.parse(self._protection.get(SEVERITIES_KEY, ""))
+        return Completed(partial(complete, event_class=event_class, severities=severities.by_rule_type), HELD_SCHEMA)
+
     def _event_path(self, event_class: str, event_date: date) -> str:
         return self._layout.part(commit=self._commit, batch=self._batch, event_class=event_class, event_date=event_date)
 
@@ -267,13 +281,14 @@ def _logs_of(rows: Rows) -> str:
     return _named({name for block in rows.blocks for name in block.table["src_file"].unique().to_pylist()})
 
 
-def _unwritable(rows: Rows) -> frozenset[str]:
+def _unwritable(rows: Rows, completed: Completed | None) -> frozenset[str]:
     """Return the logs of which some rows cannot be written even by themselves."""
     refused: set[str] = set()
     for block in rows.blocks:
         try:
-            with parquet_writer(io.BytesIO(), block.table.schema) as writer:
-                writer.write_table(block.table)
+            table = completed.of(block.table) if completed else block.table
+            with parquet_writer(io.BytesIO(), table.schema) as writer:
+                writer.write_table(table)
         except MemoryError:
             raise
         except pa.ArrowException:
@@ -288,8 +303,37 @@ def _named(logs: Collection[str]) -> str:
     return f"{shown} and {len(names) - _NAMED} more logs" if len(names) > _NAMED else shown
 
 
+class Completed(NamedTuple):
+    """What becomes of rows just before they are written, so that it takes neither memory nor room before.
+
+    :ivar made: takes a row group, and returns it with more columns.
+    :ivar schema: what it has then.
+    """
+
+    made: Callable[[pa.Table], pa.Table]
+    schema: pa.Schema
+
+    def of(self, rows: pa.Table) -> pa.Table:
+        """Return rows as they are written.
+
+        :raises pyarrow.ArrowException: if that cannot be done, whatever the cause: it must not stop rows of other logs.
+        """
+        try:
+            return self.made(rows)
+        except (pa.ArrowException, MemoryError):
+            raise
+        except Exception as error:
+            raise pa.ArrowInvalid(f"columns could not be derived ({type(error).__name__})") from error
+
+
 def write_rows(
-    file: BinaryIO, rows: Rows, order: Positions, *, schema: pa.Schema, sorted_by: Sequence[str] = ()
+    file: BinaryIO,
+    rows: Rows,
+    order: Positions,
+    *,
+    schema: pa.Schema,
+    sorted_by: Sequence[str] = (),
+    completed: Completed | None = None,
 ) -> HashingFile:
     """Write some rows as a part, a row group at a time.
 
@@ -297,12 +341,16 @@ def write_rows(
     :param order: which of them, and in which order.
     :param schema: the types and the metadata that the part has.
     :param sorted_by: the columns that the order follows from, ascending, nulls last; the footer says so.
+    :param completed: what rows lack of the schema.
     :returns: what knows the size and SHA-256 of what was written.
     """
     hashing = HashingFile(file)
+    held = completed.schema if completed else rows.blocks[0].table.schema
     buffered = pa.BufferedOutputStream(pa.PythonFile(hashing, "w"), _BUFFER_BYTES)
-    with buffered, parquet_writer(buffered, schema, held=rows.blocks[0].table.schema, sorted_by=sorted_by) as writer:
+    with buffered, parquet_writer(buffered, schema, held=held, sorted_by=sorted_by) as writer:
         for group in row_groups(rows.blocks, order, forget=rows.forget):
+            if completed:
+                group = completed.of(group)
             writer.write_table(group, row_group_size=group.num_rows)
             # Before the next one is gathered, not after.
             del group

@@ -110,14 +110,14 @@ def verdict(action: str | None, outcome: str | None, *, is_alert: bool, modern: 
 
 
 def _verdict(action: str, outcome: str | None, *, is_alert: bool) -> Verdict:
+    if action in _REFUSALS:
+        return _REJECTED
     if outcome in ("passed", "cached"):
         return _DETECTED if is_alert else _ALLOWED
     if outcome == "blocked":
         return _BLOCKED
     if outcome == "challenged":
         return _CAPTCHA if "CAPTCHA" in action else _CHALLENGE
-    if action in _REFUSALS:
-        return _REJECTED
     if outcome == "error":
         return Verdict(OTHER, action, 27, "Error", *_FAILURE)
     return Verdict(OTHER, action, OTHER, action, OTHER, action)

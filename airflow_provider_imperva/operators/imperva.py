@@ -33,6 +33,7 @@ from airflow_provider_imperva.options import DecodePolicy, PlanOptions, TableKin
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good, refuse_backfill
+from airflow_provider_imperva.severities import severity_options
 from airflow_provider_imperva.uri import check_lake_uri
 
 if TYPE_CHECKING:
@@ -213,6 +214,8 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
     :param pseudonyms: what has pseudonyms, as
         :func:`~airflow_provider_imperva.privacy.options.pseudonym_options` takes it; nothing by default.
+    :param severities: the column ``severity`` by rule type code, in place of the default's, as
+        :func:`~airflow_provider_imperva.severities.severity_options` takes it.
     """
 
     template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "fetched")
@@ -225,6 +228,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         decode_policy: dict[str, Any] | None = None,
         redaction: Any = True,
         pseudonyms: Any = None,
+        severities: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -233,6 +237,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
         self.redaction = redaction_rules(redaction)
         self.pseudonyms = pseudonym_options(pseudonyms)
+        self.severities = severity_options(severities)
 
     @ends_for_good
     def execute(self, context: Context) -> dict[str, int]:
@@ -243,7 +248,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 
         fetched = msgspec.convert(self.fetched, Fetched)
-        protection = open_protection(self.redaction, self.pseudonyms)
+        protection = open_protection(self.redaction, self.pseudonyms, self.severities)
         options = NormalizeOptions(
             policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw, protection=protection
         )

@@ -18,6 +18,7 @@ from airflow_provider_imperva.options import DecodePolicy, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, told
+from airflow_provider_imperva.severities import severity_options
 from airflow_provider_imperva.uri import check_lake_uri
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
 
     :param plan_options, headroom_warning, on_low_headroom, fail_when_critical, quarantined_share: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaCommitLogsOperator`.
-    :param keep_raw, decode_policy, redaction, pseudonyms: as of
+    :param keep_raw, decode_policy, redaction, pseudonyms, severities: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaNormalizeLogsOperator`.
     """
 
@@ -58,6 +59,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
         decode_policy: dict[str, Any] | None = None,
         redaction: Any = True,
         pseudonyms: Any = None,
+        severities: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,6 +67,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
         self.redaction = redaction_rules(redaction)
         self.pseudonyms = pseudonym_options(pseudonyms)
+        self.severities = severity_options(severities)
 
     @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
         options = NormalizeOptions(
             policy=DecodePolicy(**self.decode_policy),
             keep_raw=self.keep_raw,
-            protection=open_protection(self.redaction, self.pseudonyms),
+            protection=open_protection(self.redaction, self.pseudonyms, self.severities),
         )
         keys = hook.key_ring()
         parts: list[Part] = []

@@ -17,6 +17,7 @@ from airflow_provider_imperva.options import DecodePolicy, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good
+from airflow_provider_imperva.severities import severity_options
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,7 +41,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
     :param since, until: bounds of a log's start time, ISO 8601, UTC if they do not say; the upper one is excluded.
     :param state: ``quarantined`` (as a whole or some lines), ``committed`` or ``all``.
     :param fetch: whether logs that do not decode are asked for again, as long as the repository has them.
-    :param keep_raw, decode_policy, redaction, pseudonyms: as of
+    :param keep_raw, decode_policy, redaction, pseudonyms, severities: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaNormalizeLogsOperator`; give the same here.
     """
 
@@ -66,6 +67,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         decode_policy: dict[str, Any] | None = None,
         redaction: Any = True,
         pseudonyms: Any = None,
+        severities: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -79,6 +81,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
         self.decode_policy = checked_options(DecodePolicy, decode_policy)
         self.redaction = redaction_rules(redaction)
         self.pseudonyms = pseudonym_options(pseudonyms)
+        self.severities = severity_options(severities)
 
     @ends_for_good
     def execute(self, context: Context) -> dict[str, int]:
@@ -90,7 +93,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
             names=self.logs, sequences=self.sequences, since=self.since, until=self.until, state=self.state
         )
         run = _run(context)
-        protection = open_protection(self.redaction, self.pseudonyms)
+        protection = open_protection(self.redaction, self.pseudonyms, self.severities)
         options = NormalizeOptions(
             policy=DecodePolicy(**self.decode_policy), keep_raw=self.keep_raw, protection=protection
         )

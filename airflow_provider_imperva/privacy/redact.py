@@ -354,7 +354,7 @@ def _wanted(events: pa.Table) -> Iterator[str]:
     cut = {part for name, (parts, _) in _PARTS.items() if events[name].null_count < len(events) for part in parts}
     for column in COLUMNS:
         kind = column.type.value_type if column.type in (CATEGORY, LIST) else column.type
-        if kind != TEXT or column.name in _OURS or column.name in cut:
+        if kind != TEXT or column.kind == "completed" or column.name in _OURS or column.name in cut:
             continue
         if events[column.name].null_count < len(events):
             yield column.name

@@ -67,6 +67,8 @@ def text_columns(schema: pa.Schema) -> list[str]:
 def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind) or pa.types.is_list(kind):
         return _is_text(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(_is_text(member.type) for member in kind)
     tests = (pa.types.is_map, pa.types.is_string, pa.types.is_large_string, pa.types.is_large_binary)
     return any(test(kind) for test in tests)
 
@@ -87,17 +89,16 @@ def _rows_with(column: pa.Array, needle: Needle) -> _Mask:
 
 
 def _texts(column: pa.Array) -> Iterator[tuple[pa.Array, npt.NDArray[np.int64]]]:
-    """Yield the texts in a column, and which row each is of."""
+    """Yield the texts in a column, however deep they are, and which row each is of."""
     rows = np.arange(len(column))
-    if pa.types.is_map(column.type) or pa.types.is_list(column.type):
+    if pa.types.is_struct(column.type):
+        for member in column.flatten():
+            yield from _texts(member)
+    elif pa.types.is_map(column.type) or pa.types.is_list(column.type):
         lengths = pc.fill_null(pc.list_value_length(_as_list(column)), 0).to_numpy(zero_copy_only=False)
         owners = np.repeat(rows, lengths)
-        flat = _as_list(column).flatten()
-        if pa.types.is_map(column.type):
-            yield flat.field(0), owners
-            yield flat.field(1), owners
-        else:
-            yield flat, owners
+        for texts, places in _texts(_as_list(column).flatten()):
+            yield texts, owners[places]
     else:
         yield column, rows
 
@@ -145,6 +146,8 @@ def _blanked(rows: pa.Table, name: str, mask: _Mask, subject: Subject) -> pa.Tab
 def _without(value: object, subject: Subject) -> object:
     if isinstance(value, list | tuple):
         return type(value)(_without(item, subject) for item in value)
+    if isinstance(value, dict):
+        return {name: _without(item, subject) for name, item in value.items()}
     for needle in subject.needles:
         if isinstance(value, str):
             value = needle.pattern.sub(ERASED, value)

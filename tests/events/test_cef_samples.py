@@ -174,7 +174,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         parse_warnings=["no_label:cs10"],
     ),
     "anomalies.cef:3": values(
-        event_time=1700000000000, event_class="access", event_name="Normal", action="ALLOW", outcome="other",
+        event_time=1700000000000, event_class="access", event_name="Normal", action="ALLOW", outcome="passed",
         account_id=None, site_id=None, session_id=None, request_id=None, client_ip="192.168.1.100", client_port=None,
         http_status=None, tls_version=None, duration_ms=None, client_city="Al 'Ayyat",
         url="https://example.com/login", url_host="example.com", url_path="/login", extra={},

@@ -210,11 +210,11 @@ def test_small_conversions() -> None:
         ("REQ_CHALLENGED_X", "challenged"),
         ("REQ_BAD_TIMEOUT", "error"),
         ("REQ_UNRESOLVED_SITE_UNKNOWN", "error"),
-        ("REQ_NO_IP_FOUND", "other"),
-        ("ALLOW", "other"),
+        ("REQ_NO_IP_FOUND", "error"),
+        ("REQ_NEW", "other"),
     ],
 )
-def test_outcome_goes_by_prefix(action: str, outcome: str) -> None:
+def test_outcome_goes_by_action(action: str, outcome: str) -> None:
     found = row(f"act={action}")
     assert (found["action"], found["outcome"]) == (action, outcome)
 

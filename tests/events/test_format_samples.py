@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_imperva.events.schema.columns import COLUMNS
+from airflow_provider_imperva.events.schema.schema import READ_SCHEMA
 from tests.events.cef_lines import START
 from tests.events.test_cef_samples import SAMPLES, brief, read, values
 
@@ -76,7 +76,7 @@ def test_sample_has_these_values_and_no_others(place: str) -> None:
     name, line = place.split(":")
     row = read(name)[int(line)]
     row["extra"] = {key: brief(text) for key, text in row["extra"]}
-    events = ["event_class", *(column.name for column in COLUMNS if not column.name.startswith("src_")), "src_format"]
+    events = ["event_class", *(name for name in READ_SCHEMA.names if not name.startswith("src_")), "src_format"]
     assert {column: brief(row[column]) for column in events if row[column] is not None} == EXPECTED[place]
 
 

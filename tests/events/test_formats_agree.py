@@ -211,11 +211,11 @@ def has(column: Column, format_name: Format) -> bool:
 
 
 def test_the_event_has_every_column() -> None:
-    assert list(EVENT) == [column.name for column in COLUMNS if column.kind != "row"]
+    assert list(EVENT) == [column.name for column in COLUMNS if column.kind not in ("completed", "row")]
 
 
 @pytest.mark.parametrize("format_name", ["CEF", "LEEF", "W3C", "JSON"])
-@pytest.mark.parametrize("column", [c for c in COLUMNS if c.kind != "row"], ids=lambda column: column.name)
+@pytest.mark.parametrize("column", [c for c in COLUMNS if c.name in EVENT], ids=lambda column: column.name)
 def test_every_format_gives_the_same_value(
     column: Column, format_name: Format, written: dict[str, dict[str, Any]]
 ) -> None:
@@ -230,4 +230,4 @@ def test_every_format_gives_the_same_value(
 def test_nothing_is_left_over(format_name: Format, written: dict[str, dict[str, Any]]) -> None:
     row = written[format_name]
     assert (row["extra"], row["parse_warnings"], row["src_format"]) == ({}, [], format_name)
-    assert row["event_class"] == ("other" if format_name == "JSON" else "security")
+    assert row["event_class"] == "security"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +41,13 @@ KNOWN = {
     "x_forwarded_for": 1190,
     "x_forwarded_for.element": 1191,
     "signature_id": 1570,
+    "is_alert": 1580,
+    "violations": 1610,
+    "violations.element": 1611,
+    "violations.element.attack_type": 1612,
+    "violations.element.rule_info": 1616,
+    "request_headers.value.element": 1663,
+    "analytics_blocked_percent": 1710,
 }
 """What the first release with numbers had, at both ends and in the middle. Nothing here ever changes."""
 
@@ -64,15 +72,20 @@ def test_parts_have_them_and_their_arrow_schema_does_not() -> None:
 
 
 def ids_in(schema: pa.Schema) -> dict[str, int]:
-    """The ids in the metadata of fields, and of those within lists and maps."""
-    found = {}
-    for field in schema:
-        fields = {field.name: field}
-        if pa.types.is_list(field.type):
-            fields[f"{field.name}.element"] = field.type.value_field
-        elif pa.types.is_map(field.type):
-            fields |= {f"{field.name}.key": field.type.key_field, f"{field.name}.value": field.type.item_field}
-        for path, one in fields.items():
-            if one.metadata and b"PARQUET:field_id" in one.metadata:
-                found[path] = int(one.metadata[b"PARQUET:field_id"])
-    return found
+    """The ids in the metadata of fields, and of those within lists, maps and structs."""
+    return {path: number for field in schema for path, number in ids_of(field, field.name)}
+
+
+def ids_of(field: pa.Field, path: str) -> Iterator[tuple[str, int]]:
+    if field.metadata and b"PARQUET:field_id" in field.metadata:
+        yield path, int(field.metadata[b"PARQUET:field_id"])
+    kind = field.type
+    parts: dict[str, pa.Field] = {}
+    if pa.types.is_list(kind):
+        parts = {"element": kind.value_field}
+    elif pa.types.is_map(kind):
+        parts = {"key": kind.key_field, "value": kind.item_field}
+    elif pa.types.is_struct(kind):
+        parts = {member.name: member for member in kind}
+    for name, part in parts.items():
+        yield from ids_of(part, f"{path}.{name}")

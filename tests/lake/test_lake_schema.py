@@ -29,6 +29,10 @@ READ_AS = {
     "timestamp, ms, UTC": "TIMESTAMP WITH TIME ZONE",
     "list of string": "VARCHAR[]",
     "map of string to string": "MAP(VARCHAR, VARCHAR)",
+    "map of string to list of string": "MAP(VARCHAR, VARCHAR[])",
+    "binary": "BLOB",
+    "list of struct of strings: attack_type, attack_type_name, attack_id, rule_name, rule_info": "STRUCT(attack_type "
+    "VARCHAR, attack_type_name VARCHAR, attack_id VARCHAR, rule_name VARCHAR, rule_info VARCHAR)[]",
 }
 """What DuckDB calls each type that the documentation names."""
 

@@ -29,10 +29,12 @@ from airflow_provider_imperva.errors import (
     InvalidIndexError,
     LedgerConflictError,
 )
+from airflow_provider_imperva.events.derived.complete import complete
 from airflow_provider_imperva.events.parse import ParsedBlock
 from airflow_provider_imperva.events.parse import parse as parse_body
 from airflow_provider_imperva.events.schema.source import LogSource
 from airflow_provider_imperva.lake import commit as commit_module
+from airflow_provider_imperva.lake import parts
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts
@@ -830,6 +832,22 @@ class TestBadLogs:
         assert plan is not None
         account.finish(plan)
         assert account.rows() == account.expected()
+
+    def test_one_whose_columns_cannot_be_derived_holds_no_other_up(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = (log.name for log in account.serve(1, 2))
+
+        def derive(rows: pa.Table, **options: object) -> pa.Table:
+            if one in rows["src_file"].to_pylist():
+                raise IndexError("unforeseen")
+            return complete(rows, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(parts, "complete", derive)
+        account.run_some()
+        monkeypatch.undo()
+        assert account.rows() == account.expected([other])
+        assert [(log, line) for log, line, _ in account.quarantined()] == [(one, None)]
 
     @pytest.mark.parametrize("refused", [[2], [1, 3], [1, 2, 3]], ids=str)
     def test_one_whose_rows_cannot_be_written_goes_to_quarantine_and_the_others_go_on(

@@ -38,7 +38,8 @@ def pseudonyms(key: Key | None = KEY, **given: Any) -> Pseudonyms:
 
 def protected(found: Pseudonyms, event: str = EVENT) -> dict[str, Any]:
     (parsed,) = parse([f"{event}\n".encode()], LogSource(file="8416_1.log", sequence=1, format="CEF"), keep_raw=True)
-    (row,) = Protection(Rules(), found).apply(parsed.events, parsed.quarantined).events.to_pylist()
+    protection = Protection(Rules(), found)
+    (row,) = protection.completed(protection.apply(parsed.events, parsed.quarantined).events).to_pylist()
     return dict(row)
 
 
@@ -49,6 +50,25 @@ def test_nobody_is_named_and_rows_can_be_joined() -> None:
     assert row["client_ip"].startswith("k1-")
     assert len({row["client_ip"], row["visitor_id"], row["session_id"], row["account_name"]}) == 4
     assert row == protected(pseudonyms())
+
+
+BLOCKED = EVENT.replace("REQ_PASSED", "REQ_BLOCKED_ACL deviceExternalId=99 request=a.example/b?c\\=1")
+DERIVED = ("client_address", "client_address_bytes", "client_subnet", "incident_id")
+
+
+def test_nor_is_anybody_named_by_what_is_derived() -> None:
+    assert [protected(pseudonyms(columns=["visitor_id"]), BLOCKED)[name] for name in DERIVED] == [
+        "198.51.100.7",
+        bytes(10) + b"\xff\xff" + bytes([198, 51, 100, 7]),
+        "198.51.100.0/24",
+        "77-99",
+    ], "without pseudonyms of addresses and sessions they would be"
+    row = protected(pseudonyms(), BLOCKED)
+    assert [row[name] for name in DERIVED] == [None, None, None, f"{row['session_id']}-99"]
+    row = protected(pseudonyms(addresses="truncate"), BLOCKED)
+    assert row["client_address"] == "198.51.100.0"
+    assert row["client_address_bytes"] == bytes(10) + b"\xff\xff" + bytes([198, 51, 100, 0])
+    assert row["query_string"] == "c=1"
 
 
 def test_another_key_gives_other_pseudonyms_with_its_id() -> None:

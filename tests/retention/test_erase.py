@@ -120,6 +120,23 @@ class TestRows:
         assert row["referrer"] == "https://x.example/?ip=ERASED&a=1"
         account.assert_sound()
 
+    def test_mentions_in_headers_and_violations_are_blanked(self, account: KeptAccount) -> None:
+        log = account.serve_day(1, 1, events=1)
+        (event,) = log.events
+        event = event.replace("|Normal|0|", "|SQL Injection|0|").replace(
+            '{"Accept":"*/*"}', f'{{"X-Real-Ip":"{ADDRESS}"}}'
+        )
+        event = f'{event} cs11=,,[{{"ip":"{ADDRESS}"}}] cs11Label=Rule Additional Info'
+        account.repository.add(log.name, forge_log(f"{event}\n"))
+        account.run()
+        done = forget(account)
+        assert done.trace.mentions == 1
+        assert account.where(ADDRESS) == []
+        (row,) = [row for path in account.live() for row in pq.read_table(account.lake / path).to_pylist()]
+        assert dict(row["request_headers"])["x-real-ip"] == ["ERASED"]
+        assert row["violations"][2]["rule_info"] == '[{"ip":"ERASED"}]'
+        account.assert_sound()
+
     def test_a_broken_line_leaves_quarantine(self, account: KeptAccount) -> None:
         log = account.serve_day(1, 1)
         body = f"no event of {ADDRESS}\nno event\n" + "".join(f"{event}\n" for event in log.events)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_imperva.events.bodies import records
@@ -34,6 +35,7 @@ from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.scan import lines
 from airflow_provider_imperva.events.scan.long_lines import HEAD_BYTES, ShortLines
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LIST
+from airflow_provider_imperva.events.schema.vocabulary import class_of_json
 
 _DEEPEST, _LONGEST = 32, 255
 """Objects further in, or under a longer name, stay JSON text: a name is repeated for everything under it."""
@@ -278,7 +280,8 @@ def _record(value: Any) -> TextRecord | RejectionReason:
     record.extra[:0] = [(path, text) for path, text in texts.items() if path not in taken]
     if replaced:
         record.warnings.append("replaced_bytes")
-    return record
+    kind = class_of_json(record.texts.get("device_product", ""), record.texts.get("event_name", ""))
+    return record if kind == record.event_class else replace(record, event_class=kind)
 
 
 def _flattened(value: Object, prefix: str = "", depth: int = 1) -> Iterator[tuple[str, Any]]:

@@ -14,12 +14,15 @@ import pyarrow as pa
 Format = Literal["CEF", "LEEF", "W3C", "JSON"]
 """A format an event was found in, as ``src_format`` names it."""
 
-Kind = Literal["text", "int", "float", "bool", "time", "ip", "country", "list", "slots", "json", "derived", "row"]
+Kind = Literal[
+    "text", "int", "float", "bool", "time", "ip", "country", "list", "slots", "json", "derived", "completed", "row"
+]
 """How a column comes about.
 
 ``list`` is cut at commas and trimmed; ``slots`` is one of the parallel lists, whose empty elements mean something;
 ``json`` is text in which blanks and equals signs bound nothing; ``derived`` is computed from other columns where the
-format has no key of its own for it; ``row`` is about the record: where it came from and how reading it went.
+format has no key of its own for it; ``completed`` follows from the others too, but only once rows are protected, when
+they are written; ``row`` is about the record: where it came from and how reading it went.
 """
 
 TEXT = pa.string()
@@ -29,13 +32,22 @@ FLOAT, BOOL = pa.float64(), pa.bool_()
 TIME = pa.timestamp("ms", tz="UTC")
 LIST = pa.list_(pa.string())
 EXTRA = pa.map_(pa.string(), pa.string())
+BINARY = pa.binary()
+HEADERS = pa.map_(pa.string(), pa.list_(pa.string()))
+VIOLATIONS = pa.list_(
+    pa.struct([(name, TEXT) for name in ("attack_type", "attack_type_name", "attack_id", "rule_name", "rule_info")])
+)
 
 _RECURRING = {
     *("account_name", "account_ref", "site_name", "site_ref", "session_id", "visitor_id"),
     *("client_ip", "client_edge_ip", "client_city", "user_agent", "client_application", "client_signature"),
+    *("client_address", "client_address_bytes", "client_subnet", "analytics_host"),
     *("server_ip", "tls", "url", "url_host", "url_path", "additional_response_headers", "src_file"),
 }
-"""Columns of strings that recur: those of an account, a site, a client or a page."""
+"""Columns of strings and bytes that recur: those of an account, a site, a client or a page."""
+
+_HELD_AS = {TEXT: CATEGORY, BINARY: pa.dictionary(pa.int32(), BINARY)}
+"""Arrow types of what recurs, until it is written."""
 
 HEADER = "header "
 """What the keys of header parts begin with; no key in a record holds a blank."""
@@ -75,8 +87,8 @@ class Column:
 
     @property
     def held_as(self) -> pa.DataType:
-        """Arrow type that its values have until they are written: a dictionary for strings that recur."""
-        return CATEGORY if self.type == TEXT and self.recurs else self.type
+        """Arrow type that its values have until they are written: a dictionary for strings and bytes that recur."""
+        return _HELD_AS.get(self.type, self.type) if self.recurs else self.type
 
     def source(self, format_name: Format) -> str:
         """Name of the column's source in a format, as the table has it; the first path in JSON; empty where none."""
@@ -101,7 +113,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("action", CATEGORY, "text", "act", "cat", "sc-action", ("event.action",),
            "how the request was handled (REQ_...); unknown values are kept"),
     Column("outcome", CATEGORY, "derived",
-           meaning="by prefix of action: passed, cached, blocked, challenged, error or other; null without an action"),
+           meaning="how the request ended, by action: passed, cached, blocked, challenged, error or other; null "
+                   "without an action"),
     Column("account_id", INT64, "int", "suid", "suid", "s-suid", ("imperva.ids.account_id",),
            "account of the site's owner"),
     Column("account_name", TEXT, "text", "Customer", "Customer", "s-accountname", ("imperva.ids.account_name",),
@@ -175,7 +188,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("url_path", TEXT, "derived", "", "", "", ("url.path",),
            "url from the first / up to ?"),
     Column("query_string", TEXT, "text", "qstr", "qstr", "cs-uri-query", ("url.query",),
-           "percent-encoded, without ?"),
+           "percent-encoded, without ?; where the log has it in the URL only, what stands there behind the ?"),
     Column("referrer", TEXT, "text", "ref", "ref", "cs(Referrer)", ("imperva.referrer",),
            "Referer header, sent by the client"),
     Column("request_body", TEXT, "text", "postbody", "postbody", "cs-postbody", (),
@@ -206,6 +219,38 @@ COLUMNS: tuple[Column, ...] = (
            "version of the event format"),
     Column("signature_id", CATEGORY, "text", "header signature id", "", "", (),
            "carries no information in WAF events"),
+    Column("is_alert", BOOL, "completed",
+           meaning="whether a rule fired, or it is an incident; null for other products"),
+    Column("severity", CATEGORY, "completed",
+           meaning="informational, low, medium, high or critical: by rule type, or by the level of an incident"),
+    Column("bot_classification", CATEGORY, "completed",
+           meaning="browser, good_bot, bad_bot or bot, by client_type and rule type; null where they do not tell"),
+    Column("violations", VIOLATIONS, "completed",
+           meaning="attack_type_codes, attack_ids, rule_names and rule_info by slot; what a slot lacks is null; null "
+                   "without any"),
+    Column("client_address", TEXT, "completed",
+           meaning="client_ip in one spelling: IPv4 (also where mapped to IPv6), or IPv6 in lower case and compressed; "
+                   "null if it is not an address"),
+    Column("client_address_bytes", BINARY, "completed",
+           meaning="client_address as 16 bytes in network order, IPv4 mapped to IPv6; sorts as addresses do"),
+    Column("client_subnet", TEXT, "completed",
+           meaning="network of client_address: its /24 (IPv4) or /48 (IPv6)"),
+    Column("incident_id", TEXT, "completed",
+           meaning="session_id-request_id, which a block page shows; null if the request was let through without an "
+                   "alert"),
+    Column("request_headers", HEADERS, "completed",
+           meaning="additional_request_headers by name in lower case, values in order; null if that is not JSON of "
+                   "headers"),
+    Column("response_headers", HEADERS, "completed",
+           meaning="additional_response_headers, likewise"),
+    Column("analytics_severity", CATEGORY, "completed",
+           meaning="level of an incident of Attack Analytics as logged: CRITICAL, MAJOR, MINOR or CUSTOM"),
+    Column("analytics_host", TEXT, "completed",
+           meaning="host that an incident is about; null if there are several (Distributed)"),
+    Column("analytics_events", INT64, "completed",
+           meaning="how many events an incident has"),
+    Column("analytics_blocked_percent", FLOAT, "completed",
+           meaning="percent of them that were blocked"),
     Column("extra", EXTRA, "row", meaning="what has no column, under the name the log used"),
     Column("parse_warnings", LIST, "row",
            meaning="short codes, for example bad_int:cn1, time_from_file, joined_lines, replaced_bytes"),

@@ -6,7 +6,7 @@ A number means the same column for ever, in each part and each table. Source: Ap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 
@@ -30,7 +30,7 @@ _AT_THE_END, _AT_THE_BEGINNING = 100, 1000
 
 @cache
 def field_ids() -> Mapping[str, int]:
-    """Return the id of each column, and of what lists and maps consist of: ``x.element``, ``x.key``, ``x.value``."""
+    """Return the id of each column, and of what it consists of: ``x.element``, ``x.key``, ``x.value``, ``x.member``."""
     end = SCHEMA.get_field_index(_FIRST_AT_THE_END)
     ids = dict(PARTITION_IDS)
     for index, field in enumerate(SCHEMA):
@@ -61,11 +61,21 @@ def _numbered(field: pa.Field, ids: Mapping[str, int], path: str = "") -> pa.Fie
             _numbered(kind.key_field, ids, f"{path}.key"),
             _numbered(kind.item_field, ids, f"{path}.value"),
         )
+    elif pa.types.is_struct(kind):
+        kind = pa.struct([_numbered(member, ids, f"{path}.{member.name}") for member in kind])
     metadata = {_KEY: str(ids[path]).encode()} if path in ids else None
     return pa.field(field.name, kind, nullable=field.nullable, metadata=metadata)
 
 
-def _inner(kind: pa.DataType) -> tuple[str, ...]:
+def _inner(kind: pa.DataType) -> Iterator[str]:
+    """Yield the paths of what a type consists of, however deep."""
+    parts: dict[str, pa.DataType] = {}
     if pa.types.is_list(kind):
-        return ("element",)
-    return ("key", "value") if pa.types.is_map(kind) else ()
+        parts = {"element": kind.value_type}
+    elif pa.types.is_map(kind):
+        parts = {"key": kind.key_type, "value": kind.item_type}
+    elif pa.types.is_struct(kind):
+        parts = {member.name: member.type for member in kind}
+    for name, inner in parts.items():
+        yield name
+        yield from (f"{name}.{path}" for path in _inner(inner))

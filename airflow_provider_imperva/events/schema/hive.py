@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from airflow_provider_imperva.events.schema.columns import BINARY, HEADERS, VIOLATIONS
 from airflow_provider_imperva.events.schema.schema import QUARANTINE_SCHEMA, SCHEMA
 
 PARTITIONS = ("repository", "event_class", "event_date")
@@ -21,6 +22,9 @@ _HIVE_TYPES = {
     pa.list_(pa.string()): "array<string>",
     pa.map_(pa.string(), pa.string()): "map<string,string>",
     pa.timestamp("ms", tz="UTC"): "timestamp",
+    BINARY: "binary",
+    HEADERS: "map<string,array<string>>",
+    VIOLATIONS: f"array<struct<{','.join(f'{member.name}:string' for member in VIOLATIONS.value_type)}>>",
 }
 """What Hive, Athena and Spark call the types of the columns, which they read from Parquet."""
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from airflow_provider_imperva.events.schema.columns import CATEGORY, COLUMNS, INT64, TEXT
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 """Rises when a column is added. A column's name, type or meaning never changes."""
 
 SCHEMA: pa.Schema = pa.schema(
@@ -27,8 +27,14 @@ HELD_SCHEMA: pa.Schema = pa.schema(
 )
 """``SCHEMA`` in memory: strings that recur are dictionaries of strings. A part has them as ``SCHEMA`` says."""
 
-PARSED_SCHEMA: pa.Schema = pa.schema([*HELD_SCHEMA, *PARTITIONS], metadata=SCHEMA.metadata)
-"""What parsing yields: the columns of ``HELD_SCHEMA``, then those of ``PARTITIONS``."""
+READ_SCHEMA: pa.Schema = pa.schema(
+    [pa.field(column.name, column.held_as) for column in COLUMNS if column.kind != "completed"],
+    metadata=SCHEMA.metadata,
+)
+"""``HELD_SCHEMA`` less the columns that are filled when rows are written."""
+
+PARSED_SCHEMA: pa.Schema = pa.schema([*READ_SCHEMA, *PARTITIONS], metadata=SCHEMA.metadata)
+"""What parsing yields: the columns of ``READ_SCHEMA``, then those of ``PARTITIONS``."""
 
 QUARANTINE_SCHEMA: pa.Schema = pa.schema(
     [

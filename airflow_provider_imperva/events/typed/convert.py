@@ -21,6 +21,7 @@ from airflow_provider_imperva.events.scan import kernel
 from airflow_provider_imperva.events.scan.buffers import Bytes, Offsets
 from airflow_provider_imperva.events.scan.texts import copy_texts
 from airflow_provider_imperva.events.schema.columns import BOOL, CATEGORY, FLOAT, INT64, LIST, TEXT, TIME, Column
+from airflow_provider_imperva.events.schema.vocabulary import outcome_of
 
 _SIGNED = re.compile(r"[+-]?[0-9]{1,40}")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?")
@@ -241,24 +242,10 @@ def without_text(texts: pa.DictionaryArray, text: str) -> pa.DictionaryArray:
     return grouped(pc.if_else(pc.equal(texts.dictionary, text), None, texts.dictionary), texts)
 
 
-_OUTCOMES = {
-    "REQ_PASSED": "passed",
-    "REQ_CACHED": "cached",
-    "REQ_BLOCKED": "blocked",
-    "REQ_CHALLENGE": "challenged",
-    "REQ_BAD": "error",
-    "REQ_UNRESOLVED": "error",
-}
-
-
 def outcomes(actions: pa.DictionaryArray) -> pa.DictionaryArray:
-    """How each action ended, by its prefix: actions of the same prefix are added at any time."""
-    known = pa.array([_outcome(action) for action in actions.dictionary.to_pylist()], TEXT)
+    """Return how each request ended, by its action."""
+    known = pa.array([outcome_of(action) for action in actions.dictionary.to_pylist()], TEXT)
     return grouped(known, actions)
-
-
-def _outcome(action: str) -> str:
-    return next((outcome for prefix, outcome in _OUTCOMES.items() if action.startswith(prefix)), "other")
 
 
 def grouped(texts: pa.StringArray, codes: pa.DictionaryArray) -> pa.DictionaryArray:

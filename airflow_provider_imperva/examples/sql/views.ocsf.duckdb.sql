@@ -21,13 +21,13 @@ WITH known AS (
         END AS severity_number,
         CASE
             WHEN action IS NULL THEN 'Unknown'
-            WHEN outcome IN ('passed', 'cached') THEN CASE WHEN event_class = 'security' THEN 'Detected' ELSE 'Allowed' END
-            WHEN outcome = 'blocked' THEN 'Blocked'
-            WHEN outcome = 'challenged' THEN CASE WHEN action LIKE '%CAPTCHA%' THEN 'Captcha' ELSE 'Challenge' END
             WHEN action IN (
                 'REQ_DOMAIN_BLACKLISTED', 'REQ_LOCKED_IP_VIOLATION', 'REQ_SSL_NOT_SUPPORTED', 'REQ_NON_SNI_FORBIDDEN',
                 'REQ_CLIENT_CERT_REQUIRED', 'REQ_ILLEGAL_PORT', 'REQ_ILLEGAL_IP_VIOLATION', 'REQ_IPV6_NOT_SUPPORTED'
             ) THEN 'Rejected'
+            WHEN outcome IN ('passed', 'cached') THEN CASE WHEN event_class = 'security' THEN 'Detected' ELSE 'Allowed' END
+            WHEN outcome = 'blocked' THEN 'Blocked'
+            WHEN outcome = 'challenged' THEN CASE WHEN action LIKE '%CAPTCHA%' THEN 'Captcha' ELSE 'Challenge' END
             WHEN outcome = 'error' THEN 'Error'
             ELSE action
         END AS verdict,

@@ -1,0 +1,71 @@
+"""What fired in an event: one structure for each slot of the parallel lists."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_imperva.events.derived.rows import Rows, scattered
+from airflow_provider_imperva.events.schema.columns import TEXT, VIOLATIONS
+from airflow_provider_imperva.events.schema.vocabulary import ATTACK_TYPES
+
+_LISTS = ("attack_type_codes", "attack_ids", "rule_names")
+_SLOTS = re.compile(r"[\s,]*")
+
+
+def violations(lists: dict[str, pa.ListArray], rule_info: pa.StringArray) -> pa.ListArray:
+    """Zip the parallel lists, of which any may be missing or shorter; a slot that is empty in one of them is null.
+
+    :param lists: ``attack_type_codes``, ``attack_ids`` and ``rule_names``.
+    :param rule_info: text that belongs to the slot behind as many commas as it begins with.
+    :return: null for an event without any.
+    """
+    count = len(rule_info)
+    lengths = {name: pc.fill_null(pc.list_value_length(lists[name]), 0).to_numpy() for name in _LISTS}
+    slots = np.maximum.reduce(list(lengths.values())).astype(np.int64)
+    told = (
+        np.flatnonzero(rule_info.is_valid().to_numpy(zero_copy_only=False))
+        if len(rule_info) > rule_info.null_count
+        else None
+    )
+    behind: list[int] = []
+    texts: list[str] = []
+    if told is not None:
+        for text in rule_info.take(pa.array(told)).to_pylist():
+            empty = _SLOTS.match(text)[0]  # type: ignore[index]
+            behind.append(empty.count(","))
+            texts.append(text[len(empty) :])
+        slots[told] = np.maximum(slots[told], np.array(behind) + 1)
+    rows = np.flatnonzero(slots)
+    if not len(rows):
+        return pa.nulls(count, VIOLATIONS)
+    sizes = slots[rows]
+    ends = np.cumsum(sizes)
+    firsts = ends - sizes
+    owner = np.repeat(rows, sizes)
+    place = np.arange(ends[-1]) - np.repeat(firsts, sizes)
+    codes, ids, names = (_elements(lists[name], lengths[name], owner, place) for name in _LISTS)
+    info = pa.nulls(len(owner), TEXT)
+    if told is not None:
+        at = firsts[np.searchsorted(rows, told)] + np.array(behind)
+        info = scattered(pa.array(texts, TEXT), at, len(owner))
+    members = [codes, _attack_type_names(codes), ids, names, info]
+    structs = pa.StructArray.from_arrays(members, fields=list(VIOLATIONS.value_type))
+    offsets = pa.array(np.concatenate([np.zeros(1, np.int32), ends.astype(np.int32)]))
+    return scattered(pa.ListArray.from_arrays(offsets, structs).cast(VIOLATIONS), rows, count)
+
+
+def _elements(values: pa.ListArray, lengths: Rows, owner: Rows, place: Rows) -> pa.StringArray:
+    """Return the element at a place of each owner's list; null if it is empty, or the list is shorter."""
+    begins = np.asarray(values.offsets)[:-1][owner]
+    there = place < lengths[owner]
+    found = values.values.take(pa.array(begins + place, mask=~there))
+    return pc.if_else(pc.equal(found, ""), pa.scalar(None, TEXT), found)
+
+
+def _attack_type_names(codes: pa.StringArray) -> pa.StringArray:
+    coded = codes.dictionary_encode()
+    return pa.array([ATTACK_TYPES.get(code) for code in coded.dictionary.to_pylist()], TEXT).take(coded.indices)
