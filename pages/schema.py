@@ -64,6 +64,22 @@ lack those that version 2 added: engines read them as null until the part is mer
 """
 
 
+_ADDRESSES = """
+## Addresses and networks
+
+`client_address_bytes` sorts, compares and joins as addresses do, in DuckDB, Spark and Trino alike. An IPv4 address is \
+mapped to IPv6, so its 16 bytes are `00000000000000000000ffff` and its own four. A network is a range: 192.0.2.0/25 is
+
+```sql
+-- DuckDB; in Spark X'...', in Trino from_hex('...')
+WHERE client_address_bytes BETWEEN unhex('00000000000000000000ffffc0000200')
+                               AND unhex('00000000000000000000ffffc000027f')
+```
+
+Python has both bounds: `ipaddress.ip_network('2001:db8::/32')[0].packed.hex()`, and `[-1]` for the last one. To group \
+by network, `client_subnet` has the /24 or /48.
+"""
+
 _REASONS: dict[RejectionReason, str] = {
     RejectionReason.NOT_A_RECORD: "does not begin like a record of the body's format, or is JSON but no object",
     RejectionReason.BAD_HEADER: "begins like a CEF or LEEF record but lacks a part of the header",
@@ -137,6 +153,7 @@ def _vocabulary() -> str:
         + "\n## Attack types\n\nImperva publishes no list of the codes. `attack_type_name` knows those that stand in "
         "public events; it is null for others.\n\n| code | name |\n|---|---|\n"
         + "".join(f"| {code} | {name} |\n" for code, name in ATTACK_TYPES.items())
+        + _ADDRESSES
     )
 
 

@@ -7,17 +7,19 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-_VERSION = "8.11.0"
+VERSION = "8.11.0"
 
-_FIELDS: Mapping[str, str] = {
+FIELDS: Mapping[str, str] = {
     "event_time": "@timestamp",
     "end_time": "event.end",
     "event_name": "event.code",
     "action": "event.action",
     "request_id": "event.id",
+    "severity": "event.severity",
     "account_id": "cloud.account.id",
     "account_name": "cloud.account.name",
-    "client_ip": "source.ip",
+    "client_address": "source.ip",
+    "client_ip": "source.address",
     "client_port": "source.port",
     "client_country_code": "source.geo.country_iso_code",
     "client_city": "source.geo.city_name",
@@ -33,7 +35,7 @@ _FIELDS: Mapping[str, str] = {
     "response_bytes": "http.response.bytes",
     "referrer": "http.request.referrer",
     "request_body": "http.request.body.content",
-    "url": "url.full",
+    "url": "url.original",
     "url_host": "url.domain",
     "url_path": "url.path",
     "query_string": "url.query",
@@ -48,19 +50,25 @@ _FIELDS: Mapping[str, str] = {
 }
 """ECS field by column. What is not here is below ``imperva``, under the column's own name."""
 
-_OUTCOMES = {"passed": "success", "cached": "success", "blocked": "failure", "challenged": "failure"}
-_TYPES = {"passed": ["access", "allowed"], "cached": ["access", "allowed"], "blocked": ["access", "denied"]}
+SEVERITIES: Mapping[str, int] = {"informational": 0, "low": 21, "medium": 47, "high": 73, "critical": 99}
+"""``event.severity`` by ``severity``: Elastic's own scale, that of ``event.risk_score`` of its rules."""
+
+OUTCOMES: Mapping[str, str] = {"passed": "success", "cached": "success", "blocked": "failure", "challenged": "failure"}
+TYPES: Mapping[str, list[str]] = {
+    "passed": ["access", "allowed"],
+    "cached": ["access", "allowed"],
+    "blocked": ["access", "denied"],
+}
 _CONVERTED: Mapping[str, Callable[[Any], Any]] = {
     "account_id": str,
+    "severity": SEVERITIES.__getitem__,
     "protocol": lambda value: str(value).lower(),
     "tls_version": lambda value: str(value).lower(),
     # ECS has one address there.
     "x_forwarded_for": lambda value: value[0],
 }
-_ADDRESSES = {"source.ip": "source.address", "destination.ip": "destination.address"}
+_ADDRESSES = {"destination.ip": "destination.address"}
 """Where what is no address goes, such as a mask or a pseudonym: fields of the type ``ip`` take nothing else."""
-
-_KINDS = {"security": "alert", "attack_analytics": "alert"}
 
 
 def document(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,25 +76,33 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
 
     :param row: columns of ``events/`` by name, null ones left out.
     """
-    found: dict[str, Any] = {"ecs": {"version": _VERSION}}
+    found: dict[str, Any] = {"ecs": {"version": VERSION}}
     event_class = row.get("event_class")
     _put(found, "event.module", "imperva")
     _put(found, "event.dataset", f"imperva.{event_class}")
-    _put(found, "event.kind", _KINDS.get(str(event_class), "event"))
+    _put(found, "event.kind", "alert" if row.get("is_alert") else "event")
     _put(found, "event.category", ["web"] if event_class == "access" else ["web", "intrusion_detection"])
     if "outcome" in row:
-        _put(found, "event.outcome", _OUTCOMES.get(row["outcome"], "unknown"))
-        if row["outcome"] in _TYPES:
-            _put(found, "event.type", _TYPES[row["outcome"]])
+        _put(found, "event.outcome", OUTCOMES.get(row["outcome"], "unknown"))
+        if row["outcome"] in TYPES:
+            _put(found, "event.type", TYPES[row["outcome"]])
+    if "event_time" in row:
+        _put(found, "event.start", row["event_time"])
+    if row.get("is_alert") and "event_name" in row:
+        _put(found, "rule.category", row["event_name"])
+    if "url" in row and "protocol" in row:
+        scheme = str(row["protocol"]).lower()
+        _put(found, "url.scheme", scheme)
+        _put(found, "url.full", f"{scheme}://{row['url']}")
     if "duration_ms" in row:
         _put(found, "event.duration", row["duration_ms"] * 1_000_000)
     if "client_latitude" in row and "client_longitude" in row:
         _put(found, "source.geo.location", {"lat": row["client_latitude"], "lon": row["client_longitude"]})
-    addresses = [row[name] for name in ("client_ip", "server_ip") if name in row and _is_address(row[name])]
+    addresses = [row[name] for name in ("client_address", "server_ip") if name in row and _is_address(row[name])]
     if addresses:
         _put(found, "related.ip", addresses)
     for name, value in row.items():
-        field = _FIELDS.get(name, f"imperva.{name}")
+        field = FIELDS.get(name, f"imperva.{name}")
         told = _CONVERTED[name](value) if name in _CONVERTED else value
         if field in _ADDRESSES and not _is_address(told):
             field = _ADDRESSES[field]

@@ -20,8 +20,10 @@ from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER, LABE
 from airflow_provider_imperva.forward.ecs import document
 
 _ENCODE = msgspec.json.Encoder().encode
-_ASIDE = frozenset({"raw", "event_date", "client_address_bytes"})
-"""Columns that are not sent: JSON has no bytes, and ``client_address`` says the same."""
+_ASIDE = frozenset({"raw", "event_date", "client_address_bytes", "request_headers", "response_headers"})
+"""Columns that are not sent: others say the same. JSON has no bytes, and a store that indexes fields by name would get
+one for each header.
+"""
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-import json
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,7 +23,6 @@ CODED = pa.dictionary(pa.int32(), pa.string())
 HEADERS = pa.list_(pa.struct([("name", TEXT), ("value", TEXT)]))
 
 _HOSTNAME = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
-_SIMPLE_HEADERS = r'^\[\{"[^"\\]+":"[^"\\]*"\}(?:,\{"[^"\\]+":"[^"\\]*"\})*\]$'
 _COOKIES = frozenset({"cookie", "set-cookie"})
 
 
@@ -190,62 +187,17 @@ def is_hostname(text: str) -> bool:
     return _HOSTNAME.fullmatch(text) is not None
 
 
-def headers(array: pa.Array) -> pa.Array:
-    """Return the headers of each row, but for cookies, as ``HEADERS``; null where the JSON text is none of headers."""
-    if pa.types.is_dictionary(array.type):
-        return headers(array.dictionary).take(array.indices)
+def headers(array: pa.MapArray) -> pa.ListArray:
+    """Return the headers of each row, but for cookies, as ``HEADERS``: one for each value of a name."""
     rows = len(array)
-    simple = pc.match_substring_regex(array, _SIMPLE_HEADERS).fill_null(False)
-    others = pc.and_(array.is_valid(), pc.invert(simple))
-    found = [_simple_headers(array, simple)]
-    if pc.any(others, min_count=0).as_py():
-        found.append(_other_headers(array, others))
-    parents = np.concatenate([one[0] for one in found])
-    names, values = (pa.chunked_array([one[at] for one in found], TEXT).combine_chunks() for at in (1, 2))
-    items = structs({"name": names, "value": values})
-    cookies = by_value(names, lambda name: name.lower() in _COOKIES, pa.bool_()).to_numpy(zero_copy_only=False)
-    if len(found) == 1 and not cookies.any():
-        return lists(items, parents, rows)
-    order = np.argsort(parents, kind="stable")
-    order = order[~cookies[order]]
-    return lists(items.take(pa.array(order)), parents[order], rows)
-
-
-_Headers = tuple[npt.NDArray[np.int64], pa.Array, pa.Array]
-"""The row, the name and the value of each header."""
-
-
-def _simple_headers(array: pa.Array, where: pa.Array) -> _Headers:
-    """Take apart texts such as ``[{"Accept":"*/*"},{"X-Trace":"1"}]``, in which nothing is escaped."""
-    within = pc.utf8_slice_codeunits(array.filter(where), 3, -3)
-    rows = np.flatnonzero(where.to_numpy(zero_copy_only=False))
-    items = pc.split_pattern(within, '"},{"')
-    parents = rows[pc.list_parent_indices(items).to_numpy()]
-    halves = pc.split_pattern(items.flatten(), '":"', max_splits=1).flatten()
-    every = np.arange(0, len(halves), 2)
-    return parents, halves.take(pa.array(every)), halves.take(pa.array(every + 1))
-
-
-def _other_headers(array: pa.Array, where: pa.Array) -> _Headers:
-    parents, names, values = [], [], []
-    for row in np.flatnonzero(where.to_numpy(zero_copy_only=False)).tolist():
-        for name, value in _headers(array[row].as_py()):
-            parents.append(row)
-            names.append(name)
-            values.append(value)
-    return np.array(parents, np.int64), pa.array(names, TEXT), pa.array(values, TEXT)
-
-
-def _headers(text: str) -> list[tuple[str, str]]:
-    """Read headers as a JSON object, or a list of such; none if it is something else."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return []
-    every = found if isinstance(found, list) else [found]
-    if not all(isinstance(item, dict) for item in every):
-        return []
-    pairs = [(name, value) for item in every for name, value in item.items()]
-    if not all(isinstance(value, str | int | float) for _, value in pairs):
-        return []
-    return [(name, str(value)) for name, value in pairs]
+    if array.null_count == rows:
+        return pa.nulls(rows, HEADERS)
+    offsets = np.asarray(array.offsets)
+    owners = np.repeat(np.arange(rows), np.diff(offsets))
+    names = array.keys[int(offsets[0]) : int(offsets[-1])]
+    values = array.items[int(offsets[0]) : int(offsets[-1])]
+    sizes = pc.list_value_length(values).to_numpy()
+    owners, names = np.repeat(owners, sizes), names.take(pa.array(np.repeat(np.arange(len(names)), sizes)))
+    kept = pc.invert(by_value(names, _COOKIES.__contains__, pa.bool_()))
+    items = structs({"name": names, "value": values.flatten()}).filter(kept)
+    return lists(items, owners[kept.to_numpy(zero_copy_only=False)], rows)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_imperva.ocsf.arrays import CODED, INT, LONG, TEXT, constant, decide, one_item, structs
+from airflow_provider_imperva.ocsf.arrays import CODED, INT, LONG, constant, decide, one_item, structs
 from airflow_provider_imperva.ocsf.events import Events
-from airflow_provider_imperva.ocsf.vocabulary import LEVEL_SEVERITIES, OTHER, SEVERITIES, UNKNOWN
+from airflow_provider_imperva.ocsf.vocabulary import OTHER, SEVERITIES, SEVERITY_IDS, UNKNOWN
 
 CLASS_UID = 2004
 CLASS_NAME = "Detection Finding"
@@ -35,7 +35,6 @@ def detection_finding(events: Events) -> pa.Table:
     extra = events.column("extra")
     title = events.text("event_name").dictionary_decode()
     kind = pc.map_lookup(extra, "ImpervaAAAttackType", "first")
-    count = pc.map_lookup(extra, "ImpervaAANumberOfEvents", "first")
     members: dict[str, pa.Array | None] = {
         "time": events.time,
         "start_time": events.milliseconds("event_time"),
@@ -49,7 +48,7 @@ def detection_finding(events: Events) -> pa.Table:
         "activity_name": constant(_CREATE[1], rows),
         "type_uid": constant(CLASS_UID * 100 + _CREATE[0], rows, LONG),
         "type_name": constant(f"{CLASS_NAME}: {_CREATE[1]}", rows),
-        **_severity(extra),
+        **_severity(events),
         "is_alert": events.modern_only(constant(True, rows, pa.bool_())),
         "message": events.text("event_name"),
         "metadata": events.metadata(uid, profiles=[], product=_PRODUCT),
@@ -61,7 +60,7 @@ def detection_finding(events: Events) -> pa.Table:
                 "types": one_item(kind),
                 "first_seen_time": events.milliseconds("event_time"),
                 "last_seen_time": events.milliseconds("end_time"),
-                "related_events_count": events.modern_only(_whole(count)),
+                "related_events_count": events.modern_only(events.integer("analytics_events")),
             }
         ),
         "evidences": _evidences(events),
@@ -71,15 +70,14 @@ def detection_finding(events: Events) -> pa.Table:
     return pa.table({name: array for name, array in members.items() if array is not None})
 
 
-def _severity(extra: pa.Array) -> dict[str, pa.Array]:
-    def severity(level: str | None) -> tuple[int, str]:
-        if level is None:
-            return UNKNOWN, SEVERITIES[UNKNOWN]
-        found = LEVEL_SEVERITIES.get(level.upper(), OTHER)
-        return found, level if found == OTHER else SEVERITIES[found]
+def _severity(events: Events) -> dict[str, pa.Array]:
+    def severity(known: str | None, level: str | None) -> tuple[int, str]:
+        if known is not None:
+            return SEVERITY_IDS[known], SEVERITIES[SEVERITY_IDS[known]]
+        return (UNKNOWN, SEVERITIES[UNKNOWN]) if level is None else (OTHER, level)
 
-    level = pc.map_lookup(extra, "severity", "first")
-    return dict(zip(("severity_id", "severity"), decide([level], severity, (INT, CODED)), strict=True))
+    keys = [events.column("severity"), events.column("analytics_severity")]
+    return dict(zip(("severity_id", "severity"), decide(keys, severity, (INT, CODED)), strict=True))
 
 
 def _evidences(events: Events) -> pa.Array:
@@ -87,9 +85,3 @@ def _evidences(events: Events) -> pa.Array:
     client, server = events.client(), events.server()
     there = pc.or_(client.is_valid(), server.is_valid())
     return one_item(structs({"src_endpoint": client, "dst_endpoint": server}), there)
-
-
-def _whole(texts: pa.Array) -> pa.Array:
-    """Return texts as ``integer_t``; null where a text is no such number."""
-    is_whole = pc.match_substring_regex(texts, r"^[0-9]{1,9}$").fill_null(False)
-    return pc.if_else(is_whole, texts, pa.scalar(None, TEXT)).cast(INT)

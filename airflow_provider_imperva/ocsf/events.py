@@ -173,8 +173,7 @@ class Events:
 
     def client(self) -> pa.StructArray:
         """Return ``src_endpoint`` of each event: the client."""
-        client = self.text("client_ip")
-        address = keep(client, is_address)
+        client, address = self.text("client_ip"), self.text("client_address")
         kind = self.text("client_type")
         signature = self.text("client_signature")
         location = self._location()

@@ -29,10 +29,9 @@ from airflow_provider_imperva.ocsf.arrays import (
 )
 from airflow_provider_imperva.ocsf.events import Events
 from airflow_provider_imperva.ocsf.vocabulary import (
-    INFORMATIONAL,
     OTHER,
-    RULE_TYPE_SEVERITIES,
     SEVERITIES,
+    SEVERITY_IDS,
     UNKNOWN,
     methods,
     verdict,
@@ -44,13 +43,12 @@ PROFILES = ["security_control", "network_proxy"]
 
 _CATEGORY = (4, "Network Activity")
 _INBOUND = 1
-_SECURITY = "security"
 
 
 def http_activity(events: Events) -> pa.Table:
     """Return events as HTTP Activity, a row each, in their order."""
     rows = events.rows
-    is_alert = pc.equal(events.column("event_class").cast(CODED).dictionary_decode(), _SECURITY)
+    is_alert = events.column("is_alert").fill_null(False)
     uid = events.uid
     response = _response(events)
     rule = _rule(events, is_alert)
@@ -108,17 +106,19 @@ def _activity(events: Events) -> dict[str, pa.Array]:
 
 
 def _severity(events: Events) -> dict[str, pa.Array]:
-    by_code = {**RULE_TYPE_SEVERITIES, **events.options.severities}
+    """Return the severity that the lake has, unless the export's options have another for the rule type."""
+    own = events.options.severities
 
-    def severity(event_class: str, code: int | None) -> tuple[int, str]:
-        if event_class == "access":
-            return INFORMATIONAL, SEVERITIES[INFORMATIONAL]
-        if code is None:
-            return UNKNOWN, SEVERITIES[UNKNOWN]
-        found = by_code.get(code, OTHER)
+    def severity(known: str | None, code: int | None, is_alert: bool | None) -> tuple[int, str]:
+        if is_alert and code is not None and code in own:
+            found = own[code]
+        elif known is not None:
+            found = SEVERITY_IDS[known]
+        else:
+            found = UNKNOWN if code is None or not is_alert else OTHER
         return found, str(code) if found == OTHER else SEVERITIES[found]
 
-    keys = [events.column("event_class"), events.column("rule_type_code")]
+    keys = [events.column(name) for name in ("severity", "rule_type_code", "is_alert")]
     return dict(zip(("severity_id", "severity"), decide(keys, severity, (INT, CODED)), strict=True))
 
 
@@ -158,7 +158,7 @@ def _request(events: Events) -> pa.StructArray:
             "referrer": events.text("referrer"),
             "x_forwarded_for": split(events.column("x_forwarded_for"), is_address)[0],
             "body_length": events.modern_only(pc.binary_length(body).cast(INT)),
-            "http_headers": headers(events.column("additional_request_headers")),
+            "http_headers": headers(events.column("request_headers")),
         }
     )
 
@@ -168,7 +168,7 @@ def _response(events: Events) -> pa.StructArray:
     code = events.integer("http_status")
     members = {
         "length": events.integer("response_bytes"),
-        "http_headers": headers(events.column("additional_response_headers")),
+        "http_headers": headers(events.column("response_headers")),
     }
     if events.modern:
         return structs({"code": code, **members}, where=code.is_valid())
@@ -203,7 +203,6 @@ def _unmapped(
 ) -> Mapping[str, pa.Array | None]:
     """Return what has no place, and what had one in an object that an event does not have."""
     column = events.column
-    attacks = {name: column(name) for name in ("attack_type_codes", "attack_ids", "rule_names")}
     no_url = pc.is_null(request.field("url"))
     edge = plain(column("client_edge_ip"))
     latitude, longitude = column("client_latitude"), column("client_longitude")
@@ -228,7 +227,9 @@ def _unmapped(
         "query_string": only(column("query_string"), no_url),
         "url_host": only(plain(column("url_host")), pc.or_(no_url, keep(column("url_host"), is_hostname).is_null())),
         "request_body": column("request_body"),
-        "violations": structs(attacks, where=any_of(*attacks.values())),
+        "violations": column("violations"),
+        "incident_id": column("incident_id"),
+        "bot_classification": column("bot_classification"),
         "delivery_rules": column("delivery_rules"),
         "rule_info": only(column("rule_info"), rule.is_null()),
         "request_headers": only(column("additional_request_headers"), pc.is_null(request.field("http_headers"))),

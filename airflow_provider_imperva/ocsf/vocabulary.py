@@ -21,26 +21,8 @@ SEVERITIES: Mapping[int, str] = {
     6: "Fatal",
     99: "Other",
 }
-INFORMATIONAL = 1
-
-RULE_TYPE_SEVERITIES: Mapping[int, int] = {
-    -1: 2,  # access control list
-    0: 4,  # SQL injection
-    1: 4,  # cross-site scripting
-    3: 3,  # illegal resource access
-    4: 2,  # bot access control
-    8: 4,  # DDoS
-    9: 5,  # backdoor
-    10: 4,  # remote file inclusion
-    11: 3,  # custom rule
-    12: 3,  # API specification violation
-    13: 4,  # account takeover
-    14: 3,  # bad bot
-}
-"""``severity_id`` by Imperva's rule type code, which is not a severity itself."""
-
-LEVEL_SEVERITIES: Mapping[str, int] = {"CRITICAL": 5, "MAJOR": 4, "MINOR": 2}
-"""``severity_id`` by the level of an Attack Analytics incident."""
+SEVERITY_IDS: Mapping[str, int] = {"informational": 1, "low": 2, "medium": 3, "high": 4, "critical": 5}
+"""``severity_id`` by the lake's ``severity``."""
 
 _METHODS: Mapping[str, tuple[int, str]] = {
     "CONNECT": (1, "Connect"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +18,7 @@ from airflow_provider_imperva.events import LogSource, parse
 from airflow_provider_imperva.events.derived.addresses import read_address
 from airflow_provider_imperva.events.derived.headers import headers
 from airflow_provider_imperva.events.derived.violations import violations
-from airflow_provider_imperva.events.schema.columns import HEADERS
+from airflow_provider_imperva.events.schema.columns import BINARY, HEADERS
 from airflow_provider_imperva.events.schema.schema import HELD_SCHEMA
 from airflow_provider_imperva.events.schema.vocabulary import outcome_of
 from airflow_provider_imperva.privacy.protection import Protection
@@ -220,6 +223,16 @@ class TestAddresses:
         assert [event["client_ip"] for event in found] == ["2001:0DB8:0::1", "2001:db8::1", "::ffff:10.1.2.3"]
         assert [event["client_address"] for event in found] == ["2001:db8::1", "2001:db8::1", "10.1.2.3"]
         assert [event["client_subnet"] for event in found] == ["2001:db8::/48", "2001:db8::/48", "10.1.2.0/24"]
+
+    def test_bytes_sort_and_compare_as_addresses(self, tmp_path: Path) -> None:
+        found = {text: read_address(text) for text in ("fe80::1", "2001:db8::1", "192.0.2.200", "192.0.2.3", "::1")}
+        packed = [one.packed for one in found.values() if one]
+        pq.write_table(pa.table({"text": list(found), "packed": pa.array(packed, BINARY)}), tmp_path / "a.parquet")
+        rows = duckdb.connect().execute(f"SELECT text FROM '{tmp_path}/a.parquet' ORDER BY packed").fetchall()
+        assert [text for (text,) in rows] == ["::1", "192.0.2.3", "192.0.2.200", "2001:db8::1", "fe80::1"]
+        network = "BETWEEN unhex('00000000000000000000ffffc0000200') AND unhex('00000000000000000000ffffc000027f')"
+        rows = duckdb.connect().execute(f"SELECT text FROM '{tmp_path}/a.parquet' WHERE packed {network}").fetchall()
+        assert rows == [("192.0.2.3",)]
 
     def test_distributed_is_no_address(self) -> None:
         found = row(incident("src=Distributed"))

@@ -84,7 +84,7 @@ def test_ecs_has_the_fields_that_elastic_searches() -> None:
         assert document["source"]["ip"] == row["client_ip"]
         assert document["event"]["action"] == row["action"]
         assert document["@timestamp"].startswith(f"{row['event_time']:%Y-%m-%dT%H:%M:%S}")
-        assert document["url"]["full"] == row["url"]
+        assert document["url"]["original"] == row["url"]
         assert document["event"]["kind"] == ("alert" if row["event_class"] == "security" else "event")
         assert document["ecs"]["version"].startswith("8.")
 

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva.events import LogSource, parse
+from airflow_provider_imperva.events.derived.complete import complete
+from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
 from airflow_provider_imperva.ocsf.detection_finding import detection_finding
 from airflow_provider_imperva.ocsf.events import Events
 from airflow_provider_imperva.ocsf.http_activity import http_activity
@@ -62,7 +64,13 @@ def rows_of(lines: Iterable[str], format_name: Any = "CEF") -> pa.Table:
         end_time=FORGED_START + LOG_SPAN_MS, fetched_time=FORGED_START + LOG_SPAN_MS,
     )  # fmt: skip
     blocks = [block.events for block in parse([write_body(format_name, lines).encode()], source)]
-    return pa.concat_tables(blocks).unify_dictionaries().combine_chunks()
+    return completed(pa.concat_tables(blocks))
+
+
+def completed(table: pa.Table) -> pa.Table:
+    """The same rows, with the columns that are derived from others."""
+    rows = table.select(PARSED_SCHEMA.names).unify_dictionaries().combine_chunks()
+    return complete(rows, rows["event_class"].combine_chunks())
 
 
 def forged(count: int, format_name: Any) -> pa.Table:

@@ -4,19 +4,16 @@ CREATE OR REPLACE VIEW ocsf_http_activity AS
 WITH known AS (
     SELECT
         *,
-        event_class = 'security' AS alert,
+        coalesce(is_alert, false) AS alert,
         CASE http_method
             WHEN 'CONNECT' THEN 1 WHEN 'DELETE' THEN 2 WHEN 'GET' THEN 3 WHEN 'HEAD' THEN 4 WHEN 'OPTIONS' THEN 5
             WHEN 'POST' THEN 6 WHEN 'PUT' THEN 7 WHEN 'TRACE' THEN 8 WHEN 'PATCH' THEN 9
             ELSE CASE WHEN http_method IS NULL THEN 0 ELSE 99 END
         END AS activity,
         CASE
-            WHEN event_class = 'access' THEN 1
-            WHEN rule_type_code IS NULL THEN 0
-            WHEN rule_type_code = 9 THEN 5
-            WHEN rule_type_code IN (0, 1, 8, 10, 13) THEN 4
-            WHEN rule_type_code IN (3, 11, 12, 14) THEN 3
-            WHEN rule_type_code IN (-1, 4) THEN 2
+            WHEN severity IS NOT NULL
+                THEN list_position(['informational', 'low', 'medium', 'high', 'critical'], severity)
+            WHEN rule_type_code IS NULL OR is_alert IS NOT TRUE THEN 0
             ELSE 99
         END AS severity_number,
         CASE
@@ -25,13 +22,12 @@ WITH known AS (
                 'REQ_DOMAIN_BLACKLISTED', 'REQ_LOCKED_IP_VIOLATION', 'REQ_SSL_NOT_SUPPORTED', 'REQ_NON_SNI_FORBIDDEN',
                 'REQ_CLIENT_CERT_REQUIRED', 'REQ_ILLEGAL_PORT', 'REQ_ILLEGAL_IP_VIOLATION', 'REQ_IPV6_NOT_SUPPORTED'
             ) THEN 'Rejected'
-            WHEN outcome IN ('passed', 'cached') THEN CASE WHEN event_class = 'security' THEN 'Detected' ELSE 'Allowed' END
+            WHEN outcome IN ('passed', 'cached') THEN CASE WHEN is_alert THEN 'Detected' ELSE 'Allowed' END
             WHEN outcome = 'blocked' THEN 'Blocked'
             WHEN outcome = 'challenged' THEN CASE WHEN action LIKE '%CAPTCHA%' THEN 'Captcha' ELSE 'Challenge' END
             WHEN outcome = 'error' THEN 'Error'
             ELSE action
-        END AS verdict,
-        regexp_full_match(client_ip, '[0-9.]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*') AS is_address
+        END AS verdict
     FROM events
     WHERE event_class <> 'attack_analytics'
 )
@@ -69,8 +65,8 @@ SELECT
         original_event_uid: request_id
     } AS metadata,
     {
-        ip: CASE WHEN is_address THEN client_ip END,
-        name: CASE WHEN NOT is_address THEN client_ip END,
+        ip: client_address,
+        name: CASE WHEN client_address IS NULL THEN client_ip END,
         port: client_port,
         location: {country: client_country_code, city: client_city, lat: client_latitude, long: client_longitude},
         type: client_type
