@@ -18,7 +18,7 @@ def run(code: str) -> tuple[dict[str, str], list[dict[str, Any]]]:
     """Run a statement."""
     os.chdir("/")  # below which it may read
     described = str(chdb.query(f"DESCRIBE ({code})", "JSONEachRow"))
-    types = {column["name"]: column["type"] for column in map(json.loads, described.splitlines())}
+    types = {column["name"]: " ".join(column["type"].split()) for column in map(json.loads, described.splitlines())}
     # A String may hold any bytes.
     table = chdb.query(
         f"{code}\n{'' if 'SETTINGS' in code else 'SETTINGS'} {', ' if 'SETTINGS' in code else ''}"
