@@ -6,6 +6,7 @@ What is in the lake before and after each of these is read by DuckDB, and what l
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -160,9 +161,9 @@ class Keeper:
         """The objects of raw/, events/ and quarantine/ that hold a value, whatever they are packed in."""
         trees = (path for tree in ("raw", "events", "quarantine") for path in (self.lake / tree).rglob("*"))
         keys = self.imperva.key_ring
-        return [
-            str(path) for path in trees if path.is_file() and any(value.encode() in t for t in texts_of(path, keys))
-        ]
+        # Not as a part of a longer address.
+        whole = re.compile(rb"(?<![\d.])" + re.escape(value.encode()) + rb"(?!\d)")
+        return [str(path) for path in trees if path.is_file() and any(map(whole.search, texts_of(path, keys)))]
 
     def rows(self) -> Counter[Row]:
         """All that is in events/."""

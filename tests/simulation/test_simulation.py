@@ -28,7 +28,7 @@ LONG = bool({"IMPERVA_SIMULATION_SEED", "IMPERVA_SIMULATION_SEEDS"} & os.environ
 DAYS = 30 if LONG else 9
 OUTAGES = (1, 20, 47, 60) if LONG else (1, 60)
 """Hours."""
-KEPT_DAYS = 30 if LONG else 8
+KEPT_DAYS = 30 if LONG else 6
 PAUSE = (20 * MINUTE, 130 * MINUTE) if LONG else (60 * MINUTE, 300 * MINUTE)
 """The shortest and the longest between two runs."""
 
