@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 
 from airflow_provider_imperva.uri import LakeUri
+from airflow_provider_imperva.xcoms import pull_earlier
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
@@ -37,7 +38,8 @@ ANNOUNCED_KEY = "announced"
 def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Asset:
     """Return the asset that stands for the events in a lake.
 
-    Its name and URI are that of the folder ``events/``, such as ``s3://bucket/lake/events``; nothing that may be a
+    Its URI is that of the folder ``events/``, such as ``s3://bucket/lake/events``, its name says in words whose events
+    they are, and its group is ``imperva``, by which Airflow's page of assets lists all of them. Nothing that may be a
     credential is in it.
 
     :param lake_uri: root of the lake, as the DAG that loads has it.
@@ -45,8 +47,10 @@ def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Ass
         repository in the lake are one asset.
     :raises ConfigurationError: if the URI cannot be that of a lake, or is a template, of which no asset can be named.
     """
-    uri = f"{LakeUri.parse(lake_uri)}/events"
-    return Asset(f"{uri}/repository={repository}" if repository else uri)
+    lake = str(LakeUri.parse(lake_uri))
+    of = f" of repository {repository}" if repository else ""
+    folder = f"/repository={repository}" if repository else ""
+    return Asset(name=f"Imperva events{of} in {lake}", uri=f"{lake}/events{folder}", group="imperva")
 
 
 def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commit) -> None:
@@ -61,7 +65,7 @@ def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commi
         return
     ti = context["ti"]
     if ti.map_index in (None, -1):
-        last = ti.xcom_pull(task_ids=task.task_id, key=ANNOUNCED_KEY, include_prior_dates=True, map_indexes=-1)
+        last = pull_earlier(ti, task_id=task.task_id, key=ANNOUNCED_KEY)
         told = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
     else:
         # The XCom of a mapped task is not to be found by its account, so the ledger says which commits were green.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
+from airflow_provider_imperva.documentation import troubleshooting
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def ends_for_good(execute: _Execute) -> _Execute:
         try:
             return execute(*arguments, **options)
         except Exception as error:
+            if isinstance(error, ImpervaError):
+                error.add_note(f"What it means and what to do: {troubleshooting(error.reason)}")
             if not is_final(error):
                 raise
             raise AirflowFailException(told(error)) from error
@@ -53,7 +56,7 @@ def may_pass(error: Exception) -> bool:
 def told(error: Exception) -> str:
     """Say what failed; of an error that is not ours only its type and place, since its text may hold a secret."""
     if isinstance(error, ImpervaError):
-        return str(error)
+        return f"{error} See {troubleshooting(error.reason)}"
     if isinstance(error, AirflowNotFoundException):
         return f"{error}. Make the connection where workers and triggerer find it, or correct its id in the DAG."
     frames = traceback.extract_tb(error.__traceback__)

@@ -186,10 +186,12 @@ def add_load_tasks(
 
     @task_group(group_id="load")
     def load(batch: Any) -> None:
-        fetch = ImpervaFetchLogsOperator(**options("fetch", {"batch": batch}, fetching, planning))
+        named = {"map_index_template": "{{ task.batch.get('logs', '') }}"}
+        fetch = ImpervaFetchLogsOperator(**options("fetch", {"batch": batch}, named, fetching, planning))
         # It asks the repository too, for what does not decode and is fetched once more.
         decoding = {
             "fetched": fetch.output,
+            "map_index_template": "{{ task.fetched.get('logs', '') }}",
             "keep_raw": keep_raw,
             "decode_policy": decode_policy,
             "redaction": redaction,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from airflow_provider_imperva.documentation import troubleshooting
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError
 from airflow_provider_imperva.uri import LakeUri
 
@@ -30,6 +31,8 @@ INCOMPLETE = 3
 def complain(problem: ImpervaError | str, *, code: int) -> int:
     """Say on stderr what is wrong; return the exit code."""
     print(f"imperva-logs: {problem}", file=sys.stderr)
+    if isinstance(problem, ImpervaError) and code:
+        print(f"What it means: {troubleshooting(problem.reason)}", file=sys.stderr)
     return code
 
 

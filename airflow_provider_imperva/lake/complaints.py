@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Commit
+from airflow_provider_imperva.lake.watermark import LOST
+
+MOST_RANGES = 20
+"""How many ranges of lost numbers a message names."""
 
 
-def left_behind(commit: Commit) -> list[str]:
-    """Say what a commit left behind; nothing if nothing was."""
+def left_behind(commit: Commit, *, lost: Sequence[str] = ()) -> list[str]:
+    """Say what a commit left behind; nothing if nothing was.
+
+    :param lost: the lost numbers, as :func:`lost_ranges` names them.
+    """
     found = []
     if commit.lost:
-        found.append(f"{commit.lost} logs are lost (expired or unobserved; logs.parquet names them)")
+        found.append(f"{commit.lost} logs are lost ({_joined(lost)}; logs.parquet names them)")
     found += [f"the counter of prefix {one.prefix} began again. {one} ({one.reason})" for one in commit.restarts]
     if commit.unread_count:
         lines = ", ".join(f"'{line}'" for line in commit.unread[:3])
@@ -20,3 +30,28 @@ def left_behind(commit: Commit) -> list[str]:
     elif commit.stuck:
         found.append(f"{len(commit.stuck)} logs could not be loaded; they are in the next plan")
     return found
+
+
+def _joined(ranges: Sequence[str]) -> str:
+    more = f", and {len(ranges) - MOST_RANGES} more ranges" if len(ranges) > MOST_RANGES else ""
+    return f"{', '.join(ranges[:MOST_RANGES])}{more}" if ranges else "expired or unobserved"
+
+
+def lost_ranges(ledger: Ledger, commit: Commit) -> list[str]:
+    """Name what a commit found to be lost, neighbours as one range: ``8416_143 to 8416_144 expired``."""
+    if not commit.lost:
+        return []
+    columns = ["prefix", "sequence", "sequence_to", "state"]
+    rows = ledger.logs(commit.commit).select(columns).sort_by([(name, "ascending") for name in columns]).to_pylist()
+    ranges: list[tuple[str, str, int, int]] = []
+    for row in rows:
+        if row["state"] not in LOST:
+            continue
+        prefix, state, first, last = row["prefix"], row["state"], row["sequence"], row["sequence_to"]
+        if ranges and ranges[-1][:2] == (prefix, state) and ranges[-1][3] + 1 == first:
+            first = ranges.pop()[2]
+        ranges.append((prefix, state, first, last))
+    return [
+        f"{prefix}_{first} {state}" if first == last else f"{prefix}_{first} to {prefix}_{last} {state}"
+        for prefix, state, first, last in ranges
+    ]

@@ -344,6 +344,11 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
         late = any(log.late for batch in self.batches for log in batch)
         return self.kind is not Kind.LOAD or bool(self.homes) or late
 
+    def batch_name(self, batch: int) -> str:
+        """Name a batch by its first and last log, as people see it: ``8416_101 to 8416_150 (50 logs)``."""
+        names = [log.name.removesuffix(".log") for log in self.batches[batch]]
+        return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} logs)" if names else "no log"
+
 
 class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a log, or of a range of numbers without one.

@@ -44,6 +44,11 @@ class Fetched(msgspec.Struct, frozen=True):
     received_bytes: int = 0
     lagging: list[str] = []
 
+    @property
+    def missing(self) -> int:
+        """How many logs did not come."""
+        return len(self.expired) + len(self.not_yet) + len(self.unavailable) + len(self.lagging)
+
 
 def fetch(
     ledger: Ledger,

@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -199,6 +200,7 @@ def _read(
     has_headers = cache(partial(_have_headers, ledger))
     records: list[LogRecord] = []
     left_open: dict[str, LeftOpen] = {}
+    doubts: Counter[str] = Counter()
     # What is in raw/ is loaded, whatever the fetch says: another attempt may have brought it after all.
     present = [raw[path] for _, name in batch_logs(plan, batch) if (path := ledger.layout.raw(name)) in raw]
     with closing(_open_ahead(ledger.raw, [] if plan.urgent else present)) as opened:
@@ -226,6 +228,7 @@ def _read(
                     batch in plan.homes,
                     siblings,
                     refused,
+                    doubts,
                 )
                 file, received = next(opened)
                 if isinstance(received, SealedObjectError):
@@ -256,6 +259,9 @@ def _read(
             else:
                 left_open[log.name] = absent.get(log.name, _NOT_IN_RAW)
             on_log()
+    for reason, count in doubts.items():
+        if count > 1:
+            logger.warning("Batch %d: %d logs do not decode (%s); the first is named above", batch, count, reason)
     return records, left_open
 
 
@@ -415,6 +421,8 @@ class _Normalization:
     siblings: Siblings
     refused: Collection[str]
     """The logs, by ``src_file``, whose rows cannot be written."""
+    doubts: Counter[str]
+    """How many logs of the batch do not decode, by reason; the task's log has the first of each in full."""
 
     def run(self, file: BinaryIO, received: _Received) -> LogRecord:
         """Load the log; from other bytes of it if these are doubtful and better ones are to be had.
@@ -454,7 +462,8 @@ class _Normalization:
         try:
             return self._load(file, received)
         except ContainerError as error:
-            logger.warning("%s", error)
+            self.doubts[error.reason] += 1
+            logger.log(logging.WARNING if self.doubts[error.reason] == 1 else logging.DEBUG, "%s", error)
             doubt = error
         record = self._load_beside(received)
         if record is None and self._fetch_again(received):

@@ -6,7 +6,6 @@ loses nothing.
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.assets import announce
+from airflow_provider_imperva.documentation import troubleshooting
 from airflow_provider_imperva.errors import (
     ConfigurationError,
     LedgerConflictError,
@@ -29,12 +29,14 @@ from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.links import ImpervaCoverageLink
 from airflow_provider_imperva.metrics import send_commit, send_fetch, send_headroom
 from airflow_provider_imperva.operators.planning import plan_logs, run_of
+from airflow_provider_imperva.operators.progress import BatchProgress, size
 from airflow_provider_imperva.options import DecodePolicy, PlanOptions, TableKind, check_type, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good, refuse_backfill
 from airflow_provider_imperva.severities import severity_options
 from airflow_provider_imperva.uri import check_lake_uri
+from airflow_provider_imperva.xcoms import pull_earlier
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -92,6 +94,12 @@ class ImpervaOperator(BaseOperator):
         if self._killed:
             raise AirflowException("The task was asked to stop. Nothing is lost: the next run goes on from here")
 
+    def _count(self, done: str, plan: Plan, batch: int) -> BatchProgress:
+        """Count the logs of a batch as they are done, in the task's log; and stop between two if the task is killed."""
+        return BatchProgress(
+            self.log, done=done, name=plan.batch_name(batch), total=len(plan.batches[batch]), check=self._stop_if_killed
+        )
+
     def _open(self, hook: ImpervaLogHook) -> AbstractContextManager[tuple[LogOrigin, Ledger]]:
         return hook.open(self.lake_uri, self.lake_conn_id, self.catalog_conn_id)
 
@@ -134,19 +142,20 @@ class ImpervaPlanLogsOperator(ImpervaOperator):
         self.commit_task_id = commit_task_id
 
     @ends_for_good
-    def execute(self, context: Context) -> list[dict[str, int]]:
+    def execute(self, context: Context) -> list[dict[str, Any]]:
         """Plan, and hand the batches on."""
         refuse_backfill(context)
         hook = self._make_hook()
         with self._open(hook) as (client, ledger):
-            last = context["ti"].xcom_pull(
-                task_ids=self.commit_task_id, key="return_value", include_prior_dates=True, map_indexes=-1
-            )
+            last = pull_earlier(context["ti"], task_id=self.commit_task_id)
             plan = plan_logs(context, hook, client, ledger, plan_options=self.plan_options, last=last, log=self.log)
         if plan is None:
             raise AirflowSkipException("Nothing new: no log to load, no gap to close")
         context["ti"].xcom_push(key=PLAN_KEY, value=plan.commit)
-        return [{"commit": plan.commit, "batch": batch} for batch in range(len(plan.batches))]
+        return [
+            {"commit": plan.commit, "batch": batch, "logs": plan.batch_name(batch)}
+            for batch in range(len(plan.batches))
+        ]
 
 
 class ImpervaFetchLogsOperator(ImpervaOperator):
@@ -177,24 +186,26 @@ class ImpervaFetchLogsOperator(ImpervaOperator):
         from airflow_provider_imperva.load.fetch import fetch
 
         hook = self._make_hook()
-        began = time.monotonic()
         with self._open(hook) as (client, ledger):
+            plan = ledger.plan(self.batch["commit"])
+            progress = self._count("Fetched", plan, self.batch["batch"])
             fetched = fetch(
                 ledger,
                 client,
-                ledger.plan(self.batch["commit"]),
+                plan,
                 self.batch["batch"],
                 max_concurrency=self._most_requests(hook),
                 window=hook.plan_options(self.plan_options).window,
-                on_log=self._stop_if_killed,
+                on_log=progress.on_log,
             )
         repository, received = ledger.layout.repository, fetched.received_bytes
-        send_fetch(seconds=time.monotonic() - began, received=received, repository=repository)
+        progress.end(f"{size(received)} received, {fetched.missing} logs did not come")
+        send_fetch(seconds=progress.seconds, received=received, repository=repository)
         self._lineage = Lineage.of_fetch(client.url, self.lake_uri, repository=repository, received=received)
         ti = context["ti"]
         if fetched.unavailable and ti.try_number <= ti.max_tries:
             raise AirflowException(f"{len(fetched.unavailable)} logs gave no whole answer; they are asked for again")
-        return dict(msgspec.to_builtins(fetched))
+        return {**msgspec.to_builtins(fetched), "logs": plan.batch_name(fetched.batch)}
 
     def _most_requests(self, hook: ImpervaLogHook) -> int:
         in_default_pool = self.pool == _DEFAULT_POOL
@@ -255,9 +266,10 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
         hook = self._make_hook()
         with self._open(hook) as (client, ledger):
             plan = ledger.plan(fetched.commit)
+            progress = self._count("Normalized", plan, fetched.batch)
             try:
                 report = normalize(
-                    ledger, client, hook.key_ring(), plan, fetched, options=options, on_log=self._stop_if_killed
+                    ledger, client, hook.key_ring(), plan, fetched, options=options, on_log=progress.on_log
                 )
             except LedgerConflictError as error:
                 # Not skipped: the commit, which is to tell of it, is skipped where a task before it is.
@@ -270,8 +282,9 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
             "rows": sum(log.rows for log in report.logs),
             "quarantined_lines": sum(log.quarantined_lines for log in report.logs),
         }
-        self.log.info(
-            "Batch %(batch)d: %(logs)d logs, %(rows)d rows, %(quarantined_lines)d lines in quarantine", figures
+        progress.end(
+            f"{figures['rows']:,} rows, {figures['quarantined_lines']:,} lines in quarantine,"
+            f" {size(sum(part.size for part in report.parts))} written"
         )
         return figures
 
@@ -349,7 +362,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
     ) -> dict[str, Any]:
         """Commit a plan, and tell."""
         from airflow_provider_imperva.lake.commit import commit_plan
-        from airflow_provider_imperva.lake.complaints import left_behind
+        from airflow_provider_imperva.lake.complaints import left_behind, lost_ranges
         from airflow_provider_imperva.lake.headroom import measure
         from airflow_provider_imperva.lake.quarantine import too_much
         from airflow_provider_imperva.load.delivered import DeliveredLogs
@@ -365,7 +378,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             self.log.info("%d delivered logs that are loaded were deleted or moved", disposed)
         headroom = measure(last_commits, at=now, window=options.window, window_bytes=options.window_bytes)
         value = _xcom(commit, headroom)
-        complaints = left_behind(commit)
+        complaints = left_behind(commit, lost=lost_ranges(ledger, commit))
         complaints += too_much(ledger, commit, share=self.quarantined_share)
         value["sha256"] = ledger.sha256(commit.commit)
         if ledger.unanchored:
@@ -381,23 +394,24 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         if complaints:
             # Airflow keeps no return value of a task that fails, and the next run needs it.
             context["ti"].xcom_push(key="return_value", value=value)
-            raise AirflowFailException(f"Commit {commit.commit} is made, but {' and '.join(complaints)}")
+            where = troubleshooting("a-commit-is-made-but-something-is-left-behind")
+            raise AirflowFailException(f"Commit {commit.commit} is made, but {' and '.join(complaints)}. See {where}")
         announce(self, context, ledger, commit)
-        self._tell_quarantine(commit)
+        self._warn_of_quarantine(ledger, commit)
         self.log.info(
             "Commit %d: %d logs, %d rows, %d lines in quarantine",
             *(commit.commit, value["logs"], value["rows"], commit.totals.quarantined_lines),
         )
         return value
 
-    def _tell_quarantine(self, commit: Commit) -> None:
-        """Warn of what is in quarantine, or came damaged, and is not so much that the run fails."""
+    def _warn_of_quarantine(self, ledger: Ledger, commit: Commit) -> None:
+        """Warn of what is in quarantine, or came damaged, and does not make the run fail: once for each cause."""
+        from airflow_provider_imperva.lake.quarantine import quarantined_lines
         from airflow_provider_imperva.lake.watermark import State
 
-        if commit.totals.quarantined_lines:
+        for reason, count in quarantined_lines(ledger, commit).most_common() if commit.totals.quarantined_lines else ():
             self.log.warning(
-                "%d lines are in quarantine/, with their reasons; imperva-logs coverage counts them by log",
-                commit.totals.quarantined_lines,
+                "%d lines are in quarantine/: %s. What it means: %s", count, reason, troubleshooting(_QUARANTINE)
             )
         if damaged := commit.totals.logs.get(State.DAMAGED):
             self.log.warning("%d logs came damaged, and are asked for again while they are listed", damaged)
@@ -432,6 +446,9 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             return [f"the headroom is low, and on_low_headroom failed ({type(error).__name__}): {headroom}"]
         return []
 
+
+_QUARANTINE = "whole-logs-or-too-many-lines-are-in-quarantine"
+"""Where Troubleshooting explains reasons of lines in quarantine."""
 
 _MEASURED_COMMITS = 6
 """How many commits back the rates are measured."""

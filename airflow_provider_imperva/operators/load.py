@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,14 @@ from airflow_provider_imperva.lineage import Lineage
 from airflow_provider_imperva.metrics import send_fetch
 from airflow_provider_imperva.operators.imperva import ImpervaCommitLogsOperator
 from airflow_provider_imperva.operators.planning import plan_logs
+from airflow_provider_imperva.operators.progress import size
 from airflow_provider_imperva.options import DecodePolicy, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
 from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, told
 from airflow_provider_imperva.severities import severity_options
 from airflow_provider_imperva.uri import check_lake_uri
+from airflow_provider_imperva.xcoms import pull_earlier
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -94,7 +95,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
         ti = context["ti"]
         if ti.map_index not in (None, -1):
             return None
-        return ti.xcom_pull(task_ids=self.task_id, key="return_value", include_prior_dates=True, map_indexes=-1)
+        return pull_earlier(ti, task_id=self.task_id)
 
     def _normalize(
         self, hook: ImpervaLogHook, client: LogOrigin, ledger: Ledger, plan: Plan, batches: Sequence[Fetched]
@@ -128,7 +129,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
     def _fetch(self, hook: ImpervaLogHook, client: LogOrigin, ledger: Ledger, plan: Plan, batch: int) -> Fetched:
         from airflow_provider_imperva.load.fetch import fetch
 
-        began = time.monotonic()
+        progress = self._count("Fetched", plan, batch)
         fetched = fetch(
             ledger,
             client,
@@ -136,10 +137,10 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
             batch,
             max_concurrency=hook.max_concurrency,
             window=hook.plan_options(self.plan_options).window,
-            on_log=self._stop_if_killed,
+            on_log=progress.on_log,
         )
-        seconds = time.monotonic() - began
-        send_fetch(seconds=seconds, received=fetched.received_bytes, repository=plan.repository)
+        progress.end(f"{size(fetched.received_bytes)} received, {fetched.missing} logs did not come")
+        send_fetch(seconds=progress.seconds, received=fetched.received_bytes, repository=plan.repository)
         return fetched
 
 

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 from airflow_provider_imperva.retries import ends_for_good
+from airflow_provider_imperva.xcoms import pull_earlier
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -96,7 +97,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         from airflow_provider_imperva.seal.anchors import Anchor
 
         where: dict[str, Any] = {"key": "return_value", "include_prior_dates": True, "map_indexes": -1}
-        last = context["ti"].xcom_pull(task_ids=self.task_id, **where)
+        last = pull_earlier(context["ti"], task_id=self.task_id)
         found = [last["head"]] if last and last["repository"] == repository and last["head"] else []
         if self.load_dag_id:
             load = context["ti"].xcom_pull(dag_id=self.load_dag_id, task_ids=self.load_task_id, **where)

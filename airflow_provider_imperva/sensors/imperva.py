@@ -95,7 +95,7 @@ class ImpervaLogSensor(BaseSensorOperator):
                     raise AirflowException(self._trouble) from None
                 raise AirflowSkipException(_NOTHING) from None
         if (work := self._look()) is not None:
-            return work
+            return self._found(work)
         trigger = ImpervaLogTrigger(
             imperva_conn_id=self.imperva_conn_id,
             lake_uri=self.lake_uri,
@@ -131,12 +131,20 @@ class ImpervaLogSensor(BaseSensorOperator):
             raise AirflowSkipException(_NOTHING)
         if "error" in event:
             raise AirflowException(event["error"])
-        return event["work"]
+        return self._found(event["work"])
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look whether there is work."""
         work = self._look()
-        return PokeReturnValue(is_done=work is not None, xcom_value=work)
+        return PokeReturnValue(is_done=work is not None, xcom_value=work and self._found(work))
+
+    def _found(self, work: dict[str, Any]) -> dict[str, Any]:
+        """Say what there is to do, and return it."""
+        said = [f"{work['logs']} logs to load"] if work.get("logs") else []
+        said += [f"{work['closed_gaps']} gaps to close"] if work.get("closed_gaps") else []
+        said += ["the plan of a dead run to finish"] if work.get("recover") is not None else []
+        self.log.info("Found work: %s", ", ".join(said) or "a state to record")
+        return work
 
     def _look(self) -> dict[str, Any] | None:
         """Look once; None if there is no work, or if the look failed in a way that may pass."""

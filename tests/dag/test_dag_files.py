@@ -132,7 +132,10 @@ def test_the_examples_can_lie_in_one_folder(parsed: dict[str, dict[str, Any]]) -
     assert sorted(one["dag_id"] for one in found) == [file.stem for file in FILES]
     events = f"{LAKE}/events"
     pairs = {(name, uri) for one in found for name, uri in one["assets"]}
-    assert pairs == {(events, events), ("imperva_default_logs_to_load", "imperva_default_logs_to_load")}
+    assert pairs == {
+        ("Imperva events in s3://bucket/lake", events),
+        ("imperva_default_logs_to_load", "imperva_default_logs_to_load"),
+    }
 
 
 def test_the_summary_is_scheduled_by_what_the_load_emits() -> None:

@@ -67,7 +67,8 @@ def extra(*partitions: tuple[str, str], first: int = 41, last: int = 42) -> dict
 def test_however_the_lake_is_written_it_is_one_asset(lake_uri: str, uri: str) -> None:
     """Else a DAG that names the lake another way would never be started."""
     asset = imperva_events_asset(lake_uri)
-    assert (asset.name, asset.uri) == (uri, uri)
+    assert (asset.name, asset.uri) == (f"Imperva events in {uri.removesuffix('/events')}", uri)
+    assert asset.group == "imperva"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ def test_a_lake_with_credentials_has_none_and_they_are_not_quoted(lake_uri: str)
 def test_a_repository_may_have_an_asset_of_its_own() -> None:
     asset = imperva_events_asset("s3://bucket/lake", repository="8416_1745073")
     assert asset.uri == "s3://bucket/lake/events/repository=8416_1745073"
+    assert asset.name == "Imperva events of repository 8416_1745073 in s3://bucket/lake"
 
 
 def test_a_uri_without_a_bucket_is_told() -> None:
