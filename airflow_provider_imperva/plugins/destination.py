@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
@@ -12,6 +13,11 @@ from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.hooks.lake import open_lake
 from airflow_provider_imperva.uri import LakeUri, is_template
+
+if TYPE_CHECKING:
+    from airflow_provider_imperva.audit.summary import Summary
+    from airflow_provider_imperva.lake.layout import Layout
+    from airflow_provider_imperva.lake.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,31 @@ class Destination:
         :raises ConfigurationError: if the API server cannot tell which lake it is, or lacks a connection.
         :raises LakeError: if the lake cannot be read.
         """
+        store, layout = self._open()
+        try:
+            return store.read(layout.coverage_page)
+        except FileNotFoundError:
+            return None
+
+    def read_summary(self) -> Summary | None:
+        """Read the figures that were written with the page; None if there are none. Raises as :meth:`read_page`."""
+        from airflow_provider_imperva.audit.summary import read_summary
+
+        store, layout = self._open()
+        return read_summary(store, layout.repository)
+
+    def last_look(self) -> datetime | None:
+        """Return when the repository was last looked at, as the end of its ledger says now; None if never.
+
+        Raises as :meth:`read_page`, and :class:`~airflow_provider_imperva.errors.LedgerCorruptError`.
+        """
+        from airflow_provider_imperva.lake.ledger import Ledger
+
+        store, layout = self._open()
+        head = Ledger(store, layout.repository).head()
+        return max((entry.observed_at for entry in (head.plan, head.commit) if entry), default=None)
+
+    def _open(self) -> tuple[Store, Layout]:
         from airflow_provider_imperva.lake.layout import Layout
 
         for given in (self.imperva_conn_id, self.lake_uri, self.lake_conn_id):
@@ -62,7 +93,7 @@ class Destination:
                 )
         try:
             layout = Layout(ImpervaLogHook(self.imperva_conn_id).repository)
-            store = open_lake(self.lake_uri, self.lake_conn_id)
+            return open_lake(self.lake_uri, self.lake_conn_id), layout
         except AirflowNotFoundException as error:
             raise ConfigurationError(
                 "the API server knows no such connection",
@@ -70,7 +101,3 @@ class Destination:
                 " environment",
                 about=" or ".join(filter(None, [self.imperva_conn_id, self.lake_conn_id])),
             ) from error
-        try:
-            return store.read(layout.coverage_page)
-        except FileNotFoundError:
-            return None

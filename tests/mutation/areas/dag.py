@@ -57,8 +57,15 @@ MUTATIONS = [
     Mutation(
         "a list of all DAGs, for whoever is logged in",
         "plugins/web.py",
-        "sorted(visible.intersection(session.scalars(tagged)))",
-        "sorted(session.scalars(tagged))",
+        "sorted(dag_ids & hashes.keys())",
+        "sorted(hashes)",
+        ("plugins/test_web.py",),
+    ),
+    Mutation(
+        "a page in Airflow is as green as it was when it was made",
+        "plugins/web.py",
+        "        assessment=summary.assess(at=at, observed_at=last_look),\n",
+        "        assessment=summary.assess(at=summary.made_at, observed_at=last_look),\n",
         ("plugins/test_web.py",),
     ),
     Mutation(
