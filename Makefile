@@ -53,9 +53,10 @@ test-engines: $(call ready,test) .engines/.ready ## Read a lake with Spark, Clic
 test-matrix: $(call ready,run) ## Run tests on Airflow 3.1, 3.2 and 3.3 with Python 3.11, 3.12 and 3.13
 	@$(BIN)/python .ci/matrix.py
 
-lint: $(call ready,$(TESTED)) ## Check style, format, types and layers
+lint: $(call ready,$(TESTED)) ## Check style, format, language, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/style.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

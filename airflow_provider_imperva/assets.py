@@ -32,7 +32,7 @@ MOST_COMMITS = 100
 """How many commits an asset event tells of."""
 
 ANNOUNCED_KEY = "announced"
-"""Key of the XCom with which a commit task names the commit that its asset event told of."""
+"""Key of the XCom with which a commit task names the commit up to which its asset event reported."""
 
 
 def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Asset:
@@ -71,7 +71,7 @@ def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commi
         # The XCom of a mapped task is not to be found by its account, so the ledger says which commits were green.
         earlier = islice(ledger.commits(newest_first=True), 1, MOST_COMMITS)
         told = next((one.commit for one in earlier if one.commit < commit.commit and _was_told(one)), 0)
-    # What was told before is told again if the XCom is an old one, which does no harm.
+    # What was reported before is reported again if the XCom is an old one, which does no harm.
     first = min(max(told + 1, commit.commit - MOST_COMMITS + 1, 1), commit.commit)
     extra = event_extra(commit, changes(ledger, first=first, last=commit.commit))
     for asset in assets:
@@ -94,7 +94,7 @@ def _was_told(commit: Commit) -> bool:
 
 
 def event_extra(commit: Commit, changes: Changes) -> dict[str, Any]:
-    """Return what an asset event tells of a commit, and of those before it that no event has told of.
+    """Return what an asset event says of a commit, and of those before it that no event has reported.
 
     ``commit`` and ``first_commit`` say which; ``logs`` (by state), ``rows`` and ``quarantined_lines`` what they came
     to; ``watermark`` how far the repository is loaded, by prefix, with how many numbers are undecided. ``partitions``
@@ -134,7 +134,7 @@ def changed_dates(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> dict[
 
     Of an event that does not name all its partitions, every date from the first to the last counts.
 
-    :param triggering_asset_events: as the task's context has it; events of other assets are passed over.
+    :param triggering_asset_events: as the task's context has it; events of other assets are skipped.
     """
     found: dict[str, set[str]] = {}
     for events in triggering_asset_events.values():

@@ -10,7 +10,7 @@ secret, a key or text out of a log.
     ├── RepositoryError
     │   ├── AuthenticationError       401 or 403
     │   ├── IndexNotFoundError        404 on logs.index
-    │   ├── InvalidIndexError         an answer that is no index: HTML, no name in it
+    │   ├── InvalidIndexError         an answer that is not an index: HTML, no name in it
     │   ├── LogNotFoundError          404 on a log
     │   └── RepositoryUnavailableError  the retries are used up: time-outs, 429, 5xx, cut bodies
     ├── ContainerError                a log that does not decode; its bytes stay in raw/

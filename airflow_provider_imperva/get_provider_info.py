@@ -129,7 +129,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "ignore": {
         "label": "Not logs",
-        "description": "Patterns of delivered objects to pass over, separated by commas",
+        "description": "Patterns of delivered objects to skip, separated by commas",
         "schema": {"type": ["string", "null"]},
     },
 }

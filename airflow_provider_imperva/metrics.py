@@ -1,4 +1,4 @@
-"""The metrics: what each is called and means, and how Airflow's own statsd or OpenTelemetry is told.
+"""The metrics: what each is called and means, and how Airflow's own statsd or OpenTelemetry gets it.
 
 ``docs/reference/metrics.md`` lists them for people, and the dashboard beside it shows them.
 """

@@ -69,7 +69,7 @@ class Headroom(msgspec.Struct, frozen=True):
 
 
 class Sum(msgspec.Struct, frozen=True):
-    """Two figures that have to be the same, told in words."""
+    """Two figures that have to be the same, in words."""
 
     left: str
     total: int
@@ -94,7 +94,7 @@ class Coverage(msgspec.Struct, frozen=True):
     :ivar accepted: how many numbers of each state somebody accepted as missing.
     :ivar quarantine: lines in quarantine by reason.
     :ivar absences: every number that is neither loaded nor skipped, by state, with the reason.
-    :ivar since: from which day on volume and lag are told.
+    :ivar since: from which day on volume and lag are given.
     :ivar unread: what could not be read, and is missing in all else.
     :ivar restarts: counters that began again, oldest first.
     :ivar expired_lines, erased_lines: lines that retention and erasure took out of the lake.
@@ -154,7 +154,7 @@ def cover(
 
     :param history: what its ledger says.
     :param window: how long Imperva keeps a log.
-    :param days: for how many days back volume and lag are told; the events themselves are read for them.
+    :param days: for how many days back volume and lag are given; the events themselves are read for them.
     :param at: now, UTC; the clock's time by default.
     """
     at = at or datetime.now(UTC)

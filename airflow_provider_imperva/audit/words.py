@@ -13,7 +13,7 @@ from airflow_provider_imperva.audit.given import tell_assurances
 from airflow_provider_imperva.audit.verify import LakeVerification, Verification
 
 _SHOWN = 20
-"""How many findings of a kind are told in words; all are in the JSON."""
+"""How many findings of a kind are given in words; all are in the JSON."""
 
 
 def tell_lake(lake: LakeVerification) -> Iterator[str]:

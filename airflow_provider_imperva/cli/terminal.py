@@ -156,9 +156,9 @@ def passphrase(variable: str | None) -> str | None:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how far the work is, a bar for each step of it; nothing if stderr is no terminal.
+    """Show how far the work is, a bar for each step of it; nothing if stderr is not a terminal.
 
-    Yields a function to be told what is being done, how much of it is done, and of how much.
+    Yields a function that takes what is being done, how much of it is done, and of how much.
     """
     from rich.console import Console
     from rich.progress import Progress, TaskID

@@ -31,7 +31,7 @@ _ID = re.compile(r"[0-9]{1,20}")
 def unwrap_key(header: LogHeader, *, log: str, keys: KeyRing) -> bytes:
     """Get the AES key that a header holds.
 
-    :raises HeaderError: the header lacks the key or its id, or the key is no Base64.
+    :raises HeaderError: the header lacks the key or its id, or the key is not Base64.
     :raises MissingKeyError: the ring has no key of that id.
     :raises WrongKeyError: the ring's key is not the one the log was encrypted for.
     """

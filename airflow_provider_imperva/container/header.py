@@ -190,7 +190,7 @@ def _parse(lines: list[str]) -> LogHeader:
 
 
 def _time(text: str) -> tuple[int | None, str]:
-    """Read a time as epoch milliseconds; tell the code of what is odd about it, too.
+    """Read a time as epoch milliseconds; and return a code for what is unusual about it.
 
     Imperva writes milliseconds. Its page says "UNIX epoch time", which is why others write seconds.
     """

@@ -203,7 +203,7 @@ class _NotPrivateError(ConfigurationError):
 def open_private_key(pem: str, *, passphrase: str | None, about: str) -> PrivateKeyTypes:
     """Open a private key of any kind, PKCS#1 or PKCS#8, however its lines have come apart.
 
-    :param passphrase: heeded only if the key is encrypted.
+    :param passphrase: used only if the key is encrypted.
     :param about: where the key is from, for the error's message.
     :raises ConfigurationError: if it does not open.
     """

@@ -1,6 +1,6 @@
 """The bucket or folder that Imperva delivers logs to, on any filesystem fsspec speaks.
 
-What is delivered has a name that says nothing. What it is told by are its path, its size and its *version*: the ETag on
+What is delivered has a name that says nothing. What identifies it are its path, its size and its *version*: the ETag on
 an object store, the time of the last change elsewhere. So what is written anew under its old name is another object.
 """
 
@@ -49,7 +49,7 @@ SMALLEST_LOG = 64
 class DeliveredObject(msgspec.Struct, frozen=True, array_like=True):
     """What a delivered object is known by.
 
-    :ivar path: below the folder that Imperva delivers to. A byte of it that is no UTF-8 is written as ``%FF``.
+    :ivar path: below the folder that Imperva delivers to. A byte of it that is not UTF-8 is written as ``%FF``.
     :ivar size: bytes.
     :ivar version: its ETag, or when it was last changed.
     """
@@ -94,7 +94,7 @@ class DeliveryFolder:
     :param root: the folder in it; in an object store, with the bucket.
     :param in_bucket: whether it is an object store, which lists all depths at once and has no folders to make.
     :param url: its address, for messages; without credentials, with a final slash.
-    :param ignore: patterns (``*``, ``?``) of paths below the folder that are no logs.
+    :param ignore: patterns (``*``, ``?``) of paths below the folder that are not logs.
     :param after_commit: what becomes of an object once it is loaded: ``keep``, ``delete``, or ``move:`` and another
         folder of the bucket or server.
     :param settled: how long an object has to be unchanged before it is taken.
@@ -184,7 +184,7 @@ class DeliveryFolder:
             except FileNotFoundError:
                 raise ConfigurationError(
                     "there is no such bucket or folder",
-                    do="Correct the connection's host, or create it; Imperva must be told the same place",
+                    do="Correct the connection's host, or create it; configure the same place at Imperva",
                     about=self.url,
                 ) from None
             found = sorted(
@@ -238,7 +238,7 @@ class DeliveryFolder:
                 self._fs.rm_file(path)
 
     def _find(self, item: DeliveredObject) -> str:
-        """Return where an object is; its path may stand for one that is no text."""
+        """Return where an object is; its path may stand for one that is not text."""
         path = f"{self._root}/{item.path}"
         # The keys of object stores are always text.
         if self._in_bucket or (other := f"{self._root}/{as_named(item.path)}") == path:
@@ -304,7 +304,7 @@ class DeliveryFolder:
         return list(self._walk(self._root or "/"))
 
     def _walk(self, folder: str) -> Iterator[dict[str, Any]]:
-        # fsspec's own walk passes over folders that it cannot list.
+        # fsspec's own walk skips folders that it cannot list.
         for entry in self._fs.ls(folder, detail=True):
             if entry["type"] == "directory":
                 yield from self._walk(entry["name"])
@@ -328,7 +328,7 @@ def _why_no_log(item: DeliveredObject) -> str | None:
 
 
 def as_text(name: str) -> str:
-    """Write the bytes of a name that are no UTF-8, which Python has as halves of surrogate pairs, as ``%FF``."""
+    """Write the bytes of a name that are not UTF-8, which Python has as halves of surrogate pairs, as ``%FF``."""
     return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - _ESCAPE:02X}", name)
 
 

@@ -1,6 +1,6 @@
-"""Which objects of a bucket may be new, told by their names: to list all of a million takes a minute, each time.
+"""Which objects of a bucket may be new, by their names: to list all of a million takes a minute, each time.
 
-Names are no proof. What a name hides is found when all is listed, once a day.
+Names prove nothing. What a name hides is found when all is listed, once a day.
 """
 
 from __future__ import annotations

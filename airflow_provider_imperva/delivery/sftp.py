@@ -12,7 +12,7 @@ from paramiko import Message, SFTPClient
 
 
 class _Names(Message):  # type: ignore[misc]
-    """An answer whose texts may be of any bytes: what is no UTF-8 becomes surrogates, as in Python's own file names."""
+    """An answer whose texts may be of any bytes: what is not UTF-8 becomes surrogates, as in Python's file names."""
 
     def get_text(self) -> str:
         text: str = self.get_string().decode(errors="surrogateescape")
@@ -20,7 +20,7 @@ class _Names(Message):  # type: ignore[misc]
 
 
 class _Channel(SFTPClient):  # type: ignore[misc]
-    """paramiko's client, for names of any bytes: one that is no UTF-8 would fail every listing of its folder."""
+    """paramiko's client, for names of any bytes: one that is not UTF-8 would fail every listing of its folder."""
 
     def _request(self, t: int, *arguments: Any) -> tuple[int, Any]:
         kind, answer = super()._request(t, *arguments)

@@ -1,4 +1,4 @@
-"""An event on its way out: its line as it is sent, and what is told beside it."""
+"""An event on its way out: its line as it is sent, and what is sent beside it."""
 
 from __future__ import annotations
 

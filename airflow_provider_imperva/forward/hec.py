@@ -53,7 +53,7 @@ _ACKS = msgspec.json.Decoder(_Acks)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HecFields:
-    """What is told beside each event.
+    """What is sent beside each event.
 
     :ivar host, source, source_type: of Splunk; ``index`` empty for the token's own.
     :ivar is_json: whether an event's body is a JSON object.

@@ -214,7 +214,7 @@ class _Session:
 
     def close(self, *, in_order: bool) -> None:
         """Close the connection; in order, by saying so first and waiting for the answer."""
-        # All is acknowledged: a receiver that does not end it in order is no failure.
+        # All is acknowledged: a receiver that does not end it in order has not failed.
         with contextlib.suppress(BrokenLinkError, DestinationUnavailableError):
             if in_order:
                 self._link.write(self._frame(b"close", b""))

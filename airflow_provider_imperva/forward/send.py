@@ -165,7 +165,7 @@ class Forwarding:
         """Send commits, and yield what became of each once it is acknowledged and in the lake.
 
         :param again: send them although they were sent before.
-        :param on_messages: told how many messages were handed over, for a progress bar.
+        :param on_messages: called with how many messages were handed over, for a progress bar.
         :raises DestinationError: if the destination does not take them; what is not acknowledged is sent next time.
         :raises MissingKeyError: if a log was encrypted for a key that is not at hand.
         :raises ConfigurationError: if the lake has pseudonyms, and nobody says how its lines get any.

@@ -134,7 +134,7 @@ def verify_of(extra: Mapping[str, Any]) -> bool | str:
 def private_keys(extra: Mapping[str, Any]) -> dict[str, str]:
     """Return the private keys in the extra, PEM by publicKeyId.
 
-    :raises ConfigurationError: if they are no JSON object of texts.
+    :raises ConfigurationError: if they are not a JSON object of texts.
     """
     keys = extra.get("private_keys") or {}
     if isinstance(keys, str):
@@ -164,7 +164,7 @@ def passphrase_of(extra: Mapping[str, Any]) -> str | None:
 def signing_key(connection: Connection) -> SigningKey | None:
     """Return the private key that commits are signed with; None if there is none.
 
-    :raises ConfigurationError: if it is no Ed25519 key, or cannot be read.
+    :raises ConfigurationError: if it is not an Ed25519 key, or cannot be read.
     """
     from airflow_provider_imperva.seal.signature import SigningKey
 
@@ -233,7 +233,7 @@ def secrets_of(connection: Connection) -> Iterator[str]:
     if password := user_and_password.partition(":")[2]:
         yield password
         yield unquote(password)
-    with suppress(ConfigurationError):  # which whoever needs the keys is told
+    with suppress(ConfigurationError):  # reported to whoever needs the keys
         yield from private_keys(extra).values()
     # A key in a field that is meant for a path.
     yield from (value for name in _PATHS if isinstance(value := extra.get(name), str) and _is_pem(value))

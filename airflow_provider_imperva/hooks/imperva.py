@@ -314,7 +314,7 @@ class ImpervaLogHook(BaseHook):
 
         :param attempts: how often the repository is asked for something.
         :returns: the fields of :class:`~airflow_provider_imperva.load.plan.Work`.
-        :raises LakeMismatchError: if the ledger is another source's: what to do there is not to be told from its index.
+        :raises LakeMismatchError: if the ledger is another source's: what to do there does not follow from its index.
         :raises RepositoryError: if the index cannot be read.
         """
         import msgspec

@@ -28,7 +28,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
 
     Returns where the page is, the level (``green``, ``amber`` or ``red``), and how many numbers are in each state.
 
-    :param days: for how many days back volume and delivery lag are told.
+    :param days: for how many days back volume and delivery lag are shown.
     :param plan_options: as the plan task has them, for the window.
     """
 

@@ -131,7 +131,7 @@ class RepositoryClient:
 
         :raises AuthenticationError: HTTP 401 or 403.
         :raises IndexNotFoundError: HTTP 404.
-        :raises InvalidIndexError: what came is no index.
+        :raises InvalidIndexError: what came is not an index.
         :raises RepositoryUnavailableError: no attempt gave a whole answer.
         :raises RepositoryError: any other refusal.
         :raises ConfigurationError: the server's certificate does not verify, or URL or proxy cannot be used.

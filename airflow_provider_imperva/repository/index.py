@@ -1,8 +1,8 @@
 """``logs.index``: the list of all logs a repository holds now, one name a line.
 
-The index has no sizes and no times. Its order, its line ends and its final newline cannot be relied on, and a line
-that is no name must neither hide the others nor pass as one: every line is checked by itself. A name in a form that we
-do not know is a name all the same, in case the vendor changes the form.
+The index has no sizes and no times. Its order, its line ends and its final newline cannot be relied on. Every line is
+checked by itself, since a line that is not a name must neither hide the others nor be taken for one. A name in a form
+that we do not know is a name all the same, in case the vendor changes the form.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class LogIndex:
     """What one look at the index gave.
 
     :param names: the logs listed, each once, ascending by number.
-    :param junk: the first 20 lines that are no name, escaped and cut to 80 characters.
-    :param junk_count: how many lines are no name.
+    :param junk: the first 20 lines that are not a name, escaped and cut to 80 characters.
+    :param junk_count: how many lines are not a name.
     :param duplicates: how many lines repeat a name that came before.
-    :param unknown: the lines that are no such name and would do as a file's name, each once, in order.
+    :param unknown: the other lines that would do as a file's name, each once, in order.
     :param unsafe: of the others, the first 20, escaped; of what may be text of a log, the size and the SHA-256 only.
         ``unsafe_count`` how many there are. Of a delivery folder: what is stuck under the name of an upload.
     :param unfinished: the last line if it may be the beginning of a name: the index does not end with a line end.

@@ -347,7 +347,7 @@ def _look_into_raw(
 
 
 def _log_of(path: str) -> LogName | None:
-    """Return the log whose bytes an object in ``raw/`` holds; None for what is no log of ours."""
+    """Return the log whose bytes an object in ``raw/`` holds; None for what is not a log of ours."""
     name = path.rsplit("/", 1)[-1]
     for text in (name, name.rpartition(".")[0]):
         try:

@@ -115,7 +115,7 @@ class ImpervaLogSensor(BaseSensorOperator):
         """
         event = (next_kwargs or {}).get("event")
         if isinstance(event, dict) and event.get("final"):
-            # Before Airflow sees it, which would skip the task if it is told to fail softly.
+            # Before Airflow sees it, which would skip the task if it is set to fail softly.
             raise AirflowFailException(event["error"])
         try:
             return super().resume_execution(next_method, next_kwargs, context)

@@ -1,11 +1,11 @@
-"""A clock that goes on only when it is told to."""
+"""A clock that goes on only when a test moves it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-"""Where virtual time begins unless told otherwise; forged events begin here too."""
+"""Where virtual time begins unless set otherwise; forged events begin here too."""
 
 
 class VirtualClock:

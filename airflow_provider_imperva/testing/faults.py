@@ -112,7 +112,7 @@ class FaultScript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     def load(cls, path: Path) -> Self:
         """Read a script from a file, ``.toml`` or ``.json``.
 
-        :raises ConfigurationError: it cannot be read, or is no such script.
+        :raises ConfigurationError: it cannot be read, or is not such a script.
         """
         try:
             content = path.read_bytes()

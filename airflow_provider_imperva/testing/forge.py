@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.serialization import (
 from airflow_provider_imperva.testing.formats import Format, write_body, write_event
 
 FORGED_START = 1_767_225_600_000
-"""Where forged time begins unless told otherwise: 2026-01-01T00:00:00Z in epoch milliseconds."""
+"""Where forged time begins unless set otherwise: 2026-01-01T00:00:00Z in epoch milliseconds."""
 
 LOG_SPAN_MS = 240_000
 """Time one log covers; real ones cover three to five minutes."""

@@ -120,7 +120,7 @@ def _escaped(value: str) -> str:
 def _w3c(name: str, code: int, fields: Mapping[str, str]) -> str:
     at = datetime.fromtimestamp(int(fields["start"]) / 1000, UTC)
     values = [f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}", *(fields.get(key, "") for key in _W3C_FIELDS.values())]
-    # The rule of an access event is no rule at all here.
+    # An access event has no rule here.
     values += ["", ""] if name == "Normal" else [name, str(code)]
     return " ".join('"' + value.replace('"', '""') + '"' for value in values)
 

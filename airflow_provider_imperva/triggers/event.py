@@ -91,7 +91,7 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """When to fire: told from what was found, and from what was fired for before.
+    """When to fire: derived from what was found, and from what was fired for before.
 
     Times are seconds of a clock that only goes forward.
     """
