@@ -68,7 +68,7 @@ _CONVERTED: Mapping[str, Callable[[Any], Any]] = {
     "x_forwarded_for": lambda value: value[0],
 }
 _ADDRESSES = {"destination.ip": "destination.address"}
-"""Where what is no address goes, such as a mask or a pseudonym: fields of the type ``ip`` take nothing else."""
+"""Where text goes that is not an address, such as a mask or a pseudonym: fields of the type ``ip`` refuse it."""
 
 
 def document(row: Mapping[str, Any]) -> dict[str, Any]:
