@@ -17,8 +17,8 @@ MUTATIONS = [
     Mutation(
         "columns that a newer release wrote are dropped",
         "lake/inputs.py",
-        "    if strange or int(version) > int(SCHEMA_VERSION):\n",
-        "    if int(version) > int(SCHEMA_VERSION):\n",
+        "    if strange or version > int(SCHEMA_VERSION):\n",
+        "    if version > int(SCHEMA_VERSION):\n",
         (f"{TESTS}::TestNothingIsLost",),
     ),
     Mutation(

@@ -36,8 +36,8 @@ MUTATIONS = [
     Mutation(
         "the header of a log gzipped as a whole is lost",
         "container/decode.py",
-        '        if not begins_like_header(next(inflate(whole.pieces(), log=log), b"")):\n            return file\n',
-        "        return file\n",
+        "        if not begins_like_header(begin) and not (times > 1 and begin.startswith(GZIP_MAGIC)):\n",
+        "        if True:\n",
         ("container/test_decode.py::TestAround",),
     ),
     Mutation(
