@@ -113,7 +113,8 @@ def ask(lake: str, *, first: date | None = None, last: date | None = None) -> tu
         import duckdb
     except ImportError:
         raise ConfigurationError(
-            "the report is drawn by DuckDB, which is not installed", do="Install it: pip install duckdb"
+            "the report is drawn by DuckDB, which is not installed",
+            do="Install the Python package duckdb beside the provider",
         ) from None
     with duckdb.connect() as connection:
         try:

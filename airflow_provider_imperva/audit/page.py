@@ -134,12 +134,13 @@ def _volume_chart(bars: Sequence[tuple[datetime, Counter[str]]], hours: int) -> 
 def _lags(lags: Sequence[Lag]) -> Iterator[tuple[Lag, Markup, Markup]]:
     longest = max((max(lag.listed_p99, lag.loaded_p99) for lag in lags), default=1.0)
 
-    def drawn(half: float, most: float) -> Markup:
-        label = f"median {figures.duration(half)}, p99 {figures.duration(most)}"
+    def drawn(way: str, half: float, most: float) -> Markup:
+        label = f"{way}: median {figures.duration(half)}, p99 {figures.duration(most)}"
         return svg.span(_log(half, longest), _log(most, longest), label=label)
 
     for lag in lags:
-        yield lag, drawn(lag.listed_p50, lag.listed_p99), drawn(lag.loaded_p50, lag.loaded_p99)
+        listed = drawn("Event to log", lag.listed_p50, lag.listed_p99)
+        yield lag, listed, drawn("Log to lake", lag.loaded_p50, lag.loaded_p99)
 
 
 def _log(seconds: float, longest: float) -> float:

@@ -102,4 +102,4 @@ def test_without_duckdb_the_command_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     assert main(["report", str(lake), "--html", str(tmp_path / "r.html")]) == 2
-    assert "pip install duckdb" in capsys.readouterr().err
+    assert "Install the Python package duckdb" in capsys.readouterr().err

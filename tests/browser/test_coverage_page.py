@@ -118,7 +118,7 @@ def test_everything_can_be_reached_and_opened_by_keyboard(browser: Chrome, page:
 def test_states_are_told_apart_without_colour(browser: Chrome, page: Path, covers: list[Coverage]) -> None:
     """Each state but the good one has a letter of its own in every cell, which the legend explains."""
     show(browser, page, width=WIDE)
-    legend = browser.find_element(By.CSS_SELECTOR, ".legend")
+    legend = browser.find_element(By.CSS_SELECTOR, ".legend:has(.cell)")
     explained = {item.text.split(":")[0] for item in legend.find_elements(By.TAG_NAME, "li")}
     states = covers[0].states
     assert {label.split("\n")[-1] for label in explained} == {SHOWN[state].label for state in states}

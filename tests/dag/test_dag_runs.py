@@ -253,5 +253,5 @@ def test_what_is_loaded_is_replayed_and_shown(home: AirflowHome, repository: Fak
         assert home.last_run()[0] == "success", output
     assert rows_of_table(home.lake) == expected
     assert home.last_commit()["replaced"]
-    (page,) = home.lake.rglob("*.html")
+    (page,) = home.lake.glob("reports/repository=*/coverage.html")
     assert repository.name in page.read_text()

@@ -140,3 +140,5 @@ def _texts(values: list[Any]) -> Iterator[str]:
             yield value.decode("latin-1")
         elif isinstance(value, list | tuple):
             yield from _texts(list(value))
+        elif isinstance(value, dict):
+            yield from _texts([*value.values()])

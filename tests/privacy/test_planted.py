@@ -101,7 +101,8 @@ def test_the_search_finds_what_nothing_redacts(account: Account) -> None:
 
 
 OURS = {"reason", "src_file", "src_format", "parse_warnings", "outcome", "device_vendor", "device_product"} | {
-    "device_version", "signature_id", "event_name", "tls_version", "url_host",
+    "device_version", "signature_id", "event_name", "tls_version", "url_host", "analytics_host", "analytics_severity",
+    "bot_classification", "client_address", "client_subnet", "severity",
 }  # fmt: skip
 """Columns that no visitor and no answer fills, or only with a single word."""
 
@@ -109,6 +110,8 @@ OURS = {"reason", "src_file", "src_format", "parse_warnings", "outcome", "device
 def is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind) or pa.types.is_list(kind):
         return is_text(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(is_text(field.type) for field in kind)
     return bool(pa.types.is_string(kind) or pa.types.is_map(kind))
 
 
