@@ -36,7 +36,9 @@ def main() -> int:
         make_eventful_lake(lake)
         store = open_store(str(lake))
         history = History.read(store, repositories(store)[0])
-        found = cover(store, history, window=timedelta(hours=48), days=30)
+        # As a run writes it: at once after its commit.
+        at = history.head.committed_at if history.head else None
+        found = cover(store, history, window=timedelta(hours=48), days=30, at=at)
         page.write_text(render([found], lake="s3://bucket/lake"), encoding="utf-8")
         with chromium() as browser:
             show(browser, page, width=WIDTH)

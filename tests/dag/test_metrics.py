@@ -61,6 +61,7 @@ def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: Fak
     assert len(lags) == totals["logs"]["committed"]
 
 
+@pytest.mark.airflow
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_opentelemetry_gets_the_same_metrics(home: AirflowHome, all_that_happens: FakeRepository) -> None:
