@@ -14,6 +14,10 @@ from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.errors import LedgerCorruptError
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.load.replay import Selection
+from airflow_provider_imperva.testing import FakeRepository
+from tests.audit.eventful_lake import replay_all
+from tests.load.load_runs import Account, Clock
 
 AT = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -44,6 +48,25 @@ def test_up_to_an_earlier_commit_too(eventful_lake: Path) -> None:
         whole = History.read(store, repository, last=last)
         period = periods(whole)[-3]
         assert certified(read_excerpt(store, repository, period, last=last), period) == certified(whole, period)
+
+
+def test_a_replay_after_the_period_counts(tmp_path: Path) -> None:
+    """Nothing is open any more then: only the commit itself says that it changes what others have decided."""
+    clock = Clock()
+    with FakeRepository() as repository:
+        account = Account(repository, tmp_path / "lake", clock=clock)
+        account.serve(1, 2)
+        day = Period.parse(f"{account.run_some().observed_at:%Y-%m-%d}")
+        clock.ahead = timedelta(hours=30)
+        account.serve(3)
+        account.run_some()
+        replay_all(account, Selection(state="all"))
+    store = open_store(str(tmp_path / "lake"))
+    whole = History.read(store, repository.name)
+    assert not any(mark.open for mark in whole.commits[2].prefixes.values())
+    excerpt = read_excerpt(store, repository.name, day)
+    assert certified(excerpt, day) == certified(whole, day)
+    assert excerpt.logs.to_pylist() == whole.logs.to_pylist()
 
 
 def test_logs_of_other_days_are_not_read(eventful_lake: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.audit.history import History
-from airflow_provider_imperva.audit.numbers import Stretch, all_numbers, overlay
+from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Stretch, all_numbers, overlay
 from airflow_provider_imperva.audit.strip import make_strip
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import State
@@ -37,6 +37,14 @@ def test_what_lies_above_is_seen(below: list[Stretch], above: list[Stretch]) -> 
     assert as_dict(seen) == as_dict(below) | as_dict(above)
     assert sum(item.count for item in seen) == len(as_dict(seen))
     assert seen == sorted(seen, key=lambda item: item.first)
+
+
+def test_what_no_row_tells_of_above_a_floor_is_unaccounted(lake: Path) -> None:
+    """An excerpt of a ledger begins above the highest number before it."""
+    history = History.read(open_store(str(lake)), REPOSITORY)
+    first = all_numbers(history)[0].stretches[0].first
+    history.floors = {"8416": first - 3}
+    assert all_numbers(history)[0].stretches[0] == Stretch(first - 2, first - 1, UNACCOUNTED)
 
 
 def test_a_hole_of_any_length_costs_nothing_and_is_drawn_short(lake: Path) -> None:

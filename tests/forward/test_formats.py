@@ -89,6 +89,15 @@ def test_ecs_has_the_fields_that_elastic_searches() -> None:
         assert document["ecs"]["version"].startswith("8.")
 
 
+def test_ecs_has_only_addresses_in_fields_of_the_type_ip() -> None:
+    """Elasticsearch refuses a whole document with anything else in them, such as what Imperva masked at the source."""
+    events = table([b"CEF:0|Incapsula|SIEMintegration|1|1|Normal|0| sip=xxx.xxx.31.120 src=192.0.2.1 act=REQ_PASSED"])
+    assert events["server_ip"].to_pylist() == ["xxx.xxx.31.120"]
+    document = json.loads(written(events, "ecs")[0])
+    assert document["destination"] == {"address": "xxx.xxx.31.120"}
+    assert document["related"]["ip"] == ["192.0.2.1"]
+
+
 def test_json_has_the_columns_and_no_nulls() -> None:
     events = table([line.encode() for line in forge_events(5, seed="formats")])
     document = json.loads(written(events, "json")[0])

@@ -197,8 +197,9 @@ class Oracle:
             assert as_listed(file) == log.listed_as, f"{file} has the events of {log}"
             assert (lines[file], whole[file]) == (log.junk, 0), f"{file}: other lines in quarantine"
             assert not log.damaged, f"{log} was damaged, and is committed"
-            # Of an answer that was cut in the padding at its end the whole body verifies, so that it is loaded as it came.
-            assert log.sha256 in self._loaded or self._came_cut(log), f"{log} is in the lake, and no commit says so"
+            # Of an answer that is cut in the padding at its end the whole body verifies: it is loaded as it came.
+            known = log.sha256 in self._loaded or self._came_cut(log)
+            assert known, f"{log} is in the lake, and no commit says so"
         for log in self.imperva.logs:
             if log in found or not log.events:
                 continue

@@ -20,11 +20,11 @@ MUTATIONS = [
         ("forward/test_pseudonyms.py::test_without_a_word_nothing_is_sent",),
     ),
     Mutation(
-        "a pseudonym in a field that takes addresses only",
+        "a masked address in a field that takes addresses only",
         "forward/ecs.py",
         "if field in _ADDRESSES and not _is_address(told):",
         "if False:",
-        ("forward/test_pseudonyms.py::test_lines_have_the_pseudonyms_that_rows_have",),
+        ("forward/test_formats.py::test_ecs_has_only_addresses_in_fields_of_the_type_ip",),
     ),
     Mutation(
         "a commit noted before its last acknowledgement",

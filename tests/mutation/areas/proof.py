@@ -82,7 +82,7 @@ MUTATIONS = [
         "audit/numbers.py",
         "    return firsts | {name: floor + 1 for name, floor in history.floors.items()}",
         "    return firsts",
-        ("audit/test_excerpt.py",),
+        ("audit/test_numbers.py",),
     ),
     Mutation(
         "a signature that does not verify is good",
