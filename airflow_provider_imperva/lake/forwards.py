@@ -1,29 +1,22 @@
 """Forwards: what of a repository's commits was sent to a destination and acknowledged there.
 
-One object for each commit and destination is created after the last acknowledgement, never before. So a lost object
-means that its commit is sent again; nothing is ever skipped because of what this folder lacks. While a commit is being
-sent, ``progress.json`` says how far the acknowledgements go, and is believed only if the lines up to there still have
-the SHA-256 that it names.
+A commit gets its note after the last acknowledgement. While it is being sent, ``progress.json`` says how far the
+acknowledgements go, and is believed only if the lines up to there still have the SHA-256 that it names.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
 
 import msgspec
 
-from airflow_provider_imperva.errors import ObjectExistsError, UnreadableObjectError
+from airflow_provider_imperva.errors import ObjectExistsError
+from airflow_provider_imperva.lake.commit_notes import VERSION, CommitNotes
 from airflow_provider_imperva.lake.layout import FORWARDS, Layout
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.options import check_destination_name
-
-VERSION = 1
-
-_COMMIT = re.compile(r"(\d{12})\.json")
 
 
 class Forwarded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -130,12 +123,9 @@ class ForwardStart(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     created_at: datetime
 
 
-_Record = TypeVar("_Record", Forwarded, ForwardProgress, ForwardStart)
-
-# Before there are threads (see ledger.py).
-_DECODERS: dict[type, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (Forwarded, ForwardProgress, ForwardStart)
-}
+_FORWARDED = msgspec.json.Decoder(Forwarded)
+_PROGRESS = msgspec.json.Decoder(ForwardProgress)
+_START = msgspec.json.Decoder(ForwardStart)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,18 +153,13 @@ def destinations(store: Store, repository: str) -> list[str]:
     return [name for name in store.folders(FORWARDS) if folder in store.folders(f"{FORWARDS}/{name}")]
 
 
-class Forwards:
+class Forwards(CommitNotes[Forwarded]):
     """What was sent of one repository to one destination."""
 
     def __init__(self, store: Store, repository: str, destination: str) -> None:
-        self.store = store
-        self.repository = repository
         self.destination = check_destination_name(destination)
-        self.folder = Layout(repository).forwards(destination)
-
-    def path(self, commit: int) -> str:
-        """Object that says what became of a commit."""
-        return f"{self.folder}/{commit:012d}.json"
+        self.repository = repository
+        super().__init__(store, Layout(repository).forwards(destination), _FORWARDED)
 
     @property
     def _progress(self) -> str:
@@ -183,20 +168,6 @@ class Forwards:
     @property
     def _start(self) -> str:
         return f"{self.folder}/start.json"
-
-    def numbers(self) -> list[int]:
-        """Return the commits that were sent, ascending."""
-        # An empty object is what a broken copy of a lake may leave; its commit is sent again.
-        names = (item.path.rsplit("/", 1)[1] for item in self.store.objects(self.folder) if item.size)
-        return [int(found[1]) for name in names if (found := _COMMIT.fullmatch(name))]
-
-    def read(self, commit: int) -> Forwarded | None:
-        """Read what became of a commit; None if it was not sent, or the object does not read."""
-        return self._find(self.path(commit), Forwarded)
-
-    def all(self) -> Iterator[Forwarded]:
-        """Yield what became of each commit, ascending; those that do not read are left out."""
-        yield from filter(None, map(self.read, self.numbers()))
 
     def pending(self, last: int) -> list[int]:
         """Return the commits still to be sent, oldest first.
@@ -231,26 +202,9 @@ class Forwards:
             lag_seconds=lag,
         )
 
-    def record(self, outcome: Forwarded, *, again: bool = False) -> Forwarded:
-        """Write what became of a commit, or return what another sender wrote first.
-
-        :param again: whether to replace what is there, since the commit was sent again on purpose.
-        """
-        path, content = self.path(outcome.commit), msgspec.json.encode(outcome)
-        try:
-            if again:
-                self.store.write(path, content)
-            else:
-                self.store.create(path, content)
-        except ObjectExistsError:
-            if written := self.read(outcome.commit):
-                return written
-            self.store.write(path, content)  # what was there does not read
-        return outcome
-
     def progress(self, commit: int) -> ForwardProgress | None:
         """Read how far a commit is acknowledged; None if it was not begun, or the object does not read."""
-        found = self._find(self._progress, ForwardProgress)
+        found = self.find(self._progress, _PROGRESS)
         return found if found and found.commit == commit else None
 
     def write_progress(self, progress: ForwardProgress) -> None:
@@ -259,7 +213,7 @@ class Forwards:
 
     def start(self) -> ForwardStart | None:
         """Read where the destination begins; None if nothing was ever sent to it, or that is lost."""
-        return self._find(self._start, ForwardStart)
+        return self.find(self._start, _START)
 
     def begin(self, start: ForwardStart) -> ForwardStart:
         """Write where the destination begins, or return what is there."""
@@ -270,20 +224,3 @@ class Forwards:
                 return written
             self.store.write(self._start, msgspec.json.encode(start))
         return start
-
-    def _find(self, path: str, kind: type[_Record]) -> _Record | None:
-        try:
-            content = self.store.read(path)
-        except FileNotFoundError:
-            return None
-        try:
-            found: _Record = _DECODERS[kind].decode(content)
-        except msgspec.DecodeError:
-            return None
-        if found.v > VERSION:
-            raise UnreadableObjectError(
-                f"it is of version {found.v}, which this provider does not know",
-                do="Upgrade the provider to at least the version that last wrote to this lake",
-                about=self.store.uri(path),
-            )
-        return found
