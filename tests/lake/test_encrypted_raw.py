@@ -31,8 +31,6 @@ from airflow_provider_imperva.lake.data_keys import AesKeys, DataKeys
 from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import Kind
 from airflow_provider_imperva.lake.store import open_store
-from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.load.rescue import rescue
 from airflow_provider_imperva.retention.destroy import destroy_key
 from airflow_provider_imperva.retention.holds import lift_hold, set_hold
@@ -42,7 +40,7 @@ from tests.forward.sending import Collector, forwarding, send_all
 from tests.lake.encrypted_account import LATER_MASTER, MASTER, EncryptedAccount
 from tests.load.load_runs import Clock
 from tests.load.stepped_store import BrokenOffError, SteppedStore, break_off
-from tests.retention.kept_account import files_of
+from tests.retention.kept_account import again, files_of
 from tests.retention.test_erase import ADDRESS, forget
 
 ADDRESS_OF_SIEM = Address(host="siem.example", port=6514)
@@ -68,19 +66,6 @@ def loaded(account: EncryptedAccount) -> EncryptedAccount:
     account.run()
     account.open()
     return account
-
-
-def again(account: EncryptedAccount, **selection: str) -> int | None:
-    plan = make_replay_plan(
-        account.ledger,
-        run=account.next_run(),
-        selection=Selection.of(**selection),
-        take_over=False,
-        clock=account.clock,
-    )
-    if plan is None:
-        return None
-    return replay(account.ledger, account.keys, plan, options=NormalizeOptions(), clock=account.clock).totals.rows
 
 
 def month_of(account: EncryptedAccount) -> str:

@@ -19,6 +19,8 @@ from airflow_provider_imperva.errors import ContainerError
 from airflow_provider_imperva.lake.live import live_set
 from airflow_provider_imperva.lake.records import Part, Run
 from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.load.normalize import NormalizeOptions
+from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.retention.expire import Expiry, expire
 from airflow_provider_imperva.retention.policy import RetentionPolicy
 from airflow_provider_imperva.testing.forge import ForgedLog, forge_events, forge_log
@@ -129,3 +131,17 @@ def texts_of(path: Path, keys: KeyRing) -> Iterator[bytes]:
 
 def files_of(lake: Path) -> set[str]:
     return {str(path.relative_to(lake)) for path in lake.rglob("*") if path.is_file()}
+
+
+def again(account: KeptAccount, **selection: str) -> int | None:
+    """Replay, and return how many rows were loaded."""
+    plan = make_replay_plan(
+        account.ledger,
+        run=account.next_run(),
+        selection=Selection.of(**selection),
+        take_over=False,
+        clock=account.clock,
+    )
+    if plan is None:
+        return None
+    return replay(account.ledger, account.keys, plan, options=NormalizeOptions(), clock=account.clock).totals.rows

@@ -7,25 +7,9 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_imperva.errors import ConfigurationError
-from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from tests.load.load_runs import Clock
-from tests.retention.kept_account import KeptAccount
+from tests.retention.kept_account import KeptAccount, again
 from tests.retention.test_erase import ADDRESS, forget, load
-
-
-def again(account: KeptAccount, **selection: str) -> int | None:
-    """Replay, and return how many rows were loaded."""
-    plan = make_replay_plan(
-        account.ledger,
-        run=account.next_run(),
-        selection=Selection.of(**selection),
-        take_over=False,
-        clock=account.clock,
-    )
-    if plan is None:
-        return None
-    return replay(account.ledger, account.keys, plan, options=NormalizeOptions(), clock=account.clock).totals.rows
 
 
 def test_bytes_that_expired_are_told_with_their_rule(
