@@ -147,7 +147,9 @@ def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Ite
     if commit.v > 1:
         yield from _check_removed(path, plan, commit, reports)
     replaced = {
-        report.batch: plan.homes[report.batch] for report in reports if report.logs and report.batch in plan.homes
+        report.batch: plan.originals[report.batch]
+        for report in reports
+        if report.logs and report.batch in plan.originals
     }
     if replaced != commit.replaced:
         yield Finding(Kind.CONTRADICTION, path, "what it replaced is not what its plan and its batches say")
@@ -202,7 +204,7 @@ def _rows_by_partition(parts: Iterable[Part]) -> Counter[tuple[str, str] | None]
 
 def _check_planned(path: str, plan: Plan, commit: Commit, decided: set[str]) -> Iterator[Finding]:
     """Each log that was planned is decided or left open, unless its batch was to be replayed and stays as it is."""
-    planned = {log.name for batch, logs in enumerate(plan.batches) for log in logs if batch not in plan.homes}
+    planned = {log.name for batch, logs in enumerate(plan.batches) for log in logs if batch not in plan.originals}
     for name in sorted(planned - decided - commit.open.keys()):
         yield Finding(Kind.UNACCOUNTED, name, f"{path}: it was planned, and is neither decided nor left open")
 

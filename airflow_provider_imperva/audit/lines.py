@@ -32,13 +32,13 @@ def check_lines(
     # Of a log whose parts were not all read, nothing can be said.
     unread = {item.path for item in named if item.is_part and item.path not in read}
     live = proof.history.live
-    unsure = {home for home, paths in proof.written.items() if not unread.isdisjoint(live.successors(paths))}
+    unsure = {batch_id for batch_id, paths in proof.written.items() if not unread.isdisjoint(live.successors(paths))}
     told = rows.filter(pc.is_in(rows["state"], pa.array([state.value for state in IN_PARTS])))
     columns = ["name", "sequence", "delivered_as", "state", "rows", "quarantined_lines", "rows_digest", "note_removed"]
     for row in told.select(columns).to_pylist():
         name = row["name"]
         key = (row["delivered_as"] or name, row["sequence"])
-        if proof.homes.get(name) in unsure:
+        if proof.loaded_by.get(name) in unsure:
             continue
         # A log that is in quarantine as a whole has one row there.
         whole = row["state"] == State.QUARANTINED and not row["note_removed"]

@@ -15,7 +15,7 @@ from airflow_provider_imperva.audit.signatures import Signatures
 from airflow_provider_imperva.audit.times import check_times
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import LiveSet
-from airflow_provider_imperva.lake.records import Commit, Home, LogRecord, Report
+from airflow_provider_imperva.lake.records import BatchId, Commit, LogRecord, Report
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.seal.anchors import Anchor
@@ -32,7 +32,7 @@ class AuditedLedger:
     :ivar signatures: what was found of its signatures.
     :ivar at: now, UTC.
     :ivar group: the account group of the last entry's plan.
-    :ivar homes: the batch that loaded a log last, by the log's name.
+    :ivar loaded_by: the batch that loaded a log last, by the log's name.
     :ivar written: the parts that each of these wrote, by path.
     :ivar contents: what is known of the content of each log, by name.
     :ivar fetched_at: when each log came, by name.
@@ -44,8 +44,8 @@ class AuditedLedger:
     at: datetime
     group: str | None = None
     findings: list[Finding] = field(default_factory=list)
-    homes: dict[str, Home] = field(default_factory=dict)
-    written: dict[Home, tuple[str, ...]] = field(default_factory=dict)
+    loaded_by: dict[str, BatchId] = field(default_factory=dict)
+    written: dict[BatchId, tuple[str, ...]] = field(default_factory=dict)
     contents: dict[str, Content] = field(default_factory=dict)
     delivered: dict[int, str] = field(default_factory=dict)
     fetched_at: dict[str, datetime] = field(default_factory=dict)
@@ -70,17 +70,17 @@ class AuditedLedger:
     def _settle(self, commit: Commit, batch: int, report: Report) -> None:
         """Note where the rows of a batch's logs are now."""
         replaced = commit.replaced.get(batch)
-        home = replaced if replaced and commit.v == 1 else Home(commit.commit, batch)
-        self.written[home] = tuple(part.path for part in report.parts)
+        batch_id = replaced if replaced and commit.v == 1 else BatchId(commit.commit, batch)
+        self.written[batch_id] = tuple(part.path for part in report.parts)
         for log in report.logs:
             self._note(commit, batch, log)
             if log.name and log.state in IN_PARTS:
-                before = self.homes.get(log.name)
+                before = self.loaded_by.get(log.name)
                 if before not in (None, replaced):
                     found = f"batch {batch} of commit {commit.commit} loads it, and batch {before.batch} of commit"
                     found += f" {before.commit}, whose parts it does not replace, did before"
                     self.findings.append(Finding(Kind.CONTRADICTION, log.name, found))
-                self.homes[log.name] = home
+                self.loaded_by[log.name] = batch_id
 
     def _note(self, commit: Commit, batch: int, log: LogRecord) -> None:
         if log.name is None:

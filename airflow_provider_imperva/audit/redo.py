@@ -125,8 +125,8 @@ def _again(store: Store, raw: RawBytes, ledger: AuditedLedger, row: dict[str, An
     if row["expired_lines"] or row["erased_lines"] or row["raw_removed"]:
         raise _LeftOutError("some of it was expired or erased")
     file = row["delivered_as"] or row["name"]
-    home = ledger.homes.get(row["name"])
-    paths = ledger.history.live.successors(ledger.written.get(home, ())) if home else set()
+    batch_id = ledger.loaded_by.get(row["name"])
+    paths = ledger.history.live.successors(ledger.written.get(batch_id, ())) if batch_id else set()
     events = sorted(path for path in paths if partition_of(path))
     there = [_rows_of(store, path, file, row["sequence"]) for path in events]
     protection = _protection([part.metadata for part in there], wanted)

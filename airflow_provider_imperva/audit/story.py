@@ -198,7 +198,7 @@ class _Teller:
     def _hear_plan(self, plan: Plan, *, committed: bool) -> None:
         for batch, logs in enumerate(plan.batches):
             if any(log.name == self.name for log in logs):
-                what = "replays" if batch in plan.homes else "fetches" if plan.urgent else "loads"
+                what = "replays" if batch in plan.originals else "fetches" if plan.urgent else "loads"
                 running = "" if committed else "; it has no commit yet"
                 told = f"run {plan.run.run_id} of {plan.run.dag_id} {what} it, in batch {batch} of plan {plan.commit}"
                 self._add(plan.created_at, plan.commit, f"{told}{running}")

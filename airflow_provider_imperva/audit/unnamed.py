@@ -9,38 +9,40 @@ from airflow_provider_imperva.audit.history import History, number_of
 from airflow_provider_imperva.audit.inventory import Inventory
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
-from airflow_provider_imperva.lake.records import Home
+from airflow_provider_imperva.lake.records import BatchId
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
 
 _NOT_DELETED = "commit {} retired it, and it is still there; the next run deletes it"
 
 
-def homes_in_flux(history: History) -> frozenset[Home]:
-    """Return the homes that a replay of an older release is at, or has broken off: it writes over their parts."""
-    unfinished = {item.home for item in history.head.replaying} if history.head else set()
+def batches_in_flux(history: History) -> frozenset[BatchId]:
+    """Return the batches that a replay of an older release has begun and not finished: it overwrites their parts."""
+    unfinished = {item.original for item in history.head.replaying} if history.head else set()
     if history.open_plan and history.open_plan.v == 1:
-        unfinished |= set(history.open_plan.homes.values())
-    return frozenset(home for home in unfinished if (by := history.commits.get(home.commit)) is None or by.v == 1)
+        unfinished |= set(history.open_plan.originals.values())
+    return frozenset(
+        batch_id for batch_id in unfinished if (by := history.commits.get(batch_id.commit)) is None or by.v == 1
+    )
 
 
 def check_unnamed(layout: Layout, history: History, inventory: Inventory, named: set[str]) -> Iterator[Finding]:
     """Tell what lies in the lake although nothing names it; what an open plan may have written is no finding."""
-    in_flux = homes_in_flux(history)
+    in_flux = batches_in_flux(history)
     for path in inventory.raw.keys() - named:
         if by := history.live.retired.get(path):
             yield Finding(Kind.UNNAMED, path, _NOT_DELETED.format(by))
         elif not is_open(layout, history, path):
             yield Finding(Kind.UNNAMED, path, "no commit names it, and no log of that name waits to be loaded")
     for path in inventory.parts.keys() - named:
-        home = batch_of_part(path)
-        if home is None:
+        batch_id = batch_of_part(path)
+        if batch_id is None:
             yield Finding(Kind.UNNAMED, path, "it does not have the name of a part")
         elif by := history.live.retired.get(path):
             yield Finding(Kind.UNNAMED, path, _NOT_DELETED.format(by))
-        elif not is_planned(history, home) and home not in in_flux:
-            commit = history.commits.get(home.commit)
-            unfinished = commit is not None and home.batch in commit.failed_batches
+        elif not is_planned(history, batch_id) and batch_id not in in_flux:
+            commit = history.commits.get(batch_id.commit)
+            unfinished = commit is not None and batch_id.batch in commit.failed_batches
             found = (
                 "it is of a batch that did not finish; the next commits sweep it"
                 if unfinished
@@ -52,10 +54,10 @@ def check_unnamed(layout: Layout, history: History, inventory: Inventory, named:
             yield Finding(Kind.UNNAMED, path, "it is no object of this ledger")
 
 
-def is_planned(history: History, home: Home) -> bool:
+def is_planned(history: History, batch_id: BatchId) -> bool:
     """Tell whether a part is of the plan that has no commit yet."""
     plan = history.open_plan
-    return plan is not None and plan.commit == home.commit and home.batch < len(plan.batches)
+    return plan is not None and plan.commit == batch_id.commit and batch_id.batch < len(plan.batches)
 
 
 def is_open(layout: Layout, history: History, path: str) -> bool:

@@ -36,14 +36,14 @@ from airflow_provider_imperva.audit.objects import Checked, Named, check_bytes, 
 from airflow_provider_imperva.audit.reading import read_ledger
 from airflow_provider_imperva.audit.redo import Redo
 from airflow_provider_imperva.audit.redo import redo as redo_logs
-from airflow_provider_imperva.audit.unnamed import check_unnamed, homes_in_flux, is_planned
+from airflow_provider_imperva.audit.unnamed import batches_in_flux, check_unnamed, is_planned
 from airflow_provider_imperva.errors import LedgerCorruptError
 from airflow_provider_imperva.lake.arrivals import Catalog, Cataloged
 from airflow_provider_imperva.lake.claim import read_claim
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
 from airflow_provider_imperva.lake.raw import RawBytes
-from airflow_provider_imperva.lake.records import Home
+from airflow_provider_imperva.lake.records import BatchId
 from airflow_provider_imperva.lake.register import registered
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.seal.anchors import Anchor
@@ -235,7 +235,7 @@ def verify(
     named = list(named_objects(layout, history, rows))
     named += named_beside(layout, history, inventory, {item.path for item in named})
     removed = list(removed_parts(history))
-    in_flux = homes_in_flux(history)
+    in_flux = batches_in_flux(history)
     settled = [item for item in named if batch_of_part(item.path) not in in_flux or not item.is_part]
     there = inventory.raw | inventory.parts
     findings += check_presence([*settled, *removed], there)
@@ -346,13 +346,13 @@ def _still_so(store: Store, layout: Layout, history: History, findings: Iterable
     last = last_number(store, layout)
     logs: set[str] = set()
     gone: set[str] = set()
-    homes: set[Home] = set()
+    batch_ids: set[BatchId] = set()
     # From the plan on that had no commit.
     since = range(history.last + (history.open_plan is None), last + 1)
     for entry in read_entries(store, layout, numbers=since, whole=True):
         if entry.plan and (entry.commit or entry.number > history.last):
             logs |= {log.name for batch in entry.plan.batches for log in batch}
-            homes |= set(entry.plan.homes.values()) if entry.plan.v == 1 else set()
+            batch_ids |= set(entry.plan.originals.values()) if entry.plan.v == 1 else set()
         if entry.commit and entry.number > history.last - (history.open_plan is not None):
             gone |= {part.path for part in entry.commit.removed} | set(entry.commit.retired)
             gone |= {item.path for item in entry.commit.removed_raw}
@@ -362,15 +362,21 @@ def _still_so(store: Store, layout: Layout, history: History, findings: Iterable
         # Written between the listing and the reading of the ledger that names it.
         if finding.kind is Kind.MISSING and store.exists(finding.about):
             continue
-        if finding.about in gone or batch_of_part(finding.about) in homes or finding.about.rsplit("/", 1)[-1] in logs:
+        if (
+            finding.about in gone
+            or batch_of_part(finding.about) in batch_ids
+            or finding.about.rsplit("/", 1)[-1] in logs
+        ):
             continue
         yield finding
 
 
-def _notes(history: History, inventory: Inventory, in_flux: frozenset[Home]) -> Iterator[str]:
+def _notes(history: History, inventory: Inventory, in_flux: frozenset[BatchId]) -> Iterator[str]:
     plan = history.open_plan
     if plan:
-        parts = sum((home := batch_of_part(path)) is not None and is_planned(history, home) for path in inventory.parts)
+        parts = sum(
+            (batch_id := batch_of_part(path)) is not None and is_planned(history, batch_id) for path in inventory.parts
+        )
         yield (
             f"Plan {plan.commit} of run {plan.run.run_id} has no commit: the run is under way, or has died. "
             f"{counted(parts, 'part')} of it {'is' if parts == 1 else 'are'} there."
@@ -379,5 +385,5 @@ def _notes(history: History, inventory: Inventory, in_flux: frozenset[Home]) -> 
         for hold in history.head.holds:
             yield f"Hold {hold.reference} of {hold.by} is in force for {hold.scope}: {hold.why}"
     if in_flux:
-        batches = ", ".join(f"{home.commit}-{home.batch}" for home in sorted(in_flux))
+        batches = ", ".join(f"{batch_id.commit}-{batch_id.batch}" for batch_id in sorted(in_flux))
         yield f"A replay of these batches is not finished, so that their parts were not judged: {batches}."

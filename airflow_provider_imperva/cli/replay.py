@@ -91,7 +91,7 @@ def _replay(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.records import Run
     from airflow_provider_imperva.load.normalize import NormalizeOptions
-    from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
+    from airflow_provider_imperva.load.replay import Selection, find_batches, make_replay_plan, replay
     from airflow_provider_imperva.options import DecodePolicy
     from airflow_provider_imperva.privacy.protection import Protection
     from airflow_provider_imperva.privacy.pseudonyms import VERSION_KEY as PSEUDONYMS
@@ -111,10 +111,10 @@ def _replay(options: argparse.Namespace) -> int:
     repository = one_repository(store, options.repository)
     if options.dry_run:
         ledger = Ledger(store, repository)
-        homes = find_homes(ledger, selection)
-        logs = [log for loaded in homes.values() for log in loaded.logs]
+        batch_ids = find_batches(ledger, selection)
+        logs = [log for loaded in batch_ids.values() for log in loaded.logs]
         rows, quarantined = sum(log.rows for log in logs), sum(log.quarantined_lines for log in logs)
-        _print_figures(("would be replayed", len(homes), len(logs), rows, quarantined))
+        _print_figures(("would be replayed", len(batch_ids), len(logs), rows, quarantined))
         return 0
     ledger = open_ledger_to_write(options, store, repository, master=load_raw_key(options))
     if any(PSEUDONYMS in protection for protection in _protections(ledger)):

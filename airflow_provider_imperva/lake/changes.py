@@ -56,6 +56,8 @@ def _touched(ledger: Ledger, commit: Commit) -> dict[str, int]:
         return {}
     removed = {part.path: 0 for part in commit.removed}
     if commit.v == 1:
-        # A replay may have left a part of its home out, and only the home's intent knows of it.
-        removed |= {path: 0 for home in commit.replaced.values() for path in ledger.intent(home.commit, home.batch)}
+        # A replay may have left out a part of the batch it replayed, and only that batch's intent knows of it.
+        removed |= {
+            path: 0 for batch_id in commit.replaced.values() for path in ledger.intent(batch_id.commit, batch_id.batch)
+        }
     return removed | {part.path: part.rows for part in commit.parts}

@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 
 from airflow_provider_imperva.lake.data_keys import Destroyed
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.live import parts_of_home
+from airflow_provider_imperva.lake.live import parts_of_batch
 from airflow_provider_imperva.lake.records import (
     LOGS_SCHEMA,
     VERSION,
+    BatchId,
     Closed,
     Commit,
     Hold,
-    Home,
     LeftOpen,
     LogRecord,
     Part,
@@ -55,7 +55,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
         commit = ledger.commit(plan.commit)
     else:
         reports, failures = _gather(ledger, plan)
-        replaced = {report.batch: plan.homes[report.batch] for report in reports if _replaces(plan, report)}
+        replaced = {report.batch: plan.originals[report.batch] for report in reports if _replaces(plan, report)}
         removed = tuple(part for report in reports for part in _removed(ledger, plan, report))
         all_taken = [report.taken for report in reports if report.taken]
         removed_raw = tuple(item for taken in all_taken for item in taken.raw)
@@ -262,16 +262,16 @@ def advance(plan: Plan, records: Iterable[LogRecord]) -> dict[str, Prefix]:
 
 
 def _replaces(plan: Plan, report: Report) -> bool:
-    return report.batch in plan.homes and bool(report.logs)
+    return report.batch in plan.originals and bool(report.logs)
 
 
 def _removed(ledger: Ledger, plan: Plan, report: Report) -> tuple[Part, ...]:
     """Return the parts that a batch took the place of."""
     if report.v > 1 or not _replaces(plan, report):
         return report.removed
-    # A replay of version 1 has written over the parts of its home, and deleted those it does not have.
+    # A replay of version 1 has overwritten the parts of the batch it replayed, and deleted those it does not have.
     kept = {part.path for part in report.parts}
-    return tuple(part for part in parts_of_home(ledger, plan.homes[report.batch]) if part.path not in kept)
+    return tuple(part for part in parts_of_batch(ledger, plan.originals[report.batch]) if part.path not in kept)
 
 
 def _unretired(before: Commit | None, plan: Plan, removes: bool, *, at: datetime) -> tuple[Removal, ...]:
@@ -291,15 +291,15 @@ def _holds(before: Commit | None, plan: Plan) -> tuple[Hold, ...]:
 
 
 def _replaying(
-    before: Commit | None, plan: Plan, replaced: Iterable[Home], failed_batches: Iterable[int]
+    before: Commit | None, plan: Plan, replaced: Iterable[BatchId], failed_batches: Iterable[int]
 ) -> tuple[Replaying, ...]:
     """Return the replays that have yet to be done, from this plan and from before."""
-    unfinished = {item.home: item for item in (before.replaying if before else ())}
+    unfinished = {item.original: item for item in (before.replaying if before else ())}
     for batch in failed_batches:
-        if home := plan.homes.get(batch):
-            unfinished[home] = Replaying(home, plan.commit, batch)
-    for home in replaced:
-        unfinished.pop(home, None)
+        if batch_id := plan.originals.get(batch):
+            unfinished[batch_id] = Replaying(batch_id, plan.commit, batch)
+    for batch_id in replaced:
+        unfinished.pop(batch_id, None)
     return tuple(unfinished.values())
 
 

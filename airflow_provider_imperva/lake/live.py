@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from airflow_provider_imperva.lake.layout import partition_of
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Commit, Home, Part, RawObject
+from airflow_provider_imperva.lake.records import BatchId, Commit, Part, RawObject
 
 _READERS = 16
 _NAME = re.compile(r"part-(\d{12})-(\d{4,})(?:-\d{4,})?\.parquet")
@@ -51,9 +51,9 @@ class LiveSet:
     def add(self, commit: Commit) -> None:
         """Take the next commit."""
         if commit.v == 1 and commit.replaced:
-            # Its replays wrote over the parts of their homes, or deleted them.
-            homes = set(commit.replaced.values())
-            self.parts = {path: part for path, part in self.parts.items() if batch_of_part(path) not in homes}
+            # Its replays overwrote the parts of the batches they replayed, or deleted them.
+            batch_ids = set(commit.replaced.values())
+            self.parts = {path: part for path, part in self.parts.items() if batch_of_part(path) not in batch_ids}
         for part in commit.removed:
             self.parts.pop(part.path, None)
             self.removed[part.path] = PartOf(part, commit.commit)
@@ -106,22 +106,22 @@ def live_set(ledger: Ledger, *, since: int = 1) -> LiveSet:
     return live
 
 
-def parts_of_home(ledger: Ledger, home: Home) -> tuple[Part, ...]:
-    """Return the parts that a home's rows were written to last.
+def parts_of_batch(ledger: Ledger, batch_id: BatchId) -> tuple[Part, ...]:
+    """Return the parts that the rows of a batch's logs were written to last.
 
     :raises LedgerCorruptError: if a record that tells is missing or does not read.
     """
-    if ledger.commit(home.commit).v == 1:
-        for number in range(ledger.head(with_plan=False).next_commit - 1, home.commit, -1):
+    if ledger.commit(batch_id.commit).v == 1:
+        for number in range(ledger.head(with_plan=False).next_commit - 1, batch_id.commit, -1):
             commit = ledger.commit(number)
             for batch, replaced in commit.replaced.items():
-                if replaced == home and (report := ledger.report(number, batch)):
+                if replaced == batch_id and (report := ledger.report(number, batch)):
                     return report.parts
-    report = ledger.report(home.commit, home.batch)
+    report = ledger.report(batch_id.commit, batch_id.batch)
     return report.parts if report else ()
 
 
-def batch_of_part(path: str) -> Home | None:
+def batch_of_part(path: str) -> BatchId | None:
     """Tell by its name which batch wrote a part; None if it does not have the name of a part."""
     match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
-    return Home(int(match[1]), int(match[2])) if match else None
+    return BatchId(int(match[1]), int(match[2])) if match else None

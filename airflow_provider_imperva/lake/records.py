@@ -169,7 +169,7 @@ class Restart(msgspec.Struct, frozen=True):
         return f"The logs of prefix {self.prefix} that are listed from now on are loaded as {self.generation}"
 
 
-class Home(msgspec.Struct, frozen=True, order=True):
+class BatchId(msgspec.Struct, frozen=True, order=True):
     """The batch that loaded a log last: what it reported are the log's rows and the parts they were written to.
 
     In commits of version 1 it is the batch that loaded the log first, since a replay wrote over the parts of that one.
@@ -290,7 +290,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar closed: gaps that this plan's commit decides.
     :ivar prefixes: the watermark as it would be if no log of this plan were loaded.
     :ivar kind: what is to be done.
-    :ivar homes: for each batch that is a replay, the one whose logs it loads again.
+    :ivar originals: for each batch that is a replay, the one whose logs it loads again.
     :ivar inputs: for each batch that takes the place of parts, those parts.
     :ivar retires: the commits whose removed parts are to be deleted.
     :ivar purpose: why it expires or erases something, or lifts a hold.
@@ -317,7 +317,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     batches: tuple[tuple[PlannedLog, ...], ...]
     closed: tuple[Closed, ...]
     prefixes: dict[str, Prefix]
-    homes: dict[int, Home] = {}
+    originals: dict[int, BatchId] = msgspec.field(default_factory=dict, name="homes")
     kind: Kind = Kind.LOAD
     inputs: dict[int, tuple[Part, ...]] = {}
     retires: tuple[int, ...] = ()
@@ -342,7 +342,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     def revises(self) -> bool:
         """Whether it changes what earlier commits decided or wrote: all that does more than to load new logs."""
         late = any(log.late for batch in self.batches for log in batch)
-        return self.kind is not Kind.LOAD or bool(self.homes) or late
+        return self.kind is not Kind.LOAD or bool(self.originals) or late
 
     def batch_name(self, batch: int) -> str:
         """Name a batch by its first and last log, as people see it: ``8416_101 to 8416_150 (50 logs)``."""
@@ -608,11 +608,11 @@ class Replaying(msgspec.Struct, frozen=True):
 
     Of a plan of version 1, some parts may be new and others old: no line is in them twice, but some may be in none.
 
-    :ivar home: whose logs are to be loaded again.
+    :ivar original: the batch whose logs are to be loaded again.
     :ivar commit, batch: the plan, and the batch of it, that names the logs.
     """
 
-    home: Home
+    original: BatchId = msgspec.field(name="home")
     commit: int
     batch: int
 
@@ -679,7 +679,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     holds: tuple[Hold, ...] = ()
     retired: tuple[str, ...] = ()
     unretired: tuple[Removal, ...] = ()
-    replaced: dict[int, Home] = {}
+    replaced: dict[int, BatchId] = {}
     replaying: tuple[Replaying, ...] = ()
     open_codes: dict[str, str] = {}
     restarts: tuple[Restart, ...] = ()

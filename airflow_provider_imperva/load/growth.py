@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_imperva.errors import CLOSED, LakeError
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import Home, LogRecord, PlannedLog, Why
+from airflow_provider_imperva.lake.records import BatchId, LogRecord, PlannedLog, Why
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
 
@@ -62,7 +62,9 @@ def loaded_before(ledger: Ledger, earlier: Sequence[LogName]) -> LogName | None:
     return next((log for log in earlier if states.get(str(log)) in _IN_PARTS), None)
 
 
-def grown_homes(ledger: Ledger, head: Head, pending: Iterable[PlannedLog]) -> dict[Home, tuple[PlannedLog, ...]]:
+def find_grown_batches(
+    ledger: Ledger, head: Head, pending: Iterable[PlannedLog]
+) -> dict[BatchId, tuple[PlannedLog, ...]]:
     """Return the batches to be done again so that logs that have grown take the place of what they grew from.
 
     :param pending: the logs to load; those count that the last plan has seen to be whole.
@@ -72,7 +74,7 @@ def grown_homes(ledger: Ledger, head: Head, pending: Iterable[PlannedLog]) -> di
     grown: dict[str, PlannedLog] = {
         log.may_have_grown_from: log for log in pending if log.may_have_grown_from and codes.get(log.name) == Why.GROWN
     }
-    homes: dict[Home, tuple[PlannedLog, ...]] = {}
+    batch_ids: dict[BatchId, tuple[PlannedLog, ...]] = {}
     told: set[str | None] = set()
     left = set(grown)
     for commit in ledger.commits(newest_first=True) if left else ():
@@ -82,15 +84,15 @@ def grown_homes(ledger: Ledger, head: Head, pending: Iterable[PlannedLog]) -> di
             told.update(log.name for log in (report.logs if report else ()))
             if found := {log.name for log in logs if log.name in left}:
                 left -= found
-                home = Home(commit.commit, batch)
-                home = commit.replaced.get(batch, home) if commit.v == 1 else home
-                homes[home] = (
+                batch_id = BatchId(commit.commit, batch)
+                batch_id = commit.replaced.get(batch, batch_id) if commit.v == 1 else batch_id
+                batch_ids[batch_id] = (
                     *(_with_growth(log, grown) for log in logs),
                     *(grown[name] for name in sorted(found) if name),
                 )
         if not left:
             break
-    return homes
+    return batch_ids
 
 
 def _with_growth(log: LogRecord, grown: dict[str, PlannedLog]) -> PlannedLog:

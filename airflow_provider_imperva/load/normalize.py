@@ -130,7 +130,7 @@ def normalize(
     batch = fetched.batch
     if report := ledger.finished(plan.commit, batch):
         return report
-    client = None if batch in plan.homes and not refetch else client
+    client = None if batch in plan.originals and not refetch else client
     refused: frozenset[str] = frozenset()
     given_up: set[str] = set()
     bound: str | None = None
@@ -168,7 +168,7 @@ def _settle(
     given_up: set[str],
 ) -> Report:
     """Write what became of a batch; a replay that would make anything worse leaves all as it is."""
-    if batch not in plan.homes:
+    if batch not in plan.originals:
         return _write(ledger, plan, batch, parts, records, left_open, outcome=outcome, given_up=given_up)
     kept = kept_as_they_are(plan, batch, records, left_open)
     stop_if_overtaken(ledger, plan, batch)
@@ -225,7 +225,7 @@ def _read(
                     raw_key,
                     fetched_at,
                     plan.created_at,
-                    batch in plan.homes,
+                    batch in plan.originals,
                     siblings,
                     refused,
                     doubts,

@@ -20,9 +20,9 @@ from airflow_provider_imperva.lake.headroom import time_left, usual_log_bytes
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import (
     VERSION,
+    BatchId,
     Closed,
     Commit,
-    Home,
     Kind,
     Plan,
     PlannedLog,
@@ -44,10 +44,10 @@ from airflow_provider_imperva.lake.watermark import (
     reopen,
 )
 from airflow_provider_imperva.load.generations import find_restarts
-from airflow_provider_imperva.load.growth import grown_homes, loaded_before
-from airflow_provider_imperva.load.homes import HomeParts, parts_of_homes
+from airflow_provider_imperva.load.growth import find_grown_batches, loaded_before
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.restored import stop_if_older_than_events
+from airflow_provider_imperva.load.separate import SeparateParts, separate_parts
 from airflow_provider_imperva.load.siblings import Siblings
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.index import LogIndex
@@ -315,12 +315,14 @@ def make_plan(
     pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
     replays = {} if urgent else unfinished_replays(ledger, head.replaying[:_MOST_REPLAYS])
     if not urgent:
-        replays = grown_homes(ledger, head, pending) | replays
+        replays = find_grown_batches(ledger, head, pending) | replays
     replayed = {log.name for logs in replays.values() for log in logs}
     planned = [log for log in pending if log.name not in replayed][: options.max_logs]
     size = max(options.logs_per_batch or _logs_per_batch(ledger), -(-len(planned) // _MOST_BATCHES))
     batches = _evenly(planned, -(-len(planned) // size))
-    parts, last = parts_of_homes(ledger, replays, last=head.commit, run=run, at=at) if head.commit else HomeParts({}, 0)
+    parts, last = (
+        separate_parts(ledger, replays, last=head.commit, run=run, at=at) if head.commit else SeparateParts({}, 0)
+    )
     return ledger.create_plan(
         Plan(
             v=VERSION,
@@ -334,8 +336,8 @@ def make_plan(
             batches=(*batches, *replays.values()),
             closed=outlook.closed,
             prefixes=outlook.prefixes,
-            homes=dict(enumerate(replays, len(batches))),
-            inputs={batch: parts[home] for batch, home in enumerate(replays, len(batches))},
+            originals=dict(enumerate(replays, len(batches))),
+            inputs={batch: parts[batch_id] for batch, batch_id in enumerate(replays, len(batches))},
             urgent=urgent,
             account_group=options.account_group,
             restarts=restarts,
@@ -351,9 +353,9 @@ def _evenly(planned: Sequence[PlannedLog], count: int) -> list[tuple[PlannedLog,
     return [tuple(planned[begin:end]) for begin, end in pairwise(bounds)]
 
 
-def unfinished_replays(ledger: Ledger, replaying: Iterable[Replaying]) -> dict[Home, tuple[PlannedLog, ...]]:
-    """Return the logs of replays that have yet to be done, by home."""
-    return {item.home: ledger.plan(item.commit).batches[item.batch] for item in replaying}
+def unfinished_replays(ledger: Ledger, replaying: Iterable[Replaying]) -> dict[BatchId, tuple[PlannedLog, ...]]:
+    """Return the logs of unfinished replays, by the batch that loaded them."""
+    return {item.original: ledger.plan(item.commit).batches[item.batch] for item in replaying}
 
 
 def _by_prefix(names: Iterable[LogName]) -> dict[str, list[int]]:

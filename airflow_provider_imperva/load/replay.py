@@ -1,9 +1,9 @@
 """Replay: logs are loaded again from ``raw/``, after a fix or a change of the parser; nothing is fetched.
 
-A part holds rows of many logs, so what is done again is always a whole *home*: all logs of the batch that loaded those
-that were asked for. Their new parts have the number of the replay's own commit, which adds them and removes the old
-ones at once. A log that waited for its key has its home in the batch that did load it. Where compaction has merged the
-parts of a home with others, they are taken apart first, by a commit of its own.
+A part holds rows of many logs, so a replay always loads whole batches again: all logs of the batch that loaded the
+selected ones. Their new parts have the number of the replay's own commit, which adds them and removes the old ones at
+once. A log that waited for its key belongs to the batch that did load it. Where compaction has merged the parts of a
+batch with others, the replay first separates them, by a commit of its own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.maintenance import told_removal
 from airflow_provider_imperva.lake.records import (
     VERSION,
+    BatchId,
     Commit,
-    Home,
     Kind,
     LogRecord,
     Part,
@@ -36,10 +36,10 @@ from airflow_provider_imperva.lake.records import (
 )
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
-from airflow_provider_imperva.load.homes import parts_of_homes
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import recover, unfinished_replays, whole_head
+from airflow_provider_imperva.load.separate import separate_parts
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.table.settle import settle
 
@@ -164,7 +164,7 @@ def _time(value: str | datetime | None) -> datetime | None:
 
 
 class Loaded(NamedTuple):
-    """What a home has now.
+    """What the lake has of a batch now.
 
     :ivar logs: the last record of every log in it.
     :ivar parts: the parts with their rows.
@@ -174,16 +174,16 @@ class Loaded(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
-    """Find the homes of the logs that are selected, newest first.
+def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, Loaded]:
+    """Find the batches that loaded the selected logs, newest first.
 
-    Logs that wait for a key, and numbers without a log, have no home. The whole ledger is read.
+    Logs that wait for a key, and numbers without a log, belong to no batch. This reads the whole ledger.
 
-    Homes of which bytes expired or were erased are left out, and the log says so.
+    Batches of which bytes expired or were erased are left out, and the log says so.
 
     :raises ConfigurationError: if a log that is selected by its name has none, or cannot be loaded again.
     """
-    found: dict[Home, Loaded] = {}
+    found: dict[BatchId, Loaded] = {}
     told: set[str] = set()
     gone: dict[str, str] = {}
     missing = set(selection.names)
@@ -195,8 +195,10 @@ def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
             logs = tuple(log for log in report.logs if log.state in _IN_PARTS and log.name not in told)
             told.update(str(log.name) for log in report.logs)
             if any(map(selection.takes, logs)) and not _lacks_bytes(logs, gone, selection):
-                home = Home(commit.commit, report.batch)
-                found[commit.replaced.get(report.batch, home) if commit.v == 1 else home] = Loaded(logs, report.parts)
+                batch_id = BatchId(commit.commit, report.batch)
+                found[commit.replaced.get(report.batch, batch_id) if commit.v == 1 else batch_id] = Loaded(
+                    logs, report.parts
+                )
             missing -= {str(log.name) for log in logs}
     if missing:
         raise ConfigurationError(
@@ -208,7 +210,7 @@ def find_homes(ledger: Ledger, selection: Selection) -> dict[Home, Loaded]:
 
 
 def _lacks_bytes(logs: Iterable[LogRecord], gone: Mapping[str, str], selection: Selection) -> bool:
-    """Tell, and say, whether logs of a home cannot be loaded again, since their bytes were taken out of the lake.
+    """Return whether logs of a batch cannot be loaded again, since their bytes were removed from the lake; log why.
 
     :param gone: why each object of ``raw/`` left; and of each month whose data key was destroyed, that it was.
     :raises ConfigurationError: if one of its logs is selected by its name.
@@ -266,7 +268,7 @@ def _within(log: LogRecord, numbers: SequenceRange) -> bool:
 def make_replay_plan(
     ledger: Ledger, *, run: Run, selection: Selection, take_over: bool, clock: Clock = wall_clock
 ) -> Plan | None:
-    """Plan to replay the homes of the logs that are selected, and those whose replay was not finished.
+    """Plan to replay the batches of the selected logs, and those whose replay was not finished.
 
     A retry of the same run gets the plan it made before.
 
@@ -291,14 +293,14 @@ def make_replay_plan(
     head = recover(ledger, head, run=run, at=at)
     if head.commit is None:
         return None
-    found = find_homes(ledger, selection)
-    homes = {home: tuple(log.planned_again() for log in loaded.logs) for home, loaded in found.items()}
-    homes |= unfinished_replays(ledger, head.replaying)
-    if not homes:
+    found = find_batches(ledger, selection)
+    batch_ids = {batch_id: tuple(log.planned_again() for log in loaded.logs) for batch_id, loaded in found.items()}
+    batch_ids |= unfinished_replays(ledger, head.replaying)
+    if not batch_ids:
         return None
     ledger.raw.keys.check({log.data_key for loaded in found.values() for log in loaded.logs if log.data_key})
-    batches = dict(enumerate(sorted(homes)))
-    parts, last = parts_of_homes(ledger, homes, last=head.commit, run=run, at=at)
+    batches = dict(enumerate(sorted(batch_ids)))
+    parts, last = separate_parts(ledger, batch_ids, last=head.commit, run=run, at=at)
     return ledger.create_plan(
         Plan(
             v=VERSION,
@@ -309,12 +311,12 @@ def make_replay_plan(
             created_at=at,
             observed_at=head.commit.observed_at,
             listed=0,
-            batches=tuple(homes[home] for home in batches.values()),
+            batches=tuple(batch_ids[batch_id] for batch_id in batches.values()),
             closed=(),
             prefixes=head.prefixes,
             kind=Kind.REPLAY,
-            homes=batches,
-            inputs={batch: parts[home] for batch, home in batches.items()},
+            originals=batches,
+            inputs={batch: parts[batch_id] for batch, batch_id in batches.items()},
             account_group=ledger.plan(head.commit.commit).account_group,
         )
     )
@@ -339,7 +341,7 @@ def replay(
     :param on_log: called after each log, for a progress bar.
     :raises LedgerConflictError: if another run committed the plan meanwhile; what is not done is in later plans.
     """
-    for batch in plan.homes:
+    for batch in plan.originals:
         try:
             fetched = Fetched(plan.commit, batch, [], [], [])
             normalize(ledger, client, keys, plan, fetched, options=options, refetch=True, on_log=on_log)

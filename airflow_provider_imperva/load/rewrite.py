@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.live import parts_of_home
+from airflow_provider_imperva.lake.live import parts_of_batch
 from airflow_provider_imperva.lake.records import LeftOpen, LogRecord, Part, Plan, PlannedLog, Why
 from airflow_provider_imperva.lake.watermark import State
 
@@ -16,14 +16,14 @@ logger = logging.getLogger(__name__)
 def replaced_parts(ledger: Ledger, plan: Plan, batch: int) -> tuple[Part, ...]:
     """Return the parts whose place those of a replay take; nothing that an older release left half done is in the way.
 
-    A replay of ledger version 1 wrote over the parts of its home, and may have been broken off: what it began and no
-    commit names is deleted.
+    A replay of ledger version 1 wrote over the parts of the batch it replayed, and may have stopped midway: what it
+    began and no commit names is deleted.
     """
-    home = plan.homes[batch]
-    if ledger.commit(home.commit).v > 1:
+    batch_id = plan.originals[batch]
+    if ledger.commit(batch_id.commit).v > 1:
         return plan.inputs[batch]
-    parts = parts_of_home(ledger, home)
-    ledger.store.delete(set(ledger.intent(home.commit, home.batch)) - {part.path for part in parts})
+    parts = parts_of_batch(ledger, batch_id)
+    ledger.store.delete(set(ledger.intent(batch_id.commit, batch_id.batch)) - {part.path for part in parts})
     return parts if plan.v == 1 else plan.inputs[batch]
 
 
@@ -40,7 +40,7 @@ def kept_as_they_are(
     kept = left_open | _worse(plan.batches[batch], records)
     for name, left in kept.items():
         logger.error(
-            "%s: not replayed, with the other logs of commit %d: %s", name, plan.homes[batch].commit, left.reason
+            "%s: not replayed, with the other logs of commit %d: %s", name, plan.originals[batch].commit, left.reason
         )
     return kept
 

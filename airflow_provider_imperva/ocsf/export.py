@@ -23,7 +23,7 @@ from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.exports import Exported, ExportedFile, Exports, ExportSettings
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import HashingFile
-from airflow_provider_imperva.lake.records import Commit, Home, Kind, Run
+from airflow_provider_imperva.lake.records import BatchId, Commit, Kind, Run
 from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.ocsf.detection_finding import detection_finding
@@ -152,7 +152,7 @@ class OcsfExport:
         report = report_of(self.ledger, commit, batch)
         expected = sum(log.rows for log in report.logs)
         outcome = msgspec.structs.replace(outcome, ledger_rows=outcome.ledger_rows + expected)
-        if standing.is_superseded(Home(commit.commit, batch)):
+        if standing.is_superseded(BatchId(commit.commit, batch)):
             return msgspec.structs.replace(outcome, superseded=outcome.superseded + expected)
         members = [known.members for known in _CLASSES]
         files = [
@@ -215,9 +215,9 @@ class OcsfExport:
     def _superseded_files(self, commit: Commit, *, kept: set[str]) -> list[str]:
         """Return the files of the batches that a commit loaded again."""
         found: list[str] = []
-        for home in sorted(set(commit.replaced.values())):
-            if outcome := self.exports.read(home.commit):
-                found += [file.path for file in outcome.files if file.batch == home.batch and file.path not in kept]
+        for batch_id in sorted(set(commit.replaced.values())):
+            if outcome := self.exports.read(batch_id.commit):
+                found += [file.path for file in outcome.files if file.batch == batch_id.batch and file.path not in kept]
         return found
 
 

@@ -18,7 +18,7 @@ from airflow_provider_imperva.lake.groups import Block, row_groups
 from airflow_provider_imperva.lake.inputs import protection_of, read_parts
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import LiveSet
-from airflow_provider_imperva.lake.records import Commit, Home, Kind, Part, Report
+from airflow_provider_imperva.lake.records import BatchId, Commit, Kind, Part, Report
 from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.ocsf.events import times
 
@@ -35,7 +35,7 @@ class Standing:
     def __init__(self, ledger: Ledger, *, since: int) -> None:
         self.ledger = ledger
         self._live = LiveSet()
-        self._superseded: dict[Home, int] = {}
+        self._superseded: dict[BatchId, int] = {}
         self._removed_at = 0
         for number in range(since, ledger.head(with_plan=False).next_commit):
             commit = ledger.commit(number)
@@ -44,9 +44,9 @@ class Standing:
             if commit.kind in _REMOVES:
                 self._removed_at = number
 
-    def is_superseded(self, home: Home) -> bool:
+    def is_superseded(self, batch_id: BatchId) -> bool:
         """Tell whether the logs of a batch were loaded again by a later commit."""
-        return self._superseded.get(home, 0) > home.commit
+        return self._superseded.get(batch_id, 0) > batch_id.commit
 
     def may_lack_rows(self, commit: int) -> bool:
         """Tell whether rows of a commit may have been taken out of the lake."""

@@ -66,7 +66,7 @@ def run_of(context: Context) -> Run:
 def _name_other_dag(context: Context, head: Head, ledger: Ledger, *, log: Logger) -> None:
     """Warn if another DAG loads the same repository into the same lake: they recover each other's runs."""
     loads = []
-    if head.plan and len(head.plan.homes) < max(1, len(head.plan.batches)):  # else it is a replay
+    if head.plan and len(head.plan.originals) < max(1, len(head.plan.batches)):  # else it is a replay
         loads.append(head.plan.run.dag_id)
     if head.commit and len(head.commit.replaced) < max(1, len(head.commit.batches)):
         loads.append(head.commit.run.dag_id)

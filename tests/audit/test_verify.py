@@ -22,7 +22,7 @@ from airflow_provider_imperva.audit.verify import Verification, verify, verify_l
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.live import batch_of_part
-from airflow_provider_imperva.lake.records import Home
+from airflow_provider_imperva.lake.records import BatchId
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.table.publish import create_table
 from airflow_provider_imperva.testing import FakeRepository
@@ -532,7 +532,7 @@ def test_an_object_of_the_ten_thousandth_batch_is_known_as_one() -> None:
     for number in (7, 9_999, 10_000, 123_456):
         for path in (layout.report(1, number), layout.intent(1, number)):
             assert _ENTRY.fullmatch(Path(path).name), path
-        assert batch_of_part(layout.quarantine(commit=1, batch=number)) == Home(1, number)
+        assert batch_of_part(layout.quarantine(commit=1, batch=number)) == BatchId(1, number)
 
 
 class TestRemoved:

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Home, Run
+from airflow_provider_imperva.lake.records import BatchId, Run
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load import replay as load_replay
 from airflow_provider_imperva.load.fetch import fetch
@@ -145,7 +145,7 @@ def test_a_plan_that_a_dead_run_left_is_recovered_first(
     connect()
     assert operator(lake, state="all").execute(CONTEXT)["commit"] == 3
     assert ledger.commit(2).failed_batches == (0,)
-    assert ledger.commit(3).replaced == {0: Home(1, 0)}
+    assert ledger.commit(3).replaced == {0: BatchId(1, 0)}
     load()
     assert events(lake) == 20
 
@@ -163,7 +163,7 @@ def test_of_mapped_tasks_none_takes_the_plan_of_another_for_its_own(
         with pytest.raises(KeyboardInterrupt):
             operator(lake, logs=["8416_1.log"]).execute(context(map_index=0))
     operator(lake, logs=["8416_3.log"]).execute(context(map_index=1))
-    assert ledger.commit(4).replaced == {0: Home(1, 0), 1: Home(2, 0)}
+    assert ledger.commit(4).replaced == {0: BatchId(1, 0), 1: BatchId(2, 0)}
 
 
 def test_what_selects_logs_can_be_templated() -> None:

@@ -17,9 +17,9 @@ from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.packing import encode
 from airflow_provider_imperva.lake.records import (
     LOGS_SCHEMA,
+    BatchId,
     Closed,
     Commit,
-    Home,
     Kind,
     LogRecord,
     Plan,
@@ -275,7 +275,7 @@ class TestRevised:
         "changed",
         [
             {"kind": Kind.HOLD},
-            {"homes": {0: Home(1, 0)}},
+            {"originals": {0: BatchId(1, 0)}},
             {"batches": ((PlannedLog("8416_1.log", T0, late=True),),)},
         ],
         ids=["another kind", "a replay", "a late log"],

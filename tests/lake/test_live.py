@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import LiveSet, PartOf, batch_of_part, live_set
-from airflow_provider_imperva.lake.records import Commit, Home, Kind, Part
+from airflow_provider_imperva.lake.records import BatchId, Commit, Kind, Part
 from tests.lake.ledger_records import commit_of, finish_batch, plan_of
 
 _DAYS = ("2026-11-21", "2026-11-22")
@@ -70,7 +70,7 @@ class TestParts:
     def test_a_replay_of_version_1_took_the_place_of_what_its_home_had(self, live: LiveSet, empty: Commit) -> None:
         live.add(self.make(empty, 1, [part_of(1), part_of(1, None), part_of(1, batch=1)], v=1))
         new = msgspec.structs.replace(part_of(1), sha256="new")
-        live.add(self.make(empty, 2, [new], v=1, replaced={0: Home(1, 0)}))
+        live.add(self.make(empty, 2, [new], v=1, replaced={0: BatchId(1, 0)}))
         assert live.parts == {new.path: PartOf(new, 2), part_of(1, batch=1).path: PartOf(part_of(1, batch=1), 1)}
 
 
@@ -88,4 +88,4 @@ def test_it_is_read_from_the_whole_ledger(ledger: Ledger) -> None:
 @pytest.mark.parametrize("name", ["part-1-0.parquet", "part-000000000001-0000.parquet.tmp", "a.parquet"])
 def test_what_has_no_part_s_name_is_of_no_batch(name: str) -> None:
     assert batch_of_part(f"events/{name}") is None
-    assert batch_of_part("events/part-000000000012-0003.parquet") == Home(12, 3)
+    assert batch_of_part("events/part-000000000012-0003.parquet") == BatchId(12, 3)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_imperva.audit.verify import verify_lake
-from airflow_provider_imperva.lake.records import Home
+from airflow_provider_imperva.lake.records import BatchId
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.normalize import NormalizeOptions
-from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
+from airflow_provider_imperva.load.replay import Selection, find_batches, make_replay_plan, replay
 from airflow_provider_imperva.options import PlanOptions
 from tests.load.load_runs import Account
 
@@ -120,8 +120,8 @@ def test_a_replay_that_had_reported_is_committed_as_it_reported(older: Account) 
     first.write_text(json.dumps(report | {"parts": [*report["parts"], left_out]}))
     older.run()
     commit = older.ledger.commit(2)
-    assert commit.replaced == {0: Home(1, 0), 1: Home(1, 1)}
+    assert commit.replaced == {0: BatchId(1, 0), 1: BatchId(1, 1)}
     assert [part.path for part in commit.removed] == [left_out["path"]]
     assert older.rows() == older.expected()
-    homes = find_homes(older.ledger, Selection(state="all"))
-    assert set(homes) == {Home(2, 0), Home(2, 1)}
+    batches = find_batches(older.ledger, Selection(state="all"))
+    assert set(batches) == {BatchId(2, 0), BatchId(2, 1)}

@@ -25,12 +25,12 @@ from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
 from airflow_provider_imperva.events.parse import ParsedBlock, parse
-from airflow_provider_imperva.lake.records import Commit, Home, Kind, Plan, Run
+from airflow_provider_imperva.lake.records import BatchId, Commit, Kind, Plan, Run
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load import normalize as normalize_module
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.plan import Work
-from airflow_provider_imperva.load.replay import Selection, find_homes, make_replay_plan, replay
+from airflow_provider_imperva.load.replay import Selection, find_batches, make_replay_plan, replay
 from airflow_provider_imperva.options import DecodePolicy, PlanOptions
 from airflow_provider_imperva.testing import FakeRepository
 from airflow_provider_imperva.testing.forge import KeyPair, forge_log
@@ -184,7 +184,7 @@ class TestQuarantinedLogs:
         assert account.quarantined() == []
         assert commit.prefixes == before.prefixes
         assert commit.observed_at == before.observed_at
-        assert commit.replaced == {0: Home(1, 0)}
+        assert commit.replaced == {0: BatchId(1, 0)}
         assert len(account.repository.requests) == asked, "nothing is fetched"
 
     def test_no_log_is_in_quarantine_as_a_whole_and_in_events_at_once(
@@ -225,7 +225,7 @@ class TestQuarantinedLogs:
         assert [row[:2] for row in account.quarantined()] == [(name(1), 1)]
         use_parser(monkeypatch, moved)
         commit = run_replay(account, QUARANTINED)
-        assert commit.replaced == {0: Home(1, 0)}
+        assert commit.replaced == {0: BatchId(1, 0)}
         assert account.quarantined() == []
         assert not list(account.lake.glob("quarantine/**/*.parquet")), "a part that is not made any more is gone"
         assert lines(account.lake)[(name(1), 1)] == 1
@@ -245,7 +245,7 @@ class TestAfterAParserChange:
         assert {part.path for part in commit.removed} == names
         assert set(account.parts()) == {part.path for part in commit.parts}
         assert all("/part-000000000003-" in path for path in account.parts()), "named by the replay's own commit"
-        assert commit.replaced == {0: Home(1, 0), 1: Home(2, 0)}
+        assert commit.replaced == {0: BatchId(1, 0), 1: BatchId(2, 0)}
         assert (commit.commit, commit.prefixes, commit.replaying) == (3, last.prefixes, ())
         retired = account.ledger.commit(4)
         assert (retired.kind, set(retired.retired)) == (Kind.RETIRE, names)
@@ -263,11 +263,11 @@ class TestAfterAParserChange:
         assert len(account.quarantined()) == 6
         monkeypatch.undo()
         second = run_replay(account, QUARANTINED)
-        assert (first.replaced, second.replaced) == ({0: Home(1, 0)}, {0: Home(2, 0)})
+        assert (first.replaced, second.replaced) == ({0: BatchId(1, 0)}, {0: BatchId(2, 0)})
         assert account.quarantined() == []
         assert account.rows() == account.expected()
-        assert len(find_homes(account.ledger, ALL)) == 1
-        assert find_homes(account.ledger, QUARANTINED) == {}, "what the last replay made of it counts"
+        assert len(find_batches(account.ledger, ALL)) == 1
+        assert find_batches(account.ledger, QUARANTINED) == {}, "what the last replay made of it counts"
 
     def test_a_late_log_stays_known_as_late(self, account: Account, clock: Clock) -> None:
         account.serve(1, 3)
@@ -293,10 +293,10 @@ class TestAfterAParserChange:
         account.keys = KeyRing({"1": key_pair.private_key})
         account.run()
         account.keys = KeyRing({"1": key_pair.private_key, "2": other.private_key})
-        homes = find_homes(account.ledger, ALL)
-        assert {home: [log.name for log in loaded.logs] for home, loaded in homes.items()} == {
-            Home(1, 0): [name(1)],
-            Home(2, 0): [name(2)],
+        batches = find_batches(account.ledger, ALL)
+        assert {batch: [log.name for log in loaded.logs] for batch, loaded in batches.items()} == {
+            BatchId(1, 0): [name(1)],
+            BatchId(2, 0): [name(2)],
         }
         commit = run_replay(account, ALL)
         assert account.rows() == account.expected([name(1), name(2)])
@@ -362,7 +362,7 @@ class TestNothingGetsWorse:
         before = digests(account, batch="000000000001-0000")
         use_parser(monkeypatch, marked)
         commit = run_replay(account, ALL, keys=KeyRing())
-        assert commit.replaced == {1: Home(2, 0)}
+        assert commit.replaced == {1: BatchId(2, 0)}
         assert commit.replaying == ()
         assert list(commit.open) == [name(2)]
         assert "1/Private.key" in commit.open[name(2)]
@@ -405,19 +405,19 @@ class TestNothingGetsWorse:
         with monkeypatch.context() as patch, caplog.at_level(logging.INFO):
             use_parser(patch, fail)
             commit = run_replay(account, ALL)
-        assert (commit.failed_batches, commit.replaced) == ((0,), {1: Home(3, 0)})
+        assert (commit.failed_batches, commit.replaced) == ((0,), {1: BatchId(3, 0)})
         assert "Batch 0 failed: MemoryError" in caplog.text
         assert secret not in caplog.text
         assert account.work() == Work(), "the next run of any kind does it again"
         asked = account.requested()
-        assert account.run_some().replaced == {0: Home(1, 0)}
+        assert account.run_some().replaced == {0: BatchId(1, 0)}
         assert account.requested() == asked, "and fetches nothing for it, not even what still does not decode"
         assert account.run() is None
 
 
 class TestSelection:
     @pytest.fixture
-    def homes(self, account: Account) -> Callable[..., list[int]]:
+    def batches(self, account: Account) -> Callable[..., list[int]]:
         """Five logs, a batch each, an hour apart."""
         account.options = PlanOptions(logs_per_batch=1)
         for number in range(1, 6):
@@ -426,7 +426,7 @@ class TestSelection:
         account.run()
 
         def select(**conditions: Any) -> list[int]:
-            found = find_homes(account.ledger, Selection.of(**conditions))
+            found = find_batches(account.ledger, Selection.of(**conditions))
             return sorted(log.sequence for loaded in found.values() for log in loaded.logs)
 
         return select
@@ -450,9 +450,9 @@ class TestSelection:
         ],
     )
     def test_every_condition_holds(
-        self, homes: Callable[..., list[int]], conditions: dict[str, Any], expected: list[int]
+        self, batches: Callable[..., list[int]], conditions: dict[str, Any], expected: list[int]
     ) -> None:
-        assert homes(**conditions) == expected
+        assert batches(**conditions) == expected
 
     @pytest.mark.parametrize(
         ("conditions", "found"),
@@ -469,13 +469,13 @@ class TestSelection:
         ],
     )
     def test_what_cannot_be_meant_is_refused(
-        self, homes: Callable[..., list[int]], conditions: dict[str, Any], found: str
+        self, batches: Callable[..., list[int]], conditions: dict[str, Any], found: str
     ) -> None:
         with pytest.raises(ConfigurationError, match=found):
-            homes(**conditions)
+            batches(**conditions)
 
     def test_other_batches_are_left_alone(
-        self, account: Account, homes: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+        self, account: Account, batches: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         before = {batch: digests(account, batch=f"000000000001-000{batch}") for batch in range(6)}
         use_parser(monkeypatch, marked)
@@ -527,12 +527,12 @@ class TestOtherRuns:
         with pytest.raises(LedgerConflictError, match="was committed without batch 1"):
             replay(account.ledger, account.keys, plan, options=NormalizeOptions())
         commit = account.ledger.commit(2)
-        assert commit.replaced == {0: Home(1, 0)}
-        assert [item.home for item in commit.replaying] == [Home(1, 1), Home(1, 2)]
+        assert commit.replaced == {0: BatchId(1, 0)}
+        assert [item.original for item in commit.replaying] == [BatchId(1, 1), BatchId(1, 2)]
         assert_nothing_twice(account.lake)
         assert account.ledger.commit(3).kind is Kind.RETIRE
         last = account.finish(account.ledger.plan(4))
-        assert last.replaced == {1: Home(1, 1), 2: Home(1, 2)}
+        assert last.replaced == {1: BatchId(1, 1), 2: BatchId(1, 2)}
         assert last.replaying == ()
         assert account.rows() == account.expected()
         assert marks(account) == {"new": 20}
@@ -544,8 +544,8 @@ class TestOtherRuns:
         account.serve(2)
         account.options = PlanOptions(critical_headroom=timedelta(hours=48))
         urgent = account.plan()
-        assert (urgent.urgent, urgent.homes) == (True, {})
-        assert [item.home for item in account.finish(urgent).replaying] == [Home(1, 0)]
+        assert (urgent.urgent, urgent.originals) == (True, {})
+        assert [item.original for item in account.finish(urgent).replaying] == [BatchId(1, 0)]
         account.options = PlanOptions()
         assert account.run_some().replaying == ()
         assert account.ledger.commit(plan.commit).failed_batches == (0,)

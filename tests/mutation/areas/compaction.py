@@ -100,16 +100,16 @@ MUTATIONS = [
     ),
     Mutation(
         "a replay leaves the rows that are in merged parts beside its own",
-        "load/homes.py",
-        "            elif not logs[path].isdisjoint(keys[home]):\n",
+        "load/separate.py",
+        "            elif not logs[path].isdisjoint(keys[batch_id]):\n",
         "            elif False:\n",
         (f"{TESTS}::TestReplay",),
     ),
     Mutation(
         "a replay takes rows of other logs away with the merged part",
-        "load/homes.py",
-        "            if logs[path] <= keys[home]:\n",
-        "            if not logs[path].isdisjoint(keys[home]):\n",
+        "load/separate.py",
+        "            if logs[path] <= keys[batch_id]:\n",
+        "            if not logs[path].isdisjoint(keys[batch_id]):\n",
         (f"{TESTS}::TestReplay",),
     ),
     Mutation(

@@ -29,7 +29,7 @@ MUTATIONS = [
     Mutation(
         "rows that a later commit loaded again",
         "ocsf/rows.py",
-        "return self._superseded.get(home, 0) > home.commit",
+        "return self._superseded.get(batch_id, 0) > batch_id.commit",
         "return False",
         ("ocsf/test_export.py::TestAgain::test_what_was_replayed_before_it_was_exported_comes_once",),
     ),

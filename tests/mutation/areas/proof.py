@@ -59,8 +59,8 @@ MUTATIONS = [
     Mutation(
         "a log that came late revises nothing",
         "lake/records.py",
-        "or bool(self.homes) or late",
-        "or bool(self.homes)",
+        "or bool(self.originals) or late",
+        "or bool(self.originals)",
         ("audit/test_story.py", "lake/test_commit.py::TestRevised"),
     ),
     Mutation(
