@@ -66,20 +66,20 @@ def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commi
     ti = context["ti"]
     if ti.map_index in (None, -1):
         last = pull_earlier(ti, task_id=task.task_id, key=ANNOUNCED_KEY)
-        told = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
+        announced = last["commit"] if last and last["repository"] == commit.repository else commit.commit - 1
     else:
         # The XCom of a mapped task is not to be found by its account, so the ledger says which commits were green.
         earlier = islice(ledger.commits(newest_first=True), 1, MOST_COMMITS)
-        told = next((one.commit for one in earlier if one.commit < commit.commit and _was_told(one)), 0)
+        announced = next((one.commit for one in earlier if one.commit < commit.commit and _was_announced(one)), 0)
     # What was reported before is reported again if the XCom is an old one, which does no harm.
-    first = min(max(told + 1, commit.commit - MOST_COMMITS + 1, 1), commit.commit)
+    first = min(max(announced + 1, commit.commit - MOST_COMMITS + 1, 1), commit.commit)
     extra = event_extra(commit, changes(ledger, first=first, last=commit.commit))
     for asset in assets:
         context["outlet_events"][asset].extra = extra
     ti.xcom_push(key=ANNOUNCED_KEY, value={"repository": commit.repository, "commit": commit.commit})
 
 
-def _was_told(commit: Commit) -> bool:
+def _was_announced(commit: Commit) -> bool:
     """Whether a run that made a commit was surely green, so that there was an event of it."""
     from airflow_provider_imperva.lake.records import Kind
     from airflow_provider_imperva.lake.watermark import State

@@ -79,7 +79,7 @@ def format_at_begin(head: bytes) -> Literal["CEF", "LEEF", "W3C", "JSON"] | None
     """Tell of which format a body is by what it begins with, and by that alone.
 
     An answer that is not a log (a page, XML, a sentence) is of none. One in JSON may still be an error:
-    :func:`~airflow_provider_imperva.events.grammar.answers.tell`.
+    :func:`~airflow_provider_imperva.events.grammar.answers.classify`.
 
     :param head: the begin of the body; blanks, a byte order mark and a syslog prefix before the first record do not
         matter.

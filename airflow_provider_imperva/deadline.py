@@ -25,7 +25,7 @@ def imperva_deadline_alert(
 
     :param after: how long a run may take from when it was queued.
     :param callback: whom to call, an :class:`~airflow.sdk.AsyncCallback` around a function or notifier; by default
-        :func:`tell_late`, which writes an error to the triggerer's log.
+        :func:`log_late`, which writes an error to the triggerer's log.
     :raises ConfigurationError: if ``after`` is not above zero.
     """
     from airflow.sdk.definitions.deadline import AsyncCallback, DeadlineAlert, DeadlineReference
@@ -34,11 +34,11 @@ def imperva_deadline_alert(
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=after,
-        callback=callback or AsyncCallback(tell_late, {"after": str(after)}),
+        callback=callback or AsyncCallback(log_late, {"after": str(after)}),
     )
 
 
-async def tell_late(*, after: str, context: dict[str, Any] | None = None, **_: Any) -> None:
+async def log_late(*, after: str, context: dict[str, Any] | None = None, **_: Any) -> None:
     """Write to the triggerer's log that a run is late, and what usually holds one up."""
     run = (context or {}).get("dag_run") or {}
     name = f"{run.get('dag_id', 'a DAG')} {run.get('dag_run_id', '')}".strip() if isinstance(run, dict) else str(run)

@@ -38,7 +38,7 @@ def ends_for_good(execute: _Execute) -> _Execute:
                 error.add_note(f"What it means and what to do: {troubleshooting(error.reason)}")
             if not is_final(error):
                 raise
-            raise AirflowFailException(told(error)) from error
+            raise AirflowFailException(describe_error(error)) from error
 
     return wrapped  # type: ignore[return-value]
 
@@ -53,7 +53,7 @@ def may_pass(error: Exception) -> bool:
     return error.may_pass if isinstance(error, ImpervaError) else not is_final(error)
 
 
-def told(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Say what failed; of an error that is not ours only its type and place, since its text may hold a secret."""
     if isinstance(error, ImpervaError):
         return f"{error} See {troubleshooting(error.reason)}"

@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from airflow_provider_imperva.audit.certificate import issue
+from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.history import last_number
 from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.audit.reading import read_ledger
-from airflow_provider_imperva.audit.story import tell_story
 from airflow_provider_imperva.lake.commit import _logs_parquet, _totals, advance, last_revision
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.packing import encode
@@ -184,7 +184,7 @@ def main() -> int:
     month = Period.parse(f"{_BEGAN + last * _PAUSE - timedelta(days=40):%Y-%m}")
     middle = f"8416_{last}.log"
     questions: dict[str, Callable[[], object]] = {
-        "explain a log of the middle": lambda: tell_story(store, REPOSITORY, middle),
+        "explain a log of the middle": lambda: explain_log(store, REPOSITORY, middle),
         "certificate of a month": lambda: issue(store, REPOSITORY, month, at=at, looks=False),
         "read the ledger as verify does": lambda: read_ledger(store, _LAYOUT, anchors=(), keys=PublicKeys(), at=at),
     }

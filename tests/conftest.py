@@ -41,7 +41,7 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def pytest_report_header() -> list[str]:
     """Say what will be skipped for want of which Debian package."""
-    return list(debian.told_before())
+    return list(debian.lines_before())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,5 +63,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     ]
     if points:
         terminalreporter.write_line(f"Crash points tried: {sum(points)}, in {len(points)} tests")
-    for line in debian.told_after(terminalreporter.getreports("skipped")):
+    for line in debian.lines_after(terminalreporter.getreports("skipped")):
         terminalreporter.write_line(line)

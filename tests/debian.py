@@ -151,7 +151,7 @@ def skip_what_lacks_its_packages(items: Iterable[pytest.Item]) -> None:
             item.user_properties += [(_LACKS, name) for name in lacking]
 
 
-def told_before() -> Iterator[str]:
+def lines_before() -> Iterator[str]:
     """Yield the lines of the table that comes before the tests."""
     absent = missing()
     if not absent:
@@ -162,7 +162,7 @@ def told_before() -> Iterator[str]:
     yield f"To run them: {install(absent)}"
 
 
-def told_after(skipped: Iterable[pytest.TestReport]) -> Iterator[str]:
+def lines_after(skipped: Iterable[pytest.TestReport]) -> Iterator[str]:
     """Yield the lines of the table that comes after the tests, of those that were skipped."""
     wants = Counter(str(name) for report in skipped for key, name in report.user_properties if key == _LACKS)
     if not wants:

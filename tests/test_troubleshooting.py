@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.events.grammar.record import RejectionReason
-from airflow_provider_imperva.lake.records import EXPECTED, Why
+from airflow_provider_imperva.lake.records import EXPECTED, OpenCode
 from tests.messages import ANY, Call, calls, modules, texts
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs/how-to/troubleshooting.md").read_text()
@@ -168,7 +168,7 @@ def test_each_quoted_message_is_one_that_a_task_can_fail_with() -> None:
 
 
 def test_each_reason_of_a_log_or_line_that_makes_a_run_red_is_explained() -> None:
-    assert set(codes_below("Logs could not be loaded")) == {str(why) for why in set(Why) - EXPECTED}
+    assert set(codes_below("Logs could not be loaded")) == {str(why) for why in set(OpenCode) - EXPECTED}
     assert set(codes_below("Whole logs, or too many lines")) == {str(reason) for reason in RejectionReason}
 
 

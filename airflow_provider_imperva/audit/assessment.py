@@ -87,7 +87,7 @@ def missing_numbers(states: Mapping[str, int], accepted: Mapping[str, int]) -> d
     return {state: count for state, count in counts.items() if count > 0}
 
 
-def tell_missing_numbers(missing: Mapping[str, int]) -> Iterator[Note]:
+def describe_missing_numbers(missing: Mapping[str, int]) -> Iterator[Note]:
     """Say of numbers that are missing what they are, and where it is explained what to do."""
     for state, count in missing.items():
         level, text, section = _NUMBERS[state]
@@ -105,7 +105,7 @@ def _notes(found: Coverage) -> Iterator[Note]:
         yield Note(Level.RED, text, "an-object-of-the-ledger-does-not-read")
     if wrong := sum(not item.holds for item in found.sums):
         yield Note(Level.RED, f"{counted(wrong, 'total')} does not add up", "the-lake-is-not-what-its-ledger-says")
-    yield from tell_missing_numbers(missing_numbers(found.states, found.accepted))
+    yield from describe_missing_numbers(missing_numbers(found.states, found.accepted))
     if found.headroom and found.headroom[-1].hours < found.window / timedelta(hours=2):
         left = found.headroom[-1].hours
         yield Note(Level.AMBER, f"the oldest log that is not loaded has {left:.1f} h left", "the-headroom-is-low")

@@ -18,7 +18,14 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.audit.accepted import ACCEPTED, with_accepted, within
 from airflow_provider_imperva.audit.excerpt import read_excerpt
 from airflow_provider_imperva.audit.history import History, Progress, silent
-from airflow_provider_imperva.audit.holdings import Bridge, Holding, Looked, holdings, look, named_of_period
+from airflow_provider_imperva.audit.holdings import (
+    Holding,
+    ObjectsRead,
+    Reconciliation,
+    holdings,
+    named_of_period,
+    read_objects,
+)
 from airflow_provider_imperva.audit.numbers import Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.audit.periods import numbers_of
@@ -106,7 +113,7 @@ class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
     events: dict[str, dict[str, int]]
     holdings: dict[str, Holding]
     looked: bool
-    bridge: Bridge | None
+    bridge: Reconciliation | None
     complete: bool
     reasons: tuple[Reason, ...]
     accepted_numbers: int = 0
@@ -148,8 +155,8 @@ def issue(
             do="Run imperva-logs verify, which names what is wrong",
             about=store.uri(history.layout.ledger),
         )
-    draft = PeriodOf(history, period)
-    looked = draft.look(store, progress=progress) if looks else None
+    draft = PeriodLedger(history, period)
+    looked = draft.read_objects(store, progress=progress) if looks else None
     if looked and looked.findings:
         raise LakeError(
             f"{len(looked.findings)} objects of the period are not as the ledger has them, so nothing can be certified:"
@@ -169,7 +176,7 @@ def as_json(certificate: Certificate) -> bytes:
     return msgspec.json.format(msgspec.json.encode(certificate), indent=1)
 
 
-class PeriodOf:
+class PeriodLedger:
     """What a ledger says of a period."""
 
     def __init__(self, history: History, period: Period) -> None:
@@ -183,12 +190,12 @@ class PeriodOf:
         self._logs = _logs_of(history, self._numbers, period)
         self.named = named_of_period(history, self._logs, period)
 
-    def look(self, store: Store, *, progress: Progress) -> Looked:
+    def read_objects(self, store: Store, *, progress: Progress) -> ObjectsRead:
         """Read and hash every object of the period."""
         raw = RawBytes(store, self._history.layout)
-        return look(store, raw, self.named, self._logs, self._period, progress=progress)
+        return read_objects(store, raw, self.named, self._logs, self._period, progress=progress)
 
-    def certify(self, *, at: datetime, looked: bool, bridge: Bridge | None) -> Certificate:
+    def certify(self, *, at: datetime, looked: bool, bridge: Reconciliation | None) -> Certificate:
         """Return the certificate, unsigned."""
         history, head = self._history, self._history.head
         assert head is not None  # noqa: S101

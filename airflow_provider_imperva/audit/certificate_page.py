@@ -8,7 +8,7 @@ import jinja2
 
 from airflow_provider_imperva.audit.certificate import Certificate
 from airflow_provider_imperva.audit.verdict import verdict
-from airflow_provider_imperva.audit.words import tell_sum
+from airflow_provider_imperva.audit.words import describe_states
 
 _TREES = {
     "raw": "logs as received",
@@ -31,7 +31,7 @@ def verdict_of(certificate: Certificate) -> str:
     return verdict(certificate.reasons, accepted=certificate.accepted_numbers)
 
 
-def tell_certificate(certificate: Certificate) -> Iterator[str]:
+def describe_certificate(certificate: Certificate) -> Iterator[str]:
     """Yield it in lines."""
     head = certificate.head
     yield title(certificate)
@@ -39,7 +39,7 @@ def tell_certificate(certificate: Certificate) -> Iterator[str]:
     signed = f"signed by key {certificate.signed_by}" if certificate.signed_by else "not signed"
     yield f"  issued {certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC, {signed}"
     for prefix, found in certificate.prefixes.items():
-        yield f"  {prefix}: {found.first} to {found.last}, {tell_sum(found.states)}"
+        yield f"  {prefix}: {found.first} to {found.last}, {describe_states(found.states)}"
         for item in found.ranges:
             if item.state != "committed":
                 numbers = f"{item.first}" if item.first == item.last else f"{item.first} to {item.last}"
@@ -47,10 +47,10 @@ def tell_certificate(certificate: Certificate) -> Iterator[str]:
     yield f"  {certificate.logs:,} logs, {certificate.raw_bytes:,} bytes as received (digest {certificate.logs_sha256})"
     if certificate.encrypted:
         yield f"  {certificate.encrypted:,} of them are encrypted at rest: raw/ is hashed as it is stored"
-    yield f"  {tell_lines(certificate)}"
+    yield f"  {describe_lines(certificate)}"
     for day, classes in certificate.events.items():
         yield f"  events of {day}: " + ", ".join(f"{rows:,} {name}" for name, rows in classes.items())
-    yield from (f"  {line}" for line in tell_bridge(certificate))
+    yield from (f"  {line}" for line in describe_reconciliation(certificate))
     for tree, holding in certificate.holdings.items():
         hashed = "hashed" if certificate.looked else "not looked at"
         yield f"  {tree}/: {holding.objects:,} objects, {holding.size:,} bytes, {hashed} (digest {holding.sha256})"
@@ -59,7 +59,7 @@ def tell_certificate(certificate: Certificate) -> Iterator[str]:
     yield f"  {verdict_of(certificate)}"
 
 
-def tell_lines(certificate: Certificate) -> str:
+def describe_lines(certificate: Certificate) -> str:
     """Say what became of the lines of its logs."""
     found = f"{certificate.lines:,} lines = {certificate.rows:,} rows in events/"
     found += f" + {certificate.quarantined_lines:,} in quarantine/"
@@ -67,7 +67,7 @@ def tell_lines(certificate: Certificate) -> str:
     return found + "".join(f" + {count:,} {name}" for name, count in taken.items() if count)
 
 
-def tell_bridge(certificate: Certificate) -> Iterator[str]:
+def describe_reconciliation(certificate: Certificate) -> Iterator[str]:
     """Say how the rows of its logs and the events of its days come to each other."""
     bridge = certificate.bridge
     if bridge is None:
@@ -96,7 +96,7 @@ def render(certificate: Certificate) -> str:
         found=certificate,
         title=title(certificate),
         verdict=verdict_of(certificate),
-        lines=tell_lines(certificate),
-        bridge=list(tell_bridge(certificate)),
+        lines=describe_lines(certificate),
+        bridge=list(describe_reconciliation(certificate)),
         trees=_TREES,
     )

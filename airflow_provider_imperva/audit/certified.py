@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from airflow_provider_imperva.audit.certificate import VERSION, Certificate, Head, PeriodOf
+from airflow_provider_imperva.audit.certificate import VERSION, Certificate, Head, PeriodLedger
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.given import Given
 from airflow_provider_imperva.audit.history import History, Progress, last_number, read_entries, silent
@@ -25,7 +25,7 @@ _COMPARED_ELSEWHERE = frozenset({"issued_at", "provider_version", "head", "bridg
 
 
 @dataclass(slots=True)
-class Checkup:
+class CertificateCheck:
     """What checking a certificate came to.
 
     :ivar hashed: how many of its objects were read and hashed; ``replaced`` those that other parts have taken the place
@@ -74,7 +74,7 @@ def check(
     given: Given,
     at: datetime,
     progress: Progress = silent,
-) -> Checkup:
+) -> CertificateCheck:
     """Check a certificate against a lake.
 
     :param digest: what it was signed over.
@@ -82,7 +82,7 @@ def check(
     :param at: now, UTC.
     """
     about = f"certificate of {certificate.repository} for {certificate.period.first} to {certificate.period.end}"
-    done = Checkup()
+    done = CertificateCheck()
     if given.public_keys and (
         objection := given.public_keys.objection(certificate.signed_by, certificate.signature, digest)
     ):
@@ -117,11 +117,11 @@ def _check_period(
     now: History,
     certificate: Certificate,
     about: str,
-    done: Checkup,
+    done: CertificateCheck,
     *,
     progress: Progress,
 ) -> None:
-    draft = PeriodOf(then, certificate.period)
+    draft = PeriodLedger(then, certificate.period)
     again = draft.certify(at=certificate.issued_at, looked=certificate.looked, bridge=certificate.bridge)
     for name in Certificate.__struct_fields__:
         if name not in _COMPARED_ELSEWHERE and getattr(again, name) != getattr(certificate, name):
@@ -135,7 +135,7 @@ def _check_period(
         else:
             there.append(item)
     draft.named = there
-    looked = draft.look(store, progress=progress)
+    looked = draft.read_objects(store, progress=progress)
     done.hashed = len(there)
     done.findings += looked.findings
     if not done.replaced and certificate.bridge not in (None, looked.bridge):
@@ -146,13 +146,13 @@ def _check_period(
 
 
 def _check_head(layout: Layout, history: History, certificate: Certificate) -> Iterator[Finding]:
-    told = certificate.head
-    path = layout.commit(told.commit)
-    sha256, commit = history.sha256.get(told.commit), history.commits.get(told.commit)
-    if sha256 != told.sha256:
+    certified_head = certificate.head
+    path = layout.commit(certified_head.commit)
+    sha256, commit = history.sha256.get(certified_head.commit), history.commits.get(certified_head.commit)
+    if sha256 != certified_head.sha256:
         found = f"its SHA-256 is {sha256}" if sha256 else "it is not there"
-        yield Finding(Kind.CHAIN, path, f"{found}, the certificate has {told.sha256}")
-    elif commit and told != Head(commit.commit, sha256, commit.committed_at, commit.observed_at):
+        yield Finding(Kind.CHAIN, path, f"{found}, the certificate has {certified_head.sha256}")
+    elif commit and certified_head != Head(commit.commit, sha256, commit.committed_at, commit.observed_at):
         yield Finding(Kind.CONTRADICTION, path, "its times are not those that the certificate has")
 
 

@@ -262,9 +262,11 @@ def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) 
     for item in numbers:
         if item.stretches:
             first = item.stretches[0].first
-            told = sum(count for state, count in item.states.items() if state != UNACCOUNTED)
+            accounted = sum(count for state, count in item.states.items() if state != UNACCOUNTED)
             low = sum(part.count for part in item.stretches)
-            yield Sum(f"numbers of {item.prefix} from {first} to {item.highest}", low, "numbers in all states", told)
+            yield Sum(
+                f"numbers of {item.prefix} from {first} to {item.highest}", low, "numbers in all states", accounted
+            )
     gone = " + expired + erased" if totals["expired_lines"] or totals["erased_lines"] else ""
     accounted = sum(totals[name] for name in LINES_SUM[1:])
     yield Sum("lines", totals["lines"], f"rows + lines in quarantine{gone}", accounted)
@@ -289,8 +291,10 @@ def _of_open(prefix: str, piece: Range, reasons: dict[str, str]) -> Iterator[Abs
         yield Absence(prefix, piece.first, piece.last, piece.state, "the index does not list it", piece.since)
         return
     default = _why_open(piece)
-    told = ((number, reasons.get(f"{prefix}_{number}.log", default)) for number in range(piece.first, piece.last + 1))
-    for reason, group in groupby(told, key=lambda item: item[1]):
+    numbered = (
+        (number, reasons.get(f"{prefix}_{number}.log", default)) for number in range(piece.first, piece.last + 1)
+    )
+    for reason, group in groupby(numbered, key=lambda item: item[1]):
         some = [number for number, _ in group]
         yield Absence(prefix, some[0], some[-1], piece.state, reason, piece.since)
 
@@ -304,10 +308,10 @@ def _why_open(piece: Range) -> str:
 
 def _of_rows(prefix: str, rows: pa.Table, opened: Iterable[Range]) -> Iterator[Absence]:
     lines = pc.and_(pc.equal(rows["state"], State.COMMITTED.value), pc.greater(rows["quarantined_lines"], 0))
-    told = pc.or_(pc.is_in(rows["state"], pa.array([state.value for state in _FINAL])), lines)
+    unfinished = pc.or_(pc.is_in(rows["state"], pa.array([state.value for state in _FINAL])), lines)
     columns = ["sequence", "sequence_to", "state", "reason", "first_listed_at", "quarantined_lines"]
     before: Absence | None = None
-    for row in rows.filter(told).select(columns).sort_by("sequence").to_pylist():
+    for row in rows.filter(unfinished).select(columns).sort_by("sequence").to_pylist():
         if any(piece.first <= row["sequence"] <= piece.last for piece in opened):
             continue  # given up once, and listed after all
         item = _of_row(prefix, row)

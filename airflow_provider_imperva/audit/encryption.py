@@ -54,5 +54,5 @@ def _contradiction(store: Store, record: DataKey, by: int | None, history: Histo
 def unopened(checked: Iterable[Checked]) -> Iterator[str]:
     """Say which encrypted objects were hashed as they are stored, and why no more was done."""
     for why, count in Counter(item.unopened for item in checked if item.unopened).items():
-        told = f"{counted(count, 'object')} in raw/ {'was' if count == 1 else 'were'} compared as stored"
-        yield f"{told}; that {'it is' if count == 1 else 'they are'} the bytes received was not proved anew: {why}"
+        text = f"{counted(count, 'object')} in raw/ {'was' if count == 1 else 'were'} compared as stored"
+        yield f"{text}; that {'it is' if count == 1 else 'they are'} the bytes received was not proved anew: {why}"

@@ -89,8 +89,8 @@ def _check_logs(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findin
         states[row["state"]] += row["sequence_to"] - row["sequence"] + 1
     totals = commit.totals
     sums = {column: sum(row[column] or 0 for row in rows) for column in ("lines", "rows", "quarantined_lines")}
-    told = {"lines": totals.lines, "rows": totals.rows, "quarantined_lines": totals.quarantined_lines}
-    if states != totals.logs or sums != told or sum(row["raw_bytes"] or 0 for row in rows) != totals.raw_bytes:
+    stated = {"lines": totals.lines, "rows": totals.rows, "quarantined_lines": totals.quarantined_lines}
+    if states != totals.logs or sums != stated or sum(row["raw_bytes"] or 0 for row in rows) != totals.raw_bytes:
         yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), "its totals are not those of its logs")
     written = sum(part.rows for part in commit.parts if part.event_class is not None)
     if written != totals.rows + commit.carried_rows:
@@ -156,8 +156,8 @@ def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Ite
     records = [log for report in reports for log in report.logs]
     taken = [log for report in reports if report.taken for log in report.taken.logs]
     if entry.logs is not None:
-        told = Counter(tuple(row[column] for column in _COMPARED) for row in entry.logs.select(_COMPARED).to_pylist())
-        if told != Counter(_row(log) for log in [*records, *taken, *_closed(plan)]):
+        stated = Counter(tuple(row[column] for column in _COMPARED) for row in entry.logs.select(_COMPARED).to_pylist())
+        if stated != Counter(_row(log) for log in [*records, *taken, *_closed(plan)]):
             yield Finding(Kind.CONTRADICTION, layout.logs(entry.number), "its logs are not those its batches reported")
     yield from _check_planned(path, plan, commit, {str(log.name) for log in records})
     if plan.prefixes.keys() != commit.prefixes.keys() or advance(plan, records) != commit.prefixes:

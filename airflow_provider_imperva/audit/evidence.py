@@ -77,7 +77,7 @@ class Retention(msgspec.Struct, frozen=True):
     removals: tuple[dict[str, Any], ...]
 
 
-def papers(history: History, period: Period) -> dict[str, bytes]:
+def evidence_files(history: History, period: Period) -> dict[str, bytes]:
     """Return what the ledger of a repository says of a period: JSON by file name.
 
     :param history: up to the commit that the certificate is of.

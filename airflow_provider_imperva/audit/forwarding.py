@@ -80,7 +80,7 @@ def _removed(history: History, log: str, by: int) -> bool:
     return any(item.path == first or item.path.startswith(f"{first}.") for item in commit.removed_raw)
 
 
-def tell(standing: Standing) -> str:
+def describe(standing: Standing) -> str:
     """Say how far a destination is, in one line."""
     return (
         f"Forwarded to {standing.destination}: {standing.commits} commits = {standing.sent} acknowledged + "
@@ -88,7 +88,7 @@ def tell(standing: Standing) -> str:
     )
 
 
-def tell_missing(outcomes: Sequence[Forwarded]) -> str:
+def describe_missing(outcomes: Sequence[Forwarded]) -> str:
     """Say which logs a destination did not get although nobody chose so, and what to do; empty if it got all."""
     found = []
     if unread := sorted(log for outcome in outcomes for log in outcome.unread_logs):

@@ -91,7 +91,7 @@ def _assurance(attack: str, by: str | None, needs: str) -> Assurance:
     return Assurance(attack, by is not None, by or needs)
 
 
-def tell_assurances(found: Iterable[Assurance]) -> Iterator[str]:
+def describe_assurances(found: Iterable[Assurance]) -> Iterator[str]:
     """Yield them in words, one a line."""
     for item in found:
         yield f"{'ruled out by' if item.ruled_out else 'NOT ruled out; needs'} {item.by}: {item.attack}"

@@ -31,7 +31,7 @@ class Holding(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Bridge(msgspec.Struct, frozen=True):
+class Reconciliation(msgspec.Struct, frozen=True):
     """How the rows of logs that were listed in a period and the events that happened in it come to each other.
 
     ``rows of its logs = both + listed_only`` and ``its events = both + happened_only``.
@@ -47,11 +47,11 @@ class Bridge(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ObjectsRead:
     """What reading the objects gave."""
 
     findings: tuple[Finding, ...]
-    bridge: Bridge
+    bridge: Reconciliation
 
 
 def named_of_period(history: History, logs: pa.Table, period: Period) -> list[Named]:
@@ -89,9 +89,9 @@ def _holding(items: list[Named]) -> Holding:
     return Holding(len(items), sum(item.size or 0 for item in items), digest)
 
 
-def look(
+def read_objects(
     store: Store, raw: RawBytes, named: list[Named], logs: pa.Table, period: Period, *, progress: Progress
-) -> Looked:
+) -> ObjectsRead:
     """Read and hash objects, and count whose rows are in them.
 
     :param raw: of the repository; what it has no keys for is hashed as it is stored.
@@ -108,7 +108,7 @@ def look(
         for place, rows in _rows(checked, mine, period):
             counts[place] += rows
         progress("Hashing objects", done, len(named))
-    return Looked(tuple(findings), Bridge(*counts))
+    return ObjectsRead(tuple(findings), Reconciliation(*counts))
 
 
 def _rows(checked: Checked, mine: set[LogKey], period: Period) -> Iterator[tuple[int, int]]:

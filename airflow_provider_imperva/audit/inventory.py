@@ -67,14 +67,14 @@ def strangers(store: Store, repositories: list[str]) -> Iterator[str]:
 def walk(store: Store, folder: str) -> Iterator[StoredObject]:
     """Yield every object in a folder and all below it, level by level; many folders are listed at once."""
 
-    def look(path: str) -> tuple[list[StoredObject], list[str]]:
+    def list_folder(path: str) -> tuple[list[StoredObject], list[str]]:
         return store.objects(path), [f"{path}/{name}" for name in store.folders(path)]
 
     level = [folder]
     with ThreadPoolExecutor(_LISTERS) as pool:
         while level:
             below: list[str] = []
-            for objects, folders in pool.map(look, level):
+            for objects, folders in pool.map(list_folder, level):
                 yield from objects
                 below += folders
             level = below

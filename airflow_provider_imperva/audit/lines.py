@@ -33,9 +33,9 @@ def check_lines(
     unread = {item.path for item in named if item.is_part and item.path not in read}
     live = proof.history.live
     unsure = {batch_id for batch_id, paths in proof.written.items() if not unread.isdisjoint(live.successors(paths))}
-    told = rows.filter(pc.is_in(rows["state"], pa.array([state.value for state in IN_PARTS])))
+    rows_in_parts = rows.filter(pc.is_in(rows["state"], pa.array([state.value for state in IN_PARTS])))
     columns = ["name", "sequence", "delivered_as", "state", "rows", "quarantined_lines", "rows_digest", "note_removed"]
-    for row in told.select(columns).to_pylist():
+    for row in rows_in_parts.select(columns).to_pylist():
         name = row["name"]
         key = (row["delivered_as"] or name, row["sequence"])
         if proof.loaded_by.get(name) in unsure:

@@ -100,8 +100,8 @@ def _check_raw(raw: RawBytes, named: Named) -> Checked:
         with raw.open(named.path) as file:
             seal = seal_of(file)
             if named.stored_sha256 and (stored := seal.sha256 if seal else None) != named.stored_sha256:
-                told = f"its SHA-256 is {stored}" if stored else "it is not encrypted"
-                return _altered(named, f"{told}, {named.by} says that as stored it is {named.stored_sha256}")
+                stored_as = f"its SHA-256 is {stored}" if stored else "it is not encrypted"
+                return _altered(named, f"{stored_as}, {named.by} says that as stored it is {named.stored_sha256}")
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
             if not sha256.startswith(named.sha256):
                 return _altered(named, f"its SHA-256 is {sha256}, {named.by} says {named.sha256}")

@@ -72,8 +72,8 @@ class Redone:
         return self.logs == self.of
 
     def __str__(self) -> str:
-        told = f"{self.logs:,} of {self.of:,} logs decoded again, {self.rows:,} rows compared value by value"
-        return told + "".join(f"; {count} not compared: {why}" for why, count in sorted(self.left_out.items()))
+        text = f"{self.logs:,} of {self.of:,} logs decoded again, {self.rows:,} rows compared value by value"
+        return text + "".join(f"; {count} not compared: {why}" for why, count in sorted(self.left_out.items()))
 
 
 def redo(

@@ -9,7 +9,7 @@ from airflow_provider_imperva.lake.watermark import State
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class StateDisplay:
     """How a state is shown.
 
     :ivar letter: one character that stands for it.
@@ -26,12 +26,14 @@ class Shown:
     has_log: bool = True
 
 
-SHOWN: dict[str, Shown] = {
+SHOWN: dict[str, StateDisplay] = {
     shown.state: shown
     for shown in (
-        Shown(UNACCOUNTED, "!", "unaccounted", "nothing says what became of it", "bold white on red", has_log=False),
-        Shown(State.EXPIRED, "X", "expired", "was listed, and gone when we asked: lost", "bold red"),
-        Shown(
+        StateDisplay(
+            UNACCOUNTED, "!", "unaccounted", "nothing says what became of it", "bold white on red", has_log=False
+        ),
+        StateDisplay(State.EXPIRED, "X", "expired", "was listed, and gone when we asked: lost", "bold red"),
+        StateDisplay(
             State.UNOBSERVED,
             "U",
             "unobserved",
@@ -39,14 +41,16 @@ SHOWN: dict[str, Shown] = {
             "red",
             has_log=False,
         ),
-        Shown(State.QUARANTINED, "Q", "quarantined", "in raw/, could not be decoded", "magenta"),
-        Shown(State.DAMAGED, "R", "damaged", "in raw/, came damaged; asked for again while it is listed", "magenta"),
-        Shown(State.AWAITING_KEY, "K", "awaiting key", "in raw/, loads once its private key is there", "yellow"),
-        Shown(State.LISTED, "L", "listed", "in the index, will be fetched", "cyan"),
-        Shown(State.GAP, "?", "gap", "not listed, may still come", "blue", has_log=False),
-        Shown(State.SKIPPED, "-", "skipped", "never written by Imperva", "dim", has_log=False),
-        Shown(State.DUPLICATE, "D", "duplicate", "its content is that of another log, which is loaded", "green"),
-        Shown(State.COMMITTED, "=", "committed", "loaded", "green"),
+        StateDisplay(State.QUARANTINED, "Q", "quarantined", "in raw/, could not be decoded", "magenta"),
+        StateDisplay(
+            State.DAMAGED, "R", "damaged", "in raw/, came damaged; asked for again while it is listed", "magenta"
+        ),
+        StateDisplay(State.AWAITING_KEY, "K", "awaiting key", "in raw/, loads once its private key is there", "yellow"),
+        StateDisplay(State.LISTED, "L", "listed", "in the index, will be fetched", "cyan"),
+        StateDisplay(State.GAP, "?", "gap", "not listed, may still come", "blue", has_log=False),
+        StateDisplay(State.SKIPPED, "-", "skipped", "never written by Imperva", "dim", has_log=False),
+        StateDisplay(State.DUPLICATE, "D", "duplicate", "its content is that of another log, which is loaded", "green"),
+        StateDisplay(State.COMMITTED, "=", "committed", "loaded", "green"),
     )
 }
 """By state, the worst first: of several in one place, the first is shown."""

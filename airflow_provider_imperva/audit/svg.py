@@ -20,13 +20,13 @@ _BAR_HEIGHT = 12
 
 def element(name: str, *children: str, **attributes: object) -> Markup:
     """Write an element; an underscore in an attribute's name stands for a hyphen, one at its end for nothing."""
-    told = "".join(
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
     inside = "".join(map(escape, children))
-    return Markup(f"<{name}{told}>{inside}</{name}>" if inside else f"<{name}{told}/>")  # noqa: S704
+    return Markup(f"<{name}{written}>{inside}</{name}>" if inside else f"<{name}{written}/>")  # noqa: S704
 
 
 def _short(value: object) -> object:
@@ -69,8 +69,8 @@ def strip_row(row: Row, *, cells: int) -> Markup:
 
 def describe(row: Row) -> str:
     """Say a row of the strip in words."""
-    told = [f"{SHOWN[cell.state].label} from {start} to {end}" for start, end, cell in _spans(row.cells)]
-    return f"{row.day}: {', '.join(told)}"
+    texts = [f"{SHOWN[cell.state].label} from {start} to {end}" for start, end, cell in _spans(row.cells)]
+    return f"{row.day}: {', '.join(texts)}"
 
 
 def _runs(cells: Sequence[Cell]) -> list[tuple[int, int, Cell]]:

@@ -102,8 +102,8 @@ def read_traffic(store: Store, history: History, *, days: int, progress: Progres
     """
     dates = {part.event_date for part, _ in history.live.parts.values() if part.event_date}
     last = date.fromisoformat(max(dates, default="0001-01-01"))
-    told = {day for day in dates if last - date.fromisoformat(day) < timedelta(days=days)}
-    recent = [part for part, _ in history.live.parts.values() if part.event_date in told]
+    recent_days = {day for day in dates if last - date.fromisoformat(day) < timedelta(days=days)}
+    recent = [part for part, _ in history.live.parts.values() if part.event_date in recent_days]
     times = _times(history)
     total, unread = _Tally.empty(), []
     with ThreadPoolExecutor(_READERS) as pool:

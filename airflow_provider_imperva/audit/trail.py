@@ -21,11 +21,11 @@ from airflow_provider_imperva.lake.watermark import Range, State
 class Trail:
     """Where a ledger tells of a number.
 
-    :ivar told: entries that do.
+    :ivar entries: entries that do.
     :ivar revisions: entries of commits that may, since they changed what was decided or written before.
     """
 
-    told: frozenset[int]
+    entries: frozenset[int]
     revisions: frozenset[int]
 
 
@@ -56,15 +56,15 @@ class Trails:
     def of(self, prefix: str, number: int) -> Trail:
         """Find the trail of a number."""
         # They tell how far the ledger goes.
-        told = {self._head, self.last} - {0, -1}
+        entries = {self._head, self.last} - {0, -1}
         first = self._first(prefix, number)
         if first is None:
-            return Trail(frozenset(told), frozenset())
+            return Trail(frozenset(entries), frozenset())
         revisions = set(self._revisions(first))
         # A number that came late was decided before, and is so again afterwards.
         ends = sorted({first, self._head} | {one for one in revisions if self.commit(one).kind is Kind.LOAD})
-        told |= {first} | {change for pair in pairwise(ends) for change in self._changes(prefix, number, *pair)}
-        return Trail(frozenset(told), frozenset(revisions - told))
+        entries |= {first} | {change for pair in pairwise(ends) for change in self._changes(prefix, number, *pair)}
+        return Trail(frozenset(entries), frozenset(revisions - entries))
 
     def _first(self, prefix: str, number: int) -> int | None:
         """Return the first commit that knows of a number; None if there is none."""

@@ -18,7 +18,7 @@ from airflow_provider_imperva.audit.encryption import check_data_keys, unopened
 from airflow_provider_imperva.audit.expected import expect
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.forwarding import check_forwards, standings, tell
+from airflow_provider_imperva.audit.forwarding import check_forwards, describe, standings
 from airflow_provider_imperva.audit.given import Assurance, Given, assurances
 from airflow_provider_imperva.audit.history import (
     History,
@@ -281,7 +281,7 @@ def verify(
         notes=(
             *_notes(history, inventory, in_flux),
             *unopened(checked),
-            *map(tell, standings(store, history, at=at)),
+            *map(describe, standings(store, history, at=at)),
             *((str(redone),) if redone else ()),
         ),
         assurances=tuple(

@@ -6,45 +6,45 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Protocol
 
-from airflow_provider_imperva.audit.assessment import tell_missing_numbers
+from airflow_provider_imperva.audit.assessment import describe_missing_numbers
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding
-from airflow_provider_imperva.audit.given import tell_assurances
+from airflow_provider_imperva.audit.given import describe_assurances
 from airflow_provider_imperva.audit.verify import LakeVerification, Verification
 
 _SHOWN = 20
 """How many findings of a kind are given in words; all are in the JSON."""
 
 
-def tell_lake(lake: LakeVerification) -> Iterator[str]:
+def describe_lake(lake: LakeVerification) -> Iterator[str]:
     """Yield the lines of a report on a lake."""
     for repository in lake.repositories:
-        yield from tell_repository(repository)
+        yield from describe_repository(repository)
         yield ""
-    yield from _tell_findings(lake.findings)
+    yield from _describe_findings(lake.findings)
     count = len(lake.findings) + sum(len(item.findings) for item in lake.repositories)
     wrong = f"{counted(count, 'finding')}: {lake.lake} is not what its ledger says."
     yield f"{lake.lake} is what its ledger says." if lake.ok else wrong
 
 
-def tell_completeness(found: Verification) -> str:
+def describe_completeness(found: Verification) -> str:
     """Say whether anything is lost or waits, which the ledger may say of a lake that is as it should be."""
     if found.observed_at is None:
         return "Nobody has looked at the repository yet, so nothing can be said of what is missing."
     seen = f"when the repository was last looked at, {found.observed_at:%Y-%m-%d %H:%M} UTC"
     if found.is_complete:
         return f"Nothing was missing {seen}."
-    return f"Not complete {seen}: {'; '.join(note.text for note in tell_missing_numbers(found.missing))}."
+    return f"Not complete {seen}: {'; '.join(note.text for note in describe_missing_numbers(found.missing))}."
 
 
-def tell_repository(found: Verification) -> Iterator[str]:
+def describe_repository(found: Verification) -> Iterator[str]:
     """Yield the lines of a report on one repository of it."""
     yield f"Repository {found.repository}"
     if found.head:
         yield f"  chain     {found.head.commit} commits, the last has SHA-256 {found.head.sha256}"
     for prefix, states in found.numbers.items():
-        yield f"  {prefix:9} {tell_sum(states)}"
-    yield f"  lines     {found.lines:,} = {tell_lines(found)}"
+        yield f"  {prefix:9} {describe_states(states)}"
+    yield f"  lines     {found.lines:,} = {describe_lines(found)}"
     size = f"{found.hashed_bytes / 1e6:,.1f} MB"
     yield f"  objects   {found.objects:,} are named, {found.hashed:,} of them hashed ({size})"
     if found.seed is not None:
@@ -52,11 +52,11 @@ def tell_repository(found: Verification) -> Iterator[str]:
         yield f"  sample    {looked}: their bytes were not read (seed {found.seed})"
     for note in found.notes:
         yield f"  note      {note}"
-    yield from (f"  insider   {line}" for line in tell_assurances(found.assurances))
+    yield from (f"  insider   {line}" for line in describe_assurances(found.assurances))
     yield from (f"  accepted  {finding}" for finding in found.accepted)
-    yield from (f"  {line}" for line in _tell_findings(found.findings))
+    yield from (f"  {line}" for line in _describe_findings(found.findings))
     yield f"  sound     {'The lake is what its ledger says.' if found.ok else 'No: see the findings.'}"
-    yield f"  complete  {tell_completeness(found)}"
+    yield f"  complete  {describe_completeness(found)}"
 
 
 class _Lines(Protocol):
@@ -70,20 +70,20 @@ class _Lines(Protocol):
     def erased_lines(self) -> int: ...
 
 
-def tell_lines(found: _Lines) -> str:
+def describe_lines(found: _Lines) -> str:
     """Say what became of lines; of those that were removed only if there are any."""
-    told = f"{found.rows:,} rows in events/ + {found.quarantined_lines:,} in quarantine/"
-    told += f" + {found.expired_lines:,} expired" if found.expired_lines else ""
-    return told + (f" + {found.erased_lines:,} erased" if found.erased_lines else "")
+    text = f"{found.rows:,} rows in events/ + {found.quarantined_lines:,} in quarantine/"
+    text += f" + {found.expired_lines:,} expired" if found.expired_lines else ""
+    return text + (f" + {found.erased_lines:,} erased" if found.erased_lines else "")
 
 
-def tell_sum(states: Mapping[str, int]) -> str:
+def describe_states(states: Mapping[str, int]) -> str:
     """Say of how many numbers what became."""
     parts = " + ".join(f"{count:,} {state}" for state, count in sorted(states.items(), key=lambda item: -item[1]))
     return f"{sum(states.values()):,} numbers = {parts or 'none'}"
 
 
-def _tell_findings(findings: Iterable[Finding]) -> Iterator[str]:
+def _describe_findings(findings: Iterable[Finding]) -> Iterator[str]:
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         of_kind = list(group)
         yield f"{kind.upper()} ({len(of_kind)})"

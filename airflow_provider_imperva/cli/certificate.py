@@ -46,7 +46,7 @@ def _certificate(options: argparse.Namespace) -> int:
 
 def _issue(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.certificate import issue
-    from airflow_provider_imperva.audit.certificate_page import render, tell_certificate
+    from airflow_provider_imperva.audit.certificate_page import describe_certificate, render
     from airflow_provider_imperva.audit.certified import read_certificate
     from airflow_provider_imperva.audit.period import Period
 
@@ -75,12 +75,12 @@ def _issue(options: argparse.Namespace) -> int:
                 path.write_bytes(text)
         except OSError as error:
             return complain(f"{path}: {error.strerror}. Name a file that can be written.", code=2)
-    print(content.decode() if options.json else "\n".join(tell_certificate(certificate)))
+    print(content.decode() if options.json else "\n".join(describe_certificate(certificate)))
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    from airflow_provider_imperva.audit.certificate_page import tell_certificate
+    from airflow_provider_imperva.audit.certificate_page import describe_certificate
     from airflow_provider_imperva.audit.certified import check, read_certificate
 
     names = ("repository", "output", "html", "ledger_only", "signing_key", "json")
@@ -99,7 +99,7 @@ def _check(options: argparse.Namespace) -> int:
     one_repository(store, certificate.repository)
     with progress_bar() as progress:
         done = check(store, certificate, digest=digest, given=given, at=datetime.now(UTC), progress=progress)
-    print("\n".join(tell_certificate(certificate)))
+    print("\n".join(describe_certificate(certificate)))
     for finding in done.findings:
         print(finding)
     for commit, count in sorted(done.replaced.items()):

@@ -83,14 +83,14 @@ def _merge(ledger: Ledger, wanted: CompactionOptions) -> list[Commit]:
 
     run = Run("imperva-logs compact", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f} {os.getpid()}")
     with progress_bar() as progress:
-        return list(compact(ledger, run=run, options=wanted, on_batch=_told_to(progress)))
+        return list(compact(ledger, run=run, options=wanted, on_batch=_reporter(progress)))
 
 
-def _told_to(progress: Callable[[str, int, int], None]) -> Callable[[Plan], None]:
+def _reporter(progress: Callable[[str, int, int], None]) -> Callable[[Plan], None]:
     done: dict[int, int] = {}
 
-    def tell(plan: Plan) -> None:
+    def report(plan: Plan) -> None:
         done[plan.commit] = done.get(plan.commit, -1) + 1
         progress(f"Merging, plan {plan.commit}", done[plan.commit], len(plan.batches))
 
-    return tell
+    return report

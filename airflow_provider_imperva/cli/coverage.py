@@ -131,7 +131,7 @@ def _show_levels(assessments: dict[str, Assessment]) -> Iterator[RenderableType]
 def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
     from rich.rule import Rule
 
-    from airflow_provider_imperva.audit.words import tell_sum
+    from airflow_provider_imperva.audit.words import describe_states
 
     yield Rule(found.repository, style="bold")
     if found.head is None:
@@ -140,7 +140,7 @@ def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
         yield f"Commit {found.head}, {found.at:%Y-%m-%d %H:%M} UTC; index last seen {found.observed_at:%m-%d %H:%M}"
     for item in found.numbers:
         first = f" from {item.stretches[0].first}" if item.stretches else ""
-        yield f"Prefix {item.prefix}{first} to {item.highest}: {tell_sum(item.states)}"
+        yield f"Prefix {item.prefix}{first} to {item.highest}: {describe_states(item.states)}"
     for strip in strips:
         yield from _show_strip(strip)
     yield _legend(found)

@@ -24,11 +24,11 @@ def _deliveries(options: argparse.Namespace) -> int:
     An account whose logs are pulled from Imperva and delivered by it has a repository for each way in the lake. Looked
     at is the time in which every way brought logs. Exits with 1 if a log did not come by all.
     """
-    from airflow_provider_imperva.load.ways import compare_ways
+    from airflow_provider_imperva.load.deliveries import compare_deliveries
 
     if len(set(options.repositories)) < 2:
         raise ConfigurationError("a single way", do="Name two repositories or more, which the same logs come to")
-    ways = compare_ways(open_lake(options), options.repositories)
+    ways = compare_deliveries(open_lake(options), options.repositories)
     print(f"From {ways.since:%Y-%m-%d %H:%M} to {ways.until:%Y-%m-%d %H:%M} UTC, {ways.by_all} logs came by all ways.")
     for repository, logs in ways.only.items():
         print(f"{len(logs)} came by {repository} and not by all others{':' if logs else '.'}")

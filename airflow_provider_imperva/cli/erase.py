@@ -71,7 +71,12 @@ def _erase(options: argparse.Namespace) -> int:
         else open_ledger_to_write(options, store, name, master=master)
         for name in repositories(store, only=options.repository)
     ]
-    if any(VERSION_KEY in told for ledger in ledgers for commit in ledger.commits() for told in commit.protections):
+    if any(
+        VERSION_KEY in protection
+        for ledger in ledgers
+        for commit in ledger.commits()
+        for protection in commit.protections
+    ):
         return complain(
             "The rows of this lake have pseudonyms, whose key is in an Airflow connection. Erase with"
             " ImpervaEraseOperator, which has the option pseudonyms.",

@@ -74,7 +74,7 @@ def _make(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.certificate import issue
     from airflow_provider_imperva.audit.certificate_page import render
     from airflow_provider_imperva.audit.certified import read_certificate
-    from airflow_provider_imperva.audit.evidence import SUMS, papers, sums_of
+    from airflow_provider_imperva.audit.evidence import SUMS, evidence_files, sums_of
     from airflow_provider_imperva.audit.history import History, repositories
     from airflow_provider_imperva.audit.lake_certificate import certify_lake
     from airflow_provider_imperva.audit.period import Period
@@ -101,12 +101,12 @@ def _make(options: argparse.Namespace) -> int:
             certificate, _ = read_certificate(content, about=name)
             issued.append((certificate, content))
             files[f"certificate-{name}.html"] = render(certificate).encode()
-            files |= papers(History.read(store, name, last=last, progress=progress), period)
+            files |= evidence_files(History.read(store, name, last=last, progress=progress), period)
     if not issued:
         raise ConfigurationError("no repository in it has a commit", do="Load first", about=store.uri())
     files[_LAKE] = certify_lake(issued, signer=signer)
-    told = {"period": options.period, "lake": store.uri(), "at": f"{at:%Y-%m-%d %H:%M:%S}", "version": __version__}
-    files["README.txt"] = _README.format(**told).encode()
+    values = {"period": options.period, "lake": store.uri(), "at": f"{at:%Y-%m-%d %H:%M:%S}", "version": __version__}
+    files["README.txt"] = _README.format(**values).encode()
     files[SUMS] = sums_of(files)
     options.to.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
@@ -140,7 +140,7 @@ def _check(options: argparse.Namespace) -> int:
 def _check_files(store: Store, files: dict[str, bytes], given: Given, *, progress: Progress) -> Iterator[str]:
     from airflow_provider_imperva.audit.certificate_page import render
     from airflow_provider_imperva.audit.certified import check, read_certificate
-    from airflow_provider_imperva.audit.evidence import papers
+    from airflow_provider_imperva.audit.evidence import evidence_files
     from airflow_provider_imperva.audit.history import History
 
     named = [name for name in files if name.startswith("certificate-") and name.endswith(".json")]
@@ -155,7 +155,7 @@ def _check_files(store: Store, files: dict[str, bytes], given: Given, *, progres
         history = History.read(store, certificate.repository, last=certificate.head.commit, progress=progress)
         if history.head is None:
             continue
-        again = papers(history, certificate.period)
+        again = evidence_files(history, certificate.period)
         again[f"certificate-{certificate.repository}.html"] = render(certificate).encode()
         for paper, content in again.items():
             if files.get(paper) != content:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake, progress_bar
 
 if TYPE_CHECKING:
-    from airflow_provider_imperva.audit.story import Story
+    from airflow_provider_imperva.audit.explanation import Explanation
 
 
 def add_to(commands: Commands) -> None:
@@ -28,32 +28,32 @@ def _explain(options: argparse.Namespace) -> int:
     """
     import msgspec
 
+    from airflow_provider_imperva.audit.explanation import explain_log
     from airflow_provider_imperva.audit.history import repositories
-    from airflow_provider_imperva.audit.story import tell_story
 
     store = open_lake(options)
     names = repositories(store, only=options.repository)
     with progress_bar() as progress:
-        found = [tell_story(store, name, options.log, progress=progress) for name in names]
-    stories = [story for told in found for story in told]
-    known = [story for story in stories if story.state]
+        found = [explain_log(store, name, options.log, progress=progress) for name in names]
+    explanations = [explanation for of_repository in found for explanation in of_repository]
+    known = [explanation for explanation in explanations if explanation.state]
     # Of several repositories and prefixes, only those that know of it are of interest.
-    stories = known or stories
+    explanations = known or explanations
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode(stories), indent=1).decode())
+        print(msgspec.json.format(msgspec.json.encode(explanations), indent=1).decode())
     else:
-        print("\n\n".join("\n".join(_tell(story)) for story in stories))
+        print("\n\n".join("\n".join(_lines(explanation)) for explanation in explanations))
     return 0 if known else 1
 
 
-def _tell(story: Story) -> Iterator[str]:
-    yield f"{story.name} in repository {story.repository}: {story.state or 'unknown'}"
-    for step in story.steps:
+def _lines(explanation: Explanation) -> Iterator[str]:
+    yield f"{explanation.name} in repository {explanation.repository}: {explanation.state or 'unknown'}"
+    for step in explanation.steps:
         at = f"{step.at:%Y-%m-%d %H:%M:%S}" if step.at else " " * 19
-        yield f"  {at}  {step.told}"
-    if story.record and story.record["raw_key"] and not story.record.get("raw_removed"):
-        yield f"  bytes as received: {story.record['raw_key']}"
-    for part in story.parts:
+        yield f"  {at}  {step.text}"
+    if explanation.record and explanation.record["raw_key"] and not explanation.record.get("raw_removed"):
+        yield f"  bytes as received: {explanation.record['raw_key']}"
+    for part in explanation.parts:
         yield f"  {'could not be read' if part.rows is None else f'{part.rows:,} rows'}: {part.path}"
-    if story.unread:
-        yield f"  The ledger could not be read whole ({', '.join(story.unread[:5])}): there may be more to it."
+    if explanation.unread:
+        yield f"  The ledger could not be read whole ({', '.join(explanation.unread[:5])}): there may be more to it."

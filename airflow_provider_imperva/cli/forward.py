@@ -181,7 +181,7 @@ def _option(text: str) -> tuple[str, Any]:
 
 def _print_outcome(forwarding: Forwarding, sent: list[Forwarded], *, failed: bool) -> int:
     from airflow_provider_imperva.audit.figures import counted
-    from airflow_provider_imperva.audit.forwarding import tell_missing
+    from airflow_provider_imperva.audit.forwarding import describe_missing
 
     standing = forwarding.standing()
     lines = sum(outcome.sent for outcome in sent)
@@ -190,6 +190,6 @@ def _print_outcome(forwarding: Forwarding, sent: list[Forwarded], *, failed: boo
         print(f"Sent to {name}: {counted(len(sent), 'commit')}, {counted(lines, 'line')}. Left: {left}.")
     else:
         print(f"Nothing to send to {name}: {counted(standing.sent, 'commit')} sent before, {left}.")
-    if missing := tell_missing(sent):
+    if missing := describe_missing(sent):
         complain(missing, code=1)
     return 1 if failed or missing else 0

@@ -167,9 +167,9 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
         bars: dict[str, TaskID] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
+        def report(what: str, done: int, total: int) -> None:
             if what not in bars:
                 bars[what] = progress.add_task(what)
             progress.update(bars[what], completed=done, total=total)
 
-        yield tell
+        yield report

@@ -68,7 +68,7 @@ def _verify(options: argparse.Namespace) -> int:
     import msgspec
 
     from airflow_provider_imperva.audit.verify import verify_lake
-    from airflow_provider_imperva.audit.words import tell_lake
+    from airflow_provider_imperva.audit.words import describe_lake
     from airflow_provider_imperva.cli.terminal import one_repository
 
     store = open_lake(options)
@@ -89,7 +89,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:
-        print("\n".join(tell_lake(found)))
+        print("\n".join(describe_lake(found)))
     if not found.ok:
         return 1
     return INCOMPLETE if options.complete and not _is_complete(found) else 0

@@ -177,7 +177,7 @@ class DeliveryFolder:
         :raises RepositoryUnavailableError: if no whole listing came; never is a part of one taken for all.
         """
         latest = self.clock() - self._settled
-        with _telling(self.url):
+        with _clear_errors(self.url):
             self._fs.invalidate_cache()
             try:
                 entries = [entry for entry in self._entries(after) if entry["type"] == "file"]
@@ -208,7 +208,7 @@ class DeliveryFolder:
         :raises RepositoryUnavailableError: if it could not be read.
         """
         about = f"{self.url}{item.path!a}"
-        with _telling(about):
+        with _clear_errors(about):
             path = self._find(item)
             try:
                 content: bytes = self._fs.cat_file(path)
@@ -229,7 +229,7 @@ class DeliveryFolder:
         if self.keeps:
             return
         about = f"{self.url}{item.path!a}"
-        with _telling(about):
+        with _clear_errors(about):
             path = self._find(item)
             self._see_unchanged(item, path, about)
             if self._moved is not None:
@@ -350,7 +350,7 @@ def _gone(found: str, about: str) -> LogNotFoundError:
 
 
 @contextmanager
-def _telling(about: str) -> Iterator[None]:
+def _clear_errors(about: str) -> Iterator[None]:
     """Say what a store's error means, without quoting it: it may hold what the server sent."""
     try:
         yield

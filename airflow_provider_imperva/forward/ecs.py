@@ -103,12 +103,12 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
         _put(found, "related.ip", addresses)
     for name, value in row.items():
         field = FIELDS.get(name, f"imperva.{name}")
-        told = _CONVERTED[name](value) if name in _CONVERTED else value
-        if field in _ADDRESSES and not _is_address(told):
+        converted = _CONVERTED[name](value) if name in _CONVERTED else value
+        if field in _ADDRESSES and not _is_address(converted):
             field = _ADDRESSES[field]
-        elif name == "x_forwarded_for" and not _is_address(told):
-            field, told = f"imperva.{name}", value
-        _put(found, field, told)
+        elif name == "x_forwarded_for" and not _is_address(converted):
+            field, converted = f"imperva.{name}", value
+        _put(found, field, converted)
     return found
 
 

@@ -21,7 +21,7 @@ def gelf_writer(*, host_name: str, level: int, is_json: bool) -> Callable[[Event
     """
 
     def write(event: Event) -> bytes:
-        told: dict[str, Any] = {
+        record: dict[str, Any] = {
             "version": "1.1",
             "host": host_name,
             "short_message": event.body.decode("utf-8", "replace"),
@@ -31,11 +31,11 @@ def gelf_writer(*, host_name: str, level: int, is_json: bool) -> Callable[[Event
             "_site_name": event.site,
         }
         if event.time is not None:
-            told["timestamp"] = event.time / 1000
+            record["timestamp"] = event.time / 1000
         if is_json:
             fields = msgspec.json.decode(event.body)
-            told |= {f"_{name}": value for name, value in fields.items() if isinstance(value, str | int | float)}
-        return _ENCODE(told)
+            record |= {f"_{name}": value for name, value in fields.items() if isinstance(value, str | int | float)}
+        return _ENCODE(record)
 
     return write
 

@@ -117,13 +117,13 @@ class HecTransport(HttpTransport):
         """Write an event as HEC's JSON, with the id as the indexed field ``imperva_uid``; or as a line."""
         if self._raw:
             return escaped(event.body) + b"\n"
-        told = self._common | {
+        record = self._common | {
             "event": msgspec.Raw(event.body) if self._fields.is_json else event.body.decode("utf-8", "replace"),
             "fields": {"imperva_uid": event.id, "event_class": event.event_class},
         }
         if event.time is not None:
-            told["time"] = event.time / 1000
-        return _ENCODE(told)
+            record["time"] = event.time / 1000
+        return _ENCODE(record)
 
     def post(self, pieces: Sequence[bytes]) -> None:
         """Send a batch."""

@@ -127,7 +127,7 @@ class Endpoint:
             cause = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
             raise tls_failure(cause or ssl.SSLError(), address) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _PassingError(_told(error, address)) from None
+            raise _PassingError(_describe(error, address)) from None
         except OSError:
             raise DestinationRefusedError(
                 "the CA bundle or the client's certificate is not there",
@@ -248,8 +248,8 @@ class _Authorization(requests.auth.AuthBase):
 
 def unexpected(endpoint: Endpoint, status: int, *, do: str, reason: str = "") -> DestinationRefusedError:
     """Return the error that an answer is none that a receiver of this kind gives."""
-    told = f", {reason}" if reason else ""
-    return DestinationRefusedError(f"the receiver answers HTTP {status}{told}", do=do, about=str(endpoint))
+    detail = f", {reason}" if reason else ""
+    return DestinationRefusedError(f"the receiver answers HTTP {status}{detail}", do=do, about=str(endpoint))
 
 
 def escaped(body: bytes) -> bytes:
@@ -276,7 +276,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             yield one
 
 
-def _told(error: Exception, address: Address) -> str:
+def _describe(error: Exception, address: Address) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {address.connect_timeout:g} s"
     if isinstance(error, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError):

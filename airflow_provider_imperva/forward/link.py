@@ -78,7 +78,7 @@ class Link:
         try:
             self._socket.sendall(content)
         except OSError as error:
-            raise BrokenLinkError(_told(error, self._address)) from None
+            raise BrokenLinkError(_describe(error, self._address)) from None
 
     def read(self) -> bytes:
         """Read what has come, at least a byte.
@@ -88,7 +88,7 @@ class Link:
         try:
             content = self._socket.recv(_CHUNK)
         except OSError as error:
-            raise BrokenLinkError(_told(error, self._address)) from None
+            raise BrokenLinkError(_describe(error, self._address)) from None
         if not content:
             raise BrokenLinkError("the receiver closed the connection")
         return content
@@ -117,7 +117,7 @@ class Link:
                 about=str(self._address),
             ) from None
         except OSError as error:
-            raise BrokenLinkError(_told(error, self._address)) from None
+            raise BrokenLinkError(_describe(error, self._address)) from None
         finally:
             self.close()
 
@@ -142,7 +142,7 @@ class Link:
             plain = socket.create_connection((address.host, address.port), timeout=address.connect_timeout)
         except OSError as error:
             raise DestinationUnavailableError(
-                _told(error, address),
+                _describe(error, address),
                 do="See that the receiver runs and that this worker reaches it by that name and port; what is not sent"
                 " is sent by a later run",
                 about=str(address),
@@ -178,13 +178,13 @@ def tls_failure(error: Exception, address: Address) -> DestinationError:
             about=str(address),
         )
     return DestinationUnavailableError(
-        _told(error, address),
+        _describe(error, address),
         do="See that the receiver runs; what is not sent is sent by a later run",
         about=str(address),
     )
 
 
-def _told(error: Exception, address: Address) -> str:
+def _describe(error: Exception, address: Address) -> str:
     """Say what broke, without the text of the libraries."""
     if isinstance(error, socket.gaierror):
         return f"the name {address.host} is not known"

@@ -169,10 +169,10 @@ class ImpervaLogHook(BaseHook):
         for caution in cautions(self.connection):
             self.log.warning("%s", caution)
 
-    def key_ring(self, *, tells: bool = True) -> KeyRing:
+    def key_ring(self, *, logs_problems: bool = True) -> KeyRing:
         """Load every private key of the connection that loads; those that do not stop none of the others.
 
-        :param tells: whether to warn of the keys that do not load, and of those that anybody may replace.
+        :param logs_problems: whether to warn of the keys that do not load, and of those that anybody may replace.
         :raises ConfigurationError: if the keys as a whole cannot be read, such as a folder that is not there.
         """
         from airflow_provider_imperva.container.keys import KeyRing
@@ -182,24 +182,24 @@ class ImpervaLogHook(BaseHook):
         ring = KeyRing.from_pem(private_keys(extra), passphrase=passphrase)
         for folder in key_folders(extra):
             ring |= KeyRing.from_folder(folder, passphrase=passphrase)
-        if tells:
+        if logs_problems:
             for problem in ring.problems:
                 self.log.warning("%s Logs that need this key wait for it; all others are loaded.", problem)
             for caution in ring.cautions:
                 self.log.warning("%s", caution)
         return ring
 
-    def key_ids(self, *, tells: bool = True) -> frozenset[str]:
+    def key_ids(self, *, logs_problems: bool = True) -> frozenset[str]:
         """Return the ids of the private keys at hand.
 
         None, and an error in the task's log, if the keys cannot be read: that must not keep logs from being fetched.
 
-        :param tells: as of :meth:`key_ring`.
+        :param logs_problems: as of :meth:`key_ring`.
         """
         try:
-            return self.key_ring(tells=tells).ids
+            return self.key_ring(logs_problems=logs_problems).ids
         except ConfigurationError as error:
-            if tells:
+            if logs_problems:
                 self.log.error("%s Logs are fetched, but none that waits for a key is loaded.", error)
             return frozenset()
 
@@ -324,7 +324,9 @@ class ImpervaLogHook(BaseHook):
 
         with self.open(lake_uri, lake_conn_id, catalogs=False, attempts=attempts) as (origin, ledger):
             check_claim(ledger, origin.source)
-            work = find_work(ledger, origin, key_ids=self.key_ids(tells=False), options=self.plan_options(plan_options))
+            work = find_work(
+                ledger, origin, key_ids=self.key_ids(logs_problems=False), options=self.plan_options(plan_options)
+            )
         return msgspec.to_builtins(work) if work else None
 
     def test_connection(self) -> tuple[bool, str]:
@@ -334,7 +336,7 @@ class ImpervaLogHook(BaseHook):
         encrypted for is at hand. Nothing is asked for twice, since a person waits.
         """
         try:
-            keys = self.key_ring(tells=False)
+            keys = self.key_ring(logs_problems=False)
             good, found = self._look(keys)
         except IndexNotFoundError as error:
             return False, f"{error} The private keys load."
@@ -356,15 +358,15 @@ class ImpervaLogHook(BaseHook):
                 if not listing.objects:
                     return True, found
                 newest = listing.objects[-1]
-                good, told = _open_newest(partial(folder.read, newest), f"{newest.path!a}", keys)
-            return good, f"{found} {told}"
+                good, detail = _open_newest(partial(folder.read, newest), f"{newest.path!a}", keys)
+            return good, f"{found} {detail}"
         with self._client(attempts=1) as client:
             index = client.read_index()
             if not index.names:
                 return True, f"Repository {client.repository} lists no log yet."
             name = max(index.names, key=lambda log: log.sequence)
-            good, told = _open_newest(partial(client.read_log, name), str(name), keys)
-        return good, f"Repository {client.repository} lists {len(index.names)} logs. {told}"
+            good, detail = _open_newest(partial(client.read_log, name), str(name), keys)
+        return good, f"Repository {client.repository} lists {len(index.names)} logs. {detail}"
 
 
 def _open_newest(read: Callable[[], bytes], name: str, keys: KeyRing) -> tuple[bool, str]:

@@ -27,6 +27,7 @@ from airflow_provider_imperva.lake.records import (
     Hold,
     LeftOpen,
     LogRecord,
+    OpenCode,
     Part,
     Plan,
     Removal,
@@ -34,8 +35,7 @@ from airflow_provider_imperva.lake.records import (
     Report,
     Run,
     Totals,
-    Why,
-    opened,
+    open_fields,
 )
 from airflow_provider_imperva.lake.register import register, registered
 from airflow_provider_imperva.lake.watermark import Prefix, State, Waiting, decide
@@ -78,7 +78,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
                 failed_batches=tuple(failures),
                 parts=tuple(part for report in reports for part in report.parts),
                 totals=_totals(plan, reports),
-                **opened(_left_open(plan, reports, failures)),
+                **open_fields(_left_open(plan, reports, failures)),
                 prefixes=advance(plan, [log for report in reports for log in report.logs]),
                 kind=plan.kind,
                 accepts=plan.accepts,
@@ -163,9 +163,9 @@ def _gather(ledger: Ledger, plan: Plan) -> tuple[list[Report], dict[int, LeftOpe
     for batch in range(len(plan.batches)):
         report = None if plan.torn else ledger.finished(plan.commit, batch)
         if report is None:
-            failures[batch] = LeftOpen(Why.BATCH_UNFINISHED, "its batch did not finish")
+            failures[batch] = LeftOpen(OpenCode.BATCH_UNFINISHED, "its batch did not finish")
         elif imbalance := report.imbalance():
-            failures[batch] = LeftOpen(Why.BATCH_UNBALANCED, f"its batch does not add up: {imbalance}")
+            failures[batch] = LeftOpen(OpenCode.BATCH_UNBALANCED, f"its batch does not add up: {imbalance}")
         else:
             reports.append(report)
     return reports, failures

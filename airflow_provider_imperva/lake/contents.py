@@ -20,7 +20,7 @@ import msgspec
 from airflow_provider_imperva.errors import LakeError, ObjectExistsError
 from airflow_provider_imperva.lake.layout import content
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import VERSION, Why
+from airflow_provider_imperva.lake.records import VERSION, OpenCode
 from airflow_provider_imperva.lake.watermark import State
 
 PATIENCE = timedelta(hours=1)
@@ -52,13 +52,13 @@ _FIRST_COPIES = msgspec.json.Decoder(FirstCopy)
 class CopyPendingError(LakeError):
     """Another log has the same content, and is not in a commit yet."""
 
-    reason = Why.COPY_BEING_LOADED.value
+    reason = OpenCode.COPY_BEING_LOADED.value
 
 
 class CopyAbandonedError(CopyPendingError):
     """Another log has the same content, and it is long ago that it was about to be loaded."""
 
-    reason = Why.COPY_ABANDONED.value
+    reason = OpenCode.COPY_ABANDONED.value
 
 
 class Contents:

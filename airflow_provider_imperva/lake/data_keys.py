@@ -133,11 +133,11 @@ class Destroyed(msgspec.Struct, frozen=True):
 
     commit: int
     at: datetime
-    told: str
+    reason: str = msgspec.field(name="told")
 
     def __str__(self) -> str:
         """Say it in words."""
-        return f"was destroyed on {self.at:%Y-%m-%d} by commit {self.commit}: {self.told}"
+        return f"was destroyed on {self.at:%Y-%m-%d} by commit {self.commit}: {self.reason}"
 
 
 class DataKey(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -58,7 +58,7 @@ def by_time(blocks: Sequence[Block]) -> _Positions:
     return np.asarray(pc.sort_indices(times)).astype(np.int32)
 
 
-def as_they_came(blocks: Sequence[Block]) -> _Positions:
+def in_arrival_order(blocks: Sequence[Block]) -> _Positions:
     """Return the order in which the rows are."""
     return np.arange(sum(block.table.num_rows for block in blocks), dtype=np.int32)
 

@@ -18,14 +18,14 @@ _READERS = 16
 _NAME = re.compile(r"part-(\d{12})-(\d{4,})(?:-\d{4,})?\.parquet")
 
 
-class PartOf(NamedTuple):
+class CommittedPart(NamedTuple):
     """A part, and the commit that says so: that added it or, of one that is gone, that removed it."""
 
     part: Part
     commit: int
 
 
-class RawOf(NamedTuple):
+class RemovedRaw(NamedTuple):
     """An object of ``raw/`` that is no longer part of the lake, and the commit that removed it."""
 
     item: RawObject
@@ -42,9 +42,9 @@ class LiveSet:
     """
 
     def __init__(self) -> None:
-        self.parts: dict[str, PartOf] = {}
-        self.removed: dict[str, PartOf] = {}
-        self.removed_raw: dict[str, RawOf] = {}
+        self.parts: dict[str, CommittedPart] = {}
+        self.removed: dict[str, CommittedPart] = {}
+        self.removed_raw: dict[str, RemovedRaw] = {}
         self.retired: dict[str, int] = {}
         self._successors: dict[str, tuple[str, ...]] = {}
 
@@ -56,14 +56,14 @@ class LiveSet:
             self.parts = {path: part for path, part in self.parts.items() if batch_of_part(path) not in batch_ids}
         for part in commit.removed:
             self.parts.pop(part.path, None)
-            self.removed[part.path] = PartOf(part, commit.commit)
-        self.removed_raw |= {item.path: RawOf(item, commit.commit) for item in commit.removed_raw}
+            self.removed[part.path] = CommittedPart(part, commit.commit)
+        self.removed_raw |= {item.path: RemovedRaw(item, commit.commit) for item in commit.removed_raw}
         if commit.removed:
             self._note_successors(commit)
         for path in commit.retired:
             self.removed.pop(path, None)
             self.retired[path] = commit.commit
-        self.parts |= {part.path: PartOf(part, commit.commit) for part in commit.parts}
+        self.parts |= {part.path: CommittedPart(part, commit.commit) for part in commit.parts}
 
     def _note_successors(self, commit: Commit) -> None:
         added: dict[tuple[str, str] | None, list[str]] = {}

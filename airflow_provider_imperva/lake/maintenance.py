@@ -147,7 +147,7 @@ TAKES_OUT = (Kind.EXPIRE, Kind.ERASE)
 """Kinds of commits after which rows or bytes are nowhere in the lake."""
 
 
-def told_removal(commit: Commit) -> str:
+def describe_removal(commit: Commit) -> str:
     """Say which commit took something out of the lake, when and why."""
     what = "were erased" if commit.kind is Kind.ERASE else "expired"
     return f"{what} on {commit.committed_at:%Y-%m-%d} by commit {commit.commit}: {commit.purpose}"

@@ -173,8 +173,8 @@ class _Merge:
 
     def _outcome(self) -> str:
         inputs = [part.sha256 for part in self.inputs]
-        told = (__version__, pa.__version__, inputs, self.protection, sorted(self.pieces.items()))
-        return hashlib.sha256(msgspec.json.encode(told)).hexdigest()
+        settings = (__version__, pa.__version__, inputs, self.protection, sorted(self.pieces.items()))
+        return hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

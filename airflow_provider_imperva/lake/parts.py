@@ -28,9 +28,9 @@ from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.events.derived.complete import complete
 from airflow_provider_imperva.events.schema.field_ids import with_field_ids, without_field_ids
 from airflow_provider_imperva.events.schema.schema import HELD_SCHEMA, QUARANTINE_SCHEMA, READ_SCHEMA, SCHEMA
-from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
+from airflow_provider_imperva.lake.groups import Block, by_time, in_arrival_order, row_groups
 from airflow_provider_imperva.lake.layout import Layout
-from airflow_provider_imperva.lake.records import Part, Protected
+from airflow_provider_imperva.lake.records import Part, ProtectionFields
 from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.severities import VERSION_KEY as SEVERITIES_KEY
@@ -172,7 +172,7 @@ class BatchParts:
         self._partitions = dict(islice(self._partitions.items(), mark.partitions))
         self._redacted = Counter(mark.redacted)
 
-    def protected(self) -> Protected:
+    def protected(self) -> ProtectionFields:
         """Return the fields of a report that say how the rows are protected."""
         return {"redacted": dict(sorted(self._redacted.items())), "protection": self._protection}
 
@@ -218,7 +218,7 @@ class BatchParts:
     def _rows(self, partition: _Partition | None) -> tuple[Rows, Positions]:
         """Return where the rows of a part are, and which of them those are, in order."""
         if partition is _QUARANTINE:
-            return self._quarantined, as_they_came(self._quarantined.blocks)
+            return self._quarantined, in_arrival_order(self._quarantined.blocks)
         return self._events, self._orders[self._partitions[partition]]
 
     @cached_property
@@ -386,8 +386,8 @@ def parquet_writer(
     )
     # In place of what the writer would say itself: the types of the tables. The ids are in the columns already, and
     # would make a footer a fifth larger here.
-    told = base64.b64encode(without_field_ids(schema).serialize())
-    writer.add_key_value_metadata({**(schema.metadata or {}), _ARROW_SCHEMA: told})
+    encoded = base64.b64encode(without_field_ids(schema).serialize())
+    writer.add_key_value_metadata({**(schema.metadata or {}), _ARROW_SCHEMA: encoded})
     return writer
 
 

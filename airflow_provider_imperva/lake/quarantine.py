@@ -42,19 +42,19 @@ def too_much(ledger: Ledger, commit: Commit, *, share: float) -> Iterator[str]:
     :param share: the share of a commit's lines, 0 to 1, above which people must hear of it. Of whole logs it is any.
     """
     if logs := quarantined_logs(ledger, commit):
-        yield f"{logs.total()} logs are in quarantine as a whole ({_told(logs)}; logs.parquet names them)"
+        yield f"{logs.total()} logs are in quarantine as a whole ({_describe(logs)}; logs.parquet names them)"
     totals = commit.totals
     damaged = totals.logs.get(State.DAMAGED, 0)
     if 2 * damaged > (came := sum(totals.logs.get(state, 0) for state in _CAME)):
         yield f"{damaged} of {came} logs came damaged, and are asked for again (logs.parquet names them)"
     if totals.quarantined_lines > share * totals.lines:
         lines = quarantined_lines(ledger, commit)
-        yield f"{totals.quarantined_lines} of {totals.lines} lines are in quarantine/ ({_told(lines)})"
+        yield f"{totals.quarantined_lines} of {totals.lines} lines are in quarantine/ ({_describe(lines)})"
 
 
 def _code(reason: str) -> str:
     return reason.partition(":")[0]
 
 
-def _told(reasons: Counter[str]) -> str:
+def _describe(reasons: Counter[str]) -> str:
     return ", ".join(f"{code} {count}" for code, count in reasons.most_common())

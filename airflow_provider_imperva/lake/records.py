@@ -14,7 +14,7 @@ from airflow_provider_imperva.lake.packing import VERSION as VERSION
 from airflow_provider_imperva.lake.watermark import Prefix, State, Waiting
 
 
-class Why(StrEnum):
+class OpenCode(StrEnum):
     """Why a log stays open for the next plan, as a code. The sentence beside it is for people only."""
 
     FETCHED_ONLY = "fetched_only"
@@ -45,31 +45,31 @@ class Why(StrEnum):
     """A replay would have taken it out of the lake."""
 
 
-EXPECTED = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED, Why.LAGGING, Why.GROWN})
+EXPECTED = frozenset({OpenCode.FETCHED_ONLY, OpenCode.COPY_BEING_LOADED, OpenCode.LAGGING, OpenCode.GROWN})
 """Reasons to stay open that resolve by themselves: they do not make a run red."""
 
-IN_RAW = frozenset({Why.FETCHED_ONLY, Why.COPY_BEING_LOADED, Why.GROWN})
+IN_RAW = frozenset({OpenCode.FETCHED_ONLY, OpenCode.COPY_BEING_LOADED, OpenCode.GROWN})
 """Reasons that say that the log is in ``raw/`` and waits for its turn only."""
 
 
 class LeftOpen(NamedTuple):
     """Why a log stays open: a code for programs and a sentence for people.
 
-    :ivar code: one of :class:`Why`; None in ledgers written before there were codes.
+    :ivar code: one of :class:`OpenCode`; None in ledgers written before there were codes.
     """
 
     code: str | None
     reason: str
 
 
-class Opened(TypedDict):
+class OpenFields(TypedDict):
     """The two fields in which reports and commits keep why logs stay open."""
 
     open: dict[str, str]
     open_codes: dict[str, str]
 
 
-def opened(left_open: Mapping[str, LeftOpen]) -> Opened:
+def open_fields(left_open: Mapping[str, LeftOpen]) -> OpenFields:
     """Return the fields of a report or a commit that say which logs stay open, and why."""
     return {
         "open": {name: left.reason for name, left in left_open.items()},
@@ -100,7 +100,7 @@ class Kind(StrEnum):
     """The data key of a month was destroyed: its bytes in ``raw/`` can never be read again."""
 
 
-class Protected(TypedDict):
+class ProtectionFields(TypedDict):
     """The two fields of a report that say what was redacted, and by what rules."""
 
     redacted: dict[str, int]
@@ -530,7 +530,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar logs: the logs it decided, and those that wait for a key.
     :ivar open: logs that stay open for the next plan, with the reason. In a replay: those that keep the batch from
         being replaced, which then has neither parts nor logs and stays as it is.
-    :ivar open_codes: the reason of each as a code of :class:`Why`; empty in ledgers written before there were codes.
+    :ivar open_codes: the reason of each as an :class:`OpenCode`; empty in ledgers written before there were codes.
     :ivar removed: the parts whose place those of this batch take.
     :ivar carried_rows: how many rows of the removed parts in ``events/`` are in the new ones as they were; those of
         logs that were loaded again do not count.
@@ -562,9 +562,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         """Say where lines and rows do not add up; None if they do."""
         for log in (*self.logs, *(self.taken.logs if self.taken else ())):
             if log.lines != log.accounted:
-                told = f"{log.name} has {log.lines} lines, but {log.rows} rows and {log.quarantined_lines} quarantined"
+                text = f"{log.name} has {log.lines} lines, but {log.rows} rows and {log.quarantined_lines} quarantined"
                 gone = log.expired_lines + log.erased_lines
-                return f"{told}, and {gone} were removed" if gone else told
+                return f"{text}, and {gone} were removed" if gone else text
         written = sum(part.rows for part in self.parts if part.event_class is not None)
         rows = sum(log.rows for log in self.logs) + self.carried_rows
         if written != rows:
@@ -584,8 +584,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
             return f"{rows} rows were removed, {self.carried_rows} are carried over and {taken.rows} taken"
         rows = sum(part.rows for part in self.removed if part.event_class is None)
         if rows != taken.carried_quarantined + taken.quarantined_rows:
-            told = f"{taken.carried_quarantined} are carried over and {taken.quarantined_rows} taken"
-            return f"{rows} rows of quarantine were removed, {told}"
+            text = f"{taken.carried_quarantined} are carried over and {taken.quarantined_rows} taken"
+            return f"{rows} rows of quarantine were removed, {text}"
         return None
 
 
@@ -626,7 +626,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar batches: those whose reports this commit is made of.
     :ivar failed_batches: those without one; their logs stay open.
     :ivar open: logs that were planned and stay open, with the reason.
-    :ivar open_codes: the reason of each as a code of :class:`Why`; empty in ledgers written before there were codes.
+    :ivar open_codes: the reason of each as an :class:`OpenCode`; empty in ledgers written before there were codes.
     :ivar prefixes: the watermark.
     :ivar kind: what was done.
     :ivar removed: parts of earlier commits that are no longer part of the lake.

@@ -77,7 +77,7 @@ def fetch(
     wanted = [(log, name) for log, name in logs if ledger.layout.raw(name) not in present]
     logger.info("Batch %d: %d logs, %d of them in raw/ already", batch, len(logs), len(logs) - len(wanted))
 
-    def bring(name: LogName) -> RepositoryError | int:
+    def fetch_one(name: LogName) -> RepositoryError | int:
         try:
             content = client.read_log(name)
             # Never over what is there: a task that was overtaken may come back with other bytes than those loaded.
@@ -91,7 +91,7 @@ def fetch(
         return len(content)
 
     with ThreadPoolExecutor(max_workers=max_concurrency) as pool:
-        outcomes = list(pool.map(bring, (name for _, name in wanted)))
+        outcomes = list(pool.map(fetch_one, (name for _, name in wanted)))
     unavailable: list[str] = []
     not_found: list[PlannedLog] = []
     for (log, _), outcome in zip(wanted, outcomes, strict=True):

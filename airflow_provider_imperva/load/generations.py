@@ -19,7 +19,7 @@ from typing import Any
 from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.container.header import LogHeader, split_container
 from airflow_provider_imperva.errors import CLOSED, ContainerError, LogNotFoundError, RepositoryError
-from airflow_provider_imperva.events.grammar.answers import Answer, tell
+from airflow_provider_imperva.events.grammar.answers import Answer, classify
 from airflow_provider_imperva.lake.arrivals import PREFIX
 from airflow_provider_imperva.lake.ledger import Head, Ledger
 from airflow_provider_imperva.lake.records import Restart
@@ -75,18 +75,18 @@ def find_restarts(
         prefix = head.prefixes.get(name)
         if prefix is None or name == PREFIX or not numbers:
             continue
-        look = _Look(ledger, client, head, name, prefix, numbers, at - window - SLACK)
-        if reason := look.reason(thorough=thorough):
+        comparison = _PrefixComparison(ledger, client, head, name, prefix, numbers, at - window - SLACK)
+        if reason := comparison.reason(thorough=thorough):
             base, generation = prefix_order(name)
             restart = Restart(name, generation_prefix(str(base), generation + 1), at, reason)
             logger.error("The counter of prefix %s began again: %s. %s", base, reason, restart)
             found.append(restart)
-        elif look.doubt:
-            doubts.append(look.doubt)
+        elif comparison.doubt:
+            doubts.append(comparison.doubt)
     return tuple(found), tuple(doubts)
 
 
-class _Look:
+class _PrefixComparison:
     """A look at one prefix."""
 
     def __init__(
@@ -235,7 +235,7 @@ def compare(before: bytes, came: bytes) -> bool | None:
 def _is_log(content: bytes) -> bool:
     """Tell whether this is the begin of a log without a header, and of nothing else that a server may send."""
     found = format_at_begin(content)
-    return tell(content) is Answer.EVENTS if found == "JSON" else found in ("CEF", "LEEF")
+    return classify(content) is Answer.EVENTS if found == "JSON" else found in ("CEF", "LEEF")
 
 
 def _header(content: bytes) -> LogHeader | None:

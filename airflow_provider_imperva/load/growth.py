@@ -13,7 +13,7 @@ import msgspec
 
 from airflow_provider_imperva.errors import CLOSED, LakeError
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import BatchId, LogRecord, PlannedLog, Why
+from airflow_provider_imperva.lake.records import BatchId, LogRecord, OpenCode, PlannedLog
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
 
@@ -23,7 +23,7 @@ _CHUNK_BYTES = 2**20
 class GrownError(LakeError):
     """A log is whole, and a part of it is loaded, whose place it takes in the next plan."""
 
-    reason = Why.GROWN.value
+    reason = OpenCode.GROWN.value
 
 
 def begins_with(ledger: Ledger, log: LogName, earlier: LogName) -> bool | None:
@@ -72,16 +72,18 @@ def find_grown_batches(
     """
     codes = head.commit.open_codes if head.commit else {}
     grown: dict[str, PlannedLog] = {
-        log.may_have_grown_from: log for log in pending if log.may_have_grown_from and codes.get(log.name) == Why.GROWN
+        log.may_have_grown_from: log
+        for log in pending
+        if log.may_have_grown_from and codes.get(log.name) == OpenCode.GROWN
     }
     batch_ids: dict[BatchId, tuple[PlannedLog, ...]] = {}
-    told: set[str | None] = set()
+    seen: set[str | None] = set()
     left = set(grown)
     for commit in ledger.commits(newest_first=True) if left else ():
         for batch in commit.batches:
             report = ledger.report(commit.commit, batch)
-            logs = [log for log in (report.logs if report else ()) if log.name not in told and log.state in _IN_PARTS]
-            told.update(log.name for log in (report.logs if report else ()))
+            logs = [log for log in (report.logs if report else ()) if log.name not in seen and log.state in _IN_PARTS]
+            seen.update(log.name for log in (report.logs if report else ()))
             if found := {log.name for log in logs if log.name in left}:
                 left -= found
                 batch_id = BatchId(commit.commit, batch)

@@ -38,7 +38,7 @@ from airflow_provider_imperva.errors import (
     TruncatedError,
     WrongKeyError,
 )
-from airflow_provider_imperva.events.grammar.answers import Answer, tell
+from airflow_provider_imperva.events.grammar.answers import Answer, classify
 from airflow_provider_imperva.events.grammar.formats import find_format
 from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.parse import HEAD_BYTES, parse
@@ -56,12 +56,12 @@ from airflow_provider_imperva.lake.records import (
     VERSION,
     LeftOpen,
     LogRecord,
+    OpenCode,
     Part,
     Plan,
     PlannedLog,
     Report,
-    Why,
-    opened,
+    open_fields,
 )
 from airflow_provider_imperva.lake.sealed import Seal
 from airflow_provider_imperva.lake.store import StoredObject
@@ -173,7 +173,7 @@ def _settle(
     kept = kept_as_they_are(plan, batch, records, left_open)
     stop_if_overtaken(ledger, plan, batch)
     if kept:
-        report = Report(VERSION, plan.commit, batch, (), (), **opened(kept))
+        report = Report(VERSION, plan.commit, batch, (), (), **open_fields(kept))
         ledger.write_report(report)
         return report
     removed = replaced_parts(ledger, plan, batch)
@@ -233,7 +233,9 @@ def _read(
                 file, received = next(opened)
                 if isinstance(received, SealedObjectError):
                     logger.error("%s", received)
-                    left_open[log.name] = LeftOpen(Why.SEALED, f"its object in raw/ does not read: {received.found}")
+                    left_open[log.name] = LeftOpen(
+                        OpenCode.SEALED, f"its object in raw/ does not read: {received.found}"
+                    )
                     on_log()
                     continue
                 try:
@@ -244,7 +246,7 @@ def _read(
                 except RepositoryError as error:
                     logger.warning("%s", error)
                     left_open[log.name] = LeftOpen(
-                        Why.NOT_FETCHED_AGAIN, "it does not decode, and could not be fetched once more"
+                        OpenCode.NOT_FETCHED_AGAIN, "it does not decode, and could not be fetched once more"
                     )
             elif log.name in fetched.expired:
                 records.append(
@@ -307,15 +309,15 @@ def _open_ahead(
                     yield file, received
 
 
-_FETCHED_ONLY = LeftOpen(Why.FETCHED_ONLY, "fetched; a later plan loads it, since the headroom is critical")
-_NOT_IN_RAW = LeftOpen(Why.NOT_IN_RAW, "its bytes are not in raw/")
+_FETCHED_ONLY = LeftOpen(OpenCode.FETCHED_ONLY, "fetched; a later plan loads it, since the headroom is critical")
+_NOT_IN_RAW = LeftOpen(OpenCode.NOT_IN_RAW, "its bytes are not in raw/")
 
 
 def _absent(fetched: Fetched) -> dict[str, LeftOpen]:
-    lagging = LeftOpen(Why.LAGGING, "not found (404), but listed minutes ago: this index lags behind another")
+    lagging = LeftOpen(OpenCode.LAGGING, "not found (404), but listed minutes ago: this index lags behind another")
     not_yet = dict.fromkeys(fetched.lagging, lagging)
-    not_yet |= dict.fromkeys(fetched.not_yet, LeftOpen(Why.NOT_YET, "not found (404), but still in the index"))
-    no_answer = LeftOpen(Why.UNAVAILABLE, "the repository gave no whole answer")
+    not_yet |= dict.fromkeys(fetched.not_yet, LeftOpen(OpenCode.NOT_YET, "not found (404), but still in the index"))
+    no_answer = LeftOpen(OpenCode.UNAVAILABLE, "the repository gave no whole answer")
     return not_yet | dict.fromkeys(fetched.unavailable, no_answer)
 
 
@@ -355,7 +357,7 @@ def _write(
             batch,
             written,
             tuple(records),
-            **opened(left_open),
+            **open_fields(left_open),
             removed=removed,
             **parts.protected(),
         )
@@ -566,7 +568,7 @@ class _Normalization:
                 return  # its lines go to quarantine, one by one
             raise NotALogError("the body is neither CEF, LEEF, W3C nor JSON", do=_ASK_AGAIN, about=str(self.name))
         in_json = format_at_begin(head) == "JSON" and plain.checksum_ok is not True
-        answer = tell(head) if in_json else None
+        answer = classify(head) if in_json else None
         if answer is Answer.ERROR:
             raise NotALogError("an error in JSON instead of a log", do=_ASK_AGAIN, about=str(self.name))
         if self.is_replay:

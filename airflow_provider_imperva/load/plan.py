@@ -69,7 +69,7 @@ _MOST_REPLAYS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Discovery:
     """What there is to do, as a look at the index shows it.
 
     :ivar prefixes: the watermark after the look.
@@ -109,7 +109,7 @@ class Work(msgspec.Struct, frozen=True):
     digest: str = ""
 
 
-def look(
+def discover(
     ledger: Ledger,
     head: Head,
     index: LogIndex,
@@ -117,9 +117,9 @@ def look(
     key_ids: frozenset[str],
     at: datetime,
     options: PlanOptions,
-    brought: Collection[LogName] = (),
+    arrived_late: Collection[LogName] = (),
     restarts: Collection[Restart] = (),
-) -> Outlook:
+) -> Discovery:
     """Hold the index against the ledger: the set difference, what waits for a key, and what can be closed.
 
     An empty index proves nothing, so it closes nothing. But where a lake is to begin with what comes after now, it has
@@ -127,7 +127,7 @@ def look(
 
     :param key_ids: ids of the private keys at hand.
     :param at: when the index was read, UTC.
-    :param brought: logs that expired, and whose bytes are there after all.
+    :param arrived_late: logs that expired, and whose bytes are there after all.
     :param restarts: counters that began again: what is listed is of the next generation of their prefixes.
     """
     last_look = head.commit.observed_at if head.commit else None
@@ -135,13 +135,13 @@ def look(
         pending = _pending(ledger, head.prefixes, {}, index, key_ids=key_ids, late=set(), at=at, window=options.window)
         due = bool(index.unsafe) and (head.commit is None or head.commit.unread != index.unsafe)
         due = due or (head.commit is None and options.start == "now")
-        return Outlook(head.prefixes, (), pending, last_look or at, 0, due=due)
+        return Discovery(head.prefixes, (), pending, last_look or at, 0, due=due)
     listed = _by_prefix(index.names)
     ended: dict[str, Sequence[int]] = {}
     for restart in restarts:
         ended[restart.prefix] = listed[restart.generation] = listed.pop(restart.prefix)
     late = {log for name, prefix in head.prefixes.items() for log in _late(ledger, name, prefix, listed.get(name, []))}
-    late.update(brought)
+    late.update(arrived_late)
     if last_look and last_look - at > CLOCKS_DIFFER:
         logger.warning(
             "The last look at the index is noted as of %s, which is in the future: a clock was wrong. Nothing tells how"
@@ -177,7 +177,7 @@ def look(
         or (head.commit is None and bool(index.unsafe))
     )
     pending = _pending(ledger, prefixes, listed, index, key_ids=key_ids, late=late, at=at, window=options.window)
-    return Outlook(prefixes, tuple(closed), pending, at, len(index.names), due)
+    return Discovery(prefixes, tuple(closed), pending, at, len(index.names), due)
 
 
 def whole_head(ledger: Ledger, *, run: Run, clock: Clock = wall_clock) -> Head:
@@ -253,11 +253,11 @@ def find_work(
     listed = _by_prefix(index.names)
     restarts, doubts = find_restarts(ledger, client, head, listed, at=at, window=options.window, thorough=False)
     index = index.with_doubts(doubts)
-    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, restarts=restarts)
-    if not outlook.has_work and not head.replaying:
+    discovery = discover(ledger, head, index, key_ids=key_ids, at=at, options=options, restarts=restarts)
+    if not discovery.has_work and not head.replaying:
         return None
-    names = sorted(log.name for log in outlook.pending)
-    closed = sorted((gap.prefix, gap.first, gap.last) for gap in outlook.closed)
+    names = sorted(log.name for log in discovery.pending)
+    closed = sorted((gap.prefix, gap.first, gap.last) for gap in discovery.closed)
     return Work(
         logs=len(names),
         closed_gaps=sum(last - first + 1 for _, first, last in closed),
@@ -304,15 +304,17 @@ def make_plan(
     index = index.with_doubts(doubts)
     for line in index.unsafe:
         logger.error("What is listed here is not read: %s", line)
-    brought = _brought(ledger, head, at=at)
-    outlook = look(ledger, head, index, key_ids=key_ids, at=at, options=options, brought=brought, restarts=restarts)
-    if not outlook.has_work and not head.replaying:
+    arrived_late = _arrived_after_expiry(ledger, head, at=at)
+    discovery = discover(
+        ledger, head, index, key_ids=key_ids, at=at, options=options, arrived_late=arrived_late, restarts=restarts
+    )
+    if not discovery.has_work and not head.replaying:
         return None
-    for gap in outlook.closed:
+    for gap in discovery.closed:
         if gap.state is State.EXPIRED:
             numbers = str(gap.first) if gap.first == gap.last else f"{gap.first} to {gap.last}"
             logger.error("Numbers %s of prefix %s were not fetched before its counter began again", numbers, gap.prefix)
-    pending, urgent = _by_urgency(ledger, head, outlook, at=at, options=options)
+    pending, urgent = _by_urgency(ledger, head, discovery, at=at, options=options)
     replays = {} if urgent else unfinished_replays(ledger, head.replaying[:_MOST_REPLAYS])
     if not urgent:
         replays = find_grown_batches(ledger, head, pending) | replays
@@ -331,11 +333,11 @@ def make_plan(
             run=run,
             provider_version=__version__,
             created_at=at,
-            observed_at=outlook.observed_at,
-            listed=outlook.listed,
+            observed_at=discovery.observed_at,
+            listed=discovery.listed,
             batches=(*batches, *replays.values()),
-            closed=outlook.closed,
-            prefixes=outlook.prefixes,
+            closed=discovery.closed,
+            prefixes=discovery.prefixes,
             originals=dict(enumerate(replays, len(batches))),
             inputs={batch: parts[batch_id] for batch, batch_id in enumerate(replays, len(batches))},
             urgent=urgent,
@@ -470,7 +472,7 @@ def _commits_while_tasks_live(ledger: Ledger, *, at: datetime) -> Iterator[Commi
         yield commit
 
 
-def _brought(ledger: Ledger, head: Head, *, at: datetime) -> set[LogName]:
+def _arrived_after_expiry(ledger: Ledger, head: Head, *, at: datetime) -> set[LogName]:
     """Return the logs that expired in one of the last commits, and were brought since by a task that had hung."""
     expired = {
         LogName(row["prefix"], row["sequence"])
@@ -504,14 +506,14 @@ def _states(ledger: Ledger, prefix: str, numbers: Iterable[int]) -> dict[int, St
             break
         for row in ledger.logs(commit.commit).select(["prefix", "sequence", "sequence_to", "state"]).to_pylist():
             if row["prefix"] == prefix:
-                told = {number for number in wanted if row["sequence"] <= number <= row["sequence_to"]}
-                states.update(dict.fromkeys(told, State(row["state"])))
-                wanted -= told
+                matching = {number for number in wanted if row["sequence"] <= number <= row["sequence_to"]}
+                states.update(dict.fromkeys(matching, State(row["state"])))
+                wanted -= matching
     return states
 
 
 def _by_urgency(
-    ledger: Ledger, head: Head, outlook: Outlook, *, at: datetime, options: PlanOptions
+    ledger: Ledger, head: Head, discovery: Discovery, *, at: datetime, options: PlanOptions
 ) -> tuple[tuple[PlannedLog, ...], bool]:
     """Return the logs to plan, and whether they are only to be fetched.
 
@@ -522,7 +524,7 @@ def _by_urgency(
     """
     critical = {
         str(LogName(name, number))
-        for name, prefix in outlook.prefixes.items()
+        for name, prefix in discovery.prefixes.items()
         for number, item in prefix.numbers(State.LISTED)
         if time_left(item, at=at, window=options.window) < options.critical_headroom
     }
@@ -530,12 +532,12 @@ def _by_urgency(
         tried = {log.name for batch in last.batches for log in batch}
         critical = critical - tried if len(tried) == options.max_logs else set()
     if not critical:
-        return outlook.pending, False
-    names = {log.name: LogName.parse(log.name) for log in outlook.pending}
+        return discovery.pending, False
+    names = {log.name: LogName.parse(log.name) for log in discovery.pending}
     present = _raw_objects(ledger, names.values())
-    unfetched = tuple(log for log in outlook.pending if ledger.layout.raw(names[log.name]) not in present)
+    unfetched = tuple(log for log in discovery.pending if ledger.layout.raw(names[log.name]) not in present)
     if critical.isdisjoint(log.name for log in unfetched):
-        return outlook.pending, False
+        return discovery.pending, False
     logger.warning("%d logs are about to leave the window: this plan only fetches", len(critical))
     return unfetched, True
 

@@ -22,7 +22,7 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, ImpervaError, LedgerConflictError, LedgerCorruptError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.maintenance import told_removal
+from airflow_provider_imperva.lake.maintenance import describe_removal
 from airflow_provider_imperva.lake.records import (
     VERSION,
     BatchId,
@@ -184,16 +184,16 @@ def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, Loaded]:
     :raises ConfigurationError: if a log that is selected by its name has none, or cannot be loaded again.
     """
     found: dict[BatchId, Loaded] = {}
-    told: set[str] = set()
+    seen: set[str] = set()
     gone: dict[str, str] = {}
     missing = set(selection.names)
     for commit, reports in _history(ledger):
-        gone |= {item.path: told_removal(commit) for item in commit.removed_raw}
-        gone |= {month: _told_destruction(commit, month) for month in commit.destroys}
+        gone |= {item.path: describe_removal(commit) for item in commit.removed_raw}
+        gone |= {month: _describe_destruction(commit, month) for month in commit.destroys}
         for report in reports:
             # What a later commit says of a log counts.
-            logs = tuple(log for log in report.logs if log.state in _IN_PARTS and log.name not in told)
-            told.update(str(log.name) for log in report.logs)
+            logs = tuple(log for log in report.logs if log.state in _IN_PARTS and log.name not in seen)
+            seen.update(str(log.name) for log in report.logs)
             if any(map(selection.takes, logs)) and not _lacks_bytes(logs, gone, selection):
                 batch_id = BatchId(commit.commit, report.batch)
                 found[commit.replaced.get(report.batch, batch_id) if commit.v == 1 else batch_id] = Loaded(
@@ -232,7 +232,7 @@ def _lacks_bytes(logs: Iterable[LogRecord], gone: Mapping[str, str], selection: 
     return True
 
 
-def _told_destruction(commit: Commit, month: str) -> str:
+def _describe_destruction(commit: Commit, month: str) -> str:
     return (
         f"cannot be decrypted any more: the data key of {month} was destroyed on {commit.committed_at:%Y-%m-%d} by"
         f" commit {commit.commit}: {commit.purpose}"
@@ -349,9 +349,9 @@ def replay(
             raise
         except Exception as error:
             # Only our own messages are known to hold nothing of a log, so of others there is but the place.
-            told = str(error) if isinstance(error, ImpervaError) else type(error).__name__
+            message = str(error) if isinstance(error, ImpervaError) else type(error).__name__
             place = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("Batch %d failed: %s\n%s", batch, told, place)
+            logger.error("Batch %d failed: %s\n%s", batch, message, place)
     commit = commit_plan(ledger, plan, by=plan.run, provider_version=__version__, at=clock())
     settle(ledger, commit, run=plan.run, clock=clock)
     return commit

@@ -28,7 +28,7 @@ def rescue(ledger: Ledger, client: LogOrigin, *, max_concurrency: int) -> int:
     present = {item.path for folder in folders for item in ledger.store.objects(folder)}
     missing = [name for name in names if ledger.layout.raw(name) not in present]
 
-    def bring(name: LogName) -> bool:
+    def fetch_one(name: LogName) -> bool:
         try:
             content = client.read_log(name)
         except RepositoryError as error:
@@ -39,4 +39,4 @@ def rescue(ledger: Ledger, client: LogOrigin, *, max_concurrency: int) -> int:
         return True
 
     with ThreadPoolExecutor(max_workers=max_concurrency) as pool:
-        return sum(pool.map(bring, missing))
+        return sum(pool.map(fetch_one, missing))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.live import parts_of_batch
-from airflow_provider_imperva.lake.records import LeftOpen, LogRecord, Part, Plan, PlannedLog, Why
+from airflow_provider_imperva.lake.records import LeftOpen, LogRecord, OpenCode, Part, Plan, PlannedLog
 from airflow_provider_imperva.lake.watermark import State
 
 logger = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ def _worse(logs: Iterable[PlannedLog], records: Iterable[LogRecord]) -> dict[str
     """Return the logs that would be worse off than they are, and why."""
     loaded = {log.name for log in logs if log.loaded}
     return {
-        str(record.name): LeftOpen(Why.REPLAY_WORSE, f"would be {record.state}: {record.reason}")
+        str(record.name): LeftOpen(OpenCode.REPLAY_WORSE, f"would be {record.state}: {record.reason}")
         for record in records
         if record.state is not State.COMMITTED
-        and record.reason_code != Why.GROWN
+        and record.reason_code != OpenCode.GROWN
         and (record.state not in (State.QUARANTINED, State.DUPLICATE) or record.name in loaded)
     }

@@ -80,10 +80,10 @@ class Siblings:
 
         Both may be looked at by one plan at once, so that each has to come to what the other is not.
         """
-        theirs, code = self._told(other)
+        theirs, code = self._last_outcome(other)
         undecided = theirs is None or theirs in ABSENT
         # Of a log that is new, the whole ledger says nothing, so it is asked only where the answer matters.
-        mine = self._told(self.name)[0] if undecided else None
+        mine = self._last_outcome(self.name)[0] if undecided else None
         if other > self.name:
             given_up = undecided and mine in (State.DAMAGED, State.QUARANTINED)
             return given_up or (code != EARLIER and theirs in _STANDING | {State.DAMAGED, State.QUARANTINED})
@@ -91,7 +91,7 @@ class Siblings:
         both_wait = undecided and mine in (None, State.AWAITING_KEY)
         return both_wait or (code != LATER and theirs in _STANDING | {State.AWAITING_KEY})
 
-    def _told(self, log: LogName) -> tuple[State | None, str | None]:
+    def _last_outcome(self, log: LogName) -> tuple[State | None, str | None]:
         record = last_record(self.ledger, log)
         return (State(record["state"]), record["reason_code"]) if record else (None, None)
 

@@ -75,8 +75,8 @@ class OcsfOptions:
     def _check_severities(self) -> None:
         for code, severity in self.severities.items():
             known = isinstance(code, int) and severity in SEVERITY_IDS
-            told = ", ".join(map(str, sorted(SEVERITY_IDS)))
-            _check(known, "severities", f"{code}: {severity}", f"Map rule type codes (integers) to one of {told}")
+            known_ids = ", ".join(map(str, sorted(SEVERITY_IDS)))
+            _check(known, "severities", f"{code}: {severity}", f"Map rule type codes (integers) to one of {known_ids}")
 
     @property
     def full_version(self) -> str:

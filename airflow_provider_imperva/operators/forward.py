@@ -83,7 +83,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
     @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Send what is pending."""
-        from airflow_provider_imperva.audit.forwarding import tell_missing
+        from airflow_provider_imperva.audit.forwarding import describe_missing
 
         forwarding = self._forwarding(context)
         repository = forwarding.ledger.layout.repository
@@ -92,7 +92,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
         sent: list[Forwarded] = []
         try:
             for outcome in forwarding.send(self._in_time(pending)):
-                self._tell(outcome)
+                self._log_outcome(outcome)
                 send_forwarded(outcome)
                 sent.append(outcome)
         finally:
@@ -100,7 +100,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
             send_standing(standing)
         if not pending:
             raise AirflowSkipException(f"Nothing to send: all {standing.commits} commits are at {self.name}")
-        if missing := tell_missing(sent):
+        if missing := describe_missing(sent):
             raise AirflowFailException(missing)
         return {
             "repository": repository,
@@ -151,7 +151,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
                 return
             yield number
 
-    def _tell(self, outcome: Forwarded) -> None:
+    def _log_outcome(self, outcome: Forwarded) -> None:
         self.log.info(
             "Commit %d: %d of %d lines sent, %d left out by choice, %d in quarantine",
             outcome.commit,
@@ -161,5 +161,5 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
             outcome.held_back,
         )
         if outcome.rejected:
-            told = ", ".join(f"{count} {reason}" for reason, count in outcome.rejected.items())
-            self.log.warning("Commit %d: lines that were not sent: %s", outcome.commit, told)
+            reasons = ", ".join(f"{count} {reason}" for reason, count in outcome.rejected.items())
+            self.log.warning("Commit %d: lines that were not sent: %s", outcome.commit, reasons)

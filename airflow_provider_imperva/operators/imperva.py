@@ -388,7 +388,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         if commit.committed_at == now:
             send_commit(commit, ledger.logs(commit.commit), is_complete=not complaints)
         send_headroom(headroom, repository=commit.repository)
-        complaints += self._tell(headroom, context)
+        complaints += self._report(headroom, context)
         if self.fail_when_critical and headroom.seconds < options.critical_headroom.total_seconds():
             complaints.append(f"the headroom is critical: {headroom}")
         if complaints:
@@ -430,7 +430,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
             raise AirflowFailException(f"There is no plan: {named}")
         raise AirflowSkipException("Nothing was planned")
 
-    def _tell(self, headroom: Headroom, context: Context) -> list[str]:
+    def _report(self, headroom: Headroom, context: Context) -> list[str]:
         """Log the headroom, and call for people if it is low; return what is to be complained of."""
         if headroom.seconds >= self.headroom_warning.total_seconds():
             self.log.info("Headroom: %s", headroom)

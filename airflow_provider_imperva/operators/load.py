@@ -17,7 +17,7 @@ from airflow_provider_imperva.operators.progress import size
 from airflow_provider_imperva.options import DecodePolicy, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
-from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, told
+from airflow_provider_imperva.retries import describe_error, ends_for_good, may_pass, refuse_backfill
 from airflow_provider_imperva.severities import severity_options
 from airflow_provider_imperva.uri import check_lake_uri
 from airflow_provider_imperva.xcoms import pull_earlier
@@ -119,7 +119,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
                 # The other batches are loaded all the same.
                 if self._killed or not may_pass(error):
                     raise
-                self.log.error("Batch %d failed: %s", fetched.batch, told(error))
+                self.log.error("Batch %d failed: %s", fetched.batch, describe_error(error))
                 failed.append(fetched.batch)
             else:
                 parts += report.parts
@@ -206,6 +206,8 @@ class ImpervaAccountsOperator(BaseOperator):
                 attempts=1,
             )
         except Exception as error:
-            self.log.warning("A look at %s failed, so its own task looks: %s", account["imperva_conn_id"], told(error))
+            self.log.warning(
+                "A look at %s failed, so its own task looks: %s", account["imperva_conn_id"], describe_error(error)
+            )
             return True
         return work is not None

@@ -86,11 +86,11 @@ def _compare_with_xcom(context: Context, head: Head, ledger: Ledger, *, last: An
     But a ledger that ends before what the XCom tells of has lost commits, whose events would be loaded twice.
     """
     commit = head.commit
-    told = last["commit"] if last and last["repository"] == ledger.layout.repository else None
-    if commit is None and told is not None:
+    xcom_commit = last["commit"] if last and last["repository"] == ledger.layout.repository else None
+    if commit is None and xcom_commit is not None:
         if not context["params"].get("start_anew"):
             raise LakeMismatchError(
-                f"the last run left commit {told}, but this lake has no ledger",
+                f"the last run left commit {xcom_commit}, but this lake has no ledger",
                 do="Check the lake's URI; to load into a new lake on purpose, trigger a run with start_anew = true",
                 about=ledger.store.uri(ledger.layout.ledger),
             )
@@ -100,20 +100,20 @@ def _compare_with_xcom(context: Context, head: Head, ledger: Ledger, *, last: An
                 do="Restore the ledger from a backup; or move these events away, then run again",
                 about=ledger.store.uri(ledger.layout.events_folder),
             )
-        log.warning("Starting anew: the last run left commit %s, this lake has no ledger", told)
+        log.warning("Starting anew: the last run left commit %s, this lake has no ledger", xcom_commit)
     elif commit is None:
         log.info("No XCom and no ledger: a new lake")
-    elif told is None:
+    elif xcom_commit is None:
         log.info("Going by the ledger (commit %d); there is no XCom of an earlier run", commit.commit)
-    elif told == commit.commit:
+    elif xcom_commit == commit.commit:
         log.info("Going by the ledger (commit %d); the last run's XCom agrees", commit.commit)
-    elif told > commit.commit and not context["params"].get("go_by_ledger"):
+    elif xcom_commit > commit.commit and not context["params"].get("go_by_ledger"):
         raise LakeMismatchError(
-            f"the last run left commit {told}, and the ledger ends at {commit.commit}: it is an older copy, and"
+            f"the last run left commit {xcom_commit}, and the ledger ends at {commit.commit}: it is an older copy, and"
             " what was committed since would be loaded a second time",
             do="Restore the newest copy of ledger/ there is; to go on with this one, move away every part of a"
             " later commit (`imperva-logs verify` names them), then trigger a run with go_by_ledger = true",
             about=ledger.store.uri(ledger.layout.ledger),
         )
     else:
-        log.warning("Going by the ledger (commit %d), not by the last run's XCom (%s)", commit.commit, told)
+        log.warning("Going by the ledger (commit %d), not by the last run's XCom (%s)", commit.commit, xcom_commit)

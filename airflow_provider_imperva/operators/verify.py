@@ -62,7 +62,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
 
         from airflow_provider_imperva.audit.given import Given
         from airflow_provider_imperva.audit.verify import verify
-        from airflow_provider_imperva.audit.words import tell_repository
+        from airflow_provider_imperva.audit.words import describe_repository
         from airflow_provider_imperva.seal.signature import PublicKeys
 
         sample = None if self.sample in (None, "") else int(self.sample)
@@ -76,7 +76,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
             master=hook.master_keys(),
         )
         found = verify(ledger.store, repository, sample=sample, seed=seed, given=given, announce=self.log.info)
-        for line in tell_repository(found):
+        for line in describe_repository(found):
             self.log.info("%s", line)
         if not found.ok:
             first = found.findings[0]

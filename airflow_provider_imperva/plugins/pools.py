@@ -33,7 +33,7 @@ def on_dag_run_running(dag_run: DagRun) -> None:
         return
     wanted = wanted_slots(tasks)
     there = {pool.pool: pool.slots for pool in session.scalars(select(Pool).where(Pool.pool.in_(wanted)))}
-    if found := list(find_troubles(wanted, there)):
+    if found := list(find_problems(wanted, there)):
         dag_run.conf = {**(dag_run.conf or {}), POOLS_FOUND: found}
 
 
@@ -45,7 +45,7 @@ def wanted_slots(tasks: Iterable[Any]) -> dict[str, tuple[int, str]]:
     return wanted
 
 
-def find_troubles(wanted: Mapping[str, tuple[int, str]], there: Mapping[str | None, int]) -> Iterable[str]:
+def find_problems(wanted: Mapping[str, tuple[int, str]], there: Mapping[str | None, int]) -> Iterable[str]:
     """Say which pools are missing or too small; one with -1 slots has no bound."""
     for pool, (slots, task) in sorted(wanted.items()):
         if pool not in there:

@@ -55,8 +55,8 @@ def make_app() -> FastAPI:
     app.get("/dags/{dag_id}", response_class=HTMLResponse, dependencies=[Depends(requires_access_dag(method="GET"))])(
         show_dag
     )
-    app.exception_handler(ImpervaError)(tell_error)
-    app.exception_handler(Exception)(tell_failure)
+    app.exception_handler(ImpervaError)(show_error)
+    app.exception_handler(Exception)(show_failure)
     return app
 
 
@@ -91,12 +91,12 @@ def show_dag(dag_id: Annotated[str, Path(max_length=250)], session: SessionDep) 
     return _page_of(destination, dag_id, session)
 
 
-def tell_error(request: Request, error: ImpervaError) -> HTMLResponse:
+def show_error(request: Request, error: ImpervaError) -> HTMLResponse:
     """Say what is wrong and what to do."""
     return _notice("The coverage page cannot be shown", str(error), status=503)
 
 
-def tell_failure(request: Request, error: Exception) -> HTMLResponse:
+def show_failure(request: Request, error: Exception) -> HTMLResponse:
     """Say that something failed which nobody foresaw; the API server logs it with its traceback."""
     return _notice(
         "The coverage page cannot be shown",

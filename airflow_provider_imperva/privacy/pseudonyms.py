@@ -95,8 +95,8 @@ class Pseudonyms:
     @property
     def fingerprint(self) -> str:
         """The version, and a hash that differs for another key of the same id."""
-        told = hmac.digest(self.key.secret, b"fingerprint", hashlib.sha256).hex() if self.key else ""
-        return f"{self.version}:{told}"
+        digest = hmac.digest(self.key.secret, b"fingerprint", hashlib.sha256).hex() if self.key else ""
+        return f"{self.version}:{digest}"
 
     def of(self, column: str, value: str) -> str:
         """Return the pseudonym of a value, as it stands in a column."""

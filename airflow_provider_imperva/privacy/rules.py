@@ -386,9 +386,9 @@ def _checked(name: str, pattern: Any, *, about: str) -> str:
     try:
         matches_nothing = pc.match_substring_regex(pa.array([""]), pattern)[0].as_py()
     except pa.ArrowInvalid as error:
-        told = str(error).partition("Invalid regular expression: ")[2] or "RE2 does not take it"
+        problem = str(error).partition("Invalid regular expression: ")[2] or "RE2 does not take it"
         raise ConfigurationError(
-            f"the pattern {name!r} is not a regular expression: {told}",
+            f"the pattern {name!r} is not a regular expression: {problem}",
             do="Correct it; RE2 has no look-around and no back-references",
             about=about,
         ) from None

@@ -203,7 +203,7 @@ class RepositoryClient:
         return f"RepositoryClient(url={self.url!r}, repository={self.repository!r})"
 
     def _read(self, name: str) -> bytes:
-        def tell(state: tenacity.RetryCallState) -> None:
+        def log_retry(state: tenacity.RetryCallState) -> None:
             logger.warning(
                 "%s: attempt %d of %d failed (%s); the next in %.1f s",
                 name,
@@ -218,7 +218,7 @@ class RepositoryClient:
             wait=_wait,
             retry=tenacity.retry_if_exception_type(NoWholeAnswerError),
             sleep=self._sleep,
-            before_sleep=tell,
+            before_sleep=log_retry,
             reraise=True,
         )
         try:

@@ -339,10 +339,10 @@ def _look_into_raw(
     unread: set[LogName] = set()
     with ThreadPoolExecutor(_READERS) as pool:
         looked = pool.map(lambda item: _look_into(ledger, item, subject, keys), items)
-        for done, (item, told) in enumerate(zip(items, looked, strict=True), 1):
+        for done, (item, mentions) in enumerate(zip(items, looked, strict=True), 1):
             progress("Looking into raw/", done, len(items))
-            if (name := _log_of(item.path)) is not None and told is not False:
-                (unread if told is None else found).add(name)
+            if (name := _log_of(item.path)) is not None and mentions is not False:
+                (unread if mentions is None else found).add(name)
     return found, unread
 
 
@@ -413,8 +413,8 @@ class _Rewriting:
     @property
     def outcome(self) -> str:
         """SHA-256 of what the new parts follow from."""
-        told = [f"{part.sha256} {leaving}" for part, leaving in self.trace.parts.items()]
-        return hashlib.sha256("\n".join(told).encode()).hexdigest()
+        lines = [f"{part.sha256} {leaving}" for part, leaving in self.trace.parts.items()]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def _left(self, part: Part) -> int:
         return part.rows - self.trace.parts[part]

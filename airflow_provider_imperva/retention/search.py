@@ -24,7 +24,7 @@ _Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
-class Found:
+class Matches:
     """Where a person is in some rows.
 
     :ivar own: which rows are the person's.
@@ -43,9 +43,9 @@ class Found:
         return found & ~self.own
 
 
-def find_in_rows(rows: pa.Table, subject: Subject) -> Found:
+def find_in_rows(rows: pa.Table, subject: Subject) -> Matches:
     """Look for a person in every column of text, nested ones included."""
-    found = Found(np.zeros(len(rows), bool))
+    found = Matches(np.zeros(len(rows), bool))
     for name in text_columns(rows.schema):
         column = rows[name].unify_dictionaries().combine_chunks()
         if isinstance(column, pa.ChunkedArray):
@@ -120,7 +120,7 @@ def _candidates(texts: pa.Array, needle: Needle) -> Iterable[int]:
     return [int(position) for position in np.flatnonzero(pc.fill_null(matches, False).to_numpy(zero_copy_only=False))]
 
 
-def without(rows: pa.Table, found: Found, subject: Subject) -> pa.Table:
+def without(rows: pa.Table, found: Matches, subject: Subject) -> pa.Table:
     """Return rows without the person's, and with the value blanked in the others; these say so in their warnings."""
     keep = ~found.own
     for name, mask in found.mentions.items():

@@ -18,7 +18,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.options import PlanOptions, checked_options
-from airflow_provider_imperva.retries import ends_for_good, may_pass, refuse_backfill, refuse_pools, told
+from airflow_provider_imperva.retries import describe_error, ends_for_good, may_pass, refuse_backfill, refuse_pools
 from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -155,6 +155,6 @@ class ImpervaLogSensor(BaseSensorOperator):
         except Exception as error:
             if not may_pass(error):
                 raise
-            self._trouble = told(error)
+            self._trouble = describe_error(error)
             self.log.warning("A look failed, and the wait goes on: %s", self._trouble)
             return None

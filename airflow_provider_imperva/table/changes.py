@@ -136,7 +136,7 @@ def last_commit(ledger: Ledger) -> int:
     return ledger.head(with_plan=False).next_commit - 1
 
 
-def told(change: Change) -> dict[str, Any]:
+def commit_properties(change: Change) -> dict[str, Any]:
     """Return what the version that shows a change says of itself."""
     return {REPOSITORY: change.repository, COMMIT: change.commit, SHA256: change.sha256}
 

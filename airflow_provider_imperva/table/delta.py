@@ -30,9 +30,9 @@ from airflow_provider_imperva.table.changes import (
     Change,
     TableConflictError,
     TableFile,
+    commit_properties,
     is_ours,
     table_schema,
-    told,
 )
 from airflow_provider_imperva.table.statistics import COLUMNS, Statistics, statistics_of
 
@@ -81,7 +81,7 @@ def _create(store: Store) -> None:
     from deltalake.transaction import CommitProperties, create_table_with_add_actions
 
     address = store.address(ROOT)
-    with _told(store):
+    with _lake_errors(store):
         create_table_with_add_actions(
             address.url,
             Schema.from_arrow(table_schema()),
@@ -112,7 +112,7 @@ class Delta:
         """
         deltalake = _library()
         address = store.address(ROOT)
-        with _told(store):
+        with _lake_errors(store):
             table: DeltaTable = deltalake.DeltaTable(address.url, storage_options=address.options)
             protocol = table.protocol()
             if (protocol.min_reader_version, protocol.min_writer_version) != _PROTOCOL:
@@ -134,7 +134,7 @@ class Delta:
 
     def published(self, repository: str) -> int | None:
         """Return the commit of a repository that the table shows."""
-        with _told(self._store):
+        with _lake_errors(self._store):
             return self._table.transaction_version(application(repository))
 
     def add_columns(self) -> None:
@@ -145,7 +145,7 @@ class Delta:
             from deltalake.transaction import CommitProperties
 
             fields = [field for field in deltalake.Schema.from_arrow(table_schema()).fields if field.name in missing]
-            with _told(self._store):
+            with _lake_errors(self._store):
                 self._table.alter.add_columns(
                     fields, commit_properties=CommitProperties(custom_metadata=dict(OF_TABLE))
                 )
@@ -156,7 +156,7 @@ class Delta:
             *_removes(change),
             *_adds(change, statistics_of(self._store, change.added)),
         ]
-        with _told(self._store):
+        with _lake_errors(self._store):
             self._put(change, actions)
             # The next change may remove what this one added, and is refused on top of an older version.
             self._table.update_incremental()
@@ -170,7 +170,7 @@ class Delta:
             schema=self._table.schema(),
             partition_by=list(PARTITION_BY),
             commit_properties=CommitProperties(
-                custom_metadata=told(change),
+                custom_metadata=commit_properties(change),
                 app_transactions=[Transaction(application(change.repository), change.commit)],
             ),
         )
@@ -178,14 +178,14 @@ class Delta:
     def files(self) -> Iterator[TableFile]:
         """Yield the files of the last version."""
         columns = ["path", "size_bytes", *(f"partition.{name}" for name in PARTITION_BY)]
-        with _told(self._store):
+        with _lake_errors(self._store):
             files = pa.table(self._table.get_add_actions(flatten=True)).select(columns)
         for path, size, *partition in zip(*(column.to_pylist() for column in files.columns), strict=True):
             yield TableFile(f"{ROOT}/{path}", size, tuple(None if one is None else str(one) for one in partition))
 
     def forget_history(self) -> None:
         """Clear away all versions but the last, which a checkpoint stands for."""
-        with _told(self._store):
+        with _lake_errors(self._store):
             self._table.create_checkpoint()
         last = self._table.version()
         names = {item.path: item.path.rsplit("/", 1)[1] for item in self._store.objects(DELTA_LOG)}
@@ -301,7 +301,7 @@ def _library() -> Any:
 
 
 @contextmanager
-def _told(store: Store) -> Iterator[None]:
+def _lake_errors(store: Store) -> Iterator[None]:
     """Tell errors of the library in words of ours, without its own, which may quote addresses and contents."""
     from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, TableNotFoundError
 

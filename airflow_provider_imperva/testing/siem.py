@@ -189,15 +189,15 @@ class HecReceiver(HttpReceiver):
         if not self.acknowledges:
             return _hec(400, 14, "ACK is disabled")
         asked = json.loads(request.body)["acks"]
-        told = {}
+        acks = {}
         for ack_id in asked:
             self._asked[ack_id] = self._asked.get(ack_id, 0) + 1
-            told[str(ack_id)] = ack_id in self._pending and self._asked[ack_id] > self.confirm_after
-            if told[str(ack_id)]:
+            acks[str(ack_id)] = ack_id in self._pending and self._asked[ack_id] > self.confirm_after
+            if acks[str(ack_id)]:
                 # Splunk says it once, and forgets it then.
                 for name, event in self._pending.pop(ack_id):
                     self.keep(name, event)
-        return SiemAnswer(200, {"acks": told})
+        return SiemAnswer(200, {"acks": acks})
 
 
 class SumoReceiver(HttpReceiver):

@@ -12,7 +12,7 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider_imperva.options import PlanOptions, check_positive, checked_options
-from airflow_provider_imperva.retries import told
+from airflow_provider_imperva.retries import describe_error
 from airflow_provider_imperva.triggers.imperva import find_work
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -85,8 +85,8 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
             return await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
         except Exception as error:
             # Whatever it is: a trigger that ends looks no more, and nobody hears of it.
-            self.log.warning("A look failed: %s", told(error))
-            return {"error": told(error), "digest": getattr(error, "reason", type(error).__name__)}
+            self.log.warning("A look failed: %s", describe_error(error))
+            return {"error": describe_error(error), "digest": getattr(error, "reason", type(error).__name__)}
 
 
 @dataclass(slots=True, kw_only=True)

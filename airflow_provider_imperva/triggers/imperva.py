@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
-from airflow_provider_imperva.retries import is_final, may_pass, told
+from airflow_provider_imperva.retries import describe_error, is_final, may_pass
 
 
 class ImpervaLogTrigger(BaseTrigger):
@@ -69,7 +69,7 @@ class ImpervaLogTrigger(BaseTrigger):
             try:
                 work = await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
             except Exception as error:
-                trouble = told(error)
+                trouble = describe_error(error)
                 if not may_pass(error):
                     yield TriggerEvent({"error": trouble, "final": is_final(error)})
                     return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.audit.certificate import Certificate, PeriodOf, issue
+from airflow_provider_imperva.audit.certificate import Certificate, PeriodLedger, issue
 from airflow_provider_imperva.audit.excerpt import read_excerpt
 from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.period import Period
@@ -23,7 +23,7 @@ AT = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def certified(history: History, period: Period) -> Certificate:
-    return PeriodOf(history, period).certify(at=AT, looked=False, bridge=None)
+    return PeriodLedger(history, period).certify(at=AT, looked=False, bridge=None)
 
 
 def periods(whole: History) -> list[Period]:

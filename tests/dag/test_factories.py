@@ -14,7 +14,7 @@ from airflow.sdk import DAG, Asset, Param
 from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.compact_dag import imperva_compact_dag
 from airflow_provider_imperva.dag import imperva_coverage_dag, imperva_logs_dag, imperva_logs_dags, imperva_watch_dag
-from airflow_provider_imperva.deadline import imperva_deadline_alert, tell_late
+from airflow_provider_imperva.deadline import imperva_deadline_alert, log_late
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.operators.compact import (
     ImpervaCommitCompactionOperator,
@@ -245,14 +245,14 @@ def test_a_deadline_alert_is_ready() -> None:
     dag: Any = imperva_logs_dag("any", lake_uri=LAKE, deadline=imperva_deadline_alert(timedelta(minutes=45)))
     [alert] = dag.deadline
     assert alert.interval == timedelta(minutes=45)
-    assert alert.callback.path == "airflow_provider_imperva.deadline.tell_late"
+    assert alert.callback.path == "airflow_provider_imperva.deadline.log_late"
     with pytest.raises(ConfigurationError, match="Set after above 0"):
         imperva_deadline_alert(timedelta(0))
 
 
 def test_the_deadline_alert_says_what_usually_holds_a_run_up(caplog: pytest.LogCaptureFixture) -> None:
     context = {"dag_run": {"dag_id": "imperva_shop", "dag_run_id": "scheduled__1"}}
-    asyncio.run(tell_late(after="0:45:00", context=context))
+    asyncio.run(log_late(after="0:45:00", context=context))
     assert "imperva_shop scheduled__1 has not ended 0:45:00 after it was queued" in caplog.text
     assert "at least as many slots as fetch_slots" in caplog.text
 

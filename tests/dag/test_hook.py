@@ -257,7 +257,7 @@ def test_a_key_that_does_not_load_stops_none_of_the_others(
     given = hook(extra={"keys_dir": str(tmp_path)})
     assert given.key_ring().ids == {"1"} == given.key_ids()
     assert f"{tmp_path}/backup.key: belongs to no publicKeyId" in logged_by(capfd)
-    assert given.key_ids(tells=False) == {"1"}
+    assert given.key_ids(logs_problems=False) == {"1"}
     assert logged_by(capfd) == "", "a trigger looks every minute"
 
 

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.records import Why
+from airflow_provider_imperva.lake.records import OpenCode
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.options import PlanOptions
@@ -111,7 +111,7 @@ def test_of_two_at_once_one_loads_and_the_other_waits_for_its_commit(both: BothW
     both.pull.normalize(pulled, both.pull.fetch(pulled))
     commit = both.push.run_some()
     assert commit.totals.logs == {}
-    assert commit.open_codes["0_1.log"] == Why.COPY_BEING_LOADED
+    assert commit.open_codes["0_1.log"] == OpenCode.COPY_BEING_LOADED
     both.assert_each_once()
     both.pull.commit(pulled)
     both.push.run_some()
@@ -130,7 +130,7 @@ def test_one_that_waits_in_vain_says_what_to_do(both: BothWays) -> None:
     record["claimed_at"] = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
     claim.write_text(json.dumps(record))
     commit = both.push.run_some()
-    assert set(commit.open_codes.values()) == {Why.COPY_ABANDONED}
+    assert set(commit.open_codes.values()) == {OpenCode.COPY_ABANDONED}
     (reason,) = commit.open.values()
     assert f"delete the claim {claim}" in reason
     claim.unlink()

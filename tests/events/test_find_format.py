@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_imperva.beginnings import format_at_begin
 from airflow_provider_imperva.events import parse
-from airflow_provider_imperva.events.grammar.answers import Answer, tell
+from airflow_provider_imperva.events.grammar.answers import Answer, classify
 from airflow_provider_imperva.events.grammar.formats import find_format
 from tests.events.cef_lines import SOURCE, cef
 
@@ -131,7 +131,7 @@ def test_answer_that_is_no_log_begins_with_no_format(answer: bytes) -> None:
     ],
 )
 def test_answer_that_tells_of_an_error(body: bytes) -> None:
-    assert tell(body) is Answer.ERROR
+    assert classify(body) is Answer.ERROR
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_answer_that_tells_of_an_error(body: bytes) -> None:
     ],
 )
 def test_what_is_no_error(body: bytes) -> None:
-    assert tell(body) is not Answer.ERROR
+    assert classify(body) is not Answer.ERROR
 
 
 @pytest.mark.parametrize(("body", "format_name"), [(CEF, "CEF"), (LEEF, "LEEF"), (W3C, "W3C"), (JSON, "JSON")])

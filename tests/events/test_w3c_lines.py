@@ -449,6 +449,6 @@ class TestCount:
         assert self.lost(f'{FIELDS}\n"2025-07-23" "17:02:01"\n"192.0.2.1" "200"') == 1
 
     def test_line_that_is_dropped(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        read_all = ROWS.OneByOne.read
-        monkeypatch.setattr(ROWS.OneByOne, "read", lambda self, lines, one: read_all(self, lines.take([0]), one))
+        read_all = ROWS.LineByLine.read
+        monkeypatch.setattr(ROWS.LineByLine, "read", lambda self, lines, one: read_all(self, lines.take([0]), one))
         assert self.lost(f"{FIELDS}\n{row(1)}\nx\n{row(2)}") == 2

@@ -14,7 +14,7 @@ from airflow_provider_imperva.audit.coverage import cover
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.audit.verify import Verification, verify
-from airflow_provider_imperva.audit.words import tell_repository
+from airflow_provider_imperva.audit.words import describe_repository
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
@@ -55,7 +55,7 @@ def change(forwards: Forwards, **fields: Any) -> None:
 def test_a_lake_that_forwards_is_whole_and_its_sums_are_told(account: Account, forwarded: Forwards) -> None:
     found = checked(account)
     assert found.ok, found.findings
-    told = "\n".join(tell_repository(found))
+    told = "\n".join(describe_repository(found))
     assert "Forwarded to siem: 3 commits = 2 acknowledged + 1 pending + 0 left out" in told
     assert "Forwarded to backup: 3 commits = 2 acknowledged + 0 pending + 1 left out" in told
 

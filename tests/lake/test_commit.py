@@ -22,9 +22,9 @@ from airflow_provider_imperva.lake.records import (
     Commit,
     Kind,
     LogRecord,
+    OpenCode,
     Plan,
     PlannedLog,
-    Why,
 )
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 from tests.lake.ledger_records import (
@@ -148,7 +148,7 @@ class TestLeftOpen:
         commit = commit_of(ledger, plan)
         assert (commit.batches, commit.failed_batches) == ((0,), (1,))
         assert commit.open == dict.fromkeys(("8416_3.log", "8416_4.log"), "its batch did not finish")
-        assert commit.open_codes == dict.fromkeys(commit.open, Why.BATCH_UNFINISHED)
+        assert commit.open_codes == dict.fromkeys(commit.open, OpenCode.BATCH_UNFINISHED)
         assert commit.prefixes["8416"] == Prefix(2, 4, (Range(3, 4, State.LISTED, T0),))
         assert event_parts(ledger) == ["part-000000000001-0000.parquet"]
         assert (commit.totals.rows, commit.totals.logs) == (4, {State.COMMITTED: 2})
@@ -192,7 +192,11 @@ class TestLeftOpen:
         report = msgspec.structs.replace(
             report_of(),
             open={f"8416_{number}.log": sentence for number in (1, 2, 3, 4)},
-            open_codes={"8416_1.log": Why.UNAVAILABLE, "8416_2.log": Why.FETCHED_ONLY, "8416_3.log": "of_a_later_one"},
+            open_codes={
+                "8416_1.log": OpenCode.UNAVAILABLE,
+                "8416_2.log": OpenCode.FETCHED_ONLY,
+                "8416_3.log": "of_a_later_one",
+            },
         )
         ledger.write_report(report)
         commit = commit_of(ledger, plan)

@@ -15,7 +15,7 @@ import pytest
 
 import airflow_provider_imperva
 from airflow_provider_imperva.audit.certificate import issue
-from airflow_provider_imperva.audit.certificate_page import tell_certificate
+from airflow_provider_imperva.audit.certificate_page import describe_certificate
 from airflow_provider_imperva.audit.certified import check, read_certificate
 from airflow_provider_imperva.audit.given import Given
 from airflow_provider_imperva.audit.objects import Named, check_bytes
@@ -417,7 +417,7 @@ class TestDestroyedKeys:
         certificate, digest = read_certificate(content, about="test")
         assert (certificate.logs, certificate.encrypted) == (2, 2)
         told = "  2 of them are encrypted at rest: raw/ is hashed as it is stored"
-        assert told in list(tell_certificate(certificate))
+        assert told in list(describe_certificate(certificate))
         self.destroy(over)
         assert check(store, certificate, digest=digest, given=Given(), at=over.clock()).findings == []
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from airflow_provider_imperva.lake.headroom import measure, time_left
-from airflow_provider_imperva.lake.records import Commit, Run, Totals, Why
+from airflow_provider_imperva.lake.records import Commit, OpenCode, Run, Totals
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
 
 T0 = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -58,11 +58,11 @@ def test_what_is_in_raw_already_cannot_be_lost() -> None:
     last = msgspec.structs.replace(
         commit(1, at=T0, loaded=5, listed=(1, 3)),
         open={"8416_1.log": "whatever is said", "8416_2.log": "of it"},
-        open_codes={"8416_1.log": Why.FETCHED_ONLY, "8416_2.log": Why.COPY_BEING_LOADED},
+        open_codes={"8416_1.log": OpenCode.FETCHED_ONLY, "8416_2.log": OpenCode.COPY_BEING_LOADED},
     )
     found = measure([last], at=T0 + 10 * HOUR, window=WINDOW, window_bytes=500_000_000)
     assert (found.backlog, found.seconds, found.bytes) == (3, 38 * 3600, 499_000_000)
-    last = msgspec.structs.replace(last, open_codes=last.open_codes | {"8416_3.log": Why.FETCHED_ONLY})
+    last = msgspec.structs.replace(last, open_codes=last.open_codes | {"8416_3.log": OpenCode.FETCHED_ONLY})
     found = measure([last], at=T0 + 10 * HOUR, window=WINDOW, window_bytes=500_000_000)
     assert (found.backlog, found.seconds, found.bytes) == (3, 48 * 3600, 500_000_000)
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from airflow_provider_imperva.lake.ledger import Ledger
-from airflow_provider_imperva.lake.live import LiveSet, PartOf, batch_of_part, live_set
+from airflow_provider_imperva.lake.live import CommittedPart, LiveSet, batch_of_part, live_set
 from airflow_provider_imperva.lake.records import BatchId, Commit, Kind, Part
 from tests.lake.ledger_records import commit_of, finish_batch, plan_of
 
@@ -43,13 +43,13 @@ class TestParts:
         first, second, third = part_of(1), part_of(2), part_of(3)
         live.add(self.make(empty, 1, [first]))
         live.add(self.make(empty, 2, [second]))
-        assert live.parts == {first.path: PartOf(first, 1), second.path: PartOf(second, 2)}
+        assert live.parts == {first.path: CommittedPart(first, 1), second.path: CommittedPart(second, 2)}
         live.add(self.make(empty, 3, [third], removed=(first, second), kind=Kind.COMPACT))
-        assert live.parts == {third.path: PartOf(third, 3)}
-        assert live.removed == {first.path: PartOf(first, 3), second.path: PartOf(second, 3)}
+        assert live.parts == {third.path: CommittedPart(third, 3)}
+        assert live.removed == {first.path: CommittedPart(first, 3), second.path: CommittedPart(second, 3)}
         live.add(self.make(empty, 4, [], retired=(first.path,), kind=Kind.RETIRE))
         assert (set(live.removed), live.retired) == ({second.path}, {first.path: 4})
-        assert live.parts == {third.path: PartOf(third, 3)}
+        assert live.parts == {third.path: CommittedPart(third, 3)}
 
     def test_rows_of_a_removed_part_are_in_the_parts_of_its_partition_that_took_its_place(
         self, live: LiveSet, empty: Commit
@@ -71,7 +71,10 @@ class TestParts:
         live.add(self.make(empty, 1, [part_of(1), part_of(1, None), part_of(1, batch=1)], v=1))
         new = msgspec.structs.replace(part_of(1), sha256="new")
         live.add(self.make(empty, 2, [new], v=1, replaced={0: BatchId(1, 0)}))
-        assert live.parts == {new.path: PartOf(new, 2), part_of(1, batch=1).path: PartOf(part_of(1, batch=1), 1)}
+        assert live.parts == {
+            new.path: CommittedPart(new, 2),
+            part_of(1, batch=1).path: CommittedPart(part_of(1, batch=1), 1),
+        }
 
 
 def test_it_is_read_from_the_whole_ledger(ledger: Ledger) -> None:
@@ -82,7 +85,7 @@ def test_it_is_read_from_the_whole_ledger(ledger: Ledger) -> None:
         commit_of(ledger, plan)
     ledger.create_plan(plan_of([4], commit=4))
     parts = [part for report in reports for part in report.parts]
-    assert live_set(ledger).parts == {part.path: PartOf(part, number) for number, part in enumerate(parts, 1)}
+    assert live_set(ledger).parts == {part.path: CommittedPart(part, number) for number, part in enumerate(parts, 1)}
 
 
 @pytest.mark.parametrize("name", ["part-1-0.parquet", "part-000000000001-0000.parquet.tmp", "a.parquet"])

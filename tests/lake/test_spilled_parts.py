@@ -27,7 +27,7 @@ from airflow_provider_imperva.events.schema.schema import (
     SCHEMA_VERSION,
 )
 from airflow_provider_imperva.lake import groups, spill
-from airflow_provider_imperva.lake.groups import Block, as_they_came, by_time, row_groups
+from airflow_provider_imperva.lake.groups import Block, by_time, in_arrival_order, row_groups
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts
 from airflow_provider_imperva.lake.records import Part
@@ -149,7 +149,7 @@ def test_groups_put_one_after_the_other_are_a_stable_sort(
         patch.setattr(groups, "GROUP_BYTES", group_bytes)
         patch.setattr(groups, "_STRIDE", stride)
         ordered = list(row_groups(blocks, by_time(blocks)))
-        kept = list(row_groups(blocks, as_they_came(blocks)))
+        kept = list(row_groups(blocks, in_arrival_order(blocks)))
     assert [int(word) for group in ordered for word in group["word"].to_pylist()] == by_rank
     assert [int(word) for group in kept for word in group["word"].to_pylist()] == list(range(count))
     assert all(group.num_rows for group in (*ordered, *kept))

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_imperva.events.grammar.answers import Answer, tell
+from airflow_provider_imperva.events.grammar.answers import Answer, classify
 from airflow_provider_imperva.testing.forge import forge_events, forge_log, forge_repository
 from airflow_provider_imperva.testing.formats import Format, write_body
 from tests.load.load_runs import Account, Clock
@@ -119,12 +119,12 @@ PAGES = {
 
 @pytest.mark.parametrize("page", ERRORS, ids=range(len(ERRORS)))
 def test_errors_in_json_are_told(page: bytes) -> None:
-    assert tell(page) is Answer.ERROR
+    assert classify(page) is Answer.ERROR
 
 
 @pytest.mark.parametrize("page", UNKNOWN, ids=range(len(UNKNOWN)))
 def test_json_that_has_nothing_of_an_event_is_told(page: bytes) -> None:
-    assert tell(page) is Answer.UNKNOWN
+    assert classify(page) is Answer.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ def test_json_that_has_nothing_of_an_event_is_told(page: bytes) -> None:
     ],
 )
 def test_events_are_told(body: bytes) -> None:
-    assert tell(body) is Answer.EVENTS
+    assert classify(body) is Answer.EVENTS
 
 
 @pytest.mark.parametrize("size", [30, 100, 700, 70_000])
 def test_a_begin_of_events_is_enough(size: int) -> None:
-    assert tell(write_body("JSON", forge_events(200, format="JSON")).encode()[:size]) is Answer.EVENTS
+    assert classify(write_body("JSON", forge_events(200, format="JSON")).encode()[:size]) is Answer.EVENTS
 
 
 @pytest.mark.parametrize("format_before", ["CEF", "JSON", None])

@@ -14,7 +14,7 @@ from airflow_provider_imperva.audit.inventory import Inventory, take_inventory
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.errors import LakeMismatchError, LedgerCorruptError
 from airflow_provider_imperva.lake.claim import check_claim, claim
-from airflow_provider_imperva.lake.records import Why
+from airflow_provider_imperva.lake.records import OpenCode
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.load.plan import Work
 from airflow_provider_imperva.load.rescue import rescue
@@ -95,7 +95,7 @@ class TestTwoServers:
             account.repository.index = index_of(*range(1, ahead))
             account.repository.fail(name(ahead), Fault(status=404))
             commit = account.finish(plan)
-            assert (commit.lost, commit.open_codes, commit.stuck) == (0, {name(ahead): Why.LAGGING}, [])
+            assert (commit.lost, commit.open_codes, commit.stuck) == (0, {name(ahead): OpenCode.LAGGING}, [])
             account.repository.index = None
             assert account.run_some().open == {}
         assert account.rows() == account.expected()
@@ -120,7 +120,7 @@ class TestTwoServers:
             account.repository.index = index_of(*there, 4, 5, 6)
             account.repository.fail(log.name, Fault(status=404))
             commit = account.finish(plan)
-            assert (commit.lost, commit.open_codes) == (0, {log.name.replace("_", "-2_"): Why.LAGGING})
+            assert (commit.lost, commit.open_codes) == (0, {log.name.replace("_", "-2_"): OpenCode.LAGGING})
             account.repository.index = None
             account.run_some()
         assert "expired" not in account.states().values()
@@ -154,7 +154,7 @@ class TestTwoServers:
         account.serve(1, 2)
         plan = account.plan()
         account.repository.remove(name(2))
-        assert account.finish(plan).open_codes == {name(2): Why.LAGGING}
+        assert account.finish(plan).open_codes == {name(2): OpenCode.LAGGING}
         clock.ahead = 2 * HOUR
         commit = account.run_some()
         assert (commit.lost, account.states()[name(2)]) == (1, "expired")

@@ -12,9 +12,9 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.page import render
-from airflow_provider_imperva.audit.story import tell_story
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.complaints import left_behind
@@ -213,12 +213,12 @@ class TestRestart:
         self.restart(loaded, 1, 2)
         clock.ahead = 7 * DAY
         run_late(loaded)
-        stories = tell_story(loaded.ledger.store, loaded.repository.name, "8416_1.log")
+        stories = explain_log(loaded.ledger.store, loaded.repository.name, "8416_1.log")
         assert [(story.name, story.state) for story in stories] == [
             (name(1), "committed"),
             ("8416-2_1.log", "committed"),
         ]
-        (story,) = tell_story(loaded.ledger.store, loaded.repository.name, "8416-2_1.log")
+        (story,) = explain_log(loaded.ledger.store, loaded.repository.name, "8416-2_1.log")
         assert story.prefix == "8416-2"
 
 

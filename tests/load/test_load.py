@@ -38,7 +38,7 @@ from airflow_provider_imperva.lake import parts
 from airflow_provider_imperva.lake.commit import SWEPT_COMMITS
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import BatchParts
-from airflow_provider_imperva.lake.records import Plan, Why
+from airflow_provider_imperva.lake.records import OpenCode, Plan
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load import normalize as normalize_module
@@ -219,7 +219,7 @@ class TestNotFound:
         account.repository.fail(name(2), Fault(status=404))
         commit = account.run_some()
         assert commit.open == {name(2): "not found (404), but still in the index"}
-        assert commit.open_codes == {name(2): Why.NOT_YET}
+        assert commit.open_codes == {name(2): OpenCode.NOT_YET}
         assert account.rows() == account.expected([name(1), name(3)])
         account.run()
         assert account.rows() == account.expected()
@@ -298,7 +298,7 @@ class TestNotFound:
         account.repository.fail(name(2), *[Fault(status=503)] * 2)
         commit = account.run_some()
         assert commit.open == {name(2): "the repository gave no whole answer"}
-        assert commit.open_codes == {name(2): Why.UNAVAILABLE}
+        assert commit.open_codes == {name(2): OpenCode.UNAVAILABLE}
         assert account.rows() == account.expected([name(1), name(3)])
         account.run()
         assert account.rows() == account.expected()

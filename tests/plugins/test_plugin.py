@@ -57,12 +57,12 @@ def test_it_serves_nothing_but_its_pages(path: str) -> None:
 
 def test_an_error_is_a_page_that_says_what_to_do() -> None:
     """With the headers that every page has, and what it quotes escaped."""
-    from airflow_provider_imperva.plugins.web import tell_error, tell_failure
+    from airflow_provider_imperva.plugins.web import show_error, show_failure
 
-    told = tell_error(None, LakeError("the <b>store</b> fails", do="look", about="s3://lake"))  # type: ignore[arg-type]
+    told = show_error(None, LakeError("the <b>store</b> fails", do="look", about="s3://lake"))  # type: ignore[arg-type]
     assert told.status_code == 503
     assert b"s3://lake: the &lt;b&gt;store&lt;/b&gt; fails. look." in told.body
-    unforeseen = tell_failure(None, RuntimeError("secret"))  # type: ignore[arg-type]
+    unforeseen = show_failure(None, RuntimeError("secret"))  # type: ignore[arg-type]
     assert unforeseen.status_code == 500
     assert b"secret" not in unforeseen.body
     for page in (told, unforeseen):

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_imperva.audit.story import tell_story
+from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.errors import HoldError
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
@@ -159,5 +159,5 @@ def test_sums_hold_and_who_was_erased_is_in_no_byte(tabled: KeptAccount, clock: 
     tabled.assert_sound()
     store = tabled.ledger.store
     for log in tabled.forged:
-        whole = tell_story(store, tabled.repository.name, log, thorough=True)
-        assert tell_story(store, tabled.repository.name, log) == whole
+        whole = explain_log(store, tabled.repository.name, log, thorough=True)
+        assert explain_log(store, tabled.repository.name, log) == whole

@@ -9,10 +9,10 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.findings import Kind
 from airflow_provider_imperva.audit.history import History
-from airflow_provider_imperva.audit.story import tell_story
-from airflow_provider_imperva.audit.words import tell_lake
+from airflow_provider_imperva.audit.words import describe_lake
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake import records
 from airflow_provider_imperva.retention.expire import expire, find_due, oldest_days
@@ -173,15 +173,15 @@ class TestAccounts:
         clock.ahead = timedelta(days=7)
         loaded.expire(events={"access": 5}, raw=5)
         store = loaded.ledger.store
-        told = "\n".join(tell_lake(loaded.verify()))
+        told = "\n".join(describe_lake(loaded.verify()))
         expired = loaded.sums()[3]
         assert f" + {expired} expired" in told
         found = cover(store, History.read(store, loaded.repository.name), window=timedelta(hours=48), days=3)
         assert all(one.holds for one in found.sums)
         assert found.expired_lines == expired > 0
         assert (found.logs, found.raw_bytes) == (0, 0), "there are no bytes any more"
-        (story,) = tell_story(store, loaded.repository.name, "8416_1.log")
-        steps = "\n".join(step.told for step in story.steps)
+        (story,) = explain_log(store, loaded.repository.name, "8416_1.log")
+        steps = "\n".join(step.text for step in story.steps)
         assert "expired" in steps
         assert "bytes as received are kept for 5 days" in steps
         assert story.state == "committed"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_imperva.audit.words import tell_lake
+from airflow_provider_imperva.audit.words import describe_lake
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.lake.records import Commit, Kind
 from airflow_provider_imperva.retention.holds import holds_in_force, lift_hold, set_hold
@@ -56,7 +56,7 @@ def test_it_is_an_entry_of_the_ledger_and_is_carried_along(account: KeptAccount)
     account.run()
     (held,) = holds_in_force(account.ledger)
     assert (held.reference, held.by, held.why) == ("CASE-7", "legal@example.com", "litigation")
-    assert "Hold CASE-7" in "\n".join(tell_lake(account.verify()))
+    assert "Hold CASE-7" in "\n".join(describe_lake(account.verify()))
     account.assert_sound()
     lifted = lift(account)
     assert (lifted.lifts, lifted.holds, holds_in_force(account.ledger)) == ("CASE-7", (), ())

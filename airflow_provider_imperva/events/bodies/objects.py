@@ -62,7 +62,7 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
     """Read a body in blocks; the ``lines`` of the last one are all that were counted less those of the others."""
     body = _Body()
     found: list[_Found] = []
-    size = told = 0
+    size = yielded = 0
     for record, text in body.read(chunks):
         if len(text) > MAX_RECORD_BYTES:
             record, text = RejectionReason.TOO_LONG, text[:HEAD_BYTES]
@@ -70,13 +70,13 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
         found.append((record, kept))
         size += _size(record) + len(kept)
         if size >= lines.BLOCK_BYTES:
-            text_block = _block(found, first_number=told + 1, lines=len(found), keep_raw=keep_raw)
-            told += len(found)
+            text_block = _block(found, first_number=yielded + 1, lines=len(found), keep_raw=keep_raw)
+            yielded += len(found)
             found, size = [], 0
             yield text_block
             del text_block
-    if found or body.lines != told:
-        yield _block(found, first_number=told + 1, lines=body.lines - told, keep_raw=keep_raw)
+    if found or body.lines != yielded:
+        yield _block(found, first_number=yielded + 1, lines=body.lines - yielded, keep_raw=keep_raw)
 
 
 class _Body:

@@ -31,7 +31,7 @@ from airflow_provider_imperva.events.bodies.row_lines import (
     split,
     take_prefixes,
 )
-from airflow_provider_imperva.events.bodies.text_block import OneByOne, TextBlock, decoded, scan_lines
+from airflow_provider_imperva.events.bodies.text_block import LineByLine, TextBlock, decoded, scan_lines
 from airflow_provider_imperva.events.grammar.record import RejectionReason
 from airflow_provider_imperva.events.grammar.text_columns import TextColumns
 from airflow_provider_imperva.events.grammar.w3c import FIRST_LAYOUT, Layout, first_is_bare, read_row, separators
@@ -116,14 +116,14 @@ class _Rows:
         self.behind_incomplete = behind_incomplete
         self._prefixes = prefixes
         self._scanned: TextColumns | None = None
-        self._one_by_one = OneByOne()
+        self._one_by_one = LineByLine()
         self._not_counted = 0
 
     def read(self, stretch: Stretch, *, keep_raw: bool) -> None:
         """Read a stretch; only one of them all may have more than a few rows."""
         layout, rows = stretch.layout, stretch.rows
         read_one = partial(read_row, layout=layout)
-        found = OneByOne()
+        found = LineByLine()
         if len(rows) > FEW:
             self._scanned = scan_lines(rows, partial(scan, layout=layout, keep_raw=keep_raw), read_one, found)
         else:
@@ -138,11 +138,11 @@ class _Rows:
         self._not_counted += sum(not shares_line for _, shares_line in stretch.directives)
         self._not_counted -= sum(hides_row(text) for text, _ in stretch.directives)
 
-    def _join(self, stretch: Stretch, found: OneByOne) -> list[int]:
+    def _join(self, stretch: Stretch, found: LineByLine) -> list[int]:
         """Read those rows that are spread over several lines; tell the numbers of those that stay unfinished."""
         rows, parts = stretch.rows, set[int]()
         unfinished: list[int] = []
-        spread = OneByOne()
+        spread = LineByLine()
         rejected = {line.number for line in found.rejected}
         for line in found.rejected:
             place = int(np.searchsorted(rows.numbers, line.number))
@@ -165,7 +165,7 @@ class _Rows:
         found.add(spread)
         return unfinished
 
-    def _mark(self, stretch: Stretch, found: OneByOne, unfinished: list[int]) -> None:
+    def _mark(self, stretch: Stretch, found: LineByLine, unfinished: list[int]) -> None:
         scanned = self._scanned if len(stretch.rows) > FEW else None
         numbers = np.array(found.numbers, np.int64)
         at_once = scanned.lines.to_numpy() if scanned is not None else numbers[:0]
@@ -185,7 +185,7 @@ class _Rows:
             elif scanned is not None:
                 scanned.notes.warnings.append((int(np.searchsorted(at_once, number)), mark))
 
-    def _keep_prefixes(self, stretch: Stretch, found: OneByOne) -> None:
+    def _keep_prefixes(self, stretch: Stretch, found: LineByLine) -> None:
         for number, record in zip(found.numbers, found.records, strict=True):
             if prefix := self._prefixes.get(number):
                 record.extra.append(("prefix", decoded(prefix)[0].strip()))

@@ -53,7 +53,7 @@ class TextBlock:
 
 
 @dataclass(slots=True)
-class OneByOne:
+class LineByLine:
     """Lines that were read one by one.
 
     :param records: those that are events; ``numbers`` of their lines; ``raws``: their texts.
@@ -88,7 +88,7 @@ class OneByOne:
             self.numbers.append(number)
             self.raws.append(text)
 
-    def add(self, others: OneByOne) -> None:
+    def add(self, others: LineByLine) -> None:
         """Put others of the same body to these."""
         self.records += others.records
         self.numbers += others.numbers
@@ -124,7 +124,7 @@ def read_lines(
     :param read_record: reads the text of one line.
     :param odd: which lines no scan may see.
     """
-    one_by_one = OneByOne()
+    one_by_one = LineByLine()
     scanned = scan_lines(lines, scan, read_record, one_by_one, odd=odd)
     if scanned is not None and not one_by_one.numbers:
         return scanned, one_by_one.rejected
@@ -136,7 +136,7 @@ def scan_lines(
     lines: Lines,
     scan: Callable[[Lines], tuple[TextColumns, Mask]],
     read_record: Callable[[str], TextRecord | RejectionReason],
-    one_by_one: OneByOne,
+    one_by_one: LineByLine,
     *,
     odd: Mask | None = None,
 ) -> TextColumns | None:
@@ -164,7 +164,7 @@ def read_each(
     lines: Lines, read_record: Callable[[str], TextRecord | RejectionReason], *, format_name: Format, keep_raw: bool
 ) -> tuple[TextColumns, list[RejectedLine]]:
     """Read lines one by one, and none of them in another way."""
-    one_by_one = OneByOne()
+    one_by_one = LineByLine()
     one_by_one.read(lines, read_record)
     return one_by_one.columns(format_name=format_name, keep_raw=keep_raw), one_by_one.rejected
 

@@ -26,19 +26,19 @@ def violations(lists: dict[str, pa.ListArray], rule_info: pa.StringArray) -> pa.
     count = len(rule_info)
     lengths = {name: pc.fill_null(pc.list_value_length(lists[name]), 0).to_numpy() for name in _LISTS}
     slots = np.maximum.reduce(list(lengths.values())).astype(np.int64)
-    told = (
+    named = (
         np.flatnonzero(rule_info.is_valid().to_numpy(zero_copy_only=False))
         if len(rule_info) > rule_info.null_count
         else None
     )
     behind: list[int] = []
     texts: list[str] = []
-    if told is not None:
-        for text in rule_info.take(pa.array(told)).to_pylist():
+    if named is not None:
+        for text in rule_info.take(pa.array(named)).to_pylist():
             empty = _SLOTS.match(text)[0]  # type: ignore[index]
             behind.append(empty.count(","))
             texts.append(text[len(empty) :])
-        slots[told] = np.maximum(slots[told], np.array(behind) + 1)
+        slots[named] = np.maximum(slots[named], np.array(behind) + 1)
     rows = np.flatnonzero(slots)
     if not len(rows):
         return pa.nulls(count, VIOLATIONS)
@@ -49,8 +49,8 @@ def violations(lists: dict[str, pa.ListArray], rule_info: pa.StringArray) -> pa.
     place = np.arange(ends[-1]) - np.repeat(firsts, sizes)
     codes, ids, names = (_elements(lists[name], lengths[name], owner, place) for name in _LISTS)
     info = pa.nulls(len(owner), TEXT)
-    if told is not None:
-        at = firsts[np.searchsorted(rows, told)] + np.array(behind)
+    if named is not None:
+        at = firsts[np.searchsorted(rows, named)] + np.array(behind)
         info = scattered(pa.array(texts, TEXT), at, len(owner))
     members = [codes, _attack_type_names(codes), ids, names, info]
     structs = pa.StructArray.from_arrays(members, fields=list(VIOLATIONS.value_type))

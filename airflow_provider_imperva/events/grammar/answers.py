@@ -94,7 +94,7 @@ class Answer(Enum):
     """Objects that tell of no error and have nothing that an event has."""
 
 
-def tell(head: bytes) -> Answer:
+def classify(head: bytes) -> Answer:
     """Tell what a body in JSON is.
 
     What to do with an error is for the caller to say: a server that is in trouble may give the log later.
@@ -147,34 +147,34 @@ def _listed(value: Any, depth: int) -> Iterator[dict[str, Any]]:
                 yield item
                 yield from _listed(item, depth - 1)
     elif isinstance(value, dict) and depth > 0:
-        failed = bool(_told(value) & _SURE)
+        failed = bool(_keys_with_text(value) & _SURE)
         for key, item in value.items():
             if key.lower() in LISTS if failed else key.lower() not in _SURE:
                 yield from _listed(item, depth - 1)
 
 
-def _told(item: dict[str, Any]) -> set[str]:
+def _keys_with_text(item: dict[str, Any]) -> set[str]:
     return {key.lower() for key, value in item.items() if value not in (None, "", [], {}, False)}
 
 
 def _is_event(item: dict[str, Any]) -> bool:
-    told = _told(item)
-    times = {key.lower() for key in item if key in TIME_KEYS or _TIME.search(key)} & told
+    keys = _keys_with_text(item)
+    times = {key.lower() for key in item if key in TIME_KEYS or _TIME.search(key)} & keys
     entities = {key.lower() for key, value in item.items() if isinstance(value, dict) and value} & _ENTITIES
-    entities |= {key.partition(".")[0] for key in told if "." in key} & _ENTITIES
+    entities |= {key.partition(".")[0] for key in keys if "." in key} & _ENTITIES
     listed = [
         one for key, value in item.items() if key.lower() in _EVENT_LISTS and isinstance(value, list) for one in value
     ]
     if entities & {"event", "imperva"} or any(isinstance(one, dict) and not _is_error(one) for one in listed):
         return True
-    if told & _SURE:
+    if keys & _SURE:
         return bool(times and entities)
     if len(entities) > 1:
         return True
-    return bool(times and told - times - _SPOKEN)
+    return bool(times and keys - times - _SPOKEN)
 
 
 def _is_error(item: dict[str, Any]) -> bool:
-    told = _told(item)
+    keys = _keys_with_text(item)
     times = {key.lower() for key in item if key in TIME_KEYS or _TIME.search(key)}
-    return bool(told & _SURE) or not told - times - _SPOKEN
+    return bool(keys & _SURE) or not keys - times - _SPOKEN

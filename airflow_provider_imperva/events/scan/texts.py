@@ -71,8 +71,8 @@ def copy_texts(
     kernel.finish(codes, ends[coded:], valid.ravel())
     # There was room for all texts, as if none recurred. What lasts takes the memory that it needs.
     begin = int(starts[coded]) if coded < len(order) else 0
-    held = pa.py_buffer(_lasting(copied[begin : int(places[-1]) if len(order) else 0]))
-    validity, offsets, indices = _rows(valid), _rows(_lasting(ends[coded:])), _rows(codes)
+    held = pa.py_buffer(_copy_to_keep(copied[begin : int(places[-1]) if len(order) else 0]))
+    validity, offsets, indices = _rows(valid), _rows(_copy_to_keep(ends[coded:])), _rows(codes)
     arrays = {}
     for column, (number, start, end) in enumerate(zip(order, starts.tolist(), places.tolist(), strict=True)):
         if column < coded:
@@ -100,7 +100,7 @@ def _room(shape: tuple[int, ...], kind: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.ndarray(shape, kind, pa.allocate_buffer(math.prod(shape) * np.dtype(kind).itemsize))
 
 
-def _lasting(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _copy_to_keep(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Copy what outlives the block."""
     copy = _room(array.shape, array.dtype)
     copy[...] = array

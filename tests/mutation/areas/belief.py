@@ -36,7 +36,7 @@ MUTATIONS = [
     Mutation(
         "an XCom ahead of the ledger is passed over",
         "operators/planning.py",
-        'elif told > commit.commit and not context["params"].get("go_by_ledger"):',
+        'elif xcom_commit > commit.commit and not context["params"].get("go_by_ledger"):',
         "elif False:",
         ("dag/test_plan_operator.py::TestOtherLake",),
     ),
@@ -177,8 +177,8 @@ MUTATIONS = [
     Mutation(
         "two logs are duplicates of each other",
         "load/siblings.py",
-        "        theirs, code = self._told(other)\n",
-        "        return True\n        theirs, code = self._told(other)\n",
+        "        theirs, code = self._last_outcome(other)\n",
+        "        return True\n        theirs, code = self._last_outcome(other)\n",
         ("load/test_generations.py::TestLeftOver",),
     ),
     Mutation(
@@ -198,7 +198,7 @@ MUTATIONS = [
     Mutation(
         "names that may be other logs are passed over while nothing can be compared",
         "load/generations.py",
-        "        elif look.doubt:\n",
+        "        elif comparison.doubt:\n",
         "        elif False:\n",
         ("load/test_generations.py::TestRestart",),
     ),

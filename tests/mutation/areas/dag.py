@@ -29,8 +29,8 @@ MUTATIONS = [
     Mutation(
         "an account that cannot be looked at is left out of its fleet's run",
         "operators/load.py",
-        "told(error))\n            return True\n",
-        "told(error))\n            return False\n",
+        "            )\n            return True\n",
+        "            )\n            return False\n",
         ("dag/test_fleet.py::test_two_hundred_accounts_of_which_some_are_broken",),
     ),
     Mutation(
@@ -78,7 +78,7 @@ MUTATIONS = [
     Mutation(
         "rows of a red run are named by no asset event",
         "assets.py",
-        "max(told + 1, ",
+        "max(announced + 1, ",
         "max(commit.commit, ",
         ("dag/test_commit_operator.py::TestAssetEvent",),
     ),

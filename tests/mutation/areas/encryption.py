@@ -154,7 +154,7 @@ MUTATIONS = [
     Mutation(
         "a replay does not know of destroyed keys",
         "load/replay.py",
-        "        gone |= {month: _told_destruction(commit, month) for month in commit.destroys}\n",
+        "        gone |= {month: _describe_destruction(commit, month) for month in commit.destroys}\n",
         "",
         (f"{_RAW}::TestDestroyedKeys",),
     ),

@@ -22,7 +22,7 @@ MUTATIONS = [
     Mutation(
         "a masked address in a field that takes addresses only",
         "forward/ecs.py",
-        "if field in _ADDRESSES and not _is_address(told):",
+        "if field in _ADDRESSES and not _is_address(converted):",
         "if False:",
         ("forward/test_formats.py::test_ecs_has_only_addresses_in_fields_of_the_type_ip",),
     ),

@@ -54,21 +54,21 @@ MUTATIONS = [
         "lake/commit.py",
         "    if plan.revises:\n        return plan.commit\n",
         "",
-        ("audit/test_story.py::test_few_entries_are_read_and_the_story_is_that_of_all",),
+        ("audit/test_explanation.py::test_few_entries_are_read_and_the_story_is_that_of_all",),
     ),
     Mutation(
         "a log that came late revises nothing",
         "lake/records.py",
         "or bool(self.originals) or late",
         "or bool(self.originals)",
-        ("audit/test_story.py", "lake/test_commit.py::TestRevised"),
+        ("audit/test_explanation.py", "lake/test_commit.py::TestRevised"),
     ),
     Mutation(
         "a commit may hide what was revised",
         "audit/entry.py",
         "    if commit.revised != (revised := last_revision(before, entry.plan)):",
         "    if commit.revised > (revised := last_revision(before, entry.plan)):",
-        ("audit/test_story.py::test_a_commit_that_hides_what_was_revised_is_a_finding",),
+        ("audit/test_explanation.py::test_a_commit_that_hides_what_was_revised_is_a_finding",),
     ),
     Mutation(
         "a certificate leaves out what became of its logs after its period",
@@ -185,8 +185,8 @@ MUTATIONS = [
     Mutation(
         "a certificate's times of the head are not compared",
         "audit/certified.py",
-        "    elif commit and told != Head(",
-        "    elif False and told != Head(",
+        "    elif commit and certified_head != Head(",
+        "    elif False and certified_head != Head(",
         ("audit/test_certificate.py::test_an_edited_certificate_does_not_hold",),
     ),
     Mutation(

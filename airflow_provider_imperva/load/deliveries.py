@@ -16,7 +16,7 @@ _COLUMNS = ["name", "delivered_as", "content_sha256", "start_time", "fetched_at"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class CameBy:
+class ReceivedLog:
     """A log as it came one way.
 
     :ivar at: the start time in its header; if it has none, when it came to ``raw/``. UTC.
@@ -30,7 +30,7 @@ class CameBy:
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class DeliveryComparison:
     """What came by which way.
 
     :ivar since, until: the time in which every way brought logs; the ends count. Outside of it a log cannot have come
@@ -42,10 +42,10 @@ class Ways:
     since: datetime
     until: datetime
     by_all: int
-    only: dict[str, tuple[CameBy, ...]]
+    only: dict[str, tuple[ReceivedLog, ...]]
 
 
-def compare_ways(store: Store, repositories: Sequence[str]) -> Ways:
+def compare_deliveries(store: Store, repositories: Sequence[str]) -> DeliveryComparison:
     """Compare repositories of one account by the contents of their logs, as their ledgers have them.
 
     :param repositories: at least two, which looked for logs that come twice (plan option ``account_group``).
@@ -74,12 +74,12 @@ def compare_ways(store: Store, repositories: Sequence[str]) -> Ways:
         )
         for repository, found in contents.items()
     }
-    return Ways(since, until, len(everywhere), only)
+    return DeliveryComparison(since, until, len(everywhere), only)
 
 
-def _contents(ledger: Ledger) -> dict[str, CameBy]:
+def _contents(ledger: Ledger) -> dict[str, ReceivedLog]:
     """Return the first log with each content."""
-    found: dict[str, CameBy] = {}
+    found: dict[str, ReceivedLog] = {}
     for commit in ledger.commits():
         table = ledger.logs(commit.commit)
         if "content_sha256" not in table.column_names:
@@ -87,5 +87,5 @@ def _contents(ledger: Ledger) -> dict[str, CameBy]:
         rows = table.filter(pc.is_valid(table["content_sha256"])).select(_COLUMNS).to_pylist()
         for row in rows:
             at = (row["start_time"] or row["fetched_at"]).astimezone(UTC)
-            found.setdefault(row["content_sha256"], CameBy(at, row["name"], row["delivered_as"]))
+            found.setdefault(row["content_sha256"], ReceivedLog(at, row["name"], row["delivered_as"]))
     return found

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.history import repositories
-from airflow_provider_imperva.audit.story import tell_story
 from airflow_provider_imperva.audit.trail import Trails
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
@@ -109,13 +109,13 @@ def test_what_is_no_log_is_refused(lake: Path, capsys: pytest.CaptureFixture[str
 def test_few_entries_are_read_and_the_story_is_that_of_all(eventful_lake: Path, asked: str) -> None:
     store = open_store(str(eventful_lake))
     for repository in repositories(store):
-        assert tell_story(store, repository, asked) == tell_story(store, repository, asked, thorough=True)
+        assert explain_log(store, repository, asked) == explain_log(store, repository, asked, thorough=True)
 
 
 def test_only_entries_that_tell_of_it_are_read(eventful_lake: Path) -> None:
     ledger = Ledger(open_store(str(eventful_lake)), REPOSITORY)
     trail = Trails(ledger).of("8416", 126)
-    assert len(trail.told | trail.revisions) < ledger.head().next_commit / 4
+    assert len(trail.entries | trail.revisions) < ledger.head().next_commit / 4
 
 
 def test_a_commit_that_hides_what_was_revised_is_a_finding(lake: Path) -> None:

@@ -33,12 +33,12 @@ class Step(msgspec.Struct, frozen=True):
 
     :ivar at: when, UTC; None if it is not known.
     :ivar commit: in which commit or plan.
-    :ivar told: what happened, a sentence without its full stop.
+    :ivar text: what happened, a sentence without its full stop.
     """
 
     at: datetime | None
     commit: int | None
-    told: str
+    text: str = msgspec.field(name="told")
 
 
 class PartRows(msgspec.Struct, frozen=True):
@@ -48,7 +48,7 @@ class PartRows(msgspec.Struct, frozen=True):
     rows: int | None
 
 
-class Story(msgspec.Struct, frozen=True):
+class Explanation(msgspec.Struct, frozen=True):
     """What became of one number of one prefix.
 
     :ivar state: where it stands now; None if the ledger knows nothing of it.
@@ -73,9 +73,9 @@ class Story(msgspec.Struct, frozen=True):
         return f"{self.prefix}_{self.number}.log"
 
 
-def tell_story(
+def explain_log(
     store: Store, repository: str, asked: str, *, thorough: bool = False, progress: Progress = silent
-) -> list[Story]:
+) -> list[Explanation]:
     """Tell what became of a log.
 
     Of a ledger that reads, only the entries are read that tell of the log.
@@ -94,42 +94,45 @@ def tell_story(
         except LakeError:
             pass  # Something is missing or damaged: then every entry is asked, and what does not read is named.
     history = History(repository)
-    tellers: dict[str, _Teller] = {}
+    explainers: dict[str, _LogExplainer] = {}
     numbers = range(1, last_number(store, ledger.layout) + 1)
     for entry in read_entries(store, ledger.layout, numbers=numbers, whole=True, progress=progress):
         history.add(entry)
         known = {*_prefixes(entry.plan), *_prefixes(entry.commit)}
         for prefix in _asked_for(known, match["prefix"]):
-            tellers.setdefault(prefix, _Teller(ledger, prefix, number)).hear(entry)
+            explainers.setdefault(prefix, _LogExplainer(ledger, prefix, number)).add(entry)
     unread = [history.layout.commit(one) for one in history.missing]
-    return [teller.story(history, unread) for teller in _at_least_one(tellers, ledger, match["prefix"], number)]
+    return [
+        explainer.explanation(history, unread)
+        for explainer in _at_least_one(explainers, ledger, match["prefix"], number)
+    ]
 
 
-def _follow(ledger: Ledger, prefix: str | None, number: int, *, progress: Progress) -> list[Story]:
+def _follow(ledger: Ledger, prefix: str | None, number: int, *, progress: Progress) -> list[Explanation]:
     """Tell what became of a number from the entries that tell of it.
 
     :raises LakeError: if one that is needed is missing or does not read.
     """
     trails = Trails(ledger)
-    stories = []
+    explanations = []
     for one in _asked_for(trails.prefixes, prefix) or ([prefix] if prefix else []):
         trail = trails.of(one, number)
-        numbers = sorted(trail.told)
+        numbers = sorted(trail.entries)
         read = read_entries(ledger.store, ledger.layout, numbers=numbers, whole=True, progress=progress)
-        told = {entry.number: entry for entry in read}
-        teller, history = _Teller(ledger, one, number), History(ledger.layout.repository)
-        for place in sorted(trail.told | trail.revisions):
-            if place not in told and not teller.is_concerned(trails.commit(place)):
+        entries = {entry.number: entry for entry in read}
+        explainer, history = _LogExplainer(ledger, one, number), History(ledger.layout.repository)
+        for place in sorted(trail.entries | trail.revisions):
+            if place not in entries and not explainer.is_concerned(trails.commit(place)):
                 continue
             (entry,) = (
-                [told[place]]
-                if place in told
+                [entries[place]]
+                if place in entries
                 else read_entries(ledger.store, ledger.layout, numbers=[place], whole=True)
             )
             history.add(entry)
-            teller.hear(entry)
-        stories.append(teller.story(history, []))
-    return stories
+            explainer.add(entry)
+        explanations.append(explainer.explanation(history, []))
+    return explanations
 
 
 def _asked_for(known: Iterable[str], prefix: str | None) -> list[str]:
@@ -137,8 +140,10 @@ def _asked_for(known: Iterable[str], prefix: str | None) -> list[str]:
     return sorted((name for name in known if prefix in (None, name, name.partition("-")[0])), key=prefix_order)
 
 
-def _at_least_one(tellers: dict[str, _Teller], ledger: Ledger, prefix: str | None, number: int) -> Iterable[_Teller]:
-    return tellers.values() if tellers or prefix is None else [_Teller(ledger, prefix, number)]
+def _at_least_one(
+    explainers: dict[str, _LogExplainer], ledger: Ledger, prefix: str | None, number: int
+) -> Iterable[_LogExplainer]:
+    return explainers.values() if explainers or prefix is None else [_LogExplainer(ledger, prefix, number)]
 
 
 def _prefixes(record: Plan | Commit | None) -> dict[str, Prefix]:
@@ -146,7 +151,7 @@ def _prefixes(record: Plan | Commit | None) -> dict[str, Prefix]:
 
 
 @dataclass(slots=True)
-class _Teller:
+class _LogExplainer:
     """Hears the ledger entry by entry, and remembers what is said of one number.
 
     :ivar written: the parts of the batch that loaded it last; ``places`` all parts that had its rows at any time.
@@ -176,65 +181,65 @@ class _Teller:
         raw = (item.path.rsplit("/", 1)[-1] for item in commit.removed_raw)
         return not self.places.isdisjoint(gone) or any(name.startswith(self.name) for name in raw)
 
-    def hear(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> None:
         if entry.plan:
-            self._hear_look(entry.plan)
-            self._hear_plan(entry.plan, committed=entry.commit is not None)
+            self._add_look(entry.plan)
+            self._add_plan(entry.plan, committed=entry.commit is not None)
         if entry.logs is not None and pc.any(self._mine(entry.logs)).as_py():
-            self._hear_logs(entry)
+            self._add_logs(entry)
         if entry.commit:
-            self._hear_commit(entry, entry.commit)
+            self._add_commit(entry, entry.commit)
 
-    def _hear_look(self, plan: Plan) -> None:
+    def _add_look(self, plan: Plan) -> None:
         """Hear how the number stands after a look at the index."""
         opened = self._find(plan.prefixes)
         if opened and (self.open is None or opened.state is not self.open.state):
             if opened.state is State.LISTED:
-                self._add(opened.since, plan.commit, "the index lists it")
+                self._add_step(opened.since, plan.commit, "the index lists it")
             elif opened.state is State.GAP:
-                self._add(opened.since, plan.commit, "the index passes it over: a gap, which may still be filled")
+                self._add_step(opened.since, plan.commit, "the index passes it over: a gap, which may still be filled")
         self.open = opened
 
-    def _hear_plan(self, plan: Plan, *, committed: bool) -> None:
+    def _add_plan(self, plan: Plan, *, committed: bool) -> None:
         for batch, logs in enumerate(plan.batches):
             if any(log.name == self.name for log in logs):
                 what = "replays" if batch in plan.originals else "fetches" if plan.urgent else "loads"
                 running = "" if committed else "; it has no commit yet"
-                told = f"run {plan.run.run_id} of {plan.run.dag_id} {what} it, in batch {batch} of plan {plan.commit}"
-                self._add(plan.created_at, plan.commit, f"{told}{running}")
+                text = f"run {plan.run.run_id} of {plan.run.dag_id} {what} it, in batch {batch} of plan {plan.commit}"
+                self._add_step(plan.created_at, plan.commit, f"{text}{running}")
 
     def _mine(self, logs: pa.Table) -> pa.ChunkedArray:
         """Tell which rows are about the number."""
         mine = pc.and_(pc.equal(logs["prefix"], self.prefix), pc.less_equal(logs["sequence"], self.number))
         return pc.and_(mine, pc.greater_equal(logs["sequence_to"], self.number))
 
-    def _hear_logs(self, entry: Entry) -> None:
+    def _add_logs(self, entry: Entry) -> None:
         # Once more, since an entry has not all that is told here.
         logs = self.ledger.logs(entry.number)
         for row in logs.filter(self._mine(logs)).to_pylist():
             first = self.record is None or self.record["fetched_at"] != row["fetched_at"]
             if row["fetched_at"] and first:
-                told = f"fetched: {row['raw_bytes']:,} bytes, SHA-256 {row['raw_sha256']}"
+                text = f"fetched: {row['raw_bytes']:,} bytes, SHA-256 {row['raw_sha256']}"
                 replaced = row["replaced_sha256"]
-                told += f"; the first ones had not decoded, SHA-256 {replaced}" if replaced else ""
+                text += f"; the first ones had not decoded, SHA-256 {replaced}" if replaced else ""
                 month = row.get("data_key")
-                told += f"; encrypted with the data key of {month}" if month else ""
-                self._add(row["fetched_at"], entry.number, told)
+                text += f"; encrypted with the data key of {month}" if month else ""
+                self._add_step(row["fetched_at"], entry.number, text)
             at = entry.commit.committed_at if entry.commit else None
-            told = _outcome(row)
+            text = _outcome(row)
             if entry.commit and entry.commit.kind in TAKES_OUT:
-                told += f"; its bytes are taken out of raw/: {row['raw_removed']}" if row["raw_removed"] else ""
-                told += f", by {entry.commit.kind}: {entry.commit.purpose}"
-            self._add(at, entry.number, f"commit {entry.number}: {told}")
+                text += f"; its bytes are taken out of raw/: {row['raw_removed']}" if row["raw_removed"] else ""
+                text += f", by {entry.commit.kind}: {entry.commit.purpose}"
+            self._add_step(at, entry.number, f"commit {entry.number}: {text}")
             self.record = row
 
-    def _hear_commit(self, entry: Entry, commit: Commit) -> None:
+    def _add_commit(self, entry: Entry, commit: Commit) -> None:
         month = self.record.get("data_key") if self.record else None
         if month in commit.destroys:
-            told = f"commit {commit.commit}: the data key of {month} was destroyed: its bytes can never be read again"
-            self._add(commit.committed_at, commit.commit, f"{told}. {commit.purpose}")
+            text = f"commit {commit.commit}: the data key of {month} was destroyed: its bytes can never be read again"
+            self._add_step(commit.committed_at, commit.commit, f"{text}. {commit.purpose}")
         if reason := commit.open.get(self.name):
-            self._add(commit.committed_at, commit.commit, f"commit {commit.commit}: it stays as it is: {reason}")
+            self._add_step(commit.committed_at, commit.commit, f"commit {commit.commit}: it stays as it is: {reason}")
         for report in entry.reports.values():
             if any(log.name == self.name and log.state in _IN_PARTS for log in report.logs):
                 self.written = tuple(part.path for part in report.parts)
@@ -242,34 +247,34 @@ class _Teller:
             elif not self.places.isdisjoint(part.path for part in report.removed):
                 self.places |= {part.path for part in report.parts}
                 if commit.kind is Kind.COMPACT:
-                    self._hear_compaction(commit, report)
+                    self._add_compaction(commit, report)
         if not self.places.isdisjoint(commit.retired):
-            told = f"commit {commit.commit}: parts that others took the place of were deleted"
-            self._add(commit.committed_at, commit.commit, told)
+            text = f"commit {commit.commit}: parts that others took the place of were deleted"
+            self._add_step(commit.committed_at, commit.commit, text)
         self.open = self._find(commit.prefixes)
 
-    def _hear_compaction(self, commit: Commit, report: Report) -> None:
+    def _add_compaction(self, commit: Commit, report: Report) -> None:
         """Hear where parts of its batch went."""
         if len(report.removed) > 1:
             done = f"were merged into {report.parts[0].path}"
         else:
             done = f"was taken apart for a replay, into {counted(len(report.parts), 'part')}"
-        told = f"commit {commit.commit}: {counted(len(report.removed), 'part')}, its batch's among them, {done}"
-        self._add(commit.committed_at, commit.commit, told)
+        text = f"commit {commit.commit}: {counted(len(report.removed), 'part')}, its batch's among them, {done}"
+        self._add_step(commit.committed_at, commit.commit, text)
 
     def _find(self, prefixes: dict[str, Prefix]) -> Range | None:
         opened = prefixes[self.prefix].open if self.prefix in prefixes else ()
         return next((item for item in opened if item.first <= self.number <= item.last), None)
 
-    def _add(self, at: datetime | None, commit: int, told: str) -> None:
-        self.steps.append(Step(at, commit, told))
+    def _add_step(self, at: datetime | None, commit: int, text: str) -> None:
+        self.steps.append(Step(at, commit, text))
 
-    def story(self, history: History, missing: Iterable[str]) -> Story:
+    def explanation(self, history: History, missing: Iterable[str]) -> Explanation:
         state = self.open.state.value if self.open else self.record["state"] if self.record else None
         steps = self.steps or [Step(None, None, self._unknown(history))]
         parts = tuple(self._rows(history))
         unread = [*(finding.about for finding in history.damages), *missing]
-        return Story(
+        return Explanation(
             history.repository, self.prefix, self.number, state, tuple(steps), self.record, parts, tuple(unread)
         )
 
@@ -293,13 +298,13 @@ class _Teller:
 
 
 def _outcome(row: dict[str, Any]) -> str:
-    told = f"{row['state']}" + (", late: it had been given up" if row["late"] else "")
+    text = f"{row['state']}" + (", late: it had been given up" if row["late"] else "")
     if row["state"] in _IN_PARTS:
-        told += f", {row['lines']:,} lines = {row['rows']:,} rows + {row['quarantined_lines']:,} in quarantine"
-        told += "".join(
+        text += f", {row['lines']:,} lines = {row['rows']:,} rows + {row['quarantined_lines']:,} in quarantine"
+        text += "".join(
             f" + {row[f'{what}_lines']:,} {what}" for what in ("expired", "erased") if row.get(f"{what}_lines")
         )
-    return told + (f": {row['reason']}" if row["reason"] else "")
+    return text + (f": {row['reason']}" if row["reason"] else "")
 
 
 def _count(store: Store, path: str, file_name: str, number: int) -> int | None:
