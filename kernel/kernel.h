@@ -25,12 +25,12 @@
 #define UNLIKELY(condition) (condition)
 #endif
 
-/* What is told of a text, in a row of int32. */
-enum { NUMBER, BEGIN, END, TOLD_OF_TEXT };
+/* What is recorded of a text, in a row of int32. */
+enum { NUMBER, BEGIN, END, SPAN_COLUMNS };
 
-/* What is told of a key, in a row of int64. */
+/* What is recorded of a key, in a row of int64. */
 enum { KEY_BEGIN, KEY_END, KIND, LABEL, TEXT_BEGIN, TEXT_END, TOLD_OF_KEY };
-enum { FREE_TEXT = 1, JSON = 2, STRANGE = 4, EARLY = 8, LATE = 16 };
+enum { FREE_TEXT = 1, JSON = 2, UNEXPECTED = 4, EARLY = 8, LATE = 16 };
 enum { LONGEST_KEY = 63, SLACK = 32 };
 
 /* Arrays of Python, as they are handed in. */
@@ -152,7 +152,7 @@ static inline int highest_bit(uint64_t bits) {
 #endif
 }
 
-enum { STRETCH = 32, CHUNK = 64 };
+enum { VECTOR = 32, CHUNK = 64 };
 
 /* Sixteen bytes that are there. */
 #if defined(__SSE2__)
@@ -178,7 +178,7 @@ static inline uint64_t bits_of(Sixteen bytes, uint8_t sought) {
 #endif
 
 /* Which of the bytes of a stretch that is there are the one sought: a bit for each, the lowest for the first. */
-static inline uint64_t bits_in_stretch(const uint8_t *at, uint8_t sought) {
+static inline uint64_t bits_in_vector(const uint8_t *at, uint8_t sought) {
     return bits_of(sixteen_at(at), sought) | bits_of(sixteen_at(at + 16), sought) << 16;
 }
 
@@ -214,13 +214,13 @@ static inline uint64_t mixed(uint64_t hash, uint64_t word) {
     return hash ^ hash >> 32;
 }
 
-/* Tell of a text in a row of a table, which has to be there. */
-static inline void tell(Places found, int64_t row, int64_t number, int64_t begin, int64_t end) {
-    if (LIKELY((uint64_t)row < (uint64_t)found.rows)) {
-        int32_t *told = found.at + TOLD_OF_TEXT * row;
-        told[NUMBER] = (int32_t)number;
-        told[BEGIN] = (int32_t)begin;
-        told[END] = (int32_t)end;
+/* Write where a text stands into a row of a table, if the table has that row. */
+static inline void write_span(Places spans, int64_t row, int64_t number, int64_t begin, int64_t end) {
+    if (LIKELY((uint64_t)row < (uint64_t)spans.rows)) {
+        int32_t *span = spans.at + SPAN_COLUMNS * row;
+        span[NUMBER] = (int32_t)number;
+        span[BEGIN] = (int32_t)begin;
+        span[END] = (int32_t)end;
     }
 }
 

@@ -11,7 +11,7 @@ typedef struct {
     int64_t length;
 } Word;
 
-/* What is told of a key, checked. */
+/* What is recorded of a key, checked. */
 typedef struct {
     Word word;
     Word seen_as;  /* as it was spelled last */
@@ -33,7 +33,7 @@ typedef struct {
     int64_t count;
     int32_t *slots;
     uint64_t mask;
-    Places found;
+    Places spans;
     Chunk chunk;
 } Cutter;
 
@@ -221,7 +221,7 @@ static inline bool begins_json(Text text, int64_t begin, int64_t end) {
     return second < 'A' || second > 'Z';
 }
 
-/* Keep a pair, trimmed, as the row `count`; the next row, or -1 if the pair is odd. */
+/* Keep a pair, trimmed, as the row `count`; the next row, or -1 if the pair is irregular. */
 static inline int64_t keep(Cutter *cutter, int64_t record, int64_t key, int64_t begin, int64_t end, int64_t count) {
     Text text = cutter->text;
     while (begin < end && is_blank(byte_at(text, begin)))
@@ -230,13 +230,13 @@ static inline int64_t keep(Cutter *cutter, int64_t record, int64_t key, int64_t 
         end--;
     if (begin == end)
         return count;
-    if (byte_at(text, begin) == '"' || count >= cutter->found.rows)
+    if (byte_at(text, begin) == '"' || count >= cutter->spans.rows)
         return -1;
     if (!(cutter->keys[key].kind & JSON) && begins_json(text, begin, end))
         return -1;
     if (key) {
         Key *known = &cutter->keys[key];
-        if (known->seen == record || known->kind & STRANGE)
+        if (known->seen == record || known->kind & UNEXPECTED)
             return -1;
         known->seen = record;
         if (known->expected.size) {
@@ -245,16 +245,16 @@ static inline int64_t keep(Cutter *cutter, int64_t record, int64_t key, int64_t 
             return is_expected ? count : -1;
         }
     }
-    tell(cutter->found, count, key, begin, end);
+    write_span(cutter->spans, count, key, begin, end);
     return count + 1;
 }
 
-/* Whether a sign in the value of a known key is to be told: one that is not escaped, in a value of the server's own. */
+/* Whether a sign in the value of a known key is to be reported: one that is not escaped, in a value of the server's own. */
 static inline bool is_strange_sign(const Cutter *cutter, int64_t key, int64_t sign) {
     return !(cutter->keys[key].kind & FREE_TEXT) && byte_at(cutter->text, sign - 1) != '\\';
 }
 
-/* Cut a record at its keys, the first of which was found; the next row, or -1 if the record is odd. */
+/* Cut a record at its keys, the first of which was found; the next row, or -1 if the record is irregular. */
 static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
     bool early = false; /* whether the pair is of a client's text, or behind such */
@@ -295,7 +295,7 @@ static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t 
     }
 }
 
-/* Cut a record at its tabs, behind each of which a key has to stand; the next row, or -1 if the record is odd. */
+/* Cut a record at its tabs, behind each of which a key has to stand; the next row, or -1 if the record is irregular. */
 static int64_t cut_at_tabs(Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
     bool early = false, first = true;
@@ -303,7 +303,7 @@ static int64_t cut_at_tabs(Cutter *cutter, int64_t record, int64_t key, int64_t 
         int64_t begin = sign + 1, place = find_byte(text, begin, end, '\t');
         sign = next_sign(cutter, begin, end);
         /* With another key in the first value that no client writes, there are blanks for tabs; a sign that is left in
-         * any other value of the server's own is told. */
+         * any other value of the server's own is reported. */
         if (!(cutter->keys[key].kind & FREE_TEXT) && (key || first)) {
             first = false;
             if (sign < place)
@@ -366,7 +366,7 @@ static bool first_key(Cutter *cutter, int64_t begin, int64_t end, int64_t *word,
 /* Whether a label is missing among the pairs of a record. */
 static bool lacks_label(const Cutter *cutter, int64_t record, int64_t first, int64_t after) {
     for (int64_t row = first; row < after; row++) {
-        int64_t number = cutter->found.at[TOLD_OF_TEXT * row + NUMBER];
+        int64_t number = cutter->spans.at[SPAN_COLUMNS * row + NUMBER];
         int64_t label = 0 <= number && number < cutter->count ? cutter->keys[number].label : 0;
         if (label && cutter->keys[label].seen != record)
             return true;
@@ -374,7 +374,7 @@ static bool lacks_label(const Cutter *cutter, int64_t record, int64_t first, int
     return false;
 }
 
-/* Take in what is told of each key, so far as it is sound. */
+/* Take in what is recorded of each key, so far as it is sound. */
 static const char *index_keys(Cutter *cutter, Text words, const int64_t *known) {
     for (int64_t number = 0; number < cutter->count; number++, known += TOLD_OF_KEY) {
         Key *key = &cutter->keys[number];
@@ -399,19 +399,19 @@ static const char *index_keys(Cutter *cutter, Text words, const int64_t *known) 
     return NULL;
 }
 
-/* (text, begins, ends, words, known, tabs, odd, found, firsts, headers) */
+/* (text, begins, ends, words, known, tabs, irregular, spans, firsts, headers) */
 const char *find_pairs(const Argument *arguments, int64_t *results) {
     (void)results;
     Positions begins = positions_of(&arguments[1]), ends = positions_of(&arguments[2]);
     bool tabs = arguments[5].number != 0;
-    Bytes odd = bytes_of(&arguments[6]);
+    Bytes irregular = bytes_of(&arguments[6]);
     Positions firsts = positions_of(&arguments[8]), headers = positions_of(&arguments[9]);
-    Cutter cutter = {.text = text_of(&arguments[0]), .count = arguments[4].rows, .found = places_of(&arguments[7]), .chunk = {-1, 0, 0}};
+    Cutter cutter = {.text = text_of(&arguments[0]), .count = arguments[4].rows, .spans = places_of(&arguments[7]), .chunk = {-1, 0, 0}};
     Text text = cutter.text;
     int64_t records = begins.length, count = 0;
-    if (ends.length != records || odd.size != records || headers.length != records || firsts.length != records + 1 ||
+    if (ends.length != records || irregular.size != records || headers.length != records || firsts.length != records + 1 ||
         arguments[4].columns != TOLD_OF_KEY || cutter.count < 1 || cutter.count > INT16_MAX ||
-        cutter.found.columns != TOLD_OF_TEXT || text.size > INT32_MAX)
+        cutter.spans.columns != SPAN_COLUMNS || text.size > INT32_MAX)
         return BAD_SIZES;
     /* Three of four slots stay empty at least. */
     for (cutter.mask = 1; cutter.mask < 4 * (uint64_t)cutter.count;)
@@ -422,9 +422,9 @@ const char *find_pairs(const Argument *arguments, int64_t *results) {
         cutter.keys && cutter.slots ? index_keys(&cutter, text_of(&arguments[3]), arguments[4].at) : NO_MEMORY;
     for (int64_t record = 0; !refused && record < records; record++) {
         firsts.at[record] = count;
-        if (odd.at[record])
+        if (irregular.at[record])
             continue;
-        odd.at[record] = true;
+        irregular.at[record] = true;
         int64_t begin = begins.at[record], end = ends.at[record], word, sign, key;
         if (!within(begin, end, text.size)) {
             refused = BAD_PLACES;
@@ -443,7 +443,7 @@ const char *find_pairs(const Argument *arguments, int64_t *results) {
                             : cut_at_keys(&cutter, record, key, sign, end, count);
         if (after < 0 || lacks_label(&cutter, record, count, after))
             continue;
-        odd.at[record] = false;
+        irregular.at[record] = false;
         count = after;
     }
     if (!refused)

@@ -10,7 +10,7 @@ typedef struct {
     int64_t names;
     int64_t *quotes;   /* two for each name */
     int64_t *value_of; /* the row of each name's value, -1 for one that is empty, and for a name that there is not */
-    Places found;
+    Places spans;
     int64_t day; /* the last one whose date was written */
     uint8_t date[DATE];
 } Cutter;
@@ -19,8 +19,8 @@ typedef struct {
 static void list_quotes(const Cutter *cutter, int64_t begin, int64_t end) {
     Text text = cutter->text;
     int64_t count = 0, room = 2 * cutter->names, place = begin;
-    for (; count < room && end - place >= STRETCH && text.size - place >= STRETCH; place += STRETCH)
-        for (uint64_t found = bits_in_stretch(text.at + place, '"'); found && count < room; found &= found - 1)
+    for (; count < room && end - place >= VECTOR && text.size - place >= VECTOR; place += VECTOR)
+        for (uint64_t found = bits_in_vector(text.at + place, '"'); found && count < room; found &= found - 1)
             cutter->quotes[count++] = place + lowest_bit(found);
     for (; count < room && place < end; place++)
         if (byte_at(text, place) == '"')
@@ -57,14 +57,14 @@ static void list_after_escapes(const Cutter *cutter, int64_t begin, int64_t end)
     }
 }
 
-/* Cut a row at the quotes around its values; the next row of `found`, -1 if those are not all its quotes. */
+/* Cut a row at the quotes around its values; the next row of `spans`, -1 if those are not all its quotes. */
 static int64_t cut_at_quotes(const Cutter *cutter, int64_t begin, int64_t end, int64_t count) {
     Text text = cutter->text;
     int64_t place = begin;
     for (int64_t name = 0; name < cutter->names; name++) {
         int64_t opening = cutter->quotes[2 * name], closing = cutter->quotes[2 * name + 1];
         if (opening != place || closing <= opening || closing >= end ||
-            (closing + 1 < end && byte_at(text, closing + 1) != ' ') || count >= cutter->found.rows)
+            (closing + 1 < end && byte_at(text, closing + 1) != ' ') || count >= cutter->spans.rows)
             return -1;
         place = closing + 2;
         int64_t first = opening + 1, behind = closing;
@@ -74,7 +74,7 @@ static int64_t cut_at_quotes(const Cutter *cutter, int64_t begin, int64_t end, i
             behind--;
         bool empty = first == behind;
         if (!empty)
-            tell(cutter->found, count, name, first, behind);
+            write_span(cutter->spans, count, name, first, behind);
         cutter->value_of[name] = empty ? -1 : count;
         count += !empty;
     }
@@ -120,7 +120,7 @@ static bool agree(Cutter *cutter, const int64_t *moments) {
     const int32_t *values[3];
     for (int which = 0; which < 3; which++) {
         int64_t row = cutter->value_of[moments[which]];
-        values[which] = row < 0 ? NULL : cutter->found.at + TOLD_OF_TEXT * row;
+        values[which] = row < 0 ? NULL : cutter->spans.at + SPAN_COLUMNS * row;
     }
     const int32_t *date = values[0], *time = values[1], *start = values[2];
     if (date == NULL || time == NULL)
@@ -144,17 +144,17 @@ static bool agree(Cutter *cutter, const int64_t *moments) {
     return memcmp(text.at + date_at, cutter->date, DATE) == 0 && memcmp(text.at + time_at, written, TIME) == 0;
 }
 
-/* (text, begins, ends, names, moments, odd, escaped, found, firsts) */
+/* (text, begins, ends, names, moments, irregular, escaped, spans, firsts) */
 const char *cut_rows(const Argument *arguments, int64_t *results) {
     (void)results;
     Positions begins = positions_of(&arguments[1]), ends = positions_of(&arguments[2]);
-    Bytes odd = bytes_of(&arguments[5]), escaped = bytes_of(&arguments[6]);
+    Bytes irregular = bytes_of(&arguments[5]), escaped = bytes_of(&arguments[6]);
     Positions firsts = positions_of(&arguments[8]);
     Cutter cutter = {
-        .text = text_of(&arguments[0]), .names = arguments[3].number, .found = places_of(&arguments[7]), .day = -1};
+        .text = text_of(&arguments[0]), .names = arguments[3].number, .spans = places_of(&arguments[7]), .day = -1};
     int64_t rows = begins.length, moments[3];
-    if (ends.length != rows || odd.size != rows || escaped.size != rows || firsts.length != rows + 1 ||
-        cutter.found.columns != TOLD_OF_TEXT || arguments[4].rows != 3 || cutter.text.size > INT32_MAX)
+    if (ends.length != rows || irregular.size != rows || escaped.size != rows || firsts.length != rows + 1 ||
+        cutter.spans.columns != SPAN_COLUMNS || arguments[4].rows != 3 || cutter.text.size > INT32_MAX)
         return BAD_SIZES;
     if (cutter.names < 0 || cutter.names > INT32_MAX)
         return BAD_PLACES;
@@ -177,8 +177,8 @@ const char *cut_rows(const Argument *arguments, int64_t *results) {
             break;
         }
         /* Too short a row is not looked at, so that a long list of names takes no time for it. */
-        if (odd.at[row] || end - begin < SHORTEST * cutter.names - 1) {
-            odd.at[row] = true;
+        if (irregular.at[row] || end - begin < SHORTEST * cutter.names - 1) {
+            irregular.at[row] = true;
             continue;
         }
         list_quotes(&cutter, begin, end);
@@ -191,7 +191,7 @@ const char *cut_rows(const Argument *arguments, int64_t *results) {
         if (after >= 0 && agree(&cutter, moments))
             count = after;
         else
-            odd.at[row] = true;
+            irregular.at[row] = true;
     }
     if (!refused)
         firsts.at[rows] = count;

@@ -3,16 +3,16 @@
 
 enum { PLAIN = 0, BACKSLASH = '\\', QUOTE = '"' };
 
-/* (found, column_of, sizes) */
+/* (spans, column_of, sizes) */
 const char *measure(const Argument *arguments, int64_t *results) {
     (void)results;
-    Places found = places_of(&arguments[0]);
+    Places spans = places_of(&arguments[0]);
     Positions column_of = positions_of(&arguments[1]), sizes = positions_of(&arguments[2]);
-    if (found.columns != TOLD_OF_TEXT)
+    if (spans.columns != SPAN_COLUMNS)
         return BAD_SIZES;
-    for (int64_t row = 0; row < found.rows; row++) {
-        const int32_t *told = found.at + TOLD_OF_TEXT * row;
-        int64_t number = told[NUMBER], length = (int64_t)told[END] - told[BEGIN];
+    for (int64_t row = 0; row < spans.rows; row++) {
+        const int32_t *span = spans.at + SPAN_COLUMNS * row;
+        int64_t number = span[NUMBER], length = (int64_t)span[END] - span[BEGIN];
         int64_t column = 0 <= number && number < column_of.length ? column_of.at[number] : -1;
         if (column < 0)
             continue;
@@ -32,12 +32,12 @@ typedef struct {
 /* Copy a text as it is; where the copy ends. */
 static inline int64_t copy_plain(const Copier *copier, int64_t begin, int64_t end, int64_t to) {
     const uint8_t *from = copier->text.at;
-    if (UNLIKELY(copier->text.size - end < STRETCH)) {
+    if (UNLIKELY(copier->text.size - end < VECTOR)) {
         memcpy(copier->copied + to, from + begin, (size_t)(end - begin));
     } else {
         /* Up to 31 bytes more than there are, which the next text goes over. */
-        for (int64_t place = begin; place < end; place += STRETCH)
-            memcpy(copier->copied + to + (place - begin), from + place, STRETCH);
+        for (int64_t place = begin; place < end; place += VECTOR)
+            memcpy(copier->copied + to + (place - begin), from + place, VECTOR);
     }
     return to + end - begin;
 }
@@ -48,10 +48,10 @@ static inline int64_t copy_unescaped(const Copier *copier, int64_t begin, int64_
     int64_t place = begin;
     while (place < end) {
         int64_t stop = end;
-        if (LIKELY(text.size - place >= STRETCH)) {
-            uint64_t found = bits_in_stretch(text.at + place, copier->escape);
-            memcpy(copier->copied + to, text.at + place, STRETCH);
-            stop = place + (found ? lowest_bit(found) : STRETCH);
+        if (LIKELY(text.size - place >= VECTOR)) {
+            uint64_t found = bits_in_vector(text.at + place, copier->escape);
+            memcpy(copier->copied + to, text.at + place, VECTOR);
+            stop = place + (found ? lowest_bit(found) : VECTOR);
         } else {
             stop = find_byte(text, place, end, copier->escape);
             memcpy(copier->copied + to, text.at + place, (size_t)(stop - place));
@@ -137,10 +137,10 @@ static inline int64_t code_of(Text copied, Slots slots, const int32_t *ends, int
     return count;
 }
 
-/* (text, found, firsts, rows, column_of, escape, escaped, copied, places, ends, codes, counts) */
+/* (text, spans, firsts, rows, column_of, escape, escaped, copied, places, ends, codes, counts) */
 const char *copy(const Argument *arguments, int64_t *results) {
     (void)results;
-    Places found = places_of(&arguments[1]);
+    Places spans = places_of(&arguments[1]);
     Positions firsts = positions_of(&arguments[2]), rows = positions_of(&arguments[3]);
     Positions column_of = positions_of(&arguments[4]);
     Bytes escaped = bytes_of(&arguments[6]), copied = bytes_of(&arguments[7]);
@@ -149,7 +149,7 @@ const char *copy(const Argument *arguments, int64_t *results) {
     Positions counts = positions_of(&arguments[11]);
     int64_t columns = ends.rows, coded = codes.rows;
     Copier copier = {text_of(&arguments[0]), copied.at, (uint8_t)arguments[5].number};
-    if (found.columns != TOLD_OF_TEXT || firsts.length < 1 || escaped.size != firsts.length - 1 ||
+    if (spans.columns != SPAN_COLUMNS || firsts.length < 1 || escaped.size != firsts.length - 1 ||
         places.length != columns || ends.columns != rows.length + 1 || coded > columns || counts.length != coded ||
         (coded && codes.columns != rows.length) || copied.size > INT32_MAX)
         return BAD_SIZES;
@@ -169,14 +169,14 @@ const char *copy(const Argument *arguments, int64_t *results) {
             break;
         }
         int64_t which = firsts.at[line], after = firsts.at[line + 1];
-        if (!within(which, after, found.rows)) {
+        if (!within(which, after, spans.rows)) {
             refused = BAD_PLACES;
             break;
         }
         bool plain = !escaped.at[line] || copier.escape == PLAIN;
         for (; which < after; which++) {
-            const int32_t *told = found.at + TOLD_OF_TEXT * which;
-            int64_t number = told[NUMBER], begin = told[BEGIN], behind = told[END];
+            const int32_t *span = spans.at + SPAN_COLUMNS * which;
+            int64_t number = span[NUMBER], begin = span[BEGIN], behind = span[END];
             int64_t column = 0 <= number && number < column_of.length ? column_of.at[number] : -1;
             if (column < 0)
                 continue;

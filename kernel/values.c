@@ -8,14 +8,14 @@ static inline bool text_at(Offsets offsets, int64_t row, int64_t size, int64_t *
     return within(*begin, *end, size);
 }
 
-/* (characters, offsets, fewest, most, largest, values, odd) -> how many are odd */
+/* (characters, offsets, fewest, most, largest, values, irregular) -> how many are irregular */
 const char *read_digits(const Argument *arguments, int64_t *results) {
     Text characters = text_of(&arguments[0]);
     Offsets offsets = offsets_of(&arguments[1]);
     int64_t fewest = arguments[2].number, most = arguments[3].number, largest = arguments[4].number, count = 0;
     Positions values = positions_of(&arguments[5]);
-    Bytes odd = bytes_of(&arguments[6]);
-    if (offsets.length != values.length + 1 || odd.size != values.length || most > 18)
+    Bytes irregular = bytes_of(&arguments[6]);
+    if (offsets.length != values.length + 1 || irregular.size != values.length || most > 18)
         return BAD_SIZES;
     for (int64_t row = 0; row < values.length; row++) {
         int64_t place, end, value = 0;
@@ -27,8 +27,8 @@ const char *read_digits(const Argument *arguments, int64_t *results) {
             value = 10 * value + byte_at(characters, place) - '0';
         }
         values.at[row] = value;
-        odd.at[row] = !plain || value > largest;
-        count += odd.at[row];
+        irregular.at[row] = !plain || value > largest;
+        count += irregular.at[row];
     }
     results[0] = count;
     return NULL;
@@ -145,15 +145,15 @@ static int64_t behind_scheme(Text text, int64_t begin, int64_t end) {
     return is_scheme ? place + 3 : begin;
 }
 
-/* (characters, offsets, found, firsts) */
+/* (characters, offsets, spans, firsts) */
 const char *cut_urls(const Argument *arguments, int64_t *results) {
     (void)results;
     Text characters = text_of(&arguments[0]);
     Offsets offsets = offsets_of(&arguments[1]);
-    Places found = places_of(&arguments[2]);
+    Places spans = places_of(&arguments[2]);
     Positions firsts = positions_of(&arguments[3]);
     int64_t urls = offsets.length - 1, count = 0;
-    if (urls < 0 || firsts.length != urls + 1 || found.columns != TOLD_OF_TEXT || found.rows < 2 * urls)
+    if (urls < 0 || firsts.length != urls + 1 || spans.columns != SPAN_COLUMNS || spans.rows < 2 * urls)
         return BAD_SIZES;
     for (int64_t row = 0; row < urls; row++) {
         int64_t begin, end;
@@ -176,10 +176,10 @@ const char *cut_urls(const Argument *arguments, int64_t *results) {
         /* With more colons before it, what looks like a port is the end of an IPv6 address. */
         int64_t behind = port > begin && colons == 1 ? port - 1 : place;
         if (behind > begin)
-            tell(found, count++, 0, begin, behind);
+            write_span(spans, count++, 0, begin, behind);
         int64_t query = find_byte(characters, place, end, '?');
         if (query > place)
-            tell(found, count++, 1, place, query);
+            write_span(spans, count++, 1, place, query);
         firsts.at[row + 1] = count;
     }
     return NULL;

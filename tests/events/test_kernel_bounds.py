@@ -27,16 +27,16 @@ def reader() -> Iterator[None]:
 def test_record_outside_of_the_text(begin: int, end: int) -> None:
     vocabulary = Vocabulary.of(keys.CEF)
     begins, ends = np.array([begin]), np.array([end])
-    odd, found, firsts = np.zeros(1, np.bool_), np.empty((9, 3), np.int32), np.zeros(2, np.int64)
+    irregular, spans, firsts = np.zeros(1, np.bool_), np.empty((9, 3), np.int32), np.zeros(2, np.int64)
     with pytest.raises(ValueError, match="outside"):
         kernel.find_pairs(
-            TEXT, begins, ends, vocabulary.words, vocabulary.known, False, odd, found, firsts, begins.copy()
+            TEXT, begins, ends, vocabulary.words, vocabulary.known, False, irregular, spans, firsts, begins.copy()
         )
 
 
 @pytest.mark.parametrize(("begin", "end"), OUTSIDE)
 def test_row_outside_of_the_text(begin: int, end: int) -> None:
-    odd, escaped, firsts = np.zeros(1, np.bool_), np.zeros(1, np.bool_), np.zeros(2, np.int64)
+    irregular, escaped, firsts = np.zeros(1, np.bool_), np.zeros(1, np.bool_), np.zeros(2, np.int64)
     with pytest.raises(ValueError, match="outside"):
         kernel.cut_rows(
             TEXT,
@@ -44,7 +44,7 @@ def test_row_outside_of_the_text(begin: int, end: int) -> None:
             np.array([end]),
             2,
             np.array([2, 2, 2]),
-            odd,
+            irregular,
             escaped,
             np.empty((9, 3), np.int32),
             firsts,

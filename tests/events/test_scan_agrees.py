@@ -51,7 +51,7 @@ def merged(lines: Lines, joined: Mask, format_name: Format) -> tuple[TextColumns
         return columns, which
 
     reader = READERS[format_name]
-    return *read_lines(lines, watched, reader, odd=joined, format_name=format_name, keep_raw=True), taken
+    return *read_lines(lines, watched, reader, irregular=joined, format_name=format_name, keep_raw=True), taken
 
 
 def assert_same(body: bytes, format_name: Format = "CEF") -> Mask:
@@ -145,12 +145,12 @@ JSON_TEXTS = TEXTS.filter(lambda text: "[" in text or "{" in text)
 
 
 @st.composite
-def pairs(draw: st.DrawFn, key: str, *, odd: bool) -> str:
+def pairs(draw: st.DrawFn, key: str, *, irregular: bool) -> str:
     """A pair, with its label if it has one; odd ones may be anything."""
-    text = draw(JSON_TEXTS if key in JSON_KEYS else TEXTS if odd else PLAIN)
-    if key not in LABELS or (odd and draw(st.booleans())):
+    text = draw(JSON_TEXTS if key in JSON_KEYS else TEXTS if irregular else PLAIN)
+    if key not in LABELS or (irregular and draw(st.booleans())):
         return f"{key}={text}"
-    label = draw(TEXTS | st.just(LABELS[key].upper())) if odd and draw(st.booleans()) else LABELS[key]
+    label = draw(TEXTS | st.just(LABELS[key].upper())) if irregular and draw(st.booleans()) else LABELS[key]
     return f"{key}={text} {key}Label={label}"
 
 
@@ -160,15 +160,15 @@ BLANKS = [" ", " ", " ", "\t", "  ", " \t", ""]
 @st.composite
 def lines(draw: st.DrawFn, format_name: str) -> bytes:
     """A record: mostly as they are, with an oddity or two, so that a fast reader would take it if it could."""
-    odd = st.integers(0, 7).map(lambda number: number == 7)
-    header = draw(st.sampled_from(HEADERS[format_name] if draw(odd) else HEADERS[format_name][:2]))
-    stray = draw(st.sampled_from(["stray ", "  ", "=", " x y=1 "])) if draw(odd) else ""
+    irregular = st.integers(0, 7).map(lambda number: number == 7)
+    header = draw(st.sampled_from(HEADERS[format_name] if draw(irregular) else HEADERS[format_name][:2]))
+    stray = draw(st.sampled_from(["stray ", "  ", "=", " x y=1 "])) if draw(irregular) else ""
     blank = draw(st.sampled_from(["\t", " "])) if format_name == "LEEF" else " "
-    named = draw(st.lists(st.sampled_from(KEYS[format_name]), max_size=8, unique=not draw(odd)))
-    named += draw(st.lists(st.sampled_from(ODD_KEYS), max_size=2)) if draw(odd) else []
-    found = [draw(pairs(key, odd=draw(odd))).replace(" cs", f"{blank}cs") for key in named]
-    text = "".join(pair + (draw(st.sampled_from(BLANKS)) if draw(odd) else blank) for pair in found)
-    end = draw(st.sampled_from([b"\r", b" ", b"\xff", b"\xc3", b"\xed\xa0\x80"])) if draw(odd) else b""
+    named = draw(st.lists(st.sampled_from(KEYS[format_name]), max_size=8, unique=not draw(irregular)))
+    named += draw(st.lists(st.sampled_from(ODD_KEYS), max_size=2)) if draw(irregular) else []
+    found = [draw(pairs(key, irregular=draw(irregular))).replace(" cs", f"{blank}cs") for key in named]
+    text = "".join(pair + (draw(st.sampled_from(BLANKS)) if draw(irregular) else blank) for pair in found)
+    end = draw(st.sampled_from([b"\r", b" ", b"\xff", b"\xc3", b"\xed\xa0\x80"])) if draw(irregular) else b""
     return (header + stray + text.removesuffix(blank)).encode() + end
 
 

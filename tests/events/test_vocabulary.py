@@ -24,12 +24,12 @@ def numbers(words: Sequence[bytes], names: Keys = keys.CEF) -> list[int]:
     lines = [b"CEF:0|a " + word + b"=1" for word in words]
     ends = np.cumsum([len(line) for line in lines])
     begins = ends - [len(line) for line in lines]
-    odd = np.zeros(len(lines), np.bool_)
-    found = np.empty((len(lines), 3), np.int32)
+    irregular = np.zeros(len(lines), np.bool_)
+    spans = np.empty((len(lines), 3), np.int32)
     firsts = np.zeros(len(lines) + 1, np.int64)
     text = np.frombuffer(b"".join(lines), np.uint8)
-    kernel.find_pairs(text, begins, ends, vocabulary.words, known, False, odd, found, firsts, begins.copy())
-    return [0 if odd[line] else int(found[firsts[line], NUMBER]) for line in range(len(lines))]
+    kernel.find_pairs(text, begins, ends, vocabulary.words, known, False, irregular, spans, firsts, begins.copy())
+    return [0 if irregular[line] else int(spans[firsts[line], NUMBER]) for line in range(len(lines))]
 
 
 def test_every_known_key_has_its_number_in_whatever_case() -> None:

@@ -304,7 +304,7 @@ def test_scan_and_careful_reader_give_the_same(lines: list[str], keep_raw: bool)
 def test_scan_takes_what_is_usual() -> None:
     """Otherwise it could stop working and nobody would know."""
     usual = quoted("2023-11-14", "22:13:20", "1700000000999", "::1", "/a=b c|d", "", "", "n", "x, ß")
-    odd = [
+    irregular = [
         '"a" "b"',
         usual.replace('"n"', '"n" '),
         usual.replace('" "', '"  "', 1),
@@ -313,9 +313,9 @@ def test_scan_takes_what_is_usual() -> None:
         "nonsense",
         usual.replace("n", "\udcff"),
     ]
-    block = "\n".join([usual, *odd, usual]).encode(errors="surrogateescape")
+    block = "\n".join([usual, *irregular, usual]).encode(errors="surrogateescape")
     _, taken = scan(Lines.split(block, first_number=1), Layout.of(" ".join(NAMES)), keep_raw=False)
-    assert taken.tolist() == [True, *[False] * len(odd), True]
+    assert taken.tolist() == [True, *[False] * len(irregular), True]
 
 
 def test_blanks_around_a_value_are_not_odd() -> None:

@@ -54,7 +54,7 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
             records.lines,
             partial(scan, format_name=format_name, keep_raw=keep_raw),
             _READERS[format_name],
-            odd=records.odd,
+            irregular=records.irregular,
             format_name=format_name,
             keep_raw=keep_raw,
         )
@@ -103,7 +103,7 @@ class _Records:
     """The records of a block.
 
     :param lines: each record as a line.
-    :param odd: which of them no scan may see.
+    :param irregular: which of them no scan may see.
     :param refused: what is to be read as none.
     :param warnings: codes by the number of the record.
     :param folded: how many lines and signatures were knowingly taken for a part of a record.
@@ -111,7 +111,7 @@ class _Records:
     """
 
     lines: Lines
-    odd: Mask
+    irregular: Mask
     refused: list[RejectedLine]
     warnings: dict[int, list[str]]
     folded: int
@@ -182,10 +182,10 @@ class _Records:
             elif one.warnings:
                 warnings[number] = one.warnings
         records = Lines(lines.block, begins[kept].copy(), ends[kept].copy(), numbers[kept])
-        odd = piece[kept] > 0
-        for index in np.flatnonzero(odd).tolist():
-            odd[index] = lines.block.find(b"\n", records.begins[index], records.ends[index]) >= 0
-        return cls(records, odd, refused, warnings, folded, int(place[-1]) + 1 if is_on_last else 0)
+        irregular = piece[kept] > 0
+        for index in np.flatnonzero(irregular).tolist():
+            irregular[index] = lines.block.find(b"\n", records.begins[index], records.ends[index]) >= 0
+        return cls(records, irregular, refused, warnings, folded, int(place[-1]) + 1 if is_on_last else 0)
 
     def warn(self, columns: TextColumns) -> None:
         """Add the warnings to the records that they are about."""

@@ -20,7 +20,7 @@ CHANGED, IGNORED = "fields_changed", "fields_ignored"
 """What rows are marked with if other names hold for them than for the first row, or were listed and do not hold."""
 
 
-class Aside(NamedTuple):
+class InlineDirective(NamedTuple):
     """A directive.
 
     :ivar text: its bytes.
@@ -46,7 +46,7 @@ class Stretch:
     begin: int
     rows: Lines
     begun: Mask
-    directives: Sequence[Aside]
+    directives: Sequence[InlineDirective]
     layout: Layout
     marks: Sequence[str]
 
@@ -90,7 +90,7 @@ class Layouts:
                 self._in_row |= not block.reads(index, self._layout)
                 continue
             self._pass_rows(block, index, changes)
-            if index not in block.asides:
+            if index not in block.directives:
                 self._take(block, index, changes)
         self._pass_rows(block, len(lines), changes)
         # A block of quoted rows ends where one begins, and only there.
@@ -161,7 +161,7 @@ class _Block:
 
     :ivar candidates: lines that begin as a directive does.
     :ivar glued: lines that begin as a row does, and in which names are listed behind a value.
-    :ivar asides: the directives among them, by line.
+    :ivar directives: the directives among them, by line.
     """
 
     def __init__(self, lines: Lines, *, bare: bool, finished: bool) -> None:
@@ -176,7 +176,7 @@ class _Block:
         ]
         self._begun[self.candidates] = False
         self.glued = self._names_behind_rows()
-        self.asides: dict[int, Aside] = {}
+        self.directives: dict[int, InlineDirective] = {}
         self._passed = 0
         # The last row begun, up to which line it was looked at, its separators there, and whether it was finished.
         self._row, self._up_to, self._separators, self._finished = -1, 0, 0, finished
@@ -229,8 +229,8 @@ class _Block:
         """Take so many bytes of a line for a directive; what is behind them is a row."""
         text = self.lines.text(index)
         shares_line = length < len(text)
-        before = self.asides[index].text if index in self.asides else b""
-        self.asides[index] = Aside(before + text[:length], shares_line)
+        before = self.directives[index].text if index in self.directives else b""
+        self.directives[index] = InlineDirective(before + text[:length], shares_line)
         self._row, self._finished, self._passed = -1, True, index
         if shares_line:
             self.lines.begins[index] += length
@@ -245,26 +245,26 @@ class _Block:
             names = None if DIRECTIVE.match(text) else continued_names(text, KNOWN_NAMES)
             if names is None:
                 return
-            self.asides[line] = Aside(text, shares_line=False)
+            self.directives[line] = InlineDirective(text, shares_line=False)
             self._begun[line] = False
             yield names
 
     def cut(self, changes: Sequence[_Change]) -> Iterator[Stretch]:
         """Cut the lines where something changes."""
         are_rows = np.ones(len(self.lines), np.bool_)
-        are_rows[[line for line, aside in self.asides.items() if not aside.shares_line]] = False
-        asides = sorted(self.asides)
+        are_rows[[line for line, directive in self.directives.items() if not directive.shares_line]] = False
+        directives = sorted(self.directives)
         ends = [*(change.line for change in changes[1:]), len(self.lines)]
         for change, end in zip(changes, ends, strict=True):
             if change.line == end and len(self.lines):
                 continue
             rows = change.line + np.flatnonzero(are_rows[change.line : end])
-            among = asides[bisect_left(asides, change.line) : bisect_left(asides, end)]
+            among = directives[bisect_left(directives, change.line) : bisect_left(directives, end)]
             yield Stretch(
                 begin=int(self._begins[change.line]) if change.line else 0,
                 rows=self.lines.take(rows),
                 begun=self._begun[rows],
-                directives=[self.asides[line] for line in among],
+                directives=[self.directives[line] for line in among],
                 layout=change.layout,
                 marks=change.marks,
             )

@@ -114,7 +114,7 @@ def read_lines(
     scan: Callable[[Lines], tuple[TextColumns, Mask]],
     read_record: Callable[[str], TextRecord | RejectionReason],
     *,
-    odd: Mask | None = None,
+    irregular: Mask | None = None,
     format_name: Format,
     keep_raw: bool,
 ) -> tuple[TextColumns, list[RejectedLine]]:
@@ -122,10 +122,10 @@ def read_lines(
 
     :param scan: gives the texts of the lines it takes, and which those are.
     :param read_record: reads the text of one line.
-    :param odd: which lines no scan may see.
+    :param irregular: which lines no scan may see.
     """
     one_by_one = LineByLine()
-    scanned = scan_lines(lines, scan, read_record, one_by_one, odd=odd)
+    scanned = scan_lines(lines, scan, read_record, one_by_one, irregular=irregular)
     if scanned is not None and not one_by_one.numbers:
         return scanned, one_by_one.rejected
     read = one_by_one.columns(format_name=format_name, keep_raw=keep_raw)
@@ -138,7 +138,7 @@ def scan_lines(
     read_record: Callable[[str], TextRecord | RejectionReason],
     one_by_one: LineByLine,
     *,
-    odd: Mask | None = None,
+    irregular: Mask | None = None,
 ) -> TextColumns | None:
     """Read lines in two ways, as :func:`read_lines` does, and keep what comes of each apart.
 
@@ -146,8 +146,8 @@ def scan_lines(
     :return: what the scan gives, if there was one.
     """
     scannable = lines.ends - lines.begins <= MAX_RECORD_BYTES
-    if odd is not None:
-        scannable &= ~odd
+    if irregular is not None:
+        scannable &= ~irregular
     if len(lines.block) > SCANNED_BYTES or not scannable.any():
         one_by_one.read(lines, read_record)
         return None

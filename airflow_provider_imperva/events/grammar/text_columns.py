@@ -38,7 +38,7 @@ class TextColumns:
     :param event_class: class of each record, a dictionary of strings.
     :param texts: column name to array of strings, or of a dictionary of them: unescaped, trimmed, null for what is
         missing or empty. A column all of whose texts are missing may be left out.
-    :param notes: keys without a column and what was odd, in the order found.
+    :param notes: keys without a column and what was irregular, in the order found.
     :param raw: each record as it stood in the body, string; None unless wanted.
     :param lists: column name to array of lists, where a format has lists that are no texts to be cut.
     :param keys: row and column name to the key that the text came from, where that is not the format's usual one.

@@ -120,7 +120,7 @@ def read_row(line: str, layout: Layout) -> TextRecord | RejectionReason:
     if values is None:
         return RejectionReason.FIELD_COUNT
     record = TextRecord(event_class="access", texts={})
-    aside: dict[str, str] = {}
+    date_and_time: dict[str, str] = {}
     seen: set[str] = set()
     for name, value in zip(layout.names, values, strict=True):
         text = value.strip(" \t")
@@ -132,11 +132,11 @@ def read_row(line: str, layout: Layout) -> TextRecord | RejectionReason:
         elif column := COLUMN_BY_FIELD.get(name):
             record.texts[column] = text
         elif name in ("date", "time"):
-            aside[name] = text
+            date_and_time[name] = text
         else:
             record.extra.append((name, text))
         seen.add(name)
-    _use_date_and_time(aside, record)
+    _use_date_and_time(date_and_time, record)
     if record.texts.setdefault("event_name", NORMAL) == NORMAL:
         return record
     return TextRecord("security", record.texts, record.extra, record.warnings)
@@ -196,13 +196,13 @@ def iso_date(date: str) -> str:
     return f"{found[3]}-{_MONTHS.index(found[2].title()) + 1:02}-{found[1]}"
 
 
-def _use_date_and_time(aside: dict[str, str], record: TextRecord) -> None:
+def _use_date_and_time(date_and_time: dict[str, str], record: TextRecord) -> None:
     """Take date and time for the event's, if it has no other; keep them if they say another thing than that one."""
-    start, date = record.texts.get("event_time"), iso_date(aside.get("date", ""))
-    if start is None and len(aside) == 2:
-        record.texts["event_time"] = f"{date}T{aside['time']}"
-    elif aside and f"{date} {aside.get('time')}" != to_the_second(start or ""):
-        record.extra.extend(aside.items())
+    start, date = record.texts.get("event_time"), iso_date(date_and_time.get("date", ""))
+    if start is None and len(date_and_time) == 2:
+        record.texts["event_time"] = f"{date}T{date_and_time['time']}"
+    elif date_and_time and f"{date} {date_and_time.get('time')}" != to_the_second(start or ""):
+        record.extra.extend(date_and_time.items())
 
 
 def to_the_second(start: str) -> str:

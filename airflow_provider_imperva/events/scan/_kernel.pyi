@@ -14,8 +14,8 @@ def find_pairs(
     words: Bytes,
     known: Positions,
     tabs: bool,
-    odd: Mask,
-    found: Places,
+    irregular: Mask,
+    spans: Places,
     firsts: Positions,
     headers: Positions,
 ) -> None: ...
@@ -25,15 +25,15 @@ def cut_rows(
     ends: Positions,
     names: int,
     moments: Positions,
-    odd: Mask,
+    irregular: Mask,
     escaped: Mask,
-    found: Places,
+    spans: Places,
     firsts: Positions,
 ) -> None: ...
-def measure(found: Places, column_of: Positions, sizes: Positions) -> None: ...
+def measure(spans: Places, column_of: Positions, sizes: Positions) -> None: ...
 def copy(
     text: Bytes,
-    found: Places,
+    spans: Places,
     firsts: Positions,
     rows: Positions,
     column_of: Positions,
@@ -47,11 +47,11 @@ def copy(
 ) -> None: ...
 def finish(codes: Places, ends: Places, valid: Bytes) -> None: ...
 def read_digits(
-    characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, odd: Mask
+    characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, irregular: Mask
 ) -> int: ...
 def find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int: ...
 def cut_lists(
     characters: Bytes, offsets: Offsets, trimmed: bool, ends: Offsets, copied: Bytes, firsts: Offsets
 ) -> None: ...
-def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None: ...
+def cut_urls(characters: Bytes, offsets: Offsets, spans: Places, firsts: Positions) -> None: ...
 def count_values(text: Bytes, depth: int) -> int: ...

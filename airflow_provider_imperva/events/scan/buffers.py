@@ -12,7 +12,7 @@ Positions = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 NUMBER, BEGIN, END = range(3)
-"""What is told of a text, in a row of ``found`` (int32): the number of what it is, and where in the block it begins
+"""What is recorded of a text, in a row of ``spans`` (int32): the number of what it is, and where in the block it begins
 and ends."""
 
 KEY_BEGIN, KEY_END, KIND, LABEL, TEXT_BEGIN, TEXT_END = range(6)
@@ -20,7 +20,7 @@ KEY_BEGIN, KEY_END, KIND, LABEL, TEXT_BEGIN, TEXT_END = range(6)
 number of the key of the label that its value must have, 0 for none; where the text that its value must be stands in
 ``words``, both 0 for any."""
 
-FREE_TEXT, JSON, STRANGE, EARLY, LATE = 1, 2, 4, 8, 16
+FREE_TEXT, JSON, UNEXPECTED, EARLY, LATE = 1, 2, 4, 8, 16
 """What a key can be, bits of ``KIND``: one in whose value an unknown key is none; one whose value is JSON; one that
 only the careful reader understands; one of a client's text, and one that never stands right behind such text."""
 

@@ -49,26 +49,26 @@ class Kernel(Protocol):
         words: Bytes,
         known: Positions,
         tabs: bool,
-        odd: Mask,
-        found: Places,
+        irregular: Mask,
+        spans: Places,
         firsts: Positions,
         headers: Positions,
     ) -> None:
         """Cut CEF or LEEF records into keys and values, by the rules of ``grammar.extension``.
 
-        A record about which those rules ask for more than is done here is marked in ``odd``, and has no pairs: one
-        without a key, with a key that comes twice or is ``STRANGE``, with a value that begins with a quote, with JSON
-        whose brackets do not close, or in a key that is not ``JSON`` (``[{``, ``[[`` or ``{"``), with a blank before a
-        ``=`` that no delimiter of pairs is before, with a ``LATE`` key right behind an ``EARLY`` one or behind unknown
-        ones that follow such, with a label that is missing or of another text, or for whose pairs there is no room
-        left. Of LEEF also one cut at tabs in which the first value of a key that is not ``FREE_TEXT`` has a ``=``, and
-        one without tabs in which a known key stands behind the first bar.
+        A record for which those rules ask for more than is done here is marked in ``irregular``, and has no pairs: one
+        without a key, with a key that comes twice or is ``UNEXPECTED``, with a value that begins with a quote, with
+        JSON whose brackets do not close, or in a key that is not ``JSON`` (``[{``, ``[[`` or ``{"``), with a blank
+        before a ``=`` that no delimiter of pairs is before, with a ``LATE`` key right behind an ``EARLY`` one or behind
+        unknown ones that follow such, with a label that is missing or of another text, or for whose pairs there is no
+        room left. Of LEEF also one cut at tabs in which the first value of a key that is not ``FREE_TEXT`` has a ``=``,
+        and one without tabs in which a known key stands behind the first bar.
 
         :param begins, ends: where each record stands in ``text``.
         :param words, known: the vocabulary: for each number from 1 up what is told of that key. Row 0 is of no key.
         :param tabs: whether records with a tab behind the first key are cut at tabs, as LEEF is.
-        :param odd: records that are not looked at, too.
-        :param found: takes a row for each pair but labels: ``NUMBER`` is that of the key, 0 for one that is not known;
+        :param irregular: records that are not looked at, too.
+        :param spans: takes a row for each pair but labels: ``NUMBER`` is that of the key, 0 for one that is not known;
             the value from ``BEGIN`` to ``END`` is trimmed of blanks and tabs, and is not empty.
         :param firsts: takes the first row of each record, and the number of rows behind the last: one more than
             records.
@@ -82,26 +82,26 @@ class Kernel(Protocol):
         ends: Positions,
         names: int,
         moments: Positions,
-        odd: Mask,
+        irregular: Mask,
         escaped: Mask,
-        found: Places,
+        spans: Places,
         firsts: Positions,
     ) -> None:
         """Cut W3C rows of quoted values, in the first or the second of the ways of ``grammar.w3c``.
 
-        A row that is not so is marked in ``odd`` and has no values; so is one whose date and time are not those of its
+        Any other row is marked in ``irregular`` and has no values; so is one whose date and time are not those of its
         start, or that has only one of date and time.
 
         :param names: how many values a row has.
         :param moments: which values are date, time and start; ``names`` for one that there is not.
-        :param odd: rows that are not looked at, too.
+        :param irregular: rows that are not looked at, too.
         :param escaped: takes which rows are cut in the second way.
-        :param found: takes a row for each value that is not empty: ``NUMBER`` from 0 up, ``BEGIN`` and ``END``,
+        :param spans: takes a row for each value that is not empty: ``NUMBER`` from 0 up, ``BEGIN`` and ``END``,
             trimmed. It has to have room for one value more than ``names`` behind the values of the other rows.
         :param firsts: takes the first row of each, and the number of rows behind the last.
         """
 
-    def measure(self, found: Places, column_of: Positions, sizes: Positions) -> None:
+    def measure(self, spans: Places, column_of: Positions, sizes: Positions) -> None:
         """Add the bytes of each text to ``sizes`` of the column of its number, if it has one.
 
         :param column_of: column by number, -1 for none; numbers beyond have none either.
@@ -110,7 +110,7 @@ class Kernel(Protocol):
     def copy(
         self,
         text: Bytes,
-        found: Places,
+        spans: Places,
         firsts: Positions,
         rows: Positions,
         column_of: Positions,
@@ -160,14 +160,22 @@ class Kernel(Protocol):
         """
 
     def read_digits(
-        self, characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, odd: Mask
+        self,
+        characters: Bytes,
+        offsets: Offsets,
+        fewest: int,
+        most: int,
+        largest: int,
+        values: Positions,
+        irregular: Mask,
     ) -> int:
         """Read texts that consist of digits only, ``fewest`` to ``most`` of them (18 at most).
 
         :param offsets: where each text begins in ``characters``, and the last one ends.
-        :param values: takes the numbers; anything for an odd text.
-        :param odd: takes whether a text is another one, or its number above ``largest``; empty texts (nulls) are odd.
-        :return: how many are odd.
+        :param values: takes the numbers; anything for an irregular text.
+        :param irregular: takes whether a text is another one, or its number above ``largest``; empty texts (nulls) are
+            irregular.
+        :return: how many are irregular.
         """
 
     def find_doubtful(self, characters: Bytes, offsets: Offsets, doubtful: Positions) -> int:
@@ -188,10 +196,10 @@ class Kernel(Protocol):
         :param firsts: takes how many elements there are up to the end of each text, from 1 on; ``firsts[0]`` stays 0.
         """
 
-    def cut_urls(self, characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None:
+    def cut_urls(self, characters: Bytes, offsets: Offsets, spans: Places, firsts: Positions) -> None:
         """Find host (0), without port, and path (1), up to ``?``, of URLs; one that is empty is left out.
 
-        :param found: takes ``NUMBER``, ``BEGIN``, ``END`` for each; has room for two for each URL.
+        :param spans: takes ``NUMBER``, ``BEGIN``, ``END`` for each; has room for two for each URL.
         :param firsts: takes the number of rows up to the end of each URL, from 1 on; ``firsts[0]`` stays 0.
         """
 

@@ -77,15 +77,15 @@ def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = 
     :return: the texts of the records taken, and which of ``lines`` those are.
     """
     dialect = _DIALECTS[format_name]
-    odd = np.zeros(len(lines), np.bool_)
-    odd[lines.undecodable()] = True
-    pairs = Pairs.find(lines, dialect.vocabulary, odd, tabs=dialect.tabs)
-    headers = _Headers.read(lines, pairs, dialect, odd)
-    unknown = _Unknown.of(lines, pairs, odd)
-    rows = np.flatnonzero(~odd)
+    irregular = np.zeros(len(lines), np.bool_)
+    irregular[lines.undecodable()] = True
+    pairs = Pairs.find(lines, dialect.vocabulary, irregular, tabs=dialect.tabs)
+    headers = _Headers.read(lines, pairs, dialect, irregular)
+    unknown = _Unknown.of(lines, pairs, irregular)
+    rows = np.flatnonzero(~irregular)
     copied = copy_texts(
         lines.block,
-        pairs.found,
+        pairs.spans,
         pairs.firsts,
         rows,
         numbers=list(dialect.columns),
@@ -101,14 +101,14 @@ def scan(lines: Lines, format_name: Literal["CEF", "LEEF"], *, keep_raw: bool = 
         notes=RowNotes(extra=unknown.notes(rows)),
         raw=copy_lines(lines, lines.ends, rows) if keep_raw else None,
     )
-    return columns, ~odd
+    return columns, ~irregular
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Headers:
     """The headers of lines: few kinds, each many times.
 
-    :param kinds: number of each line's kind; negative for odd lines.
+    :param kinds: number of each line's kind; negative for irregular lines.
     :param records: each kind of header, read as a record without an extension.
     """
 
@@ -116,9 +116,9 @@ class _Headers:
     records: list[TextRecord]
 
     @classmethod
-    def read(cls, lines: Lines, pairs: Pairs, dialect: _Dialect, odd: Mask) -> _Headers:
-        """Read one of each kind; lines of those that are out of the ordinary are marked as odd."""
-        rows = np.flatnonzero(~odd)
+    def read(cls, lines: Lines, pairs: Pairs, dialect: _Dialect, irregular: Mask) -> _Headers:
+        """Read one of each kind; lines of those that are out of the ordinary are marked as irregular."""
+        rows = np.flatnonzero(~irregular)
         headers = copy_lines(lines, pairs.headers, rows, recurring=[0])
         kind_of = np.full(len(headers.dictionary), -1, np.int64)
         records: list[TextRecord] = []
@@ -129,7 +129,7 @@ class _Headers:
                 records.append(record)
         kinds = np.full(len(lines), -1, np.int64)
         kinds[rows] = kind_of[headers.indices.to_numpy()]
-        odd[kinds < 0] = True
+        irregular[kinds < 0] = True
         return cls(kinds, records)
 
     def texts(self, rows: Positions) -> dict[str, pa.DictionaryArray]:
@@ -154,17 +154,17 @@ class _Unknown:
     found: list[tuple[int, str, str]]
 
     @classmethod
-    def of(cls, lines: Lines, pairs: Pairs, odd: Mask) -> _Unknown:
-        """Gather them; lines in which such a key comes twice, or may be a label, are marked as odd."""
-        which = np.flatnonzero(pairs.found[:, NUMBER] == 0)
+    def of(cls, lines: Lines, pairs: Pairs, irregular: Mask) -> _Unknown:
+        """Gather them; lines in which such a key comes twice, or may be a label, are marked as irregular."""
+        which = np.flatnonzero(pairs.spans[:, NUMBER] == 0)
         line_of = np.searchsorted(pairs.firsts, which, "right") - 1
         found = []
         seen: set[tuple[int, str]] = set()
-        for line, pair in zip(line_of.tolist(), pairs.found[which].tolist(), strict=True):
+        for line, pair in zip(line_of.tolist(), pairs.spans[which].tolist(), strict=True):
             sign = lines.block.rfind(b"=", 0, pair[BEGIN])
             name = _KEY.findall(lines.block, max(sign - LONGEST_KEY, 0), sign)[0].decode()
             if (line, name) in seen or LABEL_KEY.fullmatch(name):
-                odd[line] = True
+                irregular[line] = True
             seen.add((line, name))
             found.append((line, name, unescaped(lines.block[pair[BEGIN] : pair[END]].decode())))
         return cls(found)

@@ -18,7 +18,7 @@ from airflow_provider_imperva.events.schema.columns import TEXT
 
 def copy_texts(
     block: bytes | Bytes,
-    found: Places,
+    spans: Places,
     firsts: Positions,
     rows: Positions,
     *,
@@ -30,7 +30,7 @@ def copy_texts(
     """Copy texts out of a block.
 
     :param block: UTF-8, as far as texts are in it.
-    :param found: a row of ``NUMBER``, ``BEGIN``, ``END`` for each text. No line has two of a number, none is empty.
+    :param spans: a row of ``NUMBER``, ``BEGIN``, ``END`` for each text. No line has two of a number, none is empty.
     :param firsts: the first row of each line, and the number of rows.
     :param rows: the lines wanted.
     :param numbers: which texts are wanted; ``recurring``: those of them to be copied once each.
@@ -44,7 +44,7 @@ def copy_texts(
     column_of = np.full(max(numbers, default=0) + 1, -1, np.int64)
     column_of[order] = np.arange(len(order))
     sizes = np.zeros(len(order), np.int64)
-    kernel.measure(found, column_of, sizes)
+    kernel.measure(spans, column_of, sizes)
     starts = np.cumsum(sizes + SLACK) - sizes - SLACK
     copied = np.empty(int(sizes.sum()) + SLACK * (len(order) + 1), np.uint8)
     ends = np.zeros((len(order), len(rows) + 1), np.int32)
@@ -55,7 +55,7 @@ def copy_texts(
     places = starts.copy()
     kernel.copy(
         np.frombuffer(block, np.uint8),
-        found,
+        spans,
         firsts,
         rows,
         column_of,
@@ -111,6 +111,6 @@ def copy_lines(
     lines: Lines, ends: Positions, rows: Positions, *, recurring: Container[int] = ()
 ) -> pa.StringArray | pa.DictionaryArray:
     """Copy some lines up to given ends, as they are."""
-    found = np.stack((np.zeros_like(rows), lines.begins[rows], ends[rows]), axis=1).astype(np.int32)
+    spans = np.stack((np.zeros_like(rows), lines.begins[rows], ends[rows]), axis=1).astype(np.int32)
     places = np.arange(len(rows) + 1)
-    return copy_texts(lines.block, found, places, places[:-1], numbers=[0], recurring=recurring)[0]
+    return copy_texts(lines.block, spans, places, places[:-1], numbers=[0], recurring=recurring)[0]

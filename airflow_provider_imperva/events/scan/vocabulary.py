@@ -15,9 +15,9 @@ from airflow_provider_imperva.events.scan.buffers import (
     KIND,
     LABEL,
     LATE,
-    STRANGE,
     TEXT_BEGIN,
     TEXT_END,
+    UNEXPECTED,
     Bytes,
     Positions,
 )
@@ -53,7 +53,7 @@ class Vocabulary(NamedTuple):
         known[[number[key] for key in names.json], KIND] |= JSON
         known[[number[key] for key in names.goes_on if key in number], KIND] |= EARLY
         known[[number[key] for key in names.late], KIND] |= LATE
-        known[[number[key] for key in {*number} - {*names.columns} - {*labels.values()}], KIND] |= STRANGE
+        known[[number[key] for key in {*number} - {*names.columns} - {*labels.values()}], KIND] |= UNEXPECTED
         for key, label in labels.items():
             known[number[key], LABEL] = number[label]
             known[number[label], TEXT_BEGIN : TEXT_BEGIN + 2] = place(LABELS[key])

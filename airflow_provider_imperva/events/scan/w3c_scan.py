@@ -38,18 +38,18 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[TextColumns, M
     if len(set(names)) < len(names):
         # Which value of a name comes first, the careful reader knows.
         return TextColumns.of([], format_name="W3C", lines=[], raw=[]), np.zeros(len(rows), np.bool_)
-    odd = np.zeros(len(rows), np.bool_)
-    odd[rows.undecodable()] = True
-    values = _Values.find(rows, names, odd)
-    taken = np.flatnonzero(~odd)
+    irregular = np.zeros(len(rows), np.bool_)
+    irregular[rows.undecodable()] = True
+    values = _Values.find(rows, names, irregular)
+    taken = np.flatnonzero(~irregular)
     texts = values.copy(taken, [name for name in names if name not in ("date", "time")])
     if "cs-start" not in texts or texts["cs-start"].null_count:
-        aside = values.copy(taken, ["date", "time"])
+        clock = values.copy(taken, ["date", "time"])
         missing = pa.nulls(len(taken), TEXT)
-        date = aside.get("date", missing)
+        date = clock.get("date", missing)
         if pc.any(pc.match_substring(date, "/")).as_py():
             date = pa.array([text and iso_date(text) for text in date.to_pylist()], TEXT)
-        date_and_time = pc.binary_join_element_wise(date, aside.get("time", missing), "T")
+        date_and_time = pc.binary_join_element_wise(date, clock.get("time", missing), "T")
         texts["cs-start"] = pc.coalesce(texts.get("cs-start", missing), date_and_time)
     rules = texts["cs-rule"] if "cs-rule" in texts else pa.nulls(len(taken), TEXT).dictionary_encode()
     kinds = [*rules.dictionary.to_pylist(), NORMAL]
@@ -71,32 +71,32 @@ def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[TextColumns, M
         ),
         raw=copy_lines(rows, rows.ends, taken) if keep_raw else None,
     )
-    return columns, ~odd
+    return columns, ~irregular
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Values:
     """The values of rows that have one for each name.
 
-    :param found: for each value that is not empty the ``NUMBER`` of its name, ``BEGIN`` and ``END``.
+    :param spans: for each value that is not empty the ``NUMBER`` of its name, ``BEGIN`` and ``END``.
     :param firsts: the first row of each row's, and the number of rows.
     :param escaped: rows in which quotes are escaped.
     """
 
     block: bytes
     names: tuple[str, ...]
-    found: Places
+    spans: Places
     firsts: Positions
     escaped: Mask
 
     @classmethod
-    def find(cls, rows: Lines, names: tuple[str, ...], odd: Mask) -> _Values:
+    def find(cls, rows: Lines, names: tuple[str, ...], irregular: Mask) -> _Values:
         """Cut rows.
 
-        :param odd: rows not to look at; others that turn out to be odd are marked in it. They have no values.
+        :param irregular: rows not to look at; others that turn out to be irregular are marked too. They have no values.
         """
         room = min(len(rows.block) // _SHORTEST + len(names), len(rows) * len(names))
-        found = np.empty((room, 3), np.int32)
+        spans = np.empty((room, 3), np.int32)
         firsts = np.zeros(len(rows) + 1, np.int64)
         escaped = np.zeros(len(rows), np.bool_)
         place_of = {name: place for place, name in enumerate(names)}
@@ -107,12 +107,12 @@ class _Values:
             rows.ends,
             len(names),
             moments,
-            odd,
+            irregular,
             escaped,
-            found,
+            spans,
             firsts,
         )
-        return cls(rows.block, names, found[: firsts[-1]], firsts, escaped)
+        return cls(rows.block, names, spans[: firsts[-1]], firsts, escaped)
 
     def copy(self, rows: Positions, wanted: Collection[str]) -> dict[str, pa.StringArray | pa.DictionaryArray]:
         """Copy those of some rows and names; names without any are left out."""
@@ -120,7 +120,7 @@ class _Values:
         recurring = [number for number in numbers if self.names[number] in _RECURRING]
         copied = copy_texts(
             self.block,
-            self.found,
+            self.spans,
             self.firsts,
             rows,
             numbers=numbers,

@@ -73,9 +73,9 @@ def _from_digits(
     """Read integers from texts of so many digits, and the few others one by one."""
     offsets, characters, valid = _Parts.of(texts)
     values = np.empty(len(texts), np.int64)
-    odd = np.empty(len(texts), np.bool_)
+    irregular = np.empty(len(texts), np.bool_)
     largest = 2 ** (kind.bit_width - 1) - 1
-    count = kernel.read_digits(characters, offsets, fewest, most, largest, values, odd)
+    count = kernel.read_digits(characters, offsets, fewest, most, largest, values, irregular)
     buffers = [
         pa.py_buffer(valid) if len(valid) else None,
         pa.py_buffer(values.astype(f"i{kind.bit_width // 8}", copy=False)),
@@ -83,7 +83,7 @@ def _from_digits(
     found = pa.Array.from_buffers(kind, len(texts), buffers)
     if count == texts.null_count:
         return found
-    return _patched(found, texts, pa.array(~odd, mask=texts.is_null().to_numpy(zero_copy_only=False)), one)
+    return _patched(found, texts, pa.array(~irregular, mask=texts.is_null().to_numpy(zero_copy_only=False)), one)
 
 
 def floats(texts: pa.StringArray) -> pa.DoubleArray:
@@ -263,6 +263,6 @@ def _patched(values: pa.Array, texts: pa.StringArray, plain: pa.BooleanArray, on
     """Fill in, one by one, the values of those texts that are not plain."""
     if not plain.false_count:
         return values
-    odd = pc.fill_null(pc.invert(plain), False)
-    rest = [one(text) for text in texts.filter(odd).to_pylist()]
-    return pc.replace_with_mask(values, odd, pa.array(rest, values.type))
+    irregular = pc.fill_null(pc.invert(plain), False)
+    rest = [one(text) for text in texts.filter(irregular).to_pylist()]
+    return pc.replace_with_mask(values, irregular, pa.array(rest, values.type))

@@ -23,9 +23,9 @@ from airflow_provider_imperva.events.scan.buffers import (
     KIND,
     LABEL,
     LATE,
-    STRANGE,
     TEXT_BEGIN,
     TEXT_END,
+    UNEXPECTED,
     Bytes,
     Mask,
     Places,
@@ -44,8 +44,8 @@ def find_pairs(
     words: Bytes,
     known: Positions,
     tabs: bool,
-    odd: Mask,
-    found: Places,
+    irregular: Mask,
+    spans: Places,
     firsts: Positions,
     headers: Positions,
 ) -> None:
@@ -54,35 +54,35 @@ def find_pairs(
     trim(text, begins.copy(), ends)
     keys = _Words.find(text, begins, ends, strings(words, known[1:, KEY_BEGIN], known[1:, KEY_END]))
     headers[keys.line[keys.is_first]] = keys.start[keys.is_first]
-    at_tabs = _cut_at_tabs(text, begins, ends, keys, odd) if tabs else np.zeros(len(begins), np.bool_)
-    odd[_with_blank_before_sign(text, begins, ends, keys, at_tabs)] = True
+    at_tabs = _cut_at_tabs(text, begins, ends, keys, irregular) if tabs else np.zeros(len(begins), np.bool_)
+    irregular[_with_blank_before_sign(text, begins, ends, keys, at_tabs)] = True
     if tabs:
-        odd[_with_bars(text, keys, at_tabs)] = True
+        irregular[_with_bars(text, keys, at_tabs)] = True
     keys = keys.take(keys.is_first | np.where(at_tabs[keys.line], keys.before == _TAB, keys.before != _BAR))
     in_value = ~at_tabs[keys.line]
-    in_value[in_value] = _in_values(text, ends, keys.take(in_value), known[:, KIND], odd)
+    in_value[in_value] = _in_values(text, ends, keys.take(in_value), known[:, KIND], irregular)
     keys = keys.take(~in_value)
-    odd[_with_sign_in_value(text, ends, keys, known[:, KIND])] = True
-    odd |= np.bincount(keys.line, minlength=len(odd)) == 0
+    irregular[_with_sign_in_value(text, ends, keys, known[:, KIND])] = True
+    irregular |= np.bincount(keys.line, minlength=len(irregular)) == 0
 
-    odd[_with_late_key(keys, known[:, KIND])] = True
+    irregular[_with_late_key(keys, known[:, KIND])] = True
     line, number, begin = keys.line, keys.number, keys.sign + 1
     end = np.where(keys.is_last, ends[line], np.append(keys.start[1:] - 1, 0))
     if tabs:
-        odd[_with_blanks_or_brackets(text, keys, begin, end, known[:, KIND], at_tabs)] = True
+        irregular[_with_blanks_or_brackets(text, keys, begin, end, known[:, KIND], at_tabs)] = True
     trim(text, begin, end)
-    odd[line[_begin_json(text, begin, end) & (known[number, KIND] & JSON == 0)]] = True
+    irregular[line[_begin_json(text, begin, end) & (known[number, KIND] & JSON == 0)]] = True
     line, number, begin, end = (values[begin < end] for values in (line, number, begin, end))
-    odd[line[(text[begin] == _QUOTE) | (known[number, KIND] & STRANGE > 0)]] = True
+    irregular[line[(text[begin] == _QUOTE) | (known[number, KIND] & UNEXPECTED > 0)]] = True
     is_label = known[number, TEXT_END] > 0
     says_so = _as_expected(strings(text, begin[is_label], end[is_label]), number[is_label], words, known)
-    odd[line[is_label][~says_so]] = True
-    odd |= _lack_or_repeat(line, number, known, len(odd))
-    kept = ~(is_label | odd[line])
-    odd |= np.cumsum(np.bincount(line[kept], minlength=len(odd))) > len(found)
-    kept &= ~odd[line]
-    np.cumsum(np.bincount(line[kept], minlength=len(odd)), out=firsts[1:])
-    found[: firsts[-1]] = np.column_stack((number[kept], begin[kept], end[kept]))
+    irregular[line[is_label][~says_so]] = True
+    irregular |= _lack_or_repeat(line, number, known, len(irregular))
+    kept = ~(is_label | irregular[line])
+    irregular |= np.cumsum(np.bincount(line[kept], minlength=len(irregular))) > len(spans)
+    kept &= ~irregular[line]
+    np.cumsum(np.bincount(line[kept], minlength=len(irregular)), out=firsts[1:])
+    spans[: firsts[-1]] = np.column_stack((number[kept], begin[kept], end[kept]))
 
 
 class _Words(NamedTuple):
@@ -133,14 +133,14 @@ class _Words(NamedTuple):
         return np.diff(self.line, append=np.iinfo(np.int64).max) > 0
 
 
-def _cut_at_tabs(text: Bytes, begins: Positions, ends: Positions, words: _Words, odd: Mask) -> Mask:
-    """Tell which records have tabs behind their first key; one where no word follows a tab is odd."""
+def _cut_at_tabs(text: Bytes, begins: Positions, ends: Positions, words: _Words, irregular: Mask) -> Mask:
+    """Tell which records have tabs behind their first key; one where no word follows a tab is irregular."""
     tabs = np.flatnonzero(text == _TAB)
     line = span_of(tabs, begins, ends)
     first_sign = np.append(ends, 0)
     first_sign[words.line[words.is_first]] = words.sign[words.is_first]
-    count = np.bincount(line[(line >= 0) & (tabs > first_sign[line])], minlength=len(odd))
-    odd |= count != np.bincount(words.line[(words.before == _TAB) & ~words.is_first], minlength=len(odd))
+    count = np.bincount(line[(line >= 0) & (tabs > first_sign[line])], minlength=len(irregular))
+    irregular |= count != np.bincount(words.line[(words.before == _TAB) & ~words.is_first], minlength=len(irregular))
     return count > 0
 
 
@@ -214,11 +214,11 @@ def _begin_json(text: Bytes, begins: Positions, ends: Positions) -> Mask:
     return found
 
 
-def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, odd: Mask) -> Mask:
+def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, irregular: Mask) -> Mask:
     """Tell which unknown words stand in the value of the known key before them.
 
     In free text all do; in JSON, those before its end. If that does not come before the next known key, the record is
-    odd.
+    irregular.
     """
     known = words.take(words.number > 0)
     kind = kinds[known.number]
@@ -230,7 +230,7 @@ def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, od
     json = json[opens]
     value_end = np.where(kind & FREE_TEXT > 0, end, 0)
     value_end[json] = _json_ends(text, opening[opens], end[json])
-    odd[known.line[value_end < 0]] = True
+    irregular[known.line[value_end < 0]] = True
     # A word with no known key before it gets -1: the element that no record has.
     before = np.cumsum(words.number > 0) - 1
     has_key = np.append(known.line, -1)[before] == words.line

@@ -22,41 +22,41 @@ def cut_rows(
     ends: Positions,
     names: int,
     moments: Positions,
-    odd: Mask,
+    irregular: Mask,
     escaped: Mask,
-    found: Places,
+    spans: Places,
     firsts: Positions,
 ) -> None:
     """Cut rows at their quotes.
 
     With quotes doubled within a value, a row still has an even number of them: the value is then several pairs of
-    quotes, with nothing between one pair and the next. A row that has these and backslashes before quotes is odd.
+    quotes, with nothing between one pair and the next. A row that has these and backslashes before quotes is irregular.
     """
     quotes = np.flatnonzero(text == _QUOTE)
     row = span_of(quotes, begins, ends)
     quotes, row = quotes[row >= 0], row[row >= 0]
-    odd |= np.bincount(row, minlength=len(odd)) % 2 == 1
-    quotes, row = quotes[~odd[row]], row[~odd[row]]
+    irregular |= np.bincount(row, minlength=len(irregular)) % 2 == 1
+    quotes, row = quotes[~irregular[row]], row[~irregular[row]]
     opening, closing, row = quotes[::2], quotes[1::2], row[::2]
-    is_first, is_last = np.diff(row, prepend=-1) > 0, np.diff(row, append=len(odd)) > 0
+    is_first, is_last = np.diff(row, prepend=-1) > 0, np.diff(row, append=len(irregular)) > 0
     apart = np.append(opening[1:], 0) - closing
     is_doubled = ~is_last & (apart == 1)
     has_blank = ~is_last & (apart == 2) & (text.take(closing + 1, mode="clip") == _BLANK)
-    odd[row[is_first & (opening != begins[row])]] = True
-    odd[row[~(is_doubled | has_blank | (is_last & (closing + 1 == ends[row])))]] = True
+    irregular[row[is_first & (opening != begins[row])]] = True
+    irregular[row[~(is_doubled | has_blank | (is_last & (closing + 1 == ends[row])))]] = True
     escaped[row[is_doubled]] = True
-    odd[row[escaped[row] & ((text[opening - 1] == _BACKSLASH) | (text[closing - 1] == _BACKSLASH))]] = True
+    irregular[row[escaped[row] & ((text[opening - 1] == _BACKSLASH) | (text[closing - 1] == _BACKSLASH))]] = True
 
     goes_on = np.append(False, is_doubled)[:-1]
     begin, end, row = opening[~goes_on] + 1, closing[~is_doubled], row[~is_doubled]
-    odd |= np.bincount(row, minlength=len(odd)) != names
-    begin, end, row = (values[~odd[row]] for values in (begin, end, row))
+    irregular |= np.bincount(row, minlength=len(irregular)) != names
+    begin, end, row = (values[~irregular[row]] for values in (begin, end, row))
     trim(text, begin, end)
-    odd[row[::names]] |= _disagree(text, begin.reshape(-1, names), end.reshape(-1, names), moments)
+    irregular[row[::names]] |= _disagree(text, begin.reshape(-1, names), end.reshape(-1, names), moments)
     number = np.arange(len(row)) % names
-    kept = (begin < end) & ~odd[row]
-    np.cumsum(np.bincount(row[kept], minlength=len(odd)), out=firsts[1:])
-    found[: firsts[-1]] = np.column_stack((number[kept], begin[kept], end[kept]))
+    kept = (begin < end) & ~irregular[row]
+    np.cumsum(np.bincount(row[kept], minlength=len(irregular)), out=firsts[1:])
+    spans[: firsts[-1]] = np.column_stack((number[kept], begin[kept], end[kept]))
 
 
 def _disagree(text: Bytes, begins: Positions, ends: Positions, moments: Positions) -> Mask:

@@ -22,21 +22,21 @@ from airflow_provider_imperva.events.scan.plain.spans import contents, is_any, s
 _N, _R, _LF, _CR = b"nr\n\r"
 
 
-def measure(found: Places, column_of: Positions, sizes: Positions) -> None:
+def measure(spans: Places, column_of: Positions, sizes: Positions) -> None:
     """Add the bytes of each text to those of its column."""
-    lengths = np.bincount(_columns(found, column_of) + 1, found[:, END] - found[:, BEGIN], len(sizes) + 1)
+    lengths = np.bincount(_columns(spans, column_of) + 1, spans[:, END] - spans[:, BEGIN], len(sizes) + 1)
     sizes += lengths[1:].astype(np.int64)
 
 
-def _columns(found: Places, column_of: Positions) -> Positions:
+def _columns(spans: Places, column_of: Positions) -> Positions:
     """Give the column of each text, -1 for none."""
-    columns: Positions = np.append(column_of, -1)[np.minimum(found[:, NUMBER], len(column_of))]
+    columns: Positions = np.append(column_of, -1)[np.minimum(spans[:, NUMBER], len(column_of))]
     return columns
 
 
 def copy(
     text: Bytes,
-    found: Places,
+    spans: Places,
     firsts: Positions,
     rows: Positions,
     column_of: Positions,
@@ -52,11 +52,11 @@ def copy(
     line = np.repeat(np.arange(len(firsts) - 1), np.diff(firsts))
     row_of = np.full(len(firsts) - 1, -1)
     row_of[rows] = np.arange(len(rows))
-    row, column = row_of[line], _columns(found, column_of)
+    row, column = row_of[line], _columns(spans, column_of)
     wanted = np.flatnonzero((row >= 0) & (column >= 0))
     texts_of = np.full((len(places), len(rows)), -1, np.int32)
     texts_of[column[wanted], row[wanted]] = wanted
-    texts = _unescaped(text, found[:, BEGIN], found[:, END], escaped[line], escape)
+    texts = _unescaped(text, spans[:, BEGIN], spans[:, END], escaped[line], escape)
     for place, text_of in enumerate(texts_of):
         present = np.flatnonzero(text_of >= 0)
         taken = texts.take(pa.array(text_of[present]))

@@ -45,13 +45,13 @@ def integers(texts: pa.StringArray, fewest: int, most: int) -> pa.Int64Array:
 
 
 def read_digits(
-    characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, odd: Mask
+    characters: Bytes, offsets: Offsets, fewest: int, most: int, largest: int, values: Positions, irregular: Mask
 ) -> int:
     """Read texts of digits."""
     numbers = integers(_strings(characters, offsets), fewest, most)
     values[:] = pc.fill_null(numbers, 0)
-    odd[:] = pc.fill_null(pc.greater(numbers, largest), True)
-    return int(np.count_nonzero(odd))
+    irregular[:] = pc.fill_null(pc.greater(numbers, largest), True)
+    return int(np.count_nonzero(irregular))
 
 
 def find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> int:
@@ -77,7 +77,7 @@ def cut_lists(
     firsts[1:] = np.cumsum(pc.fill_null(pc.list_value_length(lists), 0))
 
 
-def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positions) -> None:
+def cut_urls(characters: Bytes, offsets: Offsets, spans: Places, firsts: Positions) -> None:
     """Find host and path of URLs."""
     parts = pc.extract_regex(_strings(characters, offsets), _URL)
     scheme, host, port, whole, path = (pc.fill_null(pc.binary_length(part), 0).to_numpy() for part in parts.flatten())
@@ -87,7 +87,7 @@ def cut_urls(characters: Bytes, offsets: Offsets, found: Places, firsts: Positio
     ends = np.column_stack((path_begin - port, path_begin + path))
     kept = begins < ends
     firsts[1:] = np.cumsum(np.count_nonzero(kept, axis=1))
-    found[: firsts[-1]] = np.column_stack((np.nonzero(kept)[1], begins[kept], ends[kept]))
+    spans[: firsts[-1]] = np.column_stack((np.nonzero(kept)[1], begins[kept], ends[kept]))
 
 
 def count_values(text: Bytes, depth: int) -> int:
