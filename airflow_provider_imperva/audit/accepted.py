@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from airflow_provider_imperva.audit.history import History
-from airflow_provider_imperva.audit.numbers import Numbers, Stretch, overlay
+from airflow_provider_imperva.audit.numbers import NumberRange, Numbers, overlay
 from airflow_provider_imperva.audit.verdict import FINISHED
 from airflow_provider_imperva.lake.acceptance import accepted_numbers
 
@@ -14,14 +14,14 @@ ACCEPTED = "accepted"
 """State of a number that is missing, and that somebody has accepted as missing."""
 
 
-def with_accepted(history: History, prefix: str, stretches: Sequence[Stretch]) -> list[Stretch]:
+def with_accepted(history: History, prefix: str, ranges: Sequence[NumberRange]) -> list[NumberRange]:
     """Put the missing numbers of a prefix that somebody accepted into the state :data:`ACCEPTED`."""
-    found = list(stretches)
+    found = list(ranges)
     for acceptance in history.accepted:
         numbers = accepted_numbers(acceptance)
         if numbers and numbers[0] == prefix:
             missing = [item for item in found if item.state not in FINISHED]
-            covered = [Stretch(part.first, part.last, ACCEPTED) for part in within(missing, numbers[1], numbers[2])]
+            covered = [NumberRange(part.first, part.last, ACCEPTED) for part in clip(missing, numbers[1], numbers[2])]
             found = overlay(found, covered)
     return found
 
@@ -31,13 +31,13 @@ def accepted_states(history: History, numbers: Iterable[Numbers]) -> dict[str, i
     counts: Counter[str] = Counter()
     for item in numbers:
         counts.update(item.states)
-        for part in with_accepted(history, item.prefix, item.stretches):
+        for part in with_accepted(history, item.prefix, item.ranges):
             counts[part.state] -= part.count
     return {state: count for state, count in counts.items() if count > 0}
 
 
-def within(stretches: Iterable[Stretch], first: int, last: int) -> Iterator[Stretch]:
-    """Cut stretches to the numbers from ``first`` to ``last``, both included."""
-    for item in stretches:
+def clip(ranges: Iterable[NumberRange], first: int, last: int) -> Iterator[NumberRange]:
+    """Cut ranges to the numbers from ``first`` to ``last``, both included."""
+    for item in ranges:
         if item.first <= last and item.last >= first:
-            yield Stretch(max(item.first, first), min(item.last, last), item.state)
+            yield NumberRange(max(item.first, first), min(item.last, last), item.state)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.audit.accepted import ACCEPTED, with_accepted, within
+from airflow_provider_imperva.audit.accepted import ACCEPTED, clip, with_accepted
 from airflow_provider_imperva.audit.excerpt import read_excerpt
 from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.audit.holdings import (
@@ -262,7 +262,7 @@ def _prefixes(
     for item in numbers:
         if bounds := numbers_of(history, item, *period.bounds):
             first, last = bounds
-            certified = list(within(item.stretches, first, last))
+            certified = list(clip(item.ranges, first, last))
             if accepts:
                 certified = with_accepted(history, item.prefix, certified)
             ranges = [CertifiedRange(part.first, part.last, part.state) for part in certified]

@@ -203,8 +203,8 @@ def _observed_at(history: History) -> datetime | None:
 
 def _complete(numbers: Iterable[Numbers], history: History) -> Iterator[tuple[str, int]]:
     for item in numbers:
-        stretches = with_accepted(history, item.prefix, item.stretches)
-        missing = [part.first for part in stretches if part.state not in FINISHED | {ACCEPTED}]
+        ranges = with_accepted(history, item.prefix, item.ranges)
+        missing = [part.first for part in ranges if part.state not in FINISHED | {ACCEPTED}]
         yield item.prefix, missing[0] - 1 if missing else item.highest
 
 
@@ -260,10 +260,10 @@ def _unread_lines(head: Commit) -> Iterator[Finding]:
 
 def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) -> Iterator[Sum]:
     for item in numbers:
-        if item.stretches:
-            first = item.stretches[0].first
+        if item.ranges:
+            first = item.ranges[0].first
             accounted = sum(count for state, count in item.states.items() if state != UNACCOUNTED)
-            low = sum(part.count for part in item.stretches)
+            low = sum(part.count for part in item.ranges)
             yield Sum(
                 f"numbers of {item.prefix} from {first} to {item.highest}", low, "numbers in all states", accounted
             )
@@ -276,9 +276,9 @@ def _sums(history: History, numbers: Iterable[Numbers], totals: dict[str, int]) 
 
 def _absences(head: Commit | None, numbers: Iterable[Numbers], rows: pa.Table) -> Iterator[Absence]:
     for item in numbers:
-        for stretch in item.stretches:
-            if stretch.state == UNACCOUNTED:
-                yield Absence(item.prefix, stretch.first, stretch.last, UNACCOUNTED, "no record says what became of it")
+        for part in item.ranges:
+            if part.state == UNACCOUNTED:
+                yield Absence(item.prefix, part.first, part.last, UNACCOUNTED, "no record says what became of it")
         opened = head.prefixes[item.prefix].open if head and item.prefix in head.prefixes else ()
         for piece in opened:
             yield from _of_open(item.prefix, piece, head.open if head else {})

@@ -25,7 +25,7 @@ UNACCOUNTED = "unaccounted"
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class NumberRange:
     """Consecutive numbers in the same state.
 
     :ivar state: one of :class:`~airflow_provider_imperva.lake.watermark.State`, or ``unaccounted``: nothing says what
@@ -48,26 +48,26 @@ class Numbers:
 
     :ivar highest: the highest number ever listed.
     :ivar left_out: every number up to it was left out on purpose when the lake began; -1 if none was.
-    :ivar stretches: ascending and disjoint; without a hole from the first number that was looked for to ``highest``.
+    :ivar ranges: ascending and disjoint; without a hole from the first number that was looked for to ``highest``.
     """
 
     prefix: str
     highest: int
     left_out: int
-    stretches: tuple[Stretch, ...]
+    ranges: tuple[NumberRange, ...]
 
     @property
     def states(self) -> dict[str, int]:
         """How many numbers are in each state."""
         counts: Counter[str] = Counter()
-        for stretch in self.stretches:
-            counts[stretch.state] += stretch.count
+        for part in self.ranges:
+            counts[part.state] += part.count
         return dict(counts)
 
     @property
     def count(self) -> int:
         """How many numbers there are, in whatever state."""
-        return sum(stretch.count for stretch in self.stretches)
+        return sum(part.count for part in self.ranges)
 
 
 def last_rows(logs: pa.Table) -> pa.Table:
@@ -97,15 +97,15 @@ def _numbers(name: str, logs: pa.Table, watermark: Prefix | None, firsts: dict[s
     layers = [
         _ranges(logs.filter(pc.invert(single))),
         _runs(last_rows(logs.filter(single))),
-        [Stretch(item.first, item.last, item.state.value) for item in watermark.open],
+        [NumberRange(item.first, item.last, item.state.value) for item in watermark.open],
     ]
-    stretches: list[Stretch] = []
+    ranges: list[NumberRange] = []
     for layer in layers:
-        stretches = overlay(stretches, layer)
-    highest = max([watermark.highest, *(item.last for item in stretches[-1:])])
+        ranges = overlay(ranges, layer)
+    highest = max([watermark.highest, *(item.last for item in ranges[-1:])])
     # Of what lies between a log that came late and the first number that was looked for, nothing need be known.
-    floor = [Stretch(firsts[name], highest, UNACCOUNTED)] if name in firsts and firsts[name] <= highest else []
-    return Numbers(name, highest, watermark.left_out, tuple(_join(overlay(floor, stretches))))
+    floor = [NumberRange(firsts[name], highest, UNACCOUNTED)] if name in firsts and firsts[name] <= highest else []
+    return Numbers(name, highest, watermark.left_out, tuple(_join(overlay(floor, ranges))))
 
 
 def _firsts(history: History, logs: pa.Table) -> dict[str, int]:
@@ -123,23 +123,23 @@ def _firsts(history: History, logs: pa.Table) -> dict[str, int]:
     return firsts | {name: floor + 1 for name, floor in history.floors.items()}
 
 
-def _ranges(rows: pa.Table) -> list[Stretch]:
+def _ranges(rows: pa.Table) -> list[NumberRange]:
     found = [
-        Stretch(row["sequence"], row["sequence_to"], row["state"])
+        NumberRange(row["sequence"], row["sequence_to"], row["state"])
         for row in rows.select(["sequence", "sequence_to", "state"]).to_pylist()
     ]
-    stretches = sorted(found, key=lambda stretch: stretch.first)
-    if all(one.last < other.first for one, other in pairwise(stretches)):
-        return stretches
+    ranges = sorted(found, key=lambda part: part.first)
+    if all(one.last < other.first for one, other in pairwise(ranges)):
+        return ranges
     # Not in a ledger that is sound.
-    stretches = []
+    ranges = []
     for item in found:
-        stretches = overlay(stretches, [item])
-    return stretches
+        ranges = overlay(ranges, [item])
+    return ranges
 
 
-def _runs(rows: pa.Table) -> list[Stretch]:
-    """Put rows of single numbers together to stretches."""
+def _runs(rows: pa.Table) -> list[NumberRange]:
+    """Put rows of single numbers together to ranges."""
     if not len(rows):
         return []
     rows = rows.select(["sequence", "state"]).sort_by("sequence")
@@ -150,14 +150,14 @@ def _runs(rows: pa.Table) -> list[Stretch]:
     ends = [*(starts[1:] - 1), len(numbers) - 1]
     names = states.dictionary.to_pylist()
     return [
-        Stretch(int(numbers[start]), int(numbers[end]), names[codes[start]])
+        NumberRange(int(numbers[start]), int(numbers[end]), names[codes[start]])
         for start, end in zip(starts, ends, strict=True)
     ]
 
 
-def _join(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
-    before: Stretch | None = None
-    for item in stretches:
+def _join(ranges: Iterable[NumberRange]) -> Iterator[NumberRange]:
+    before: NumberRange | None = None
+    for item in ranges:
         if before and before.last + 1 == item.first and before.state == item.state:
             item = replace(before, last=item.last)
         elif before:
@@ -167,9 +167,9 @@ def _join(stretches: Iterable[Stretch]) -> Iterator[Stretch]:
         yield before
 
 
-def overlay(below: Sequence[Stretch], above: Sequence[Stretch]) -> list[Stretch]:
-    """Lay stretches over others, which are seen where nothing covers them; both ascending and disjoint."""
-    seen: list[Stretch] = []
+def overlay(below: Sequence[NumberRange], above: Sequence[NumberRange]) -> list[NumberRange]:
+    """Lay ranges over others, which are seen where nothing covers them; both ascending and disjoint."""
+    seen: list[NumberRange] = []
     tops = iter(above)
     top = next(tops, None)
     for item in below:
@@ -183,4 +183,4 @@ def overlay(below: Sequence[Stretch], above: Sequence[Stretch]) -> list[Stretch]
             top = next(tops, None)
         if rest <= item.last:
             seen.append(replace(item, first=rest))
-    return sorted([*seen, *above], key=lambda stretch: stretch.first)
+    return sorted([*seen, *above], key=lambda part: part.first)

@@ -49,7 +49,7 @@ def numbers_of(history: History, numbers: Numbers, since: datetime, until: datet
     begin, end = (int(np.searchsorted(times, bound.timestamp() * 1000)) for bound in (since, until))
     if begin == end:
         return None
-    lowest = numbers.stretches[0].first
+    lowest = numbers.ranges[0].first
     return (int(logs[begin - 1]) + 1 if begin else lowest), int(logs[end - 1])
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from airflow_provider_imperva.audit.accepted import clip
 from airflow_provider_imperva.audit.history import History
-from airflow_provider_imperva.audit.numbers import Numbers, Stretch
+from airflow_provider_imperva.audit.numbers import NumberRange, Numbers
 from airflow_provider_imperva.audit.periods import listed_at
 from airflow_provider_imperva.audit.states import SHOWN, worst
 
@@ -56,19 +57,19 @@ def make_strip(history: History, numbers: Numbers, *, width: int = 48) -> Strip:
     :param width: the most cells in a row.
     """
     days, bounds = _rows(history, numbers)
-    stretches = [(day, list(_within(numbers.stretches, first, last))) for day, first, last in bounds]
-    longest = max((sum(map(_weight, row)) for _, row in stretches), default=0)
+    ranges = [(day, list(clip(numbers.ranges, first, last))) for day, first, last in bounds]
+    longest = max((sum(map(_weight, row)) for _, row in ranges), default=0)
     per_cell = max(1, -(-longest // width))
-    rows = tuple(Row(day, row[0].first, row[-1].last, tuple(_cells(row, per_cell))) for day, row in stretches if row)
+    rows = tuple(Row(day, row[0].first, row[-1].last, tuple(_cells(row, per_cell))) for day, row in ranges if row)
     return Strip(numbers.prefix, days, per_cell, rows)
 
 
 def _rows(history: History, numbers: Numbers) -> tuple[int, list[tuple[date, int, int]]]:
     """Return how many days a row is for, and of each row its day and its first and last number."""
-    if not numbers.stretches:
+    if not numbers.ranges:
         return 1, []
     logs, times = listed_at(history, numbers.prefix)
-    lowest = numbers.stretches[0].first
+    lowest = numbers.ranges[0].first
     if not len(logs):
         return 1, [(_day_of(history), lowest, numbers.highest)]
     begin, end = (datetime.fromtimestamp(time / 1000, UTC).date() for time in (times[0], times[-1]))
@@ -88,20 +89,14 @@ def _day_of(history: History) -> date:
     return history.head.observed_at.date() if history.head else date.min
 
 
-def _within(stretches: Iterable[Stretch], first: int, last: int) -> Iterator[Stretch]:
-    for item in stretches:
-        if item.first <= last and item.last >= first:
-            yield Stretch(max(item.first, first), min(item.last, last), item.state)
+def _weight(part: NumberRange) -> int:
+    return part.count if SHOWN[part.state].has_log else min(part.count, _LONGEST_HOLE)
 
 
-def _weight(stretch: Stretch) -> int:
-    return stretch.count if SHOWN[stretch.state].has_log else min(stretch.count, _LONGEST_HOLE)
-
-
-def _cells(stretches: Sequence[Stretch], per_cell: int) -> Iterator[Cell]:
+def _cells(ranges: Sequence[NumberRange], per_cell: int) -> Iterator[Cell]:
     """Put ``per_cell`` numbers at a time into a cell; a long hole counts as a short one."""
-    first, last, states, weight = stretches[0].first, stretches[0].first, set[str](), 0
-    for item in stretches:
+    first, last, states, weight = ranges[0].first, ranges[0].first, set[str](), 0
+    for item in ranges:
         rest, left = item.first, _weight(item)
         while left:
             taken = min(left, per_cell - weight)

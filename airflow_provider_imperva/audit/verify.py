@@ -335,10 +335,10 @@ def _check_claim(store: Store, layout: Layout, inventory: Inventory, history: Hi
 
 def _check_numbers(numbers: Iterable[Numbers]) -> Iterator[Finding]:
     for item in numbers:
-        for stretch in item.stretches:
-            if stretch.state == UNACCOUNTED:
-                name = f"{item.prefix}_{stretch.first}" + (f" to {stretch.last}" if stretch.count > 1 else "")
-                yield Finding(Kind.UNACCOUNTED, name, f"nothing says what became of {stretch.count} numbers")
+        for part in item.ranges:
+            if part.state == UNACCOUNTED:
+                name = f"{item.prefix}_{part.first}" + (f" to {part.last}" if part.count > 1 else "")
+                yield Finding(Kind.UNACCOUNTED, name, f"nothing says what became of {part.count} numbers")
 
 
 def _still_so(store: Store, layout: Layout, history: History, findings: Iterable[Finding]) -> Iterator[Finding]:

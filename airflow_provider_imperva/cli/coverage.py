@@ -139,7 +139,7 @@ def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
     else:
         yield f"Commit {found.head}, {found.at:%Y-%m-%d %H:%M} UTC; index last seen {found.observed_at:%m-%d %H:%M}"
     for item in found.numbers:
-        first = f" from {item.stretches[0].first}" if item.stretches else ""
+        first = f" from {item.ranges[0].first}" if item.ranges else ""
         yield f"Prefix {item.prefix}{first} to {item.highest}: {describe_states(item.states)}"
     for strip in strips:
         yield from _show_strip(strip)

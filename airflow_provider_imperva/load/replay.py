@@ -132,7 +132,7 @@ class Selection:
         """Tell whether a log is to be replayed."""
         return (
             (not self.names or log.name in self.names)
-            and (not self.sequences or any(_within(log, numbers) for numbers in self.sequences))
+            and (not self.sequences or any(_is_within(log, numbers) for numbers in self.sequences))
             and self._takes_time(log)
             and self._takes_state(log)
         )
@@ -261,7 +261,7 @@ def _report(ledger: Ledger, commit: Commit, batch: int) -> Report:
     return report
 
 
-def _within(log: LogRecord, numbers: SequenceRange) -> bool:
+def _is_within(log: LogRecord, numbers: SequenceRange) -> bool:
     return log.prefix == numbers.prefix and numbers.first <= log.sequence <= numbers.last
 
 

@@ -17,7 +17,7 @@ from airflow_provider_imperva.audit.assessment import Assessment, Level
 from airflow_provider_imperva.audit.badge import badge
 from airflow_provider_imperva.audit.coverage import Coverage, Headroom, cover
 from airflow_provider_imperva.audit.history import History
-from airflow_provider_imperva.audit.numbers import Numbers, Stretch
+from airflow_provider_imperva.audit.numbers import NumberRange, Numbers
 from airflow_provider_imperva.audit.page import render, render_overview
 from airflow_provider_imperva.audit.quarantined import shape
 from airflow_provider_imperva.audit.reports import write_reports
@@ -42,10 +42,10 @@ def sound(small_lake: Path) -> Coverage:
 def in_states(found: Coverage, states: dict[str, int]) -> Coverage:
     """So many numbers in each state."""
     ends = [*accumulate(states.values())]
-    stretches = tuple(
-        Stretch(end - count + 1, end, state) for (state, count), end in zip(states.items(), ends, strict=True)
+    ranges = tuple(
+        NumberRange(end - count + 1, end, state) for (state, count), end in zip(states.items(), ends, strict=True)
     )
-    return msgspec.structs.replace(found, numbers=(Numbers("8416", max(ends, default=0), -1, stretches),))
+    return msgspec.structs.replace(found, numbers=(Numbers("8416", max(ends, default=0), -1, ranges),))
 
 
 def covered(lake: Path, *, at: datetime | None = None) -> Coverage:

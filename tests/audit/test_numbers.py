@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.audit.history import History
-from airflow_provider_imperva.audit.numbers import UNACCOUNTED, Stretch, all_numbers, overlay
+from airflow_provider_imperva.audit.numbers import UNACCOUNTED, NumberRange, all_numbers, overlay
 from airflow_provider_imperva.audit.strip import make_strip
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import State
@@ -20,19 +20,19 @@ REPOSITORY = "8416_1745073"
 
 
 @st.composite
-def layers(draw: st.DrawFn) -> list[Stretch]:
+def layers(draw: st.DrawFn) -> list[NumberRange]:
     """Stretches that are ascending and disjoint, with holes between some."""
     cuts = sorted(draw(st.sets(st.integers(0, 40), max_size=8)))
     state = st.sampled_from([State.COMMITTED, State.GAP, State.SKIPPED])
-    return [Stretch(first, last - 1, draw(state)) for first, last in pairwise(cuts) if draw(st.booleans())]
+    return [NumberRange(first, last - 1, draw(state)) for first, last in pairwise(cuts) if draw(st.booleans())]
 
 
-def as_dict(stretches: list[Stretch]) -> dict[int, str]:
-    return {number: item.state for item in stretches for number in range(item.first, item.last + 1)}
+def as_dict(ranges: list[NumberRange]) -> dict[int, str]:
+    return {number: item.state for item in ranges for number in range(item.first, item.last + 1)}
 
 
 @given(layers(), layers())
-def test_what_lies_above_is_seen(below: list[Stretch], above: list[Stretch]) -> None:
+def test_what_lies_above_is_seen(below: list[NumberRange], above: list[NumberRange]) -> None:
     seen = overlay(below, above)
     assert as_dict(seen) == as_dict(below) | as_dict(above)
     assert sum(item.count for item in seen) == len(as_dict(seen))
@@ -42,9 +42,9 @@ def test_what_lies_above_is_seen(below: list[Stretch], above: list[Stretch]) -> 
 def test_what_no_row_tells_of_above_a_floor_is_unaccounted(lake: Path) -> None:
     """An excerpt of a ledger begins above the highest number before it."""
     history = History.read(open_store(str(lake)), REPOSITORY)
-    first = all_numbers(history)[0].stretches[0].first
+    first = all_numbers(history)[0].ranges[0].first
     history.floors = {"8416": first - 3}
-    assert all_numbers(history)[0].stretches[0] == Stretch(first - 2, first - 1, UNACCOUNTED)
+    assert all_numbers(history)[0].ranges[0] == NumberRange(first - 2, first - 1, UNACCOUNTED)
 
 
 def test_a_hole_of_any_length_costs_nothing_and_is_drawn_short(lake: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_rows_of_a_strip_cover_every_number_once(eventful_lake: Path) -> Non
     for width in (1, 3, 20, 200):
         strip = make_strip(history, numbers, width=width)
         covered = [cell for row in strip.rows for cell in row.cells]
-        assert covered[0].first == numbers.stretches[0].first
+        assert covered[0].first == numbers.ranges[0].first
         assert covered[-1].last == numbers.highest
         assert all(one.last + 1 == other.first for one, other in pairwise(covered))
         assert all(len(row.cells) <= width for row in strip.rows)

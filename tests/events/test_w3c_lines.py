@@ -444,7 +444,7 @@ class TestCount:
         assert self.lost(f"{FIELDS}\n{row(1)}\r{row(2)}") == 1
 
     def test_rows_joined_to_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ROWS, "_last_line", lambda stretch, place, rejected: len(stretch.rows) - 1)
+        monkeypatch.setattr(ROWS, "_last_line", lambda section, place, rejected: len(section.rows) - 1)
         monkeypatch.setattr(ROWS, "read_row", lambda line, layout: read_row(line.replace("\n", " "), layout))
         assert self.lost(f'{FIELDS}\n"2025-07-23" "17:02:01"\n"192.0.2.1" "200"') == 1
 

@@ -32,7 +32,7 @@ class InlineDirective(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class Section:
     """Consecutive lines of a block for which the same names hold.
 
     :param begin: where in the block it begins.
@@ -77,7 +77,7 @@ class Layouts:
         self._finished = True
         self._in_row = False
 
-    def stretches(self, lines: Lines) -> list[Stretch]:
+    def sections(self, lines: Lines) -> list[Section]:
         """Cut a block before each directive that changes what holds.
 
         :param lines: those of the block. The first is no text of a row in the block before.
@@ -249,7 +249,7 @@ class _Block:
             self._begun[line] = False
             yield names
 
-    def cut(self, changes: Sequence[_Change]) -> Iterator[Stretch]:
+    def cut(self, changes: Sequence[_Change]) -> Iterator[Section]:
         """Cut the lines where something changes."""
         are_rows = np.ones(len(self.lines), np.bool_)
         are_rows[[line for line, directive in self.directives.items() if not directive.shares_line]] = False
@@ -260,7 +260,7 @@ class _Block:
                 continue
             rows = change.line + np.flatnonzero(are_rows[change.line : end])
             among = directives[bisect_left(directives, change.line) : bisect_left(directives, end)]
-            yield Stretch(
+            yield Section(
                 begin=int(self._begins[change.line]) if change.line else 0,
                 rows=self.lines.take(rows),
                 begun=self._begun[rows],

@@ -53,23 +53,23 @@ def count(text: str) -> int:
     in_event = False
     keys: set[str] = set()
     for found in _BRACKET.finditer(text):
-        stretch, bracket = found[1], found[2]
+        between, bracket = found[1], found[2]
         if within is None and objects == 1:
-            in_event |= any(key in EVENT_KEYS for key in _keys(stretch))
+            in_event |= any(key in EVENT_KEYS for key in _keys(between))
         elif within is not None and inside == 0:
-            within.values += len(_VALUE.findall(stretch))
+            within.values += len(_VALUE.findall(between))
         elif inside == 1:
-            keys.update(_keys(stretch))
+            keys.update(_keys(between))
         if bracket in "{[":
             if within is not None:
                 if inside == 0:
                     within.values += 1
                     keys = {"["} if bracket == "[" else set()
                 inside += 1
-            elif bracket == "{" and objects < DEEPEST and not _is_event_key(stretch, objects):
+            elif bracket == "{" and objects < DEEPEST and not _is_event_key(between, objects):
                 objects += 1
             else:
-                name = _NAME.search(stretch)
+                name = _NAME.search(between)
                 within = _List(name[1][1:-1].lower() if name and bracket == "[" and objects <= DEEPEST else "error")
         elif within is None:
             objects -= 1
@@ -85,10 +85,10 @@ def count(text: str) -> int:
     return sum(found.values for found in lists if found.holds_events(in_event=in_event)) or 1
 
 
-def _keys(stretch: str) -> set[str]:
-    return {key.partition(".")[0] for key, colon in _KEY.findall(stretch) if colon}
+def _keys(between: str) -> set[str]:
+    return {key.partition(".")[0] for key, colon in _KEY.findall(between) if colon}
 
 
-def _is_event_key(stretch: str, objects: int) -> bool:
-    name = _NAME.search(stretch)
+def _is_event_key(between: str, objects: int) -> bool:
+    name = _NAME.search(between)
     return objects == 1 and name is not None and name[1][1:-1].partition(".")[0] in EVENT_KEYS

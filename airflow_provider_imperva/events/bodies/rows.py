@@ -20,7 +20,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from airflow_provider_imperva.events.bodies.layouts import Layouts, Stretch
+from airflow_provider_imperva.events.bodies.layouts import Layouts, Section
 from airflow_provider_imperva.events.bodies.row_lines import (
     Numbers,
     count,
@@ -61,11 +61,11 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
         plain = is_plain(block, tally.line_ends)
         lines, line_feeds = split(block, bare=layout.bare, plain=plain)
         prefixes = take_prefixes(lines, bare=layout.bare)
-        stretches = layouts.stretches(lines)
-        places = np.concatenate([stretch.rows.numbers for stretch in stretches])
+        sections = layouts.sections(lines)
+        places = np.concatenate([section.rows.numbers for section in sections])
         number_of = np.zeros(len(lines), np.int64)
         number_of[places] = numbers.of(line_feeds[places], in_block=tally.line_ends)
-        groups = list(_groups(stretches))
+        groups = list(_groups(sections))
         ends = [*(group[0].begin for group in groups[1:]), len(block)]
         begin = 0
         for group, end in zip(groups, ends, strict=True):
@@ -74,8 +74,8 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
             else:
                 counted = count(block[begin:end], bare=layout.bare, plain=plain)
             rows = _Rows(behind_incomplete, prefixes)
-            for stretch in group:
-                rows.read(stretch, keep_raw=keep_raw)
+            for section in group:
+                rows.read(section, keep_raw=keep_raw)
             text_block = rows.text_block(counted, number_of, keep_raw=keep_raw)
             behind_incomplete = rows.behind_incomplete
             begin = end
@@ -84,26 +84,26 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
             if text_block.lines or len(text_block.columns.lines) or text_block.rejected:
                 yield text_block
             del text_block
-        del block, lines, prefixes, stretches, groups, group, stretch
+        del block, lines, prefixes, sections, groups, group, section
 
 
-def _groups(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
-    """Put stretches of few rows together, so that each does not become a table of its own."""
-    few: list[Stretch] = []
-    for stretch in stretches:
-        if len(stretch.rows) <= FEW:
-            few.append(stretch)
+def _groups(sections: Iterable[Section]) -> Iterator[list[Section]]:
+    """Put sections of few rows together, so that each does not become a table of its own."""
+    few: list[Section] = []
+    for section in sections:
+        if len(section.rows) <= FEW:
+            few.append(section)
             continue
         if few:
             yield few
             few = []
-        yield [stretch]
+        yield [section]
     if few:
         yield few
 
 
 class _Rows:
-    """What the rows of some stretches become.
+    """What the rows of some sections become.
 
     :ivar behind_incomplete: whether the last row was an unfinished one.
     """
@@ -119,9 +119,9 @@ class _Rows:
         self._one_by_one = LineByLine()
         self._not_counted = 0
 
-    def read(self, stretch: Stretch, *, keep_raw: bool) -> None:
-        """Read a stretch; only one of them all may have more than a few rows."""
-        layout, rows = stretch.layout, stretch.rows
+    def read(self, section: Section, *, keep_raw: bool) -> None:
+        """Read a section; only one of them all may have more than a few rows."""
+        layout, rows = section.layout, section.rows
         read_one = partial(read_row, layout=layout)
         found = LineByLine()
         if len(rows) > FEW:
@@ -130,30 +130,30 @@ class _Rows:
             found.read(rows, read_one)
         unfinished: list[int] = []
         if found.rejected and not layout.bare:
-            unfinished = self._join(stretch, found)
-        self._mark(stretch, found, unfinished)
+            unfinished = self._join(section, found)
+        self._mark(section, found, unfinished)
         if self._prefixes:
-            self._keep_prefixes(stretch, found)
+            self._keep_prefixes(section, found)
         self._one_by_one.add(found)
-        self._not_counted += sum(not shares_line for _, shares_line in stretch.directives)
-        self._not_counted -= sum(hides_row(text) for text, _ in stretch.directives)
+        self._not_counted += sum(not shares_line for _, shares_line in section.directives)
+        self._not_counted -= sum(hides_row(text) for text, _ in section.directives)
 
-    def _join(self, stretch: Stretch, found: LineByLine) -> list[int]:
+    def _join(self, section: Section, found: LineByLine) -> list[int]:
         """Read those rows that are spread over several lines; tell the numbers of those that stay unfinished."""
-        rows, parts = stretch.rows, set[int]()
+        rows, parts = section.rows, set[int]()
         unfinished: list[int] = []
         spread = LineByLine()
         rejected = {line.number for line in found.rejected}
         for line in found.rejected:
             place = int(np.searchsorted(rows.numbers, line.number))
-            if line.reason != RejectionReason.FIELD_COUNT or not stretch.begun[place]:
+            if line.reason != RejectionReason.FIELD_COUNT or not section.begun[place]:
                 continue
-            last = _last_line(stretch, place, rejected)
+            last = _last_line(section, place, rejected)
             if last is None:
                 unfinished.append(line.number)
             elif last > place:
                 whole = Lines(rows.block, rows.begins[[place]], rows.ends[[last]], rows.numbers[[place]])
-                spread.read(whole, partial(read_row, layout=stretch.layout))
+                spread.read(whole, partial(read_row, layout=section.layout))
                 if spread.numbers[-1:] == [line.number]:
                     parts.update(rows.numbers[place : last + 1].tolist())
                     self._not_counted += last - place - rows_inside(whole.text(0))
@@ -165,8 +165,8 @@ class _Rows:
         found.add(spread)
         return unfinished
 
-    def _mark(self, stretch: Stretch, found: LineByLine, unfinished: list[int]) -> None:
-        scanned = self._scanned if len(stretch.rows) > FEW else None
+    def _mark(self, section: Section, found: LineByLine, unfinished: list[int]) -> None:
+        scanned = self._scanned if len(section.rows) > FEW else None
         numbers = np.array(found.numbers, np.int64)
         at_once = scanned.lines.to_numpy() if scanned is not None else numbers[:0]
         in_order = np.sort(np.concatenate((at_once, numbers)))
@@ -177,7 +177,7 @@ class _Rows:
             following = np.zeros(0, np.int64)
             self.behind_incomplete |= bool(unfinished)
         marks = [(int(number), FOLLOWS) for number in set(in_order[following[following < len(in_order)]].tolist())]
-        marks += [(number, mark) for mark in stretch.marks for number in in_order.tolist()]
+        marks += [(number, mark) for mark in section.marks for number in in_order.tolist()]
         place_of = {number: place for place, number in enumerate(found.numbers)} if marks else {}
         for number, mark in marks:
             if (place := place_of.get(number)) is not None:
@@ -185,11 +185,11 @@ class _Rows:
             elif scanned is not None:
                 scanned.notes.warnings.append((int(np.searchsorted(at_once, number)), mark))
 
-    def _keep_prefixes(self, stretch: Stretch, found: LineByLine) -> None:
+    def _keep_prefixes(self, section: Section, found: LineByLine) -> None:
         for number, record in zip(found.numbers, found.records, strict=True):
             if prefix := self._prefixes.get(number):
                 record.extra.append(("prefix", decoded(prefix)[0].strip()))
-        if self._scanned is not None and len(stretch.rows) > FEW:
+        if self._scanned is not None and len(section.rows) > FEW:
             for row, number in enumerate(self._scanned.lines.to_pylist()):
                 if prefix := self._prefixes.get(number):
                     self._scanned.notes.extra.append((row, "prefix", decoded(prefix)[0].strip()))
@@ -215,14 +215,14 @@ class _Rows:
         )
 
 
-def _last_line(stretch: Stretch, place: int, rejected: Set[int]) -> int | None:
+def _last_line(section: Section, place: int, rejected: Set[int]) -> int | None:
     """Find the line that ends a row of too few values, by its separators; none if the row is unfinished.
 
     A row of too many values ends where it begins.
 
     :param rejected: numbers of the lines that are no row by themselves. No other stands between the two.
     """
-    rows, names = stretch.rows, len(stretch.layout.names)
+    rows, names = section.rows, len(section.layout.names)
     values, last = 1, place
     while True:
         text = rows.text(last)
@@ -232,5 +232,5 @@ def _last_line(stretch: Stretch, place: int, rejected: Set[int]) -> int | None:
         if values == names and last > place and text.rstrip().endswith(b'"'):
             return last
         last += 1
-        if last == len(rows) or stretch.begun[last] or int(rows.numbers[last]) not in rejected:
+        if last == len(rows) or section.begun[last] or int(rows.numbers[last]) not in rejected:
             return None

@@ -83,9 +83,9 @@ def _plain(texts: pa.StringArray) -> tuple[npt.NDArray[np.bool_], Rows, pa.Strin
     bounds = np.column_stack([name_begin + 1, name_end, begin + 1, end]).ravel().astype(np.int32)
     if not len(bounds):
         return plain, row, pa.array([], TEXT), pa.array([], TEXT)
-    stretches = pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), texts.buffers()[2])
+    pieces = pa.StringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), texts.buffers()[2])
     every = np.arange(0, len(bounds), 4)
-    return plain, row, stretches.take(pa.array(every)), stretches.take(pa.array(every + 2))
+    return plain, row, pieces.take(pa.array(every)), pieces.take(pa.array(every + 2))
 
 
 def _maps(names: pa.StringArray, values: pa.StringArray, owners: Rows, rows: Rows, count: int) -> pa.MapArray:

@@ -57,7 +57,7 @@ def _typed(text_columns: TextColumns, notes: RowNotes, *, latest: int) -> dict[s
             continue
         values = convert.to_type(column, texts)
         if column.kind == "time":
-            values = _within(values, latest=latest)
+            values = _plausible_times(values, latest=latest)
         columns[column.name] = values
         misfits = _rows(pc.and_(pc.is_valid(texts), pc.is_null(values))) if values.null_count > texts.null_count else []
         for row in misfits:
@@ -79,7 +79,7 @@ def _typed(text_columns: TextColumns, notes: RowNotes, *, latest: int) -> dict[s
     return columns
 
 
-def _within(times: pa.TimestampArray, *, latest: int) -> pa.TimestampArray:
+def _plausible_times(times: pa.TimestampArray, *, latest: int) -> pa.TimestampArray:
     milliseconds = times.view(INT64)
     return _without(times, pc.or_(pc.less(milliseconds, EARLIEST), pc.greater(milliseconds, latest)))
 

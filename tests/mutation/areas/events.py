@@ -148,7 +148,7 @@ MUTATIONS = [
     Mutation(
         "the count does not look into W3C directives",
         "events/bodies/rows.py",
-        "        self._not_counted -= sum(hides_row(text) for text, _ in stretch.directives)\n",
+        "        self._not_counted -= sum(hides_row(text) for text, _ in section.directives)\n",
         "",
         ("events/test_w3c_lines.py::TestCount",),
     ),
