@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from pages.products import views
 from pages.questions import SQL, questions
+from tests.analysis.product_rows import SHOWN, write_products
 from tests.analysis.question_rows import answers, make_rows, write_events
 from tests.engines.ask import PYTHON, ROOT, environment, make_lakes
 from tests.engines.oddities import OddLake
@@ -20,6 +22,8 @@ from tests.engines.readers.cells import cell
 # Where others use the cores too, Spark takes minutes to start.
 pytestmark = [pytest.mark.engines, pytest.mark.needs("default-jre-headless"), pytest.mark.timeout(900)]
 QUESTIONS = questions("spark")
+COLUMNS = {view: list(dict.fromkeys(name for row in rows for name in row)) for view, rows in SHOWN.items()}
+PRODUCTS = {view: f"SELECT {', '.join(names)} FROM {view} ORDER BY src_line" for view, names in COLUMNS.items()}
 COUNTS = (
     "SELECT count(*) FROM events",
     "SELECT count(*) FROM quarantine",
@@ -31,24 +35,28 @@ Answers = dict[str, list[list[Any]]]
 
 
 @pytest.fixture(scope="module")
-def lakes(tmp_path_factory: pytest.TempPathFactory) -> tuple[OddLake, Path, Path]:
-    """The lake of every oddity, its copy of which one day can be read, and one for the questions."""
+def lakes(tmp_path_factory: pytest.TempPathFactory) -> tuple[OddLake, Path, Path, Path]:
+    """The lake of every oddity, its copy of which one day can be read, one for the questions, and one for the views."""
     folder = tmp_path_factory.mktemp("spark")
-    asked = folder / "asked"
+    asked, products = folder / "asked", folder / "products"
     write_events(make_rows(), asked)
-    return *make_lakes(folder), asked
+    write_products(products)
+    return *make_lakes(folder), asked, products
 
 
 @pytest.fixture(scope="module")
-def answered(lakes: tuple[OddLake, Path, Path]) -> Answers:
+def answered(lakes: tuple[OddLake, Path, Path, Path]) -> Answers:
     """What one session answers, by statement."""
-    odd, spoilt, asked = lakes
+    odd, spoilt, asked, products = lakes
     created, *others = definitions(odd.root)
     statements = [created, COUNTS[0].replace("events", "default.events"), *others, *COUNTS]
     day = f"event_date = DATE '{PERIOD[0]}'"
     of_day = f"SELECT count(*) FROM spoilt.committed_events WHERE {day}"
     statements += ["CREATE DATABASE spoilt", "USE spoilt", *definitions(spoilt), of_day]
     statements += ["CREATE DATABASE asked", "USE asked", *definitions(asked)[:2], *QUESTIONS.values()]
+    of_products = [statement for statement in views("spark").split(";\n") if statement.strip()]
+    statements += ["CREATE DATABASE products", "USE products", *definitions(products)[:2], *of_products]
+    statements += PRODUCTS.values()
     done = subprocess.run(
         [str(PYTHON), "-m", "tests.engines.readers.spark_sql"],
         input=json.dumps(statements),
@@ -70,7 +78,7 @@ def definitions(lake: Path) -> list[str]:
 
 
 def test_a_table_is_empty_until_its_partitions_are_looked_for(
-    lakes: tuple[OddLake, Path, Path], answered: Answers
+    lakes: tuple[OddLake, Path, Path, Path], answered: Answers
 ) -> None:
     odd, *_ = lakes
     assert answered["SELECT count(*) FROM default.events"] == [[0]]
@@ -78,7 +86,9 @@ def test_a_table_is_empty_until_its_partitions_are_looked_for(
     assert answered[COUNTS[1]] == [[len(odd.quarantined)]]
 
 
-def test_the_view_shows_the_committed_rows_and_no_others(lakes: tuple[OddLake, Path, Path], answered: Answers) -> None:
+def test_the_view_shows_the_committed_rows_and_no_others(
+    lakes: tuple[OddLake, Path, Path, Path], answered: Answers
+) -> None:
     odd, *_ = lakes
     expected = Counter((row["src_file"], row["src_line"]) for row in odd.committed)
     assert Counter(map(tuple, answered[COUNTS[3]])) == expected
@@ -96,6 +106,13 @@ def test_spark_answers_what_is_counted_by_hand(question: str, answered: Answers)
     expected = answers(make_rows())[question]
     found = Counter(tuple(map(_plain, row)) for row in answered[QUESTIONS[question]])
     assert found == Counter({tuple(map(cell, row)): count for row, count in expected.items()})
+
+
+@pytest.mark.parametrize("view", PRODUCTS)
+def test_spark_shows_the_events_of_other_products(view: str, answered: Answers) -> None:
+    found = [dict(zip(COLUMNS[view], row, strict=True)) for row in answered[PRODUCTS[view]]]
+    for row, shown in zip(found, SHOWN[view], strict=True):
+        assert {name: row[name] for name in shown} == {name: cell(value) for name, value in shown.items()}
 
 
 def _plain(value: Any) -> Any:

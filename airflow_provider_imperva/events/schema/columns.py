@@ -100,7 +100,8 @@ class Column:
 COLUMNS: tuple[Column, ...] = (
     # name, type, kind, CEF, LEEF, W3C, JSON,
     #      meaning
-    Column("event_time", TIME, "time", "start", "start", "cs-start", ("timestamp", "@timestamp"),
+    Column("event_time", TIME, "time", "start", "start", "cs-start",
+           ("timestamp", "@timestamp", "event.timestamp", "imperva.timestamp", "imperva.audit_trail.timestamp"),
            "start of the request; epoch ms, or ISO 8601 (W3C: else date + time)"),
     Column("end_time", TIME, "time", "end", "end", "cs-end", (),
            "end of the response"),
