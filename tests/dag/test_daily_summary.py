@@ -102,6 +102,17 @@ def test_what_is_in_no_commit_is_not_counted(account: Account, summarize: Callab
     assert summary(account) == committed
 
 
+def test_what_was_replaced_is_not_counted(account: Account, summarize: Callable[..., Any]) -> None:
+    """The files that a compaction has merged stay for some days, for queries under way."""
+    load_two_days(account)
+    committed = events(account)
+    (part,) = account.lake.glob("events/**/event_class=access/event_date=2026-01-02/*.parquet")
+    part.with_name("part-000000000001-0099.parquet").write_bytes(part.read_bytes())
+    assert events(account) != committed
+    summarize()
+    assert summary(account) == committed
+
+
 def test_a_day_without_events_has_no_summary(account: Account, summarize: Callable[..., Any]) -> None:
     """A replay may have taken the last of them to another day."""
     load_two_days(account)

@@ -80,15 +80,19 @@ def sum_up(ledger: Ledger, event_date: str) -> int:
 
 
 def committed_parts(ledger: Ledger, event_date: str) -> list[tuple[str, str]]:
-    """Return the parts of a day that are in a commit, by class; others may go away again."""
-    head = ledger.head().commit
+    """Return the parts of a day that the lake is made of, by class; others may go away again, or were replaced."""
+    from airflow_provider_imperva.lake.layout import commit_of_part
+    from airflow_provider_imperva.lake.live import live_set
+
     folder = f"events/repository={ledger.layout.repository}"
-    return [
-        (value_of(event_class), item.path)
+    parts = [
+        (value_of(event_class), item.path, number)
         for event_class in ledger.store.folders(folder)
         for item in ledger.store.objects(f"{folder}/{event_class}/event_date={event_date}")
-        if head and int(item.path.rpartition("/part-")[2].partition("-")[0]) <= head.commit
+        if (number := commit_of_part(item.path)) is not None
     ]
+    live = live_set(ledger, since=min(number for *_, number in parts)).parts if parts else {}
+    return [(event_class, path) for event_class, path, _ in parts if path in live]
 
 
 def sum_up_part(ledger: Ledger, path: str, event_class: str) -> pa.Table:
