@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _SQL = files("airflow_provider_imperva") / "examples" / "sql"
-_QUESTION = re.compile(r"^-- (\w+): (.*)\n((?:.+\n)+?)(?<=;\n)", re.MULTILINE)
+_QUESTION = re.compile(r"^-- (\w+): (.*)\n((?:.*\n)+?)(?<=;\n)", re.MULTILINE)
 _PERIOD = ("DATE '2026-06-01'", "DATE '2026-06-30'")
 """The first and the last day that the published questions ask for."""
 
@@ -92,11 +92,30 @@ class Answer:
 
 def questions(dialect: str = "duckdb") -> list[Question]:
     """Return the published questions in a dialect, with statements that nothing ends."""
-    text = (_SQL / f"questions.{dialect}.sql").read_text()
+    return statements((_SQL / f"questions.{dialect}.sql").read_text())
+
+
+def statements(text: str) -> list[Question]:
+    """Return the statements of a published file, in order, with nothing that ends them."""
     return [
         Question(name, question, statement.rstrip().removesuffix(";"))
         for name, question, statement in _QUESTION.findall(text)
     ]
+
+
+def duckdb_module() -> Any:
+    """Import DuckDB.
+
+    :raises ConfigurationError: if it is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise ConfigurationError(
+            "the lake is asked by DuckDB, which is not installed",
+            do="Install the Python package duckdb beside the provider",
+        ) from None
+    return duckdb
 
 
 def ask(lake: str, *, first: date | None = None, last: date | None = None) -> tuple[date, date, list[Answer]]:
@@ -109,13 +128,7 @@ def ask(lake: str, *, first: date | None = None, last: date | None = None) -> tu
     :raises ConfigurationError: if DuckDB is not installed.
     :raises LakeError: if the lake has no committed events of the period, or does not read.
     """
-    try:
-        import duckdb
-    except ImportError:
-        raise ConfigurationError(
-            "the report is drawn by DuckDB, which is not installed",
-            do="Install the Python package duckdb beside the provider",
-        ) from None
+    duckdb = duckdb_module()
     with duckdb.connect() as connection:
         try:
             newest = _read_ledger(connection, lake)
