@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_imperva.clock import Clock, wall_clock
@@ -43,6 +44,7 @@ from airflow_provider_imperva.table.statistics import Statistics, statistics_of
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
@@ -316,15 +318,33 @@ _EPOCH = date(1970, 1, 1)
 
 
 def _lightened(table: Table) -> Table:
-    """Return a table with no history but the last snapshot.
+    """Return a table with no history but the last snapshot, and with schemas that are never copied.
 
     A transaction copies all that it knows of a table a dozen times over; what it writes is put onto the whole table.
     """
     from pyiceberg.table import Table as IcebergTable
 
     last = table.metadata.current_snapshot()
-    metadata = table.metadata.model_copy(update={"snapshots": [last] if last else [], "snapshot_log": []})
-    return IcebergTable(table.name(), metadata, table.metadata_location, table.io, table.catalog)
+    light = {
+        "snapshots": [last] if last else [],
+        "snapshot_log": [],
+        "schemas": [_shared_schema()(*schema.fields, schema_id=schema.schema_id) for schema in table.metadata.schemas],
+    }
+    return IcebergTable(
+        table.name(), table.metadata.model_copy(update=light), table.metadata_location, table.io, table.catalog
+    )
+
+
+@cache
+def _shared_schema() -> type[Schema]:
+    """Return a class of schemas that are their own deep copies, since nobody changes a schema."""
+    from pyiceberg.schema import Schema
+
+    class SharedSchema(Schema):
+        def __deepcopy__(self, memo: Any = None) -> Self:
+            return self
+
+    return SharedSchema
 
 
 def _name(path: str) -> str:
