@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import sys
 
-from airflow_provider_imperva.events.schema.hive import PARTITIONS, columns, partitions, quarantine_columns
+from airflow_provider_imperva.events.schema.hive import (
+    PARTITIONS,
+    columns,
+    columns_of,
+    partitions,
+    quarantine_columns,
+)
+from airflow_provider_imperva.lake.gathered import GATHERED_SCHEMA
 
 _ATHENA = """\
--- The lake's events and quarantine as tables of Athena (Glue Data Catalog), without the lake's Delta table. Put the
--- lake's root in place of {{lake}}, the ids of your repositories in place of {{repositories}}, separated by commas, and
--- the first day of your data in place of {{first_day}}. Partitions are projected, so that no crawler has to run, and a
--- new day is there at once. The ledger's logs can be no table of Athena's: objects of other formats lie beside them.
+-- The lake's events, quarantine and logs as tables of Athena (Glue Data Catalog), without the lake's Delta table. Put
+-- the lake's root in place of {{lake}}, the ids of your repositories in place of {{repositories}}, separated by commas,
+-- and the first day of your data in place of {{first_day}}. Partitions are projected: no crawler has to run, and a new
+-- day is there at once.
 CREATE EXTERNAL TABLE events (
 {columns}
 )
@@ -48,6 +55,24 @@ TBLPROPERTIES (
     'projection.repository.type' = 'enum',
     'projection.repository.values' = '{{repositories}}',
     'storage.location.template' = '{{lake}}/quarantine/repository=${{repository}}/'
+);
+
+-- What each commit says of its logs, of the commits that a compaction has gathered: all but the last thousand or so. Of
+-- several rows of a log that of the highest commit counts. Athena cannot read the others, since objects of another
+-- format lie beside them.
+CREATE EXTERNAL TABLE ledger_logs (
+{logs}
+)
+PARTITIONED BY (
+    repository string
+)
+STORED AS PARQUET
+LOCATION '{{lake}}/reports/'
+TBLPROPERTIES (
+    'projection.enabled' = 'true',
+    'projection.repository.type' = 'enum',
+    'projection.repository.values' = '{{repositories}}',
+    'storage.location.template' = '{{lake}}/reports/repository=${{repository}}/logs/'
 );
 """
 
@@ -111,7 +136,11 @@ WHERE regexp_extract(_metadata.file_path, '(events/repository=.*)$', 1) IN (
 def athena() -> str:
     """Return the definition for Athena, whose partition columns stand apart."""
     return _ATHENA.format(
-        columns=_lines(columns()), partitions=_lines(partitions()), quarantine=_lines(quarantine_columns())
+        columns=_lines(columns()),
+        partitions=_lines(partitions()),
+        quarantine=_lines(quarantine_columns()),
+        # Athena's definitions have words of their own for "rows" and "commit".
+        logs=_lines([(f"`{name}`", type_name) for name, type_name in columns_of(GATHERED_SCHEMA)]),
     )
 
 

@@ -15,6 +15,8 @@ import pytest
 import sqlglot
 
 from airflow_provider_imperva.events.schema.schema import SCHEMA
+from airflow_provider_imperva.lake.gathered import GATHERED_SCHEMA
+from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.table.publish import create_table
@@ -218,6 +220,15 @@ def test_the_table_definitions_are_those_of_the_schema(engine: str) -> None:
     ]
     columns = [column.name for column in defined if not isinstance(column.parent, sqlglot.exp.DataType)]
     assert columns == [*SCHEMA.names, "repository", "event_class", "event_date"]
+
+
+def test_athena_has_a_table_of_what_compaction_gathers_of_the_ledger() -> None:
+    *_, logs = sqlglot.parse((SQL / "tables" / "athena.sql").read_text(), dialect="athena")
+    assert logs
+    assert logs.this.this.name == "ledger_logs"
+    assert [column.name for column in logs.find_all(sqlglot.exp.ColumnDef)] == [*GATHERED_SCHEMA.names, "repository"]
+    folder = Layout("{repository}").gathered_logs_folder
+    assert f"'{{lake}}/{folder.replace('{', '${')}/'" in (SQL / "tables" / "athena.sql").read_text()
 
 
 def test_the_view_of_committed_events_shows_no_other(tmp_path: Path) -> None:

@@ -36,12 +36,17 @@ def table_columns() -> list[tuple[str, str]]:
 
 def columns() -> list[tuple[str, str]]:
     """Return name and type of each column of a part."""
-    return [(field.name, _HIVE_TYPES[field.type]) for field in SCHEMA]
+    return columns_of(SCHEMA)
 
 
 def quarantine_columns() -> list[tuple[str, str]]:
     """Return name and type of each column of ``quarantine/``."""
-    return [(field.name, _HIVE_TYPES[field.type]) for field in QUARANTINE_SCHEMA]
+    return columns_of(QUARANTINE_SCHEMA)
+
+
+def columns_of(schema: pa.Schema) -> list[tuple[str, str]]:
+    """Return name and type of each column of any Parquet file in a lake."""
+    return [(field.name, _HIVE_TYPES[field.type]) for field in schema]
 
 
 def partitions() -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
--- The lake's events and quarantine as tables of Athena (Glue Data Catalog), without the lake's Delta table. Put the
--- lake's root in place of {lake}, the ids of your repositories in place of {repositories}, separated by commas, and
--- the first day of your data in place of {first_day}. Partitions are projected, so that no crawler has to run, and a
--- new day is there at once. The ledger's logs can be no table of Athena's: objects of other formats lie beside them.
+-- The lake's events, quarantine and logs as tables of Athena (Glue Data Catalog), without the lake's Delta table. Put
+-- the lake's root in place of {lake}, the ids of your repositories in place of {repositories}, separated by commas,
+-- and the first day of your data in place of {first_day}. Partitions are projected: no crawler has to run, and a new
+-- day is there at once.
 CREATE EXTERNAL TABLE events (
     event_time timestamp,
     end_time timestamp,
@@ -130,4 +130,59 @@ TBLPROPERTIES (
     'projection.repository.type' = 'enum',
     'projection.repository.values' = '{repositories}',
     'storage.location.template' = '{lake}/quarantine/repository=${repository}/'
+);
+
+-- What each commit says of its logs, of the commits that a compaction has gathered: all but the last thousand or so. Of
+-- several rows of a log that of the highest commit counts. Athena cannot read the others, since objects of another
+-- format lie beside them.
+CREATE EXTERNAL TABLE ledger_logs (
+    `name` string,
+    `prefix` string,
+    `sequence` bigint,
+    `sequence_to` bigint,
+    `state` string,
+    `first_listed_at` timestamp,
+    `fetched_at` timestamp,
+    `raw_key` string,
+    `raw_bytes` bigint,
+    `raw_sha256` string,
+    `replaced_sha256` string,
+    `account_id` bigint,
+    `config_id` bigint,
+    `checksum` string,
+    `format` string,
+    `start_time` timestamp,
+    `end_time` timestamp,
+    `public_key_id` string,
+    `encrypted` boolean,
+    `compressed` boolean,
+    `checksum_ok` boolean,
+    `lines` bigint,
+    `rows` bigint,
+    `quarantined_lines` bigint,
+    `late` boolean,
+    `reason` string,
+    `delivered_as` string,
+    `content_sha256` string,
+    `reason_code` string,
+    `rows_digest` string,
+    `expired_lines` bigint,
+    `erased_lines` bigint,
+    `raw_removed` string,
+    `note_removed` boolean,
+    `data_key` string,
+    `stored_bytes` bigint,
+    `stored_sha256` string,
+    `commit` bigint
+)
+PARTITIONED BY (
+    repository string
+)
+STORED AS PARQUET
+LOCATION '{lake}/reports/'
+TBLPROPERTIES (
+    'projection.enabled' = 'true',
+    'projection.repository.type' = 'enum',
+    'projection.repository.values' = '{repositories}',
+    'storage.location.template' = '{lake}/reports/repository=${repository}/logs/'
 );
