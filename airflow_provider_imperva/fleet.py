@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset
+from airflow.sdk import DAG, Asset, TriggerRule, task
 
 from airflow_provider_imperva.accounts import Accounts, read_accounts
 from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.dag import run_types
-from airflow_provider_imperva.errors import ConfigurationError
+from airflow_provider_imperva.operators.compact import ImpervaCompactLakeOperator
 from airflow_provider_imperva.operators.load import ImpervaAccountsOperator, ImpervaLoadLogsOperator
-from airflow_provider_imperva.options import TableKind, check_positive, unknown_name
-from airflow_provider_imperva.tasks import dag_settings
+from airflow_provider_imperva.operators.retention import ImpervaExpireLakeOperator
+from airflow_provider_imperva.options import TableKind, check_positive
+from airflow_provider_imperva.tasks import dag_settings, options_by_task
 from airflow_provider_imperva.uri import check_lake_uri
 
 if TYPE_CHECKING:
@@ -27,7 +28,18 @@ Loads many Imperva Cloud WAF accounts into a lake of Parquet, each with a ledger
 whole way by itself. A task that fails holds up no other, and makes the run red.
 """
 
+_MAINTENANCE_DOC = """
+Once a day merges the small parts of many Imperva Cloud WAF accounts, and takes out of the lake what is older than the
+retention policy allows, if there is one.
+
+*compact* and then *expire* have a mapped task for each account. A task that fails holds up no other, and makes the run
+red.
+"""
+
 _TASKS = ("accounts", "load")
+_MAINTENANCE_TASKS = ("accounts", "compact", "expire")
+_OF_LAKE = ("imperva_conn_id", "lake_uri", "lake_conn_id")
+"""What tasks that only need the lake take of an account."""
 
 
 def imperva_fleet_dag(
@@ -84,13 +96,8 @@ def imperva_fleet_dag(
     """
     check_lake_uri(lake_uri)
     check_positive(side_by_side=side_by_side)
-    given = task_options or {}
-    for name in given:
-        if name not in _TASKS:
-            raise ConfigurationError(unknown_name(name, _TASKS), do="Correct its name", about="task_options")
-    if not isinstance(accounts, str) and not callable(accounts):
-        accounts = list(accounts)
-        read_accounts(accounts, tag=tag)
+    given = options_by_task(task_options, _TASKS)
+    accounts = _checked(accounts, tag)
     loading: dict[str, Any] = {
         "lake_uri": lake_uri,
         "lake_conn_id": lake_conn_id,
@@ -144,3 +151,100 @@ def imperva_fleet_dag(
             | dict(given.get("load", {}))
         ).expand_kwargs(look.output, strict=False)
     return dag
+
+
+def imperva_fleet_maintenance_dag(
+    dag_id: str,
+    *,
+    accounts: Accounts,
+    tag: str | None = None,
+    lake_uri: str,
+    lake_conn_id: str | None = None,
+    catalog_conn_id: str | None = None,
+    policy: Mapping[str, Any] | str | None = None,
+    compaction_options: Mapping[str, Any] | None = None,
+    schedule: str | timedelta | None = "40 4 * * *",
+    side_by_side: int = 4,
+    task_options: Mapping[str, Mapping[str, Any]] | None = None,
+    default_args: Mapping[str, Any] | None = None,
+    tags: Iterable[str] = (),
+    **dag_args: Any,
+) -> DAG:
+    """Build one DAG that compacts the lake of many accounts and keeps it to a retention policy.
+
+    It does for each account what :func:`~airflow_provider_imperva.compact_dag.imperva_compact_dag` and
+    :func:`~airflow_provider_imperva.retention_dag.imperva_retention_dag` do for one, with one task each. Accounts with
+    different policies have different tags, and a DAG for each tag.
+
+    :param accounts, tag, lake_uri, lake_conn_id, catalog_conn_id: as of :func:`imperva_fleet_dag`.
+    :param policy: days by class, as a mapping or the path of a YAML file; as of
+        :class:`~airflow_provider_imperva.operators.retention.ImpervaExpireLakeOperator`. Without it nothing expires.
+    :param compaction_options: fields of :class:`~airflow_provider_imperva.options.CompactionOptions` that are not the
+        default.
+    :param schedule: once a day by default.
+    :param side_by_side: how many accounts are compacted at once, each by a task that takes up to 700 MB of memory, and
+        how many expire at once.
+    :param task_options: other arguments for single tasks, by ``accounts``, ``compact`` and ``expire``.
+    :param default_args: for its tasks, besides ours: two retries, a minute apart and growing, and an
+        ``execution_timeout`` of an hour.
+    :param tags: besides ours: ``imperva``.
+    :param dag_args: any other argument of :class:`~airflow.sdk.DAG`, in place of ours.
+    :raises ConfigurationError: if the lake's URI, an option, the policy, or a list given as such cannot be meant.
+    """
+    check_lake_uri(lake_uri)
+    check_positive(side_by_side=side_by_side)
+    given = options_by_task(task_options, _MAINTENANCE_TASKS)
+    accounts = _checked(accounts, tag)
+    compacting: dict[str, Any] = {"options": dict(compaction_options or {})}
+    expiring: dict[str, Any] = {"policy": policy}
+    common: dict[str, Any] = {
+        "map_index_template": "{{ task.imperva_conn_id }}",
+        "max_active_tis_per_dagrun": side_by_side,
+        "lake_uri": lake_uri,
+        "lake_conn_id": lake_conn_id,
+        "catalog_conn_id": catalog_conn_id,
+    }
+    settings = dag_settings(
+        description="The lake of many accounts, compacted and kept to its retention policy",
+        doc=_MAINTENANCE_DOC,
+        schedule=schedule,
+        dagrun_timeout=timedelta(hours=12),
+        default_args=default_args,
+        tags=tags,
+    )
+    with DAG(dag_id, **settings | dag_args) as dag:
+        # To see here, rather than in a task at night, what cannot be meant.
+        checked = DAG("checked")
+        ImpervaCompactLakeOperator(task_id="compact", dag=checked, lake_uri=lake_uri, **compacting)
+
+        @task(**{"task_id": "accounts"} | dict(given.get("accounts", {})))
+        def listed() -> list[dict[str, Any]]:
+            return [
+                {name: account[name] for name in _OF_LAKE if name in account}
+                for account in read_accounts(accounts, tag=tag)
+            ]
+
+        found = listed()
+        compact = ImpervaCompactLakeOperator.partial(
+            **{"task_id": "compact"} | common | compacting | dict(given.get("compact", {}))
+        ).expand_kwargs(found, strict=False)
+        if policy is not None:
+            ImpervaExpireLakeOperator(task_id="expire", dag=checked, lake_uri=lake_uri, **expiring)
+            # Both plan in the account's ledger, so the one waits for the other, whatever came of it.
+            expire = ImpervaExpireLakeOperator.partial(
+                **{"task_id": "expire", "trigger_rule": TriggerRule.ALL_DONE}
+                | common
+                | expiring
+                | dict(given.get("expire", {}))
+            ).expand_kwargs(found, strict=False)
+            compact >> expire
+    return dag
+
+
+def _checked(accounts: Accounts, tag: str | None) -> Accounts:
+    """Return where the list is, or the list itself, once it was read; :raises ConfigurationError: if it cannot be."""
+    if isinstance(accounts, str) or callable(accounts):
+        return accounts
+    accounts = list(accounts)
+    read_accounts(accounts, tag=tag)
+    return accounts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_imperva.hooks.protection import open_protection
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
@@ -22,8 +22,8 @@ class ImpervaExpireLakeOperator(ImpervaOperator):
     """Takes out of a repository what is older than a retention policy allows.
 
     It waits up to ten minutes for a run that loads the repository, and never overtakes it; it needs nothing of the
-    repository but its id. Returns how much of each class left, what holds kept back, the commits that say so, and the
-    oldest day of each class that can still be queried (PCI DSS 4.0.1, 10.5.1).
+    repository but its id. Skipped if nothing was ever loaded. Returns how much of each class left, what holds kept
+    back, the commits that say so, and the oldest day of each class that can still be queried (PCI DSS 4.0.1, 10.5.1).
 
     :param policy: a mapping with ``raw``, ``events``, ``quarantine`` and ``coverage_pages``, in days, or the path of a
         YAML file with one; as of :class:`~airflow_provider_imperva.retention.policy.RetentionPolicy`.
@@ -48,6 +48,8 @@ class ImpervaExpireLakeOperator(ImpervaOperator):
         from airflow_provider_imperva.retention.policy import RetentionPolicy
 
         ledger = self._open_ledger(self._make_hook())
+        if ledger.head(with_plan=False).commit is None:
+            raise AirflowSkipException("Nothing was ever loaded from this repository, so nothing expires")
         done = expire(
             ledger,
             RetentionPolicy.of(self.policy),

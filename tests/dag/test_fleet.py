@@ -19,7 +19,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_imperva.accounts import OWN, read_accounts
 from airflow_provider_imperva.errors import ConfigurationError
-from airflow_provider_imperva.fleet import imperva_fleet_dag
+from airflow_provider_imperva.fleet import imperva_fleet_dag, imperva_fleet_maintenance_dag
 from airflow_provider_imperva.operators.load import ImpervaAccountsOperator, ImpervaLoadLogsOperator
 from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair, forge_log, forge_repository
 from tests.dag.airflow_home import AirflowHome, airflow_environment
@@ -101,6 +101,23 @@ class TestDag:
         for wrong in settings:
             with pytest.raises(ConfigurationError):
                 imperva_fleet_dag("fleet", **({"accounts": ["a"], "lake_uri": LAKE} | wrong))
+
+    def test_maintenance_that_cannot_be_meant_is_refused_too(self) -> None:
+        settings: list[dict[str, Any]] = [
+            {"lake_uri": "lake"},
+            {"accounts": ["a", "a"]},
+            {"side_by_side": 0},
+            {"task_options": {"load": {}}},
+            {"policy": {"event": 30}},
+            {"compaction_options": {"quite": 1}},
+        ]
+        for wrong in settings:
+            with pytest.raises(ConfigurationError):
+                imperva_fleet_maintenance_dag("keep", **({"accounts": ["a"], "lake_uri": LAKE} | wrong))
+
+    def test_without_a_policy_nothing_expires(self) -> None:
+        dag = imperva_fleet_maintenance_dag("keep", accounts=["a"], lake_uri=LAKE)
+        assert sorted(dag.task_ids) == ["accounts", "compact"]
 
 
 class TaskInstance:
@@ -255,14 +272,17 @@ def _cpu_seconds() -> float:
 
 DAG_FILE = """
 import os
-from airflow_provider_imperva.fleet import imperva_fleet_dag
+from airflow_provider_imperva.fleet import imperva_fleet_dag, imperva_fleet_maintenance_dag
 
-dag = imperva_fleet_dag(
-    "fleet",
-    accounts="variable:accounts",
-    lake_uri=os.environ["IMPERVA_LAKE_URI"],
-    schedule=None,
-    default_args={"retries": 0},
+settings = {
+    "accounts": "variable:accounts",
+    "lake_uri": os.environ["IMPERVA_LAKE_URI"],
+    "schedule": None,
+    "default_args": {"retries": 0},
+}
+dag = imperva_fleet_dag("fleet", **settings)
+maintenance = imperva_fleet_maintenance_dag(
+    "maintenance", policy={"events": {"access": 1}}, **settings
 )
 """
 
@@ -273,8 +293,8 @@ from airflow.dag_processing.dagbag import DagBag
 
 found = DagBag(sys.argv[1])
 assert not found.import_errors, found.import_errors
-for _ in range(2):
-    run = found.dags["fleet"].test()
+for dag in ("fleet", "fleet", "maintenance"):
+    run = found.dags[dag].test()
     states = sorted([ti.task_id, ti.map_index, str(ti.state)] for ti in run.get_task_instances())
     print("RESULT" + json.dumps([str(run.state), states]))
 """
@@ -310,12 +330,21 @@ def test_in_a_real_airflow_one_broken_account_makes_the_run_red_and_holds_up_no_
         printed = home.run_in(environment, "-c", RUN, str(home.folder / "dags"))
     lines = [line for line in printed.splitlines() if line.startswith("RESULT")]
     results = [json.loads(line.removeprefix("RESULT")) for line in lines]
-    assert len(results) == 2, printed[-3000:]
+    assert len(results) == 3, printed[-3000:]
     looked = ["accounts", -1, "success"]
     # Of the second run only the broken account has work.
     assert results == [
         ["failed", [looked, ["load", 0, "success"], ["load", 1, "failed"], ["load", 2, "success"]]],
         ["failed", [looked, ["load", 0, "failed"]]],
+        # Each account has one small part, and of one nothing was ever loaded.
+        [
+            "success",
+            [
+                looked,
+                *(["compact", index, "skipped"] for index in range(3)),
+                *(["expire", index, state] for index, state in enumerate(["success", "skipped", "success"])),
+            ],
+        ],
     ]
     events = f"read_parquet('{home.lake}/events/**/*.parquet', hive_partitioning = true)"
     assert dict(duckdb.execute(f"SELECT repository, count(*) FROM {events} GROUP BY 1").fetchall()) == expected
