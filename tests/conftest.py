@@ -7,12 +7,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests import debian, scratch
 from tests.long_form import EXAMPLES, LONG
+
+if TYPE_CHECKING:
+    from tests.crash.object_server import CatalogServer
 
 # How long an example takes says something of the machine, and nothing of the code. The short form draws the same
 # examples each time, so that what passes here passes elsewhere; the long form looks for new ones.
@@ -25,6 +29,18 @@ scratch.use_memory()
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+
+@pytest.fixture(scope="session")
+def catalog_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatalogServer]:
+    """A real S3 server with a real Iceberg REST catalog."""
+    from tests.crash.object_server import CannotRunError, catalog_server
+
+    try:
+        with catalog_server(tmp_path_factory.mktemp("catalog")) as server:
+            yield server
+    except CannotRunError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import time
 import traceback
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +24,10 @@ from unittest.mock import patch
 
 import duckdb
 import fsspec
+from deltalake import DeltaTable
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
-from pyiceberg.io.pyarrow import PyArrowFile
+from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.container.keys import KeyRing
@@ -38,7 +42,7 @@ from airflow_provider_imperva.options import CompactionOptions, PlanOptions, Tab
 from airflow_provider_imperva.table import delta, iceberg
 from airflow_provider_imperva.table.publish import table_kind
 from airflow_provider_imperva.testing import ForgedLog, KeyPair, forge_log, forge_repository
-from tests.crash.object_server import BUCKET, object_filesystem
+from tests.crash.object_server import BUCKET, KEY, WAREHOUSE, object_filesystem
 from tests.crash.stopping_store import Hook, StoppingStore, nothing_happens
 from tests.load.load_runs import Account, Row, current_parts, request_id
 from tests.table.table_reader import rows_of_table
@@ -46,11 +50,16 @@ from tests.table.table_reader import rows_of_table
 LOG = "8416_{}.log"
 _WRITES_TO_TABLES: tuple[tuple[Any, str], ...] = (
     (delta, "_create"),
-    (delta.Delta, "write"),
-    # Manifests, lists of them, and the metadata, then the row that makes them the table.
+    (delta.Delta, "_put"),
+    (DeltaTable, "create_checkpoint"),
+    # Manifests, lists of them, and the metadata, then the row or the request that makes them the table.
     (PyArrowFile, "create"),
     (SqlCatalog, "create_table"),
     (SqlCatalog, "commit_table"),
+    (RestCatalog, "create_table"),
+    (RestCatalog, "commit_table"),
+    # What no snapshot needs any more.
+    (PyArrowFileIO, "delete"),
 )
 """What makes something durable without the store."""
 
@@ -65,19 +74,40 @@ class LakeAddress:
 
     :ivar folder: the lake on disk or, for one on an object server, where copies of it are put to be looked at.
     :ivar server: URL of the object server.
+    :ivar catalog: URL of the Iceberg REST catalog that the object server has.
     """
 
     folder: Path
     server: str | None = None
+    catalog: str | None = None
+
+    @property
+    def _name(self) -> str:
+        return f"{self.folder.parent.name}-{self.folder.name}"
 
     @property
     def _root(self) -> str:
-        return f"{BUCKET}/{self.folder.parent.name}-{self.folder.name}"
+        return f"{BUCKET}/{self._name}"
 
     def open(self) -> Store:
         if self.server is None:
             return open_store(str(self.folder))
-        return open_store(f"s3://{self._root}", fs=object_filesystem(self.server))
+        catalog = partial(self._open_catalog, self.catalog) if self.catalog else None
+        return open_store(f"s3://{self._root}", fs=object_filesystem(self.server), catalog=catalog)
+
+    def _open_catalog(self, url: str) -> RestCatalog:
+        table = re.sub(r"[^a-z0-9]", "_", self._name.lower())
+        return RestCatalog(
+            "rest",
+            uri=url,
+            warehouse=f"s3://{WAREHOUSE}",
+            credential=f"{KEY}:{KEY}",
+            **{"imperva.table-name": f"crash.{table}", "imperva.location": "catalog"},
+        )
+
+    def open_to_read(self) -> Store:
+        """Return a store that sees the lake as it is now: a copy of it, unless its table is not in it."""
+        return self.open() if self.catalog else open_store(str(self.look()))
 
     def look(self) -> Path:
         """Return a folder with the lake as it is now; what has not changed since the last look is not copied again."""
@@ -104,6 +134,10 @@ class LakeAddress:
     def _read(self, fs: fsspec.AbstractFileSystem, paths: list[str]) -> dict[str, bytes]:
         content: dict[str, bytes] = fs.cat([f"{self._root}/{path}" for path in paths]) if paths else {}
         return {path.removeprefix(f"{self._root}/"): body for path, body in content.items()}
+
+
+Servers = Callable[[str, TableKind | None], tuple[str | None, str | None]]
+"""Runs what a lake of a place with such a table needs; gives the URLs of its object server and of its catalog."""
 
 
 @dataclass
@@ -314,7 +348,7 @@ def assert_all_is_well(account: CrashAccount) -> None:
     """Every event once, the ledger sound, and no object that it does not know of."""
     lake = account.address.look()
     if account.table:
-        _assert_table(account, lake)
+        _assert_table(account)
     else:
         assert rows_of(lake) == account.expected()
         assert quarantined_in(lake) == Counter((name, 1) for name in account.spoiled)
@@ -331,14 +365,19 @@ def assert_all_is_well(account: CrashAccount) -> None:
     _assert_states(account, ledger, commits)
 
 
-def _assert_table(account: CrashAccount, lake: Path) -> None:
+def rows_shown(account: CrashAccount) -> Counter[Row]:
+    """What a reader of the table sees."""
+    return rows_of_table(account.address.open_to_read(), account.address.look())
+
+
+def _assert_table(account: CrashAccount) -> None:
     """The table shows every event once, and each commit is in it once."""
-    store = open_store(str(lake))
-    assert rows_of_table(store, lake) == account.expected()
+    assert rows_shown(account) == account.expected()
+    store = account.address.open_to_read()
     versions = delta.versions if table_kind(store) == "delta" else iceberg.versions
     numbers = [int(info["imperva.commit"]) for _, info in versions(store) if info and "imperva.commit" in info]
     assert numbers == sorted(set(numbers))
-    assert verify_lake(open_store(str(lake))).ok
+    assert verify_lake(store).ok
 
 
 def _assert_chain(ledger: Ledger, commits: list[Commit]) -> None:

@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
+import boto3
 import fsspec
 from aiobotocore.session import AioSession
 
@@ -22,6 +24,8 @@ SESSION = AioSession()
 KEY = "crash-tests"
 READER = "who-only-reads"
 BUCKET = "lake"
+WAREHOUSE = "warehouse"
+"""Bucket of the tables of an Iceberg catalog."""
 SERVER = ("-logtostderr", "server", "-s3", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0")
 """Arguments of the server's program, wherever it runs; folder, addresses and identities come on top."""
 PORTS = (
@@ -85,6 +89,25 @@ def object_server(folder: Path, *, iceberg: int = 0) -> Iterator[str]:
         # Asked to end, it takes its time for peers that are not there.
         server.kill()
         server.wait()
+
+
+class CatalogServer(NamedTuple):
+    """An object server with an Iceberg REST catalog: the URLs of both."""
+
+    s3: str
+    catalog: str
+
+
+@contextmanager
+def catalog_server(folder: Path) -> Iterator[CatalogServer]:
+    """Run the server with one empty bucket, and a catalog without tables; raises as :func:`object_server`."""
+    (port,) = free_ports(1)
+    with object_server(folder, iceberg=port) as url:
+        client = boto3.client(
+            "s3tables", endpoint_url=url, region_name="us-east-1", aws_access_key_id=KEY, aws_secret_access_key=KEY
+        )
+        client.create_table_bucket(name=WAREHOUSE)
+        yield CatalogServer(url, f"http://127.0.0.1:{port}")
 
 
 def object_filesystem(url: str) -> fsspec.AbstractFileSystem:

@@ -19,6 +19,7 @@ from tests.crash.crash_runs import (
     LOG,
     CrashAccount,
     LakeAddress,
+    Servers,
     Step,
     assert_all_is_well,
     assert_nothing_twice,
@@ -29,6 +30,7 @@ from tests.crash.crash_runs import (
 )
 from tests.crash.stopping_store import Moment, StopAt, nothing_happens
 from tests.load.load_runs import without_notice
+from tests.long_form import LONG
 
 # Hundreds of runs each, on a machine that may have better things to do.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -46,11 +48,12 @@ class Scene:
 
     folder: Path
     server: str | None
+    catalog: str | None
     key_pair: KeyPair
     other_pair: KeyPair
 
     def account(self, repository: FakeRepository, label: str) -> CrashAccount:
-        address = LakeAddress(self.folder / label, self.server)
+        address = LakeAddress(self.folder / label, self.server, self.catalog)
         return CrashAccount(repository, address.folder, options=PlanOptions(logs_per_batch=3), address=address)
 
     @property
@@ -59,9 +62,12 @@ class Scene:
 
 
 @pytest.fixture
-def scene(request: pytest.FixtureRequest, tmp_path: Path, key_pair: KeyPair, other_pair: KeyPair) -> Scene:
-    server = request.getfixturevalue("s3_url") if request.param == "S3" else None
-    return Scene(tmp_path, server, key_pair, other_pair)
+def scene(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, key_pair: KeyPair, other_pair: KeyPair
+) -> Scene:
+    """A scene of one of the places ``disk``, ``S3``, and ``catalog``, which is S3 with one."""
+    urls = servers("S3", "iceberg") if request.param == "catalog" else servers(request.param, None)
+    return Scene(tmp_path, *urls, key_pair, other_pair)
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,11 @@ INTO_ICEBERG = {
 
 
 @pytest.mark.parametrize("name", INTO_ICEBERG)
-@pytest.mark.parametrize("scene", ["disk"], indirect=True)
+@pytest.mark.parametrize(
+    "scene",
+    ["disk", pytest.param("catalog", marks=pytest.mark.skipif(not LONG, reason="LONG=1 tries it"))],
+    indirect=True,
+)
 @pytest.mark.parametrize("moment", [Moment.KILLED_AFTER, Moment.ANSWER_LOST])
 def test_neither_does_one_that_publishes_to_an_iceberg_table(
     scene: Scene, name: str, moment: Moment, record_property: Callable[[str, object], None]

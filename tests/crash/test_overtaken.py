@@ -40,7 +40,7 @@ def the_same_tasks(account: CrashAccount, play: Play, run: Run) -> None:
 
 @pytest.fixture
 def scene(tmp_path: Path, key_pair: KeyPair, other_pair: KeyPair) -> Scene:
-    return Scene(tmp_path, None, key_pair, other_pair)
+    return Scene(tmp_path, None, None, key_pair, other_pair)
 
 
 OTHERS: list[Others] = [another_run, several_runs, the_same_tasks]

@@ -45,7 +45,7 @@ def pairs() -> list[KeyPair]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600 if LONG else 900)
 @pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
 def test_weeks_of_an_account(
     seed: int, pairs: list[KeyPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -54,7 +54,7 @@ def test_weeks_of_an_account(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600 if LONG else 900)
 @pytest.mark.parametrize("seed", seeds(), ids="seed-{}".format)
 def test_weeks_in_which_quiet_days_are_merged_and_old_ones_expire(
     seed: int, pairs: list[KeyPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
-import boto3
+import msgspec
 import pytest
 from pyiceberg.catalog.rest import RestCatalog
 
@@ -19,50 +19,28 @@ from airflow_provider_imperva.lake.live import live_set
 from airflow_provider_imperva.table.changes import changes
 from airflow_provider_imperva.table.iceberg import Iceberg
 from airflow_provider_imperva.table.publish import create_table, open_table, publish
-from tests.crash.object_server import BUCKET, KEY, CannotRunError, free_ports, object_filesystem, object_server
+from tests.crash.object_server import BUCKET, KEY, WAREHOUSE, CatalogServer, object_filesystem
 from tests.lake.ledger_records import commit_of, finish_batch, plan_of
+from tests.long_form import LONG
 
 pytestmark = pytest.mark.slow
 
-WAREHOUSE = "warehouse"
+PUBLISHERS = 50
 LAKE = f"s3://{BUCKET}/rest"
 
 
-class Server(NamedTuple):
-    s3: str
-    catalog: str
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    (port,) = free_ports(1)
-    try:
-        with object_server(tmp_path_factory.mktemp("objects"), iceberg=port) as url:
-            client = boto3.client(
-                "s3tables",
-                endpoint_url=url,
-                region_name="us-east-1",
-                aws_access_key_id=KEY,
-                aws_secret_access_key=KEY,
-            )
-            client.create_table_bucket(name=WAREHOUSE)
-            yield Server(url, f"http://127.0.0.1:{port}")
-    except CannotRunError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
-def ledger(server: Server, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+def ledger(catalog_server: CatalogServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     connections = {
         "LAKE": {
             "conn_type": "aws",
             "login": KEY,
             "password": KEY,
-            "extra": {"endpoint_url": server.s3, "region_name": "us-east-1"},
+            "extra": {"endpoint_url": catalog_server.s3, "region_name": "us-east-1"},
         },
         "CATALOG": {
             "conn_type": "iceberg",
-            "host": server.catalog,
+            "host": catalog_server.catalog,
             "login": KEY,
             "password": KEY,
             "extra": {
@@ -80,12 +58,15 @@ def ledger(server: Server, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 
 def load(ledger: Ledger) -> None:
     number = ledger.head().next_commit
-    plan = ledger.create_plan(plan_of([number], commit=number))
+    plan = plan_of([number], commit=number)
+    plan = ledger.create_plan(msgspec.structs.replace(plan, repository=ledger.layout.repository))
     finish_batch(ledger, plan)
     commit_of(ledger, plan)
 
 
-def test_commits_are_published_once_by_many_and_no_credential_is_in_the_lake(ledger: Ledger, server: Server) -> None:
+def test_commits_are_published_once_by_many_and_no_credential_is_in_the_lake(
+    ledger: Ledger, catalog_server: CatalogServer
+) -> None:
     store = ledger.store
     load(ledger)
     create_table(store, "iceberg")
@@ -100,7 +81,7 @@ def test_commits_are_published_once_by_many_and_no_credential_is_in_the_lake(led
     shown = sorted(file.path for file in table.files())
     assert shown == sorted(path for path in live_set(ledger).parts if path.startswith("events/"))
     # As another program reads it.
-    own = RestCatalog("own", uri=server.catalog, warehouse=f"s3://{WAREHOUSE}", credential=f"{KEY}:{KEY}")
+    own = RestCatalog("own", uri=catalog_server.catalog, warehouse=f"s3://{WAREHOUSE}", credential=f"{KEY}:{KEY}")
     read = own.load_table("waf.logs")
     commits = [one.summary.additional_properties["imperva.commit"] for one in read.metadata.snapshots if one.summary]
     assert sorted(commits) == ["1", "2", "3"]
@@ -108,7 +89,7 @@ def test_commits_are_published_once_by_many_and_no_credential_is_in_the_lake(led
     assert [item.found for item in verify_lake(store).findings] == []
     # Where the catalog has the table: it lets nothing else be there.
     assert read.location().startswith(f"s3://{WAREHOUSE}/")
-    fs = object_filesystem(server.s3)
+    fs = object_filesystem(catalog_server.s3)
     written = [
         *fs.find(f"{BUCKET}/rest/events/_iceberg"),
         *fs.find(f"{read.location().removeprefix('s3://')}/metadata"),
@@ -117,10 +98,31 @@ def test_commits_are_published_once_by_many_and_no_credential_is_in_the_lake(led
     assert [path for path in written if KEY.encode() in fs.cat_file(path)] == []
 
 
-def test_wrong_credentials_are_an_error_that_does_not_show_them(
-    ledger: Ledger, server: Server, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(not LONG, reason="LONG=1 tries it")
+@pytest.mark.timeout(300)
+def test_fifty_publishers_at_once_lose_nothing_and_double_nothing(
+    ledger: Ledger, record_property: Callable[[str, object], None]
 ) -> None:
-    for password, host in (("not-the-secret", server.catalog), (KEY, "http://127.0.0.1:9")):
+    """One table, fifty repositories with a commit each at the same moment."""
+    ledgers = [Ledger(ledger.store, f"8416_{number}") for number in range(PUBLISHERS)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(load, ledgers))
+    create_table(ledger.store, "iceberg")
+    begun, cpu = time.monotonic(), time.process_time()
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        assert set(pool.map(publish, ledgers)) == {1}
+    record_property("seconds", round(time.monotonic() - begun, 1))
+    record_property("of them processor", round(time.process_time() - cpu, 1))
+    table = Iceberg.open(ledger.store)
+    assert [table.published(one.layout.repository) for one in ledgers] == [1] * PUBLISHERS
+    paths = [file.path for file in table.files() if file.partition[0] != "8416_1745073"]
+    assert len(paths) == len(set(paths)) == PUBLISHERS
+
+
+def test_wrong_credentials_are_an_error_that_does_not_show_them(
+    ledger: Ledger, catalog_server: CatalogServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for password, host in (("not-the-secret", catalog_server.catalog), (KEY, "http://127.0.0.1:9")):
         connection = {
             "conn_type": "iceberg",
             "host": host,
