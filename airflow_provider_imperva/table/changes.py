@@ -6,6 +6,8 @@ which commit of which repository it was.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +36,27 @@ CREATED = "imperva.table"
 
 OF_TABLE = MappingProxyType({CREATED: "1"})
 """What a version says that is not a commit: it made the table, or its history shorter."""
+
+
+ATTEMPTS = 50
+"""How often somebody tries to write to a table before whom others always come first."""
+
+_LONGEST_PAUSE = 5.0
+"""Seconds. So few of fifty who publish at once are about to write at the same time."""
+
+
+def pause(attempt: int) -> None:
+    """Wait before an attempt that follows a conflict, at random, and the longer the more there were."""
+    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2**attempt)))  # noqa: S311
+
+
+def too_busy(about: str) -> LakeError:
+    """Return the error of an attempt that was the last."""
+    return LakeError(
+        f"others wrote to the table first, {ATTEMPTS} times in a row",
+        do="Nothing is lost: the next run publishes what is not in the table",
+        about=about,
+    )
 
 
 class TableConflictError(LakeError):

@@ -30,6 +30,7 @@ from airflow_provider_imperva.table.catalog import (
     write_note,
 )
 from airflow_provider_imperva.table.changes import (
+    ATTEMPTS,
     OF_TABLE,
     PARTITION_BY,
     ROOT,
@@ -37,6 +38,8 @@ from airflow_provider_imperva.table.changes import (
     TableConflictError,
     TableFile,
     commit_properties,
+    pause,
+    too_busy,
 )
 from airflow_provider_imperva.table.shape import PUBLISHED, create_in, find_wrong, location, published, schema
 from airflow_provider_imperva.table.statistics import Statistics, statistics_of
@@ -83,7 +86,7 @@ def create(store: Store) -> None:
         return
     catalog = open_catalog(store)
     note = new_note(store, catalog)
-    with _lake_errors(store, note):
+    with _told(store, note):
         create_in(catalog, note.table, store=store)
     table = Iceberg.of(store, catalog, note)
     # Somebody else may be doing it.
@@ -115,7 +118,7 @@ class Iceberg:
     @classmethod
     def of(cls, store: Store, catalog: Catalog, note: Note) -> Self:
         """Open the table of a catalog, and see that it is as we left it."""
-        with _lake_errors(store, note):
+        with _told(store, note):
             table = catalog.load_table(note.table)
             if wrong := find_wrong(table, location(store)):
                 found = f"the table is not as our snapshots left it: {wrong}"
@@ -152,7 +155,7 @@ class Iceberg:
         extended = Schema(*there.fields, *missing, schema_id=number)
         # Parts of before there were numbers in them are read by the names of their columns.
         mapping = create_mapping_from_schema(extended).model_dump_json()
-        with _lake_errors(self._store, self._note):
+        with _told(self._store, self._note):
             table.catalog.commit_table(
                 table,
                 (AssertCurrentSchemaId.model_validate({"current-schema-id": there.schema_id}),),
@@ -165,11 +168,22 @@ class Iceberg:
             table.refresh()
 
     def write(self, change: Change) -> None:
-        """Make a change one snapshot."""
+        """Make a change one snapshot, also if others write to the table first, unless they wrote the same commit."""
         added = [self._data_file(change, part, found) for part, found in statistics_of(self._store, change.added)]
         removed = [self._data_file(change, part) for part in change.removed]
         properties = {PUBLISHED + change.repository: str(change.commit)}
-        self._append(commit_properties(change), added, removed, properties)
+        shown = self.published(change.repository)
+        for attempt in range(ATTEMPTS):
+            try:
+                self._append(commit_properties(change), added, removed, properties)
+                break
+            except TableConflictError:
+                pause(attempt)
+                self._table = self.of(self._store, self._table.catalog, self._note)._table
+                if self.published(change.repository) != shown:
+                    raise
+        else:
+            raise too_busy(self._note.table)
         try:
             self._expire()
         except LakeError as error:
@@ -186,7 +200,7 @@ class Iceberg:
         from pyiceberg.table.snapshots import Operation
 
         added, removed = list(added), list(removed)
-        with _lake_errors(self._store, self._note):
+        with _told(self._store, self._note):
             transaction = _lightened(self._table).transaction()
             update = transaction.update_snapshot(snapshot_properties={key: str(value) for key, value in info.items()})
             producer = update.overwrite() if removed else update.merge_append()
@@ -238,7 +252,7 @@ class Iceberg:
     def files(self) -> Iterator[TableFile]:
         """Yield the files of the last snapshot."""
         root = f"{location(self._store)}/"
-        with _lake_errors(self._store, self._note):
+        with _told(self._store, self._note):
             snapshot = self._table.current_snapshot()
             for manifest in snapshot.manifests(self._table.io) if snapshot else ():
                 for entry in manifest.fetch_manifest_entry(self._table.io, discard_deleted=True):
@@ -256,7 +270,7 @@ class Iceberg:
         # The last one may name the files that it removed. One without files names none.
         self._append(OF_TABLE)
         self._expire(keep=1, at_once=1)
-        with _lake_errors(self._store, self._note):
+        with _told(self._store, self._note):
             snapshot = self._table.current_snapshot()
             # It has just been added.
             assert snapshot is not None  # noqa: S101
@@ -280,7 +294,7 @@ class Iceberg:
         if len(snapshots) < keep + at_once:
             return
         old, kept = snapshots[:-keep], snapshots[-keep:]
-        with _lake_errors(self._store, self._note):
+        with _told(self._store, self._note):
             # What a snapshot does not need any more, none after it needs.
             unneeded = self._objects(old) - self._objects(kept[:1])
             table.catalog.commit_table(
@@ -305,7 +319,7 @@ def versions(store: Store) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     """Yield what each snapshot that is kept says of itself, with its name."""
     try:
         note = read_note(store)
-        with _lake_errors(store, note):
+        with _told(store, note):
             snapshots = open_catalog(store, note.catalog).load_table(note.table).metadata.snapshots
     except ImpervaError:
         return  # which the check of its files tells
@@ -363,7 +377,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _lake_errors(store: Store, note: Note) -> Iterator[None]:
+def _told(store: Store, note: Note) -> Iterator[None]:
     """Tell errors of the library in words of ours, without its own, which may quote addresses, secrets and contents."""
     library()
     from pyiceberg.exceptions import (

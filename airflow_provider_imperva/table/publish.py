@@ -7,20 +7,23 @@ add the same commit, one is refused.
 from __future__ import annotations
 
 import logging
-import random
-import time
 
-from airflow_provider_imperva.errors import ConfigurationError, LakeError, TableError
+from airflow_provider_imperva.errors import ConfigurationError, TableError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.options import TableKind
 from airflow_provider_imperva.table import delta, iceberg
-from airflow_provider_imperva.table.changes import Table, TableConflictError, changes, last_commit
+from airflow_provider_imperva.table.changes import (
+    ATTEMPTS,
+    Table,
+    TableConflictError,
+    changes,
+    last_commit,
+    pause,
+    too_busy,
+)
 
 logger = logging.getLogger(__name__)
-
-_ATTEMPTS = 50
-_LONGEST_PAUSE = 2.0
 
 
 def table_kind(store: Store) -> TableKind | None:
@@ -71,7 +74,7 @@ def publish(ledger: Ledger) -> int:
     :raises TableError: if the table cannot be written to.
     """
     head = last_commit(ledger)
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         table = open_table(ledger.store)
         try:
             table.add_columns()
@@ -81,11 +84,7 @@ def publish(ledger: Ledger) -> int:
         except TableConflictError:
             # Somebody else was quicker: perhaps with the same commit, which the table tells.
             logger.info("Another run wrote to the table meanwhile: trying again")
-            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2**attempt)))  # noqa: S311
+            pause(attempt)
             continue
         return head
-    raise LakeError(
-        f"others wrote to the table first, {_ATTEMPTS} times in a row",
-        do="Nothing is lost: the next run publishes what is not in the table",
-        about=ledger.store.uri(),
-    )
+    raise too_busy(ledger.store.uri())
