@@ -65,7 +65,7 @@ class ImpervaError(Exception):
     needs_person: ClassVar[bool] = False
     """Whether every try comes to the same until a person has changed something."""
 
-    may_pass: ClassVar[bool] = False
+    is_transient: ClassVar[bool] = False
     """Whether a later try may succeed although nobody has changed anything."""
 
     def __init__(self, found: str, *, do: str, about: str | None = None) -> None:
@@ -144,7 +144,7 @@ class RepositoryUnavailableError(RepositoryError):
     """No whole answer came, however often it was asked for; another try later may succeed."""
 
     reason = "unavailable"
-    may_pass = True
+    is_transient = True
 
 
 class ContainerError(ImpervaError):
@@ -225,7 +225,7 @@ class DestinationUnavailableError(DestinationError):
     """The destination was not reached, was too busy, or did not acknowledge in time; a later try may succeed."""
 
     reason = "destination_unavailable"
-    may_pass = True
+    is_transient = True
 
 
 class DestinationRefusedError(DestinationError):
@@ -239,7 +239,7 @@ class LakeError(ImpervaError):
     """The lake could not be read or written as it must be."""
 
     reason = "lake"
-    may_pass = True
+    is_transient = True
 
 
 class ObjectExistsError(LakeError):
@@ -258,7 +258,7 @@ class LedgerCorruptError(LakeError):
     """The ledger contradicts itself: an object is missing, unreadable or has another hash."""
 
     reason = "ledger_corrupt"
-    may_pass = False
+    is_transient = False
     needs_person = True
 
 
@@ -278,7 +278,7 @@ class LakeMismatchError(LakeError):
     """The lake is not the one that the last run wrote to: its ledger is missing, or older than its events."""
 
     reason = "lake_mismatch"
-    may_pass = False
+    is_transient = False
     needs_person = True
 
 
@@ -296,7 +296,7 @@ class SealedObjectError(LakeError):
     """An encrypted object in ``raw/`` does not decrypt: it was cut off, edited, or put in the place of another."""
 
     reason = "sealed_object"
-    may_pass = False
+    is_transient = False
     needs_person = True
 
 
@@ -304,7 +304,7 @@ class DataKeyError(LakeError):
     """What is needed to open an encrypted object in ``raw/``, or to write one, is not at hand."""
 
     reason = "data_key"
-    may_pass = False
+    is_transient = False
     needs_person = True
 
 
@@ -325,5 +325,5 @@ class HoldError(LakeError):
     """A legal hold covers what was to be erased; nothing was written."""
 
     reason = "on_hold"
-    may_pass = False
+    is_transient = False
     needs_person = True

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import Stats
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from airflow_provider_imperva.lake.forwards import Forwarded, Standing
+    from airflow_provider_imperva.lake.forwards import Forwarded, ForwardStatus
     from airflow_provider_imperva.lake.headroom import Headroom
     from airflow_provider_imperva.lake.records import Commit
 
@@ -206,8 +206,8 @@ def send_forwarded(outcome: Forwarded) -> None:
     FORWARD_RESENT.send(outcome.resent, **tags)
 
 
-def send_standing(standing: Standing) -> None:
+def send_forward_status(status: ForwardStatus) -> None:
     """Send how far a destination is behind."""
-    tags = {"repository": standing.repository, "destination": standing.destination}
-    FORWARD_PENDING.send(standing.pending, **tags)
-    FORWARD_LAG.send(standing.lag_seconds, **tags)
+    tags = {"repository": status.repository, "destination": status.destination}
+    FORWARD_PENDING.send(status.pending, **tags)
+    FORWARD_LAG.send(status.lag_seconds, **tags)

@@ -48,9 +48,9 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, AirflowNotFoundException) or (isinstance(error, ImpervaError) and error.needs_person)
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Tell whether the next look may succeed by itself: all that is not known to last."""
-    return error.may_pass if isinstance(error, ImpervaError) else not is_final(error)
+    return error.is_transient if isinstance(error, ImpervaError) else not is_final(error)
 
 
 def describe_error(error: Exception) -> str:

@@ -21,7 +21,7 @@ from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.forward.send import Forwarding
 from airflow_provider_imperva.forward.transports import open_transport
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -156,7 +156,7 @@ def _seconds_of_loading(folder: Path, *, events: int, forward: bool) -> tuple[fl
 
 def _fail(lake: _Lake) -> None:
     """Try a destination that is down."""
-    sending = _forwarding(lake, {"transport": "tls"}, 1, patience=Patience(attempts=1))
+    sending = _forwarding(lake, {"transport": "tls"}, 1, retry_policy=RetryPolicy(attempts=1))
     sending.begin()
     try:
         list(sending.send(sending.pending()))
@@ -187,18 +187,18 @@ def _listening(lake: _Lake, settings: dict[str, Any]) -> Any:
 
 
 def _forwarding(
-    lake: _Lake, settings: dict[str, Any], port: int, *, redact: bool = True, patience: Patience | None = None
+    lake: _Lake, settings: dict[str, Any], port: int, *, redact: bool = True, retry_policy: RetryPolicy | None = None
 ) -> Forwarding:
     address = Address(host="localhost", port=port, password="token", verify=str(lake.certificate))  # noqa: S106
     options = DestinationOptions(**settings)
-    patience = patience or Patience()
+    retry_policy = retry_policy or RetryPolicy()
     return Forwarding(
         ledger=lake.ledger,
         keys=lake.keys,
         name="siem",
         address=str(address),
         options=options,
-        connect=lambda: open_transport(options, address, patience=patience),
+        connect=lambda: open_transport(options, address, retry_policy=retry_policy),
         run=Run("benchmark", "benchmark"),
         protection=Protection() if redact else None,
     )

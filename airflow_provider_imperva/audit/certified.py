@@ -10,12 +10,12 @@ import msgspec
 
 from airflow_provider_imperva.audit.certificate import VERSION, Certificate, Head, PeriodLedger
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.given import Given
 from airflow_provider_imperva.audit.history import History, Progress, last_number, read_entries, silent
-from airflow_provider_imperva.audit.objects import Named
+from airflow_provider_imperva.audit.objects import NamedObject
 from airflow_provider_imperva.audit.reading import broken_chain, missing_anchors
 from airflow_provider_imperva.audit.signatures import Signatures
 from airflow_provider_imperva.audit.times import SKEW
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import Store
@@ -71,25 +71,25 @@ def check(
     certificate: Certificate,
     *,
     digest: bytes | None,
-    given: Given,
+    trusted: TrustedInputs,
     at: datetime,
     progress: Progress = silent,
 ) -> CertificateCheck:
     """Check a certificate against a lake.
 
     :param digest: what it was signed over.
-    :param given: what does not come from the lake; with public keys the certificate has to be signed by one of them.
+    :param trusted: what does not come from the lake; with public keys the certificate has to be signed by one of them.
     :param at: now, UTC.
     """
     about = f"certificate of {certificate.repository} for {certificate.period.first} to {certificate.period.end}"
     done = CertificateCheck()
-    if given.public_keys and (
-        objection := given.public_keys.objection(certificate.signed_by, certificate.signature, digest)
+    if trusted.public_keys and (
+        objection := trusted.public_keys.objection(certificate.signed_by, certificate.signature, digest)
     ):
         done.findings.append(Finding(Kind.SIGNATURE, about, objection))
     layout = Layout(certificate.repository)
     then, now = History(certificate.repository), History(certificate.repository)
-    signatures = Signatures(given.public_keys)
+    signatures = Signatures(trusted.public_keys)
     last = last_number(store, layout)
     head = min(certificate.head.commit, last)
     for entry in read_entries(store, layout, numbers=range(1, last + 1), progress=progress):
@@ -100,7 +100,7 @@ def check(
     done.findings += [
         *then.damages,
         *signatures.findings(layout),
-        *missing_anchors(now, given.anchors_of(now.repository)),
+        *missing_anchors(now, trusted.anchors_of(now.repository)),
     ]
     done.findings += [Finding(Kind.MISSING, layout.commit(number), "the commit is missing") for number in then.missing]
     done.findings += broken_chain(then)
@@ -126,7 +126,7 @@ def _check_period(
     for name in Certificate.__struct_fields__:
         if name not in _COMPARED_ELSEWHERE and getattr(again, name) != getattr(certificate, name):
             done.findings.append(Finding(Kind.CONTRADICTION, about, f"its {name} are not what the ledger says"))
-    there: list[Named] = []
+    there: list[NamedObject] = []
     for item in draft.named:
         gone = now.live.removed_raw.get(item.path) or now.live.removed.get(item.path)
         by = gone.commit if gone else now.live.retired.get(item.path)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva.audit.accepted import ACCEPTED, accepted_states, with_accepted
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.forwarding import standings
+from airflow_provider_imperva.audit.forwarding import forward_statuses
 from airflow_provider_imperva.audit.history import History, Progress, silent
 from airflow_provider_imperva.audit.numbers import LINES_SUM, UNACCOUNTED, Numbers, all_numbers, last_rows
 from airflow_provider_imperva.audit.quarantined import QuarantinedLines, quarantined_by_reason
@@ -21,7 +21,7 @@ from airflow_provider_imperva.audit.states import SHOWN
 from airflow_provider_imperva.audit.strip import Strip, make_strip
 from airflow_provider_imperva.audit.traffic import Lag, Volume, read_traffic
 from airflow_provider_imperva.audit.verdict import FINISHED
-from airflow_provider_imperva.lake.forwards import Standing
+from airflow_provider_imperva.lake.forwards import ForwardStatus
 from airflow_provider_imperva.lake.headroom import time_left
 from airflow_provider_imperva.lake.records import Commit, Restart
 from airflow_provider_imperva.lake.store import Store
@@ -127,7 +127,7 @@ class Coverage(msgspec.Struct, frozen=True):
     accepted: dict[str, int]
     quarantine: tuple[QuarantinedLines, ...]
     restarts: tuple[Restart, ...] = ()
-    forwards: tuple[Standing, ...] = ()
+    forwards: tuple[ForwardStatus, ...] = ()
     expired_lines: int = 0
     erased_lines: int = 0
 
@@ -141,7 +141,7 @@ class Coverage(msgspec.Struct, frozen=True):
         return found
 
 
-def cover(
+def measure_coverage(
     store: Store,
     history: History,
     *,
@@ -186,7 +186,7 @@ def cover(
         lag=traffic.lag,
         days=days,
         unread=(*history.damages, *missing, *traffic.unread, *(_unread_lines(head) if head else ())),
-        forwards=tuple(standings(store, history, at=at)),
+        forwards=tuple(forward_statuses(store, history, at=at)),
         made_at=at,
         complete=dict(_complete(numbers, history)),
         until=_until(observed_at, head, traffic.lags),

@@ -10,13 +10,13 @@ import pyarrow.compute as pc
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.history import History
-from airflow_provider_imperva.lake.forwards import Forwarded, Forwards, Standing, destinations
+from airflow_provider_imperva.lake.forwards import Forwarded, Forwards, ForwardStatus, destinations
 from airflow_provider_imperva.lake.records import Kind as CommitKind
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.repository.names import LogName
 
 
-def standings(store: Store, history: History, *, at: datetime) -> list[Standing]:
+def forward_statuses(store: Store, history: History, *, at: datetime) -> list[ForwardStatus]:
     """Return how far each destination is behind the ledger.
 
     :param at: now, UTC.
@@ -28,7 +28,7 @@ def standings(store: Store, history: History, *, at: datetime) -> list[Standing]
 
     last = max(history.commits, default=0)
     return [
-        Forwards(store, history.repository, name).standing(last, committed_at, at=at)
+        Forwards(store, history.repository, name).status(last, committed_at, at=at)
         for name in destinations(store, history.repository)
     ]
 
@@ -80,11 +80,11 @@ def _removed(history: History, log: str, by: int) -> bool:
     return any(item.path == first or item.path.startswith(f"{first}.") for item in commit.removed_raw)
 
 
-def describe(standing: Standing) -> str:
+def describe(status: ForwardStatus) -> str:
     """Say how far a destination is, in one line."""
     return (
-        f"Forwarded to {standing.destination}: {standing.commits} commits = {standing.sent} acknowledged + "
-        f"{standing.pending} pending + {standing.left_out} left out"
+        f"Forwarded to {status.destination}: {status.commits} commits = {status.sent} acknowledged + "
+        f"{status.pending} pending + {status.left_out} left out"
     )
 
 

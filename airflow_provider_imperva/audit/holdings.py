@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from airflow_provider_imperva.audit.findings import Finding
 from airflow_provider_imperva.audit.history import History, Progress
 from airflow_provider_imperva.audit.named import RAW_COLUMNS, named_raw
-from airflow_provider_imperva.audit.objects import Checked, LogKey, Named, check_bytes
+from airflow_provider_imperva.audit.objects import Checked, LogKey, NamedObject, check_bytes
 from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.lake.layout import partition_of
 from airflow_provider_imperva.lake.raw import RawBytes
@@ -54,7 +54,7 @@ class ObjectsRead:
     bridge: Reconciliation
 
 
-def named_of_period(history: History, logs: pa.Table, period: Period) -> list[Named]:
+def named_of_period(history: History, logs: pa.Table, period: Period) -> list[NamedObject]:
     """Return the objects of a period: its logs as received, the parts that have their rows, and those of its dates.
 
     :param logs: the last row of each of its logs.
@@ -65,7 +65,7 @@ def named_of_period(history: History, logs: pa.Table, period: Period) -> list[Na
     paths = history.live.successors(written)
     paths |= {path for path in history.live.parts if _happened_in(path, period)}
     parts = [history.live.parts[path] for path in sorted(paths)]
-    return raw + [Named(part.path, part.size, part.sha256, f"commit {by}", is_part=True) for part, by in parts]
+    return raw + [NamedObject(part.path, part.size, part.sha256, f"commit {by}", is_part=True) for part, by in parts]
 
 
 def _commits_of(history: History, logs: pa.Table) -> list[int]:
@@ -75,22 +75,22 @@ def _commits_of(history: History, logs: pa.Table) -> list[int]:
     return numbers
 
 
-def holdings(named: Iterable[Named]) -> dict[str, Holding]:
+def holdings(named: Iterable[NamedObject]) -> dict[str, Holding]:
     """Add objects up by folder, as the ledger names them."""
-    trees: dict[str, list[Named]] = {"raw": [], "events": [], "quarantine": []}
+    trees: dict[str, list[NamedObject]] = {"raw": [], "events": [], "quarantine": []}
     for item in named:
         trees[item.path.partition("/")[0]].append(item)
     return {tree: _holding(sorted(items, key=lambda item: item.path)) for tree, items in trees.items()}
 
 
-def _holding(items: list[Named]) -> Holding:
+def _holding(items: list[NamedObject]) -> Holding:
     rows = [[item.path, item.size, item.sha256] for item in items]
     digest = hashlib.sha256(msgspec.json.encode(rows)).hexdigest()
     return Holding(len(items), sum(item.size or 0 for item in items), digest)
 
 
 def read_objects(
-    store: Store, raw: RawBytes, named: list[Named], logs: pa.Table, period: Period, *, progress: Progress
+    store: Store, raw: RawBytes, named: list[NamedObject], logs: pa.Table, period: Period, *, progress: Progress
 ) -> ObjectsRead:
     """Read and hash objects, and count whose rows are in them.
 

@@ -10,14 +10,14 @@ import pyarrow.compute as pc
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
 from airflow_provider_imperva.audit.inventory import QUARANTINE
-from airflow_provider_imperva.audit.objects import Checked, LogKey, Named
+from airflow_provider_imperva.audit.objects import Checked, LogKey, NamedObject
 from airflow_provider_imperva.audit.reading import IN_PARTS, AuditedLedger
 from airflow_provider_imperva.lake.digest import RowsDigest
 from airflow_provider_imperva.lake.watermark import State
 
 
 def check_lines(
-    rows: pa.Table, proof: AuditedLedger, named: Iterable[Named], checked: Iterable[Checked]
+    rows: pa.Table, proof: AuditedLedger, named: Iterable[NamedObject], checked: Iterable[Checked]
 ) -> Iterator[Finding]:
     """Look which rows of each log are in the parts themselves, and hold them against what the commits say."""
     events: defaultdict[LogKey, RowsDigest] = defaultdict(RowsDigest)

@@ -31,7 +31,7 @@ LogKey: TypeAlias = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedObject:
     """An object of which is known what has to be in it.
 
     :ivar size: bytes; None if nothing says.
@@ -59,13 +59,13 @@ class Checked:
         many.
     """
 
-    named: Named
+    named: NamedObject
     findings: tuple[Finding, ...]
     lines: Mapping[LogKey, RowsDigest] | None = None
     unopened: str | None = None
 
 
-def draw(objects: Iterable[Named], *, sample: int | None, seed: int) -> list[Named]:
+def draw_sample(objects: Iterable[NamedObject], *, sample: int | None, seed: int) -> list[NamedObject]:
     """Draw which objects to hash: all, or some at random; the same objects and seed give the same ones."""
     in_order = sorted(objects, key=lambda named: named.path)
     if sample is None or sample >= len(in_order):
@@ -74,7 +74,7 @@ def draw(objects: Iterable[Named], *, sample: int | None, seed: int) -> list[Nam
     return sorted(chosen, key=lambda named: named.path)
 
 
-def check_presence(named: Iterable[Named], there: Mapping[str, int]) -> Iterator[Finding]:
+def check_presence(named: Iterable[NamedObject], there: Mapping[str, int]) -> Iterator[Finding]:
     """Hold what the ledger names against a listing of the lake."""
     for item in named:
         if item.path not in there:
@@ -83,7 +83,7 @@ def check_presence(named: Iterable[Named], there: Mapping[str, int]) -> Iterator
             yield Finding(Kind.ALTERED, item.path, f"it has {there[item.path]} bytes, {item.by} says {item.size}")
 
 
-def check_bytes(store: Store, raw: RawBytes, named: Iterable[Named]) -> Iterator[Checked]:
+def check_bytes(store: Store, raw: RawBytes, named: Iterable[NamedObject]) -> Iterator[Checked]:
     """Read objects whole, several at once, and compare their SHA-256 with the ledger's.
 
     :param raw: decrypts what is encrypted, as far as it has the keys; without, the stored bytes alone are compared.
@@ -94,7 +94,7 @@ def check_bytes(store: Store, raw: RawBytes, named: Iterable[Named]) -> Iterator
             yield from pool.map(lambda item: _check(store, item) if item.is_part else _check_raw(raw, item), some)
 
 
-def _check_raw(raw: RawBytes, named: Named) -> Checked:
+def _check_raw(raw: RawBytes, named: NamedObject) -> Checked:
     """Compare the stored bytes with what the ledger says of them, and the bytes received wherever they can be read."""
     try:
         with raw.open(named.path) as file:
@@ -118,11 +118,11 @@ def _check_raw(raw: RawBytes, named: Named) -> Checked:
         return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
 
 
-def _altered(named: Named, found: str) -> Checked:
+def _altered(named: NamedObject, found: str) -> Checked:
     return Checked(named, (Finding(Kind.ALTERED, named.path, found),))
 
 
-def _check(store: Store, named: Named) -> Checked:
+def _check(store: Store, named: NamedObject) -> Checked:
     try:
         with store.reader(named.path) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -143,7 +143,7 @@ def _check(store: Store, named: Named) -> Checked:
         return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
 
 
-def _check_date(named: Named, times: pa.ChunkedArray, day: str) -> Iterator[Finding]:
+def _check_date(named: NamedObject, times: pa.ChunkedArray, day: str) -> Iterator[Finding]:
     """See that the events of a part are of its date, UTC."""
     try:
         begin = datetime.combine(date.fromisoformat(day), time(), UTC)

@@ -39,7 +39,7 @@ _LENIENT = DecodePolicy(encrypted_checksum="warn", clear_checksum="warn")
 
 
 @dataclass(frozen=True, slots=True)
-class Redo:
+class RedoSelection:
     """Which logs to decode again.
 
     :ivar logs: how many of each repository, drawn at random.
@@ -53,7 +53,7 @@ class Redo:
 
 
 @dataclass(slots=True)
-class Redone:
+class RedoResult:
     """What decoding logs again came to.
 
     :ivar logs, rows: how many logs, and rows of them, were compared; ``of`` how many logs are loaded.
@@ -81,18 +81,18 @@ def redo(
     raw: RawBytes,
     ledger: AuditedLedger,
     rows: pa.Table,
-    wanted: Redo,
+    wanted: RedoSelection,
     *,
     seed: int,
     progress: Progress,
-) -> Redone:
+) -> RedoResult:
     """Decode some logs again, and compare.
 
     :param rows: the last row of each log, with the columns of ``LOGS``.
     :param seed: draws the same logs each time.
     """
     loaded = rows.filter(pc.equal(rows["state"], State.COMMITTED.value)).filter(pc.field("rows") > 0).to_pylist()
-    done = Redone(len(loaded))
+    done = RedoResult(len(loaded))
     drawn = random.Random(seed).sample(loaded, min(wanted.logs, len(loaded)))  # noqa: S311
     for position, row in enumerate(drawn, 1):
         try:
@@ -112,7 +112,7 @@ def redo(
     return done
 
 
-def _decoded(raw: RawBytes, row: dict[str, Any], wanted: Redo) -> PlainLog:
+def _decoded(raw: RawBytes, row: dict[str, Any], wanted: RedoSelection) -> PlainLog:
     with raw.open(row["raw_key"]) as file:
         return decode(file.read(), log=row["name"], keys=wanted.keys, policy=_LENIENT)
 
@@ -121,7 +121,7 @@ class _LeftOutError(Exception):
     """Why a log cannot be compared."""
 
 
-def _again(store: Store, raw: RawBytes, ledger: AuditedLedger, row: dict[str, Any], wanted: Redo) -> list[str]:
+def _again(store: Store, raw: RawBytes, ledger: AuditedLedger, row: dict[str, Any], wanted: RedoSelection) -> list[str]:
     if row["expired_lines"] or row["erased_lines"] or row["raw_removed"]:
         raise _LeftOutError("some of it was expired or erased")
     file = row["delivered_as"] or row["name"]
@@ -184,7 +184,7 @@ def _rows_of(store: Store, path: str, file: str, sequence: int) -> _Part:
     return _Part(path, schema_version_of(part.schema_arrow), metadata, table.filter(mine))
 
 
-def _protection(written: Sequence[dict[str, str]], wanted: Redo) -> Protection:
+def _protection(written: Sequence[dict[str, str]], wanted: RedoSelection) -> Protection:
     """Return what made rows as they were made when they were written."""
     own = {metadata.get(SEVERITIES_KEY, "") for metadata in written}
     if len(own) > 1:

@@ -15,11 +15,10 @@ from airflow_provider_imperva.audit.arrivals import check_arrivals
 from airflow_provider_imperva.audit.assessment import missing_numbers
 from airflow_provider_imperva.audit.contents import Claims
 from airflow_provider_imperva.audit.encryption import check_data_keys, unopened
-from airflow_provider_imperva.audit.expected import expect
+from airflow_provider_imperva.audit.estimate import estimate
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding, Kind
-from airflow_provider_imperva.audit.forwarding import check_forwards, describe, standings
-from airflow_provider_imperva.audit.given import Assurance, Given, assurances
+from airflow_provider_imperva.audit.forwarding import check_forwards, describe, forward_statuses
 from airflow_provider_imperva.audit.history import (
     History,
     Progress,
@@ -32,10 +31,11 @@ from airflow_provider_imperva.audit.inventory import Inventory, strangers, take_
 from airflow_provider_imperva.audit.lines import check_lines
 from airflow_provider_imperva.audit.named import named_beside, named_objects, removed_parts
 from airflow_provider_imperva.audit.numbers import LINES_SUM, UNACCOUNTED, Numbers, all_numbers, last_rows
-from airflow_provider_imperva.audit.objects import Checked, Named, check_bytes, check_presence, draw
+from airflow_provider_imperva.audit.objects import Checked, NamedObject, check_bytes, check_presence, draw_sample
 from airflow_provider_imperva.audit.reading import read_ledger
-from airflow_provider_imperva.audit.redo import Redo
+from airflow_provider_imperva.audit.redo import RedoSelection
 from airflow_provider_imperva.audit.redo import redo as redo_logs
+from airflow_provider_imperva.audit.trusted import Assurance, TrustedInputs, assurances
 from airflow_provider_imperva.audit.unnamed import batches_in_flux, check_unnamed, is_planned
 from airflow_provider_imperva.errors import LedgerCorruptError
 from airflow_provider_imperva.lake.arrivals import Catalog, Cataloged
@@ -50,7 +50,7 @@ from airflow_provider_imperva.seal.anchors import Anchor
 from airflow_provider_imperva.table.check import check_files, check_versions
 from airflow_provider_imperva.table.publish import table_kind
 
-NOTHING = Given()
+NOTHING = TrustedInputs()
 _NEVER_ACCEPTED = (Kind.CHAIN, Kind.SIGNATURE)
 
 
@@ -123,8 +123,8 @@ def verify_lake(
     repository: str | None = None,
     sample: int | None = None,
     seed: int = 0,
-    given: Given = NOTHING,
-    redo: Redo | None = None,
+    trusted: TrustedInputs = NOTHING,
+    redo: RedoSelection | None = None,
     at: datetime | None = None,
     processes: int = 1,
     progress: Progress = silent,
@@ -134,7 +134,7 @@ def verify_lake(
 
     :param sample: how many objects of each repository to hash, drawn at random; all by default. The ledger is read,
         and every object looked for, in any case.
-    :param given: what does not come from the lake.
+    :param trusted: what does not come from the lake.
     :param redo: which logs of each repository are decoded again; none by default.
     :param at: now, UTC.
     :param processes: how many read a long ledger on a disk, side by side.
@@ -150,7 +150,7 @@ def verify_lake(
             name,
             sample=sample,
             seed=seed,
-            given=given,
+            trusted=trusted,
             redo=redo,
             claims=claims,
             at=at,
@@ -161,7 +161,7 @@ def verify_lake(
         for name in found
     )
     foreign = () if repository else (*_foreign(store, found), *claims.strangers(found), *_check_versions(store))
-    foreign += (*_check_repositories(store, given, repositories(store)),)
+    foreign += (*_check_repositories(store, trusted, repositories(store)),)
     ok = not foreign and all(item.ok for item in verified)
     return LakeVerification(1, store.uri(), ok, verified, foreign)
 
@@ -171,9 +171,9 @@ def _foreign(store: Store, found: list[str]) -> Iterator[Finding]:
         yield Finding(Kind.UNNAMED, path, "it is no part of a lake")
 
 
-def _check_repositories(store: Store, given: Given, there: list[str]) -> Iterator[Finding]:
+def _check_repositories(store: Store, trusted: TrustedInputs, there: list[str]) -> Iterator[Finding]:
     """Tell which repositories have to be in the lake and are not."""
-    wanted = dict.fromkeys(registered(store), "the lake's register names it") | given.repositories
+    wanted = dict.fromkeys(registered(store), "the lake's register names it") | trusted.repositories
     for name, why in wanted.items():
         if name not in there:
             yield Finding(Kind.MISSING, Layout(name).ledger, f"{why}, and there is no ledger of it")
@@ -196,8 +196,8 @@ def verify(
     *,
     sample: int | None = None,
     seed: int = 0,
-    given: Given = NOTHING,
-    redo: Redo | None = None,
+    trusted: TrustedInputs = NOTHING,
+    redo: RedoSelection | None = None,
     claims: Claims | None = None,
     at: datetime | None = None,
     processes: int = 1,
@@ -214,14 +214,14 @@ def verify(
     cataloged = _read_catalog(store, layout)
     # Listed before the ledger is read: so all that is there has been planned, at least, when the ledger is.
     inventory = take_inventory(store, repository)
-    expected = expect(store, layout, inventory, last=last_number(store, layout), sample=sample)
+    expected = estimate(store, layout, inventory, last=last_number(store, layout), sample=sample)
     if expected:
         announce(str(expected))
     proof = read_ledger(
         store,
         layout,
-        anchors=given.anchors_of(repository),
-        keys=given.public_keys,
+        anchors=trusted.anchors_of(repository),
+        keys=trusted.public_keys,
         at=at,
         # Of a short one, it takes longer to start them.
         processes=processes if expected else 1,
@@ -241,8 +241,8 @@ def verify(
     findings += check_presence([*settled, *removed], there)
     findings += check_unnamed(layout, history, inventory, {item.path for item in [*named, *removed]})
     present = [item for item in settled if item.path in there and item.size in (None, there[item.path])]
-    drawn = draw(present, sample=sample, seed=seed)
-    raw = RawBytes(store, layout, master=given.master)
+    drawn = draw_sample(present, sample=sample, seed=seed)
+    raw = RawBytes(store, layout, master=trusted.master)
     checked = list(_hashed(store, raw, drawn, progress))
     findings += [finding for item in checked for finding in item.findings]
     findings += check_lines(rows, proof, named, checked)
@@ -281,12 +281,12 @@ def verify(
         notes=(
             *_notes(history, inventory, in_flux),
             *unopened(checked),
-            *map(describe, standings(store, history, at=at)),
+            *map(describe, forward_statuses(store, history, at=at)),
             *((str(redone),) if redone else ()),
         ),
         assurances=tuple(
             assurances(
-                given,
+                trusted,
                 repository,
                 last=history.last,
                 hashed_all=len(checked) == len(named),
@@ -301,7 +301,7 @@ def _head(history: History) -> Anchor | None:
     return Anchor(head.commit, history.sha256[max(history.commits)]) if head else None
 
 
-def _hashed(store: Store, raw: RawBytes, drawn: list[Named], progress: Progress) -> Iterator[Checked]:
+def _hashed(store: Store, raw: RawBytes, drawn: list[NamedObject], progress: Progress) -> Iterator[Checked]:
     done = count(1)
     progress("Hashing objects", 0, len(drawn))
     for checked in check_bytes(store, raw, drawn):

@@ -9,7 +9,7 @@ from typing import Protocol
 from airflow_provider_imperva.audit.assessment import describe_missing_numbers
 from airflow_provider_imperva.audit.figures import counted
 from airflow_provider_imperva.audit.findings import Finding
-from airflow_provider_imperva.audit.given import describe_assurances
+from airflow_provider_imperva.audit.trusted import describe_assurances
 from airflow_provider_imperva.audit.verify import LakeVerification, Verification
 
 _SHOWN = 20

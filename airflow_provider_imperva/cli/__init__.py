@@ -35,7 +35,7 @@ from airflow_provider_imperva.cli import (
     table,
     verify,
 )
-from airflow_provider_imperva.cli.terminal import complain
+from airflow_provider_imperva.cli.terminal import print_error
 from airflow_provider_imperva.errors import ImpervaError
 
 _COMMANDS = (
@@ -51,17 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = options.run(options)
         for ledger in getattr(options, "written", ()):
             if ledger.unanchored:
-                code = complain(f"the commit is made, but its hash is not at the anchor: {ledger.unanchored}", code=1)
+                code = print_error(
+                    f"the commit is made, but its hash is not at the anchor: {ledger.unanchored}", code=1
+                )
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python flushes once more on its way out, so give it a place to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + 13
     except ImpervaError as error:
-        return complain(error, code=2)
+        return print_error(error, code=2)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return complain(f"{where}{error.strerror or type(error).__name__}. See that it can be read.", code=2)
+        return print_error(f"{where}{error.strerror or type(error).__name__}. See that it can be read.", code=2)
     return code
 
 

@@ -7,8 +7,8 @@ import os
 from datetime import UTC, datetime
 
 from airflow_provider_imperva import __version__
-from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, one_repository, open_lake
+from airflow_provider_imperva.cli.trust import add_seal, open_ledger_to_write
 
 
 def add_to(commands: Commands) -> None:

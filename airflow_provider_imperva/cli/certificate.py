@@ -7,8 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_provider_imperva.audit.figures import counted
-from airflow_provider_imperva.cli.given import add_given, add_signing_key, load_signing_key, read_given
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, one_repository, open_lake, progress_bar
+from airflow_provider_imperva.cli.terminal import (
+    Commands,
+    add_lake,
+    one_repository,
+    open_lake,
+    print_error,
+    progress_bar,
+)
+from airflow_provider_imperva.cli.trust import (
+    add_signing_key,
+    add_trust_options,
+    load_signing_key,
+    read_trusted_inputs,
+)
 from airflow_provider_imperva.errors import ConfigurationError
 
 
@@ -28,7 +40,7 @@ def add_to(commands: Commands) -> None:
         "--ledger-only", action="store_true", help="do not read the objects; nothing is called complete then"
     )
     add_signing_key(command)
-    add_given(command)
+    add_trust_options(command)
     command.add_argument("--json", action="store_true", help="write it to stdout as JSON, not in words")
     command.set_defaults(run=_certificate)
 
@@ -54,7 +66,7 @@ def _issue(options: argparse.Namespace) -> int:
     period = Period.parse(options.period)
     repository = one_repository(store, options.repository)
     if unheeded := [name for name in ("anchor", "anchors", "public_keys", "expect") if getattr(options, name)]:
-        return complain(f"--{unheeded[0].rstrip('s').replace('_', '-')} goes with --check.", code=2)
+        return print_error(f"--{unheeded[0].rstrip('s').replace('_', '-')} goes with --check.", code=2)
     with progress_bar() as progress:
         content = issue(
             store,
@@ -74,7 +86,7 @@ def _issue(options: argparse.Namespace) -> int:
             if path:
                 path.write_bytes(text)
         except OSError as error:
-            return complain(f"{path}: {error.strerror}. Name a file that can be written.", code=2)
+            return print_error(f"{path}: {error.strerror}. Name a file that can be written.", code=2)
     print(content.decode() if options.json else "\n".join(describe_certificate(certificate)))
     return 0
 
@@ -86,19 +98,19 @@ def _check(options: argparse.Namespace) -> int:
     names = ("repository", "output", "html", "ledger_only", "signing_key", "json")
     if unheeded := [name for name in names if getattr(options, name)]:
         option = f"--{unheeded[0].replace('_', '-')}"
-        return complain(f"{option} goes with --month or --day, and not with --check.", code=2)
+        return print_error(f"{option} goes with --month or --day, and not with --check.", code=2)
     try:
         certificate, digest = read_certificate(options.check.read_bytes(), about=str(options.check))
     except OSError as error:
         raise ConfigurationError(
             f"{error.strerror}", do="Name a file that can be read", about=str(options.check)
         ) from error
-    given = read_given(options)
+    trusted = read_trusted_inputs(options)
     store = open_lake(options)
     # Whose certificate it is, the certificate says; the lake must have such a repository.
     one_repository(store, certificate.repository)
     with progress_bar() as progress:
-        done = check(store, certificate, digest=digest, given=given, at=datetime.now(UTC), progress=progress)
+        done = check(store, certificate, digest=digest, trusted=trusted, at=datetime.now(UTC), progress=progress)
     print("\n".join(describe_certificate(certificate)))
     for finding in done.findings:
         print(finding)
@@ -106,6 +118,6 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{counted(count, 'object')} of it not looked at: commit {commit} has replaced or removed them since.")
     held = f"It holds: the chain, every figure, and the bytes of {counted(done.hashed, 'object')}."
     print("It does not hold." if done.findings else held)
-    if not given.public_keys:
+    if not trusted.public_keys:
         print("Its own fields that no ledger has (issued_at, provider_version) are not proved: give --public-key.")
     return 1 if done.findings else 0

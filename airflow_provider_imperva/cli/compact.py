@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, number, open_lake, progress_bar
+from airflow_provider_imperva.cli.terminal import Commands, add_lake, number, open_lake, print_error, progress_bar
+from airflow_provider_imperva.cli.trust import add_seal, open_ledger_to_write
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.lake.ledger import Ledger
@@ -66,7 +66,9 @@ def _compact(options: argparse.Namespace) -> int:
         try:
             commits = _merge(open_ledger_to_write(options, store, repository), wanted)
         except KeyboardInterrupt:
-            return complain("Interrupted. What was merged is committed by the next run, or by this command.", code=130)
+            return print_error(
+                "Interrupted. What was merged is committed by the next run, or by this command.", code=130
+            )
         shown.add_row(
             repository,
             str(sum(len(commit.removed) for commit in commits)),

@@ -12,9 +12,9 @@ from airflow_provider_imperva.cli.terminal import (
     INCOMPLETE,
     Commands,
     add_lake,
-    complain,
     number,
     open_lake,
+    print_error,
     progress_bar,
 )
 
@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from airflow_provider_imperva.audit.assessment import Level
-    from airflow_provider_imperva.audit.coverage import cover
+    from airflow_provider_imperva.audit.coverage import measure_coverage
     from airflow_provider_imperva.audit.history import History, repositories
     from airflow_provider_imperva.audit.strip import make_strip
     from airflow_provider_imperva.audit.summary import Summary
@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     for name in repositories(store, only=options.repository):
         with progress_bar() as progress:
             history = History.read(store, name, progress=progress)
-            found = cover(store, history, window=window, days=options.days, progress=progress)
+            found = measure_coverage(store, history, window=window, days=options.days, progress=progress)
             strips = [make_strip(history, item, width=width) for item in found.numbers]
         for line in _show(found, strips):
             console.print(line)
@@ -91,9 +91,9 @@ def _run(options: argparse.Namespace) -> int:
         for path in _write_files(options, covers, assessments, lake=store.uri()):
             console.print(f"Written to {path}")
     except OSError as error:
-        return complain(f"{error.filename}: {error.strerror}. Name a file that can be written.", code=2)
+        return print_error(f"{error.filename}: {error.strerror}. Name a file that can be written.", code=2)
     if unread := [finding for found in covers for finding in found.unread]:
-        return complain(f"{len(unread)} objects could not be read. Run verify.", code=1)
+        return print_error(f"{len(unread)} objects could not be read. Run verify.", code=1)
     is_complete = all(assessment.level is Level.GREEN for assessment in assessments.values())
     return INCOMPLETE if options.complete and not is_complete else 0
 

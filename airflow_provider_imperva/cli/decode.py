@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from airflow_provider_imperva.cli.terminal import Commands, add_keys, add_raw_key, complain, load_keys, load_raw_key
+from airflow_provider_imperva.cli.terminal import Commands, add_keys, add_raw_key, load_keys, load_raw_key, print_error
 from airflow_provider_imperva.errors import ContainerError, LakeError, SealedObjectError
 
 
@@ -36,10 +36,10 @@ def _decode(options: argparse.Namespace) -> int:
         try:
             plain = decode(read(file), log=file, keys=keys)
         except (ContainerError, LakeError) as error:
-            code = complain(error, code=1)
+            code = print_error(error, code=1)
             continue
         except OSError as error:
-            code = complain(f"{file}: {error.strerror or 'it is not there'}. Name a file that can be read.", code=1)
+            code = print_error(f"{file}: {error.strerror or 'it is not there'}. Name a file that can be read.", code=1)
             continue
         # Two logs must not share a line because the first lacks its last line end.
         if not ended:

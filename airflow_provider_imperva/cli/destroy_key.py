@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_lake,
@@ -13,6 +12,7 @@ from airflow_provider_imperva.cli.terminal import (
     one_repository,
     open_lake,
 )
+from airflow_provider_imperva.cli.trust import add_seal, open_ledger_to_write
 
 
 def add_to(commands: Commands) -> None:

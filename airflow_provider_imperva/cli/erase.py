@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
@@ -13,12 +12,13 @@ from airflow_provider_imperva.cli.terminal import (
     add_raw_key,
     add_recover,
     command_run,
-    complain,
     load_keys,
     load_raw_key,
     open_lake,
+    print_error,
     progress_bar,
 )
+from airflow_provider_imperva.cli.trust import add_seal, open_ledger_to_write
 
 _KINDS = {
     "client_ip": "address of a client, also where it was forwarded",
@@ -77,7 +77,7 @@ def _erase(options: argparse.Namespace) -> int:
         for commit in ledger.commits()
         for protection in commit.protections
     ):
-        return complain(
+        return print_error(
             "The rows of this lake have pseudonyms, whose key is in an Airflow connection. Erase with"
             " ImpervaEraseOperator, which has the option pseudonyms.",
             code=2,
@@ -101,6 +101,6 @@ def _erase(options: argparse.Namespace) -> int:
             for what, count in done.trace.counts.items():
                 shown.add_row(ledger.layout.repository, what.replace("_", " "), f"{count:,}")
             for warning in done.trace.warnings():
-                code = complain(f"{ledger.layout.repository}: {warning}", code=1)
+                code = print_error(f"{ledger.layout.repository}: {warning}", code=1)
     Console().print(shown)
     return code

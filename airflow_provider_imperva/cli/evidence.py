@@ -8,14 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_given, add_signing_key, load_signing_key, read_given
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, complain, open_lake, progress_bar
+from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake, print_error, progress_bar
+from airflow_provider_imperva.cli.trust import (
+    add_signing_key,
+    add_trust_options,
+    load_signing_key,
+    read_trusted_inputs,
+)
 from airflow_provider_imperva.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.audit.certificate import Certificate
-    from airflow_provider_imperva.audit.given import Given
     from airflow_provider_imperva.audit.history import Progress
+    from airflow_provider_imperva.audit.trusted import TrustedInputs
     from airflow_provider_imperva.lake.store import Store
 
 _CERTIFICATE = "certificate-{}.json"
@@ -54,7 +59,7 @@ def add_to(commands: Commands) -> None:
     what.add_argument("--check", type=Path, metavar="DIR", help="check a folder that was made")
     command.add_argument("--to", type=Path, metavar="DIR", help="the folder to make; with --month")
     add_signing_key(command)
-    add_given(command)
+    add_trust_options(command)
     command.set_defaults(run=_evidence)
 
 
@@ -81,15 +86,15 @@ def _make(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.verify import verify_lake
 
     if options.to is None:
-        return complain("--month needs --to, the folder to make.", code=2)
+        return print_error("--month needs --to, the folder to make.", code=2)
     if options.to.exists() and any(options.to.iterdir()):
         raise ConfigurationError("the folder is not empty", do="Name a new one", about=str(options.to))
-    period, signer, given = Period.parse(options.period), load_signing_key(options), read_given(options)
+    period, signer, trusted = Period.parse(options.period), load_signing_key(options), read_trusted_inputs(options)
     store, at = open_lake(options), datetime.now(UTC)
     files: dict[str, bytes] = {}
     issued = []
     with progress_bar() as progress:
-        found = verify_lake(store, repository=options.repository, given=given, at=at, progress=progress)
+        found = verify_lake(store, repository=options.repository, trusted=trusted, at=at, progress=progress)
         files[_VERIFY] = msgspec.json.format(msgspec.json.encode(found), indent=1)
         for name in repositories(store, only=options.repository):
             history = History.read(store, name, progress=progress)
@@ -113,7 +118,7 @@ def _make(options: argparse.Namespace) -> int:
         (options.to / path).write_bytes(content)
     print(f"{options.to} has {len(files)} files for {options.period}.")
     if not found.ok:
-        return complain(f"verify found something wrong with the lake; {_VERIFY} has it.", code=1)
+        return print_error(f"verify found something wrong with the lake; {_VERIFY} has it.", code=1)
     return 0
 
 
@@ -121,23 +126,23 @@ def _check(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.evidence import SUMS, sums_of
 
     if options.to:
-        return complain("--to goes with --month, and not with --check.", code=2)
+        return print_error("--to goes with --month, and not with --check.", code=2)
     try:
         files = {path.name: path.read_bytes() for path in sorted(options.check.iterdir())}
     except OSError as error:
         raise ConfigurationError(str(error.strerror), do="Name what --to made", about=str(options.check)) from error
     sums = files.pop(SUMS, b"")
-    store, given = open_lake(options), read_given(options)
+    store, trusted = open_lake(options), read_trusted_inputs(options)
     with progress_bar() as progress:
         found = [] if sums == sums_of(files) else [f"{SUMS}: the files are not those that it names"]
-        found += _check_files(store, files, given, progress=progress)
+        found += _check_files(store, files, trusted, progress=progress)
     for line in found:
         print(line)
     print("It does not hold." if found else f"It holds: {len(files)} files, against the lake {store.uri()}.")
     return 1 if found else 0
 
 
-def _check_files(store: Store, files: dict[str, bytes], given: Given, *, progress: Progress) -> Iterator[str]:
+def _check_files(store: Store, files: dict[str, bytes], trusted: TrustedInputs, *, progress: Progress) -> Iterator[str]:
     from airflow_provider_imperva.audit.certificate_page import render
     from airflow_provider_imperva.audit.certified import check, read_certificate
     from airflow_provider_imperva.audit.evidence import evidence_files
@@ -148,9 +153,9 @@ def _check_files(store: Store, files: dict[str, bytes], given: Given, *, progres
         yield "there is no certificate in it"
         return
     issued = {name: read_certificate(files[name], about=name) for name in named}
-    yield from _check_lake(files, [(found, files[name]) for name, (found, _) in issued.items()], given)
+    yield from _check_lake(files, [(found, files[name]) for name, (found, _) in issued.items()], trusted)
     for name, (certificate, digest) in issued.items():
-        done = check(store, certificate, digest=digest, given=given, at=datetime.now(UTC), progress=progress)
+        done = check(store, certificate, digest=digest, trusted=trusted, at=datetime.now(UTC), progress=progress)
         yield from (f"{name}: {finding}" for finding in done.findings)
         history = History.read(store, certificate.repository, last=certificate.head.commit, progress=progress)
         if history.head is None:
@@ -162,7 +167,9 @@ def _check_files(store: Store, files: dict[str, bytes], given: Given, *, progres
                 yield f"{paper}: the ledger up to commit {certificate.head.commit} says something else"
 
 
-def _check_lake(files: dict[str, bytes], issued: list[tuple[Certificate, bytes]], given: Given) -> Iterator[str]:
+def _check_lake(
+    files: dict[str, bytes], issued: list[tuple[Certificate, bytes]], trusted: TrustedInputs
+) -> Iterator[str]:
     """Hold the certificate of the lake against those of its repositories."""
     import msgspec
 
@@ -177,6 +184,6 @@ def _check_lake(files: dict[str, bytes], issued: list[tuple[Certificate, bytes]]
     except msgspec.DecodeError:
         yield f"{_LAKE}: it is missing, or does not read"
         return
-    keys = given.public_keys
+    keys = trusted.public_keys
     if keys and (objection := keys.objection(found.signed_by, found.signature, digest_of_unsigned(content))):
         yield f"{_LAKE}: {objection}"

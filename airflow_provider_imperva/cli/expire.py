@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_lake,
     add_recover,
     command_run,
-    complain,
     open_lake,
+    print_error,
     progress_bar,
 )
+from airflow_provider_imperva.cli.trust import add_seal, open_ledger_to_write
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.retention.expire import Expiry
@@ -70,7 +70,7 @@ def _expire(options: argparse.Namespace) -> int:
     Console().print(shown)
     held = {reference: count for expiry in done.values() for reference, count in expiry.held.items()}
     for reference, objects in held.items():
-        complain(f"{objects} objects are old enough, and stay: hold {reference} covers them", code=1)
+        print_error(f"{objects} objects are old enough, and stay: hold {reference} covers them", code=1)
     return 1 if held else 0
 
 

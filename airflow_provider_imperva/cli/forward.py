@@ -14,11 +14,11 @@ from airflow_provider_imperva.cli.terminal import (
     add_keys,
     add_lake,
     add_raw_key,
-    complain,
     load_keys,
     load_raw_key,
     one_repository,
     open_lake,
+    print_error,
     progress_bar,
 )
 from airflow_provider_imperva.errors import ConfigurationError, DestinationError
@@ -130,7 +130,7 @@ def _forward(options: argparse.Namespace) -> int:
         for outcome in _sent(forwarding, commits, again=bool(options.commits)):
             sent.append(outcome)
     except DestinationError as error:
-        complain(error, code=1)
+        print_error(error, code=1)
         return _print_outcome(forwarding, sent, failed=True)
     return _print_outcome(forwarding, sent, failed=False)
 
@@ -183,13 +183,13 @@ def _print_outcome(forwarding: Forwarding, sent: list[Forwarded], *, failed: boo
     from airflow_provider_imperva.audit.figures import counted
     from airflow_provider_imperva.audit.forwarding import describe_missing
 
-    standing = forwarding.standing()
+    status = forwarding.status()
     lines = sum(outcome.sent for outcome in sent)
-    name, left = forwarding.name, f"{standing.pending} pending"
+    name, left = forwarding.name, f"{status.pending} pending"
     if sent or failed:
         print(f"Sent to {name}: {counted(len(sent), 'commit')}, {counted(lines, 'line')}. Left: {left}.")
     else:
-        print(f"Nothing to send to {name}: {counted(standing.sent, 'commit')} sent before, {left}.")
+        print(f"Nothing to send to {name}: {counted(status.sent, 'commit')} sent before, {left}.")
     if missing := describe_missing(sent):
-        complain(missing, code=1)
+        print_error(missing, code=1)
     return 1 if failed or missing else 0

@@ -35,8 +35,8 @@ def _forwards(options: argparse.Namespace) -> int:
     rows = []
     for name in destinations(store, repository):
         forwards = Forwards(store, repository, name)
-        standing = forwards.standing(last, lambda number: ledger.commit(number).committed_at, at=datetime.now(UTC))
-        rows.append(msgspec.to_builtins(standing) | _sums(list(forwards.all())))
+        status = forwards.status(last, lambda number: ledger.commit(number).committed_at, at=datetime.now(UTC))
+        rows.append(msgspec.to_builtins(status) | _sums(list(forwards.all())))
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import Commands, add_lake, add_recover, command_run, open_lake
+from airflow_provider_imperva.cli.trust import add_seal, open_ledger_to_write
 
 
 def add_to(commands: Commands) -> None:

@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_seal, open_ledger_to_write
 from airflow_provider_imperva.cli.terminal import (
     Commands,
     add_keys,
     add_lake,
     add_raw_key,
-    complain,
     load_keys,
     load_raw_key,
     one_repository,
     open_lake,
+    print_error,
 )
+from airflow_provider_imperva.cli.trust import add_seal, open_ledger_to_write
 from airflow_provider_imperva.errors import LedgerConflictError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _replay(options: argparse.Namespace) -> int:
         return 0
     ledger = open_ledger_to_write(options, store, repository, master=load_raw_key(options))
     if any(PSEUDONYMS in protection for protection in _protections(ledger)):
-        return complain(
+        return print_error(
             "The rows of this lake have pseudonyms, whose key is in an Airflow connection. Replay with"
             " ImpervaReplayLogsOperator, which has the option pseudonyms.",
             code=2,
@@ -144,9 +144,9 @@ def _replay(options: argparse.Namespace) -> int:
                 on_log=lambda: progress.advance(bar),
             )
     except LedgerConflictError as error:
-        return complain(f"Another run took over: {error} Pause its DAG to replay at once.", code=1)
+        return print_error(f"Another run took over: {error} Pause its DAG to replay at once.", code=1)
     except KeyboardInterrupt:
-        return complain("Interrupted. The next run does the rest; or replay again, with --recover.", code=130)
+        return print_error("Interrupted. The next run does the rest; or replay again, with --recover.", code=130)
     return _print_outcome(plan, commit)
 
 
@@ -174,9 +174,9 @@ def _print_outcome(plan: Plan, commit: Commit) -> int:
         ("failed", len(commit.failed_batches), sum(len(plan.batches[batch]) for batch in commit.failed_batches), 0, 0),
     )
     if kept:
-        complain("batches were left as they were, since logs in them, named above, would be worse off", code=1)
+        print_error("batches were left as they were, since logs in them, named above, would be worse off", code=1)
     if commit.failed_batches:
-        complain("batches failed; the next run does them again", code=1)
+        print_error("batches failed; the next run does them again", code=1)
     return 1 if kept or commit.failed_batches else 0
 
 

@@ -6,7 +6,7 @@ import argparse
 from datetime import date
 from pathlib import Path
 
-from airflow_provider_imperva.cli.terminal import Commands, add_root, complain
+from airflow_provider_imperva.cli.terminal import Commands, add_root, print_error
 from airflow_provider_imperva.uri import LakeUri
 
 
@@ -39,6 +39,6 @@ def _run(options: argparse.Namespace) -> int:
     try:
         options.html.write_text(page, encoding="utf-8")
     except OSError as error:
-        return complain(f"{error.filename}: {error.strerror}. Name a file that can be written.", code=2)
+        return print_error(f"{error.filename}: {error.strerror}. Name a file that can be written.", code=2)
     print(f"Written to {options.html}")
     return 0

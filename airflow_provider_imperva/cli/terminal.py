@@ -28,7 +28,7 @@ INCOMPLETE = 3
 """Exit code of a lake that is what its ledger says, where logs are missing all the same."""
 
 
-def complain(problem: ImpervaError | str, *, code: int) -> int:
+def print_error(problem: ImpervaError | str, *, code: int) -> int:
     """Say on stderr what is wrong; return the exit code."""
     print(f"imperva-logs: {problem}", file=sys.stderr)
     if isinstance(problem, ImpervaError) and code:
@@ -117,7 +117,7 @@ def load_keys(options: argparse.Namespace) -> KeyRing:
         return KeyRing()
     ring = KeyRing.from_folder(options.keys, passphrase=passphrase(options.passphrase_env))
     for problem in (*ring.problems, *ring.cautions):
-        complain(problem, code=0)
+        print_error(problem, code=0)
     return ring
 
 

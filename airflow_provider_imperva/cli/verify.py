@@ -8,7 +8,6 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.given import add_given, read_given
 from airflow_provider_imperva.cli.terminal import (
     INCOMPLETE,
     Commands,
@@ -19,9 +18,10 @@ from airflow_provider_imperva.cli.terminal import (
     open_lake,
     progress_bar,
 )
+from airflow_provider_imperva.cli.trust import add_trust_options, read_trusted_inputs
 
 if TYPE_CHECKING:
-    from airflow_provider_imperva.audit.redo import Redo
+    from airflow_provider_imperva.audit.redo import RedoSelection
     from airflow_provider_imperva.audit.verify import LakeVerification
 
 
@@ -48,7 +48,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument(
         "--redaction", metavar="FILE", help="with --redo: the rules your DAG has, or `off`; the default ones without it"
     )
-    add_given(command)
+    add_trust_options(command)
     command.add_argument(
         "--complete", action="store_true", help="exit with 3 if the lake is sound, but logs are lost or wait"
     )
@@ -72,7 +72,7 @@ def _verify(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.cli.terminal import one_repository
 
     store = open_lake(options)
-    given = read_given(options)
+    trusted = read_trusted_inputs(options)
     repository = one_repository(store, options.repository) if options.anchor else options.repository
     with progress_bar() as progress:
         found = verify_lake(
@@ -80,7 +80,7 @@ def _verify(options: argparse.Namespace) -> int:
             repository=repository,
             sample=options.sample,
             seed=options.seed,
-            given=given,
+            trusted=trusted,
             redo=_redo(options),
             processes=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
             progress=progress,
@@ -105,14 +105,14 @@ def _is_complete(found: LakeVerification) -> bool:
     )
 
 
-def _redo(options: argparse.Namespace) -> Redo | None:
-    from airflow_provider_imperva.audit.redo import Redo
+def _redo(options: argparse.Namespace) -> RedoSelection | None:
+    from airflow_provider_imperva.audit.redo import RedoSelection
     from airflow_provider_imperva.privacy.rules import redaction_rules
 
     if not options.redo:
         return None
     rules = redaction_rules({None: True, "off": False}.get(options.redaction, options.redaction))
-    return Redo(options.redo, load_keys(options), rules)
+    return RedoSelection(options.redo, load_keys(options), rules)
 
 
 def _count(text: str) -> int:

@@ -19,7 +19,7 @@ from airflow_provider_imperva.errors import DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.event import Event
 from airflow_provider_imperva.forward.http import Endpoint, HttpTransport, unexpected
-from airflow_provider_imperva.forward.link import PATIENCE, Patience
+from airflow_provider_imperva.forward.link import PATIENCE, RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -63,13 +63,13 @@ class BulkTransport(HttpTransport):
         path: str = "",
         batch_bytes: int,
         zipped: bool = True,
-        patience: Patience = PATIENCE,
+        retry_policy: RetryPolicy = PATIENCE,
     ) -> None:
         super().__init__(endpoint, batch_bytes=batch_bytes, zipped=zipped)
         self.acknowledgement = "stored"
         self._path = f"{path}/{quote(index, safe='')}/_bulk"
         self._is_json = is_json
-        self._patience = patience
+        self._patience = retry_policy
 
     def encode(self, event: Event) -> bytes:
         """Write an event as an action and a document."""

@@ -21,7 +21,7 @@ from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.event import Acknowledgement, Event
-from airflow_provider_imperva.forward.link import PATIENCE, Patience, tls_failure
+from airflow_provider_imperva.forward.link import PATIENCE, RetryPolicy, tls_failure
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
@@ -42,7 +42,7 @@ class TooLargeRequestError(Exception):
     """The destination takes no request of that size (HTTP 413)."""
 
 
-class _PassingError(Exception):
+class _TransientError(Exception):
     """What another try may put right."""
 
     def __init__(self, found: str, *, retry_after: float = 0) -> None:
@@ -54,12 +54,12 @@ class Endpoint:
     """What requests go to.
 
     :param authorization: value of the header ``Authorization``; empty for none.
-    :param patience: how often to try.
+    :param retry_policy: how often to try.
     """
 
-    def __init__(self, address: Address, *, authorization: str = "", patience: Patience = PATIENCE) -> None:
+    def __init__(self, address: Address, *, authorization: str = "", retry_policy: RetryPolicy = PATIENCE) -> None:
         self._address = address
-        self._patience = patience
+        self._patience = retry_policy
         scheme = "http" if address.plain else "https"
         self._root = f"{scheme}://{address}"
         self._session = requests.Session()
@@ -91,7 +91,7 @@ class Endpoint:
         if zipped:
             content = igzip.compress(content, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
-        last = _PassingError("")
+        last = _TransientError("")
         for attempt in range(1, self._patience.attempts + 1):
             if last.retry_after:
                 self._patience.sleep(min(last.retry_after, _LONGEST_RETRY_AFTER))
@@ -99,7 +99,7 @@ class Endpoint:
                 self._patience.pause(attempt)
             try:
                 return self._once(path, content, headers)
-            except _PassingError as error:
+            except _TransientError as error:
                 last = error
                 logger.warning("%s: attempt %d of %d: %s", self, attempt, self._patience.attempts, error)
         raise DestinationUnavailableError(
@@ -127,7 +127,7 @@ class Endpoint:
             cause = next((one for one in _causes(error) if isinstance(one, ssl.SSLError)), None)
             raise tls_failure(cause or ssl.SSLError(), address) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise _PassingError(_describe(error, address)) from None
+            raise _TransientError(_describe(error, address)) from None
         except OSError:
             raise DestinationRefusedError(
                 "the CA bundle or the client's certificate is not there",
@@ -138,7 +138,7 @@ class Endpoint:
     def _judge(self, response: Response) -> None:
         status = response.status_code
         if status >= 500 or status in _PASSING:
-            raise _PassingError(f"HTTP {status}", retry_after=_seconds(response.headers.get("Retry-After", "")))
+            raise _TransientError(f"HTTP {status}", retry_after=_seconds(response.headers.get("Retry-After", "")))
         if status == _TOO_LARGE:
             raise TooLargeRequestError
         if 300 <= status < 400:

@@ -37,7 +37,7 @@ class BrokenLinkError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How long to try to reach a receiver.
 
     :ivar attempts: how often, before giving up.
@@ -54,7 +54,7 @@ class Patience:
             self.sleep(longest * random.uniform(0.5, 1))  # noqa: S311
 
 
-PATIENCE = Patience()
+PATIENCE = RetryPolicy()
 """Half a minute, more or less: what lasts longer is for a later run."""
 
 

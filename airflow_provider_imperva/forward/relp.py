@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from airflow_provider_imperva.errors import DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.event import Acknowledgement, Event
-from airflow_provider_imperva.forward.link import PATIENCE, BrokenLinkError, Link, Patience
+from airflow_provider_imperva.forward.link import PATIENCE, BrokenLinkError, Link, RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class RelpTransport:
         tls: bool,
         write: Callable[[Event], bytes],
         most: int = _MOST_UNACKNOWLEDGED,
-        patience: Patience = PATIENCE,
+        retry_policy: RetryPolicy = PATIENCE,
     ) -> None:
         self.acknowledged = 0
         self.resent = 0
@@ -52,7 +52,7 @@ class RelpTransport:
         self._tls = tls
         self._write = write
         self._most = most
-        self._patience = patience
+        self._patience = retry_policy
         self._unacknowledged: deque[bytes] = deque()
         self._session: _Session | None = None
 

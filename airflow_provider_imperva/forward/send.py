@@ -23,14 +23,14 @@ from airflow_provider_imperva.forward.commits import ForwardedLog, UnreadLogErro
 from airflow_provider_imperva.forward.destination import TEXT_FORMATS, DestinationOptions
 from airflow_provider_imperva.forward.event import Event, Transport
 from airflow_provider_imperva.forward.outgoing import Outgoing
-from airflow_provider_imperva.forward.pace import Pace
+from airflow_provider_imperva.forward.rate_limit import RateLimiter
 from airflow_provider_imperva.forward.removals import MissingLogs, Removals
 from airflow_provider_imperva.lake.forwards import (
     Forwarded,
     ForwardProgress,
     Forwards,
     ForwardStart,
-    Standing,
+    ForwardStatus,
     destinations,
 )
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -77,7 +77,7 @@ class Forwarding:
     protection: Protection | None = None
     names_people: bool = False
     clock: Callable[[], float] = time.monotonic
-    pace: Pace | None = None
+    limiter: RateLimiter | None = None
 
     def __post_init__(self) -> None:
         if self._pseudonyms and self.options.quarantined:
@@ -148,12 +148,10 @@ class Forwarding:
         """Return the commits that are still to be sent, oldest first."""
         return self.forwards.pending(self.ledger.head(with_plan=False).next_commit - 1)
 
-    def standing(self) -> Standing:
+    def status(self) -> ForwardStatus:
         """Tell how far the destination is behind the ledger."""
         last = self.ledger.head(with_plan=False).next_commit - 1
-        return self.forwards.standing(
-            last, lambda number: self.ledger.commit(number).committed_at, at=datetime.now(UTC)
-        )
+        return self.forwards.status(last, lambda number: self.ledger.commit(number).committed_at, at=datetime.now(UTC))
 
     def send(
         self,
@@ -264,13 +262,13 @@ class _CommitSending:
         self.skipped = self.noted = self.progress.messages if self.progress else 0
         self.first_at = self.progress.first_acknowledged_at if self.progress else None
         self.noted_at = forwarding.clock()
-        pace = forwarding.pace or Pace(
+        limiter = forwarding.limiter or RateLimiter(
             events_per_second=forwarding.options.events_per_second, bytes_per_second=forwarding.options.bytes_per_second
         )
         logs = logs_of(forwarding.ledger, commit, replays=forwarding.options.replays)
         try:
             for messages in _slices(self._messages(logs, outgoing), self._slice):
-                self._take(messages, pace)
+                self._take(messages, limiter)
             if self.messages < self.skipped:
                 raise _ProgressMismatchError
             self.transport.settle()
@@ -296,7 +294,7 @@ class _CommitSending:
             except UnreadLogError as error:
                 self.missing.add(log, error)
 
-    def _take(self, messages: list[Event], pace: Pace) -> None:
+    def _take(self, messages: list[Event], limiter: RateLimiter) -> None:
         """Send some messages, unless an earlier attempt has and they were acknowledged."""
         content = b"\n".join([message.body for message in messages]) + b"\n"
         self.digest.update(content)
@@ -309,7 +307,7 @@ class _CommitSending:
         if self.messages - len(messages) < self.skipped:
             raise _ProgressMismatchError
         self.checkpoints.append(_Checkpoint(self.messages, self.digest.hexdigest()))
-        for portion in pace.portions(messages):
+        for portion in limiter.portions(messages):
             self.transport.send(portion)
             self.on_messages(len(portion))
         if self.messages - self.noted + self._slice > self.forwarding.options.window:

@@ -16,7 +16,7 @@ from airflow_provider_imperva.errors import ConfigurationError, DestinationUnava
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import MARGIN_BYTES
 from airflow_provider_imperva.forward.event import Acknowledgement, Event
-from airflow_provider_imperva.forward.link import PATIENCE, BrokenLinkError, Link, Patience
+from airflow_provider_imperva.forward.link import PATIENCE, BrokenLinkError, Link, RetryPolicy
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class StreamTransport:
         tls: bool,
         frame: Callable[[Event], bytes],
         margin: int = MARGIN_BYTES,
-        patience: Patience = PATIENCE,
+        retry_policy: RetryPolicy = PATIENCE,
     ) -> None:
         self.acknowledged = 0
         self.resent = 0
@@ -48,7 +48,7 @@ class StreamTransport:
         self._tls = tls
         self._frame = frame
         self._margin = margin
-        self._patience = patience
+        self._patience = retry_policy
         self._recent: deque[tuple[bytes, int]] = deque()
         self._recent_bytes = 0
         self._link: Link | None = None

@@ -13,17 +13,17 @@ from airflow_provider_imperva.forward.framing import FRAMINGS, nul
 from airflow_provider_imperva.forward.gelf import GelfHttpTransport, gelf_writer
 from airflow_provider_imperva.forward.hec import HecFields, HecTransport
 from airflow_provider_imperva.forward.http import Endpoint
-from airflow_provider_imperva.forward.link import PATIENCE, Patience
+from airflow_provider_imperva.forward.link import PATIENCE, RetryPolicy
 from airflow_provider_imperva.forward.relp import RelpTransport
 from airflow_provider_imperva.forward.stream import DatagramTransport, StreamTransport
 from airflow_provider_imperva.forward.sumo import SumoTransport
 from airflow_provider_imperva.forward.syslog import SEVERITIES, message_writer
 
 
-def open_transport(options: DestinationOptions, address: Address, *, patience: Patience = PATIENCE) -> Transport:
+def open_transport(options: DestinationOptions, address: Address, *, retry_policy: RetryPolicy = PATIENCE) -> Transport:
     """Open the way to a destination.
 
-    :param patience: how long to try to reach it.
+    :param retry_policy: how long to try to reach it.
     """
     write = message_writer(
         options.header,
@@ -34,7 +34,7 @@ def open_transport(options: DestinationOptions, address: Address, *, patience: P
     )
     match options.transport:
         case "hec" | "sumo" | "gelf_http" | "bulk":
-            return _by_http(options, address, patience)
+            return _by_http(options, address, retry_policy)
         case "kafka":
             raise ConfigurationError(
                 "Kafka is reached by the connection of Airflow's own provider",
@@ -47,10 +47,10 @@ def open_transport(options: DestinationOptions, address: Address, *, patience: P
                 tls=options.transport == "gelf_tls",
                 frame=lambda event: nul(gelf(event)),
                 margin=options.resend_bytes,
-                patience=patience,
+                retry_policy=retry_policy,
             )
         case "relp" | "relp_tls":
-            return RelpTransport(address, tls=options.transport == "relp_tls", write=write, patience=patience)
+            return RelpTransport(address, tls=options.transport == "relp_tls", write=write, retry_policy=retry_policy)
         case "udp":
             return DatagramTransport(address, write=write)
         case "tls" | "tcp":
@@ -64,7 +64,7 @@ def open_transport(options: DestinationOptions, address: Address, *, patience: P
                 tls=options.transport == "tls",
                 frame=framed,
                 margin=options.resend_bytes,
-                patience=patience,
+                retry_policy=retry_policy,
             )
 
 
@@ -76,10 +76,10 @@ def _gelf(options: DestinationOptions) -> Callable[[Event], bytes]:
     )
 
 
-def _by_http(options: DestinationOptions, address: Address, patience: Patience) -> Transport:
+def _by_http(options: DestinationOptions, address: Address, retry_policy: RetryPolicy) -> Transport:
     is_json = options.format not in TEXT_FORMATS
     if options.transport == "hec":
-        endpoint = Endpoint(address, authorization=f"Splunk {address.password}", patience=patience)
+        endpoint = Endpoint(address, authorization=f"Splunk {address.password}", retry_policy=retry_policy)
         fields = HecFields(
             host=options.host_name,
             source=options.source,
@@ -95,11 +95,11 @@ def _by_http(options: DestinationOptions, address: Address, patience: Patience) 
             batch_bytes=options.batch_bytes,
             zipped=options.gzip,
             confirm_within=options.confirm_within,
-            sleep=patience.sleep,
+            sleep=retry_policy.sleep,
         )
     if options.transport == "sumo":
         return SumoTransport(
-            Endpoint(address, patience=patience),
+            Endpoint(address, retry_policy=retry_policy),
             address,
             host=options.host_name,
             name=options.source,
@@ -107,7 +107,7 @@ def _by_http(options: DestinationOptions, address: Address, patience: Patience) 
             batch_bytes=options.batch_bytes,
             zipped=options.gzip,
         )
-    endpoint = Endpoint(address, authorization=bulk.authorization(address), patience=patience)
+    endpoint = Endpoint(address, authorization=bulk.authorization(address), retry_policy=retry_policy)
     if options.transport == "gelf_http":
         return GelfHttpTransport(
             endpoint, write=_gelf(options), path=address.path, batch_bytes=options.batch_bytes, zipped=options.gzip
@@ -119,5 +119,5 @@ def _by_http(options: DestinationOptions, address: Address, patience: Patience) 
         path=address.path,
         batch_bytes=options.batch_bytes,
         zipped=options.gzip,
-        patience=patience,
+        retry_policy=retry_policy,
     )

@@ -337,7 +337,7 @@ class ImpervaLogHook(BaseHook):
         """
         try:
             keys = self.key_ring(logs_problems=False)
-            good, found = self._look(keys)
+            good, found = self._check_source(keys)
         except IndexNotFoundError as error:
             return False, f"{error} The private keys load."
         except ImpervaError as error:
@@ -346,7 +346,7 @@ class ImpervaLogHook(BaseHook):
         said = [found, f"Private keys: {held}.", *keys.problems, *keys.cautions, *cautions(self.connection)]
         return good and not keys.problems, " ".join(said)
 
-    def _look(self, keys: KeyRing) -> tuple[bool, str]:
+    def _check_source(self, keys: KeyRing) -> tuple[bool, str]:
         """Say what is there, and whether it can be loaded."""
         if self.delivers:
             repository = self.repository

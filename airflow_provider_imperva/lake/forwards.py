@@ -128,7 +128,7 @@ _PROGRESS = msgspec.json.Decoder(ForwardProgress)
 _START = msgspec.json.Decoder(ForwardStart)
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ForwardStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How far a destination is behind the ledger: ``commits = sent + pending + left_out``.
 
     :ivar commits: of the ledger.
@@ -178,7 +178,7 @@ class Forwards(CommitNotes[Forwarded]):
         begin = self.start()
         return [number for number in range(begin.first if begin else 1, last + 1) if number not in sent]
 
-    def standing(self, last: int, committed_at: Callable[[int], datetime | None], *, at: datetime) -> Standing:
+    def status(self, last: int, committed_at: Callable[[int], datetime | None], *, at: datetime) -> ForwardStatus:
         """Tell how far the destination is behind the ledger.
 
         :param last: the ledger's last commit.
@@ -191,7 +191,7 @@ class Forwards(CommitNotes[Forwarded]):
         oldest = pending[0] if pending else None
         since = committed_at(oldest) if oldest else None
         lag = max((at - since).total_seconds(), 0.0) if since else 0.0
-        return Standing(
+        return ForwardStatus(
             destination=self.destination,
             repository=self.repository,
             commits=last,

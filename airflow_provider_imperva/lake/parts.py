@@ -83,7 +83,7 @@ class UnwritableRowsError(LakeError):
     """
 
     reason = "unwritable"
-    may_pass = False
+    is_transient = False
     logs: frozenset[str] = frozenset()
 
 
@@ -261,12 +261,12 @@ class BatchParts:
             event_date=event_date.isoformat() if event_date else None,
         )
 
-    def _completed(self, event_class: str | None) -> Completed | None:
+    def _completed(self, event_class: str | None) -> Completion | None:
         """Return what fills the derived columns of a part's rows: now, when nothing unprotected is left in them."""
         if event_class is None:
             return None
         severities = Severities.parse(self._protection.get(SEVERITIES_KEY, ""))
-        return Completed(partial(complete, event_class=event_class, severities=severities.by_rule_type), HELD_SCHEMA)
+        return Completion(partial(complete, event_class=event_class, severities=severities.by_rule_type), HELD_SCHEMA)
 
     def _event_path(self, event_class: str, event_date: date) -> str:
         return self._layout.part(commit=self._commit, batch=self._batch, event_class=event_class, event_date=event_date)
@@ -281,7 +281,7 @@ def _logs_of(rows: Rows) -> str:
     return _named({name for block in rows.blocks for name in block.table["src_file"].unique().to_pylist()})
 
 
-def _unwritable(rows: Rows, completed: Completed | None) -> frozenset[str]:
+def _unwritable(rows: Rows, completed: Completion | None) -> frozenset[str]:
     """Return the logs of which some rows cannot be written even by themselves."""
     refused: set[str] = set()
     for block in rows.blocks:
@@ -303,7 +303,7 @@ def _named(logs: Collection[str]) -> str:
     return f"{shown} and {len(names) - _NAMED} more logs" if len(names) > _NAMED else shown
 
 
-class Completed(NamedTuple):
+class Completion(NamedTuple):
     """What becomes of rows just before they are written, so that it takes neither memory nor room before.
 
     :ivar made: takes a row group, and returns it with more columns.
@@ -333,7 +333,7 @@ def write_rows(
     *,
     schema: pa.Schema,
     sorted_by: Sequence[str] = (),
-    completed: Completed | None = None,
+    completed: Completion | None = None,
 ) -> HashingFile:
     """Write some rows as a part, a row group at a time.
 

@@ -38,7 +38,7 @@ def make_compaction_plan(
     *,
     run: Run,
     options: CompactionOptions,
-    patience: timedelta = PATIENCE,
+    max_wait: timedelta = PATIENCE,
     clock: Clock = wall_clock,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Plan | None:
@@ -47,12 +47,12 @@ def make_compaction_plan(
     A retry of the same run gets the plan it made before.
 
     :param run: who plans.
-    :param patience: how long to wait for a run that is under way.
+    :param max_wait: how long to wait for a run that is under way.
     :returns: the plan as written to the ledger; None if nothing pays.
     :raises LedgerConflictError: if a run is under way for longer than that, a replay is not finished, or another run
         planned at the same time.
     """
-    head = _free_head(ledger, run=run, patience=patience, clock=clock, sleep=sleep)
+    head = _free_head(ledger, run=run, max_wait=max_wait, clock=clock, sleep=sleep)
     if head.plan and head.plan.run == run and head.plan.kind is Kind.COMPACT and not head.plan.torn:
         return head.plan
     head = recover(ledger, head, run=run, at=clock())
@@ -82,14 +82,14 @@ def make_compaction_plan(
     )
 
 
-def _free_head(ledger: Ledger, *, run: Run, patience: timedelta, clock: Clock, sleep: Callable[[float], None]) -> Head:
+def _free_head(ledger: Ledger, *, run: Run, max_wait: timedelta, clock: Clock, sleep: Callable[[float], None]) -> Head:
     """Wait until there is no plan but one of a compaction, which may have died."""
     waited = timedelta()
     while True:
         head = whole_head(ledger, run=run, clock=clock)
         if head.plan is None or head.plan.torn or head.plan.kind in (Kind.COMPACT, Kind.RETIRE):
             return head
-        if waited >= patience:
+        if waited >= max_wait:
             raise LedgerConflictError(
                 f"plan {head.plan.commit} of run {head.plan.run.run_id} has no commit: that run is under way, or has"
                 " died",
@@ -118,7 +118,7 @@ def compact(
     *,
     run: Run,
     options: CompactionOptions,
-    patience: timedelta = PATIENCE,
+    max_wait: timedelta = PATIENCE,
     until: Callable[[], bool] = lambda: False,
     on_batch: Callable[[Plan], None] = lambda _: None,
     clock: Clock = wall_clock,
@@ -135,7 +135,7 @@ def compact(
     while not until():
         number += 1
         one = Run(run.dag_id, f"{run.run_id} {number}")
-        plan = make_compaction_plan(ledger, run=one, options=options, patience=patience, clock=clock, sleep=sleep)
+        plan = make_compaction_plan(ledger, run=one, options=options, max_wait=max_wait, clock=clock, sleep=sleep)
         if plan is None:
             return
         failed: list[ImpervaError] = []

@@ -163,7 +163,7 @@ def _time(value: str | datetime | None) -> datetime | None:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-class Loaded(NamedTuple):
+class BatchContent(NamedTuple):
     """What the lake has of a batch now.
 
     :ivar logs: the last record of every log in it.
@@ -174,7 +174,7 @@ class Loaded(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, Loaded]:
+def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, BatchContent]:
     """Find the batches that loaded the selected logs, newest first.
 
     Logs that wait for a key, and numbers without a log, belong to no batch. This reads the whole ledger.
@@ -183,7 +183,7 @@ def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, Loaded]:
 
     :raises ConfigurationError: if a log that is selected by its name has none, or cannot be loaded again.
     """
-    found: dict[BatchId, Loaded] = {}
+    found: dict[BatchId, BatchContent] = {}
     seen: set[str] = set()
     gone: dict[str, str] = {}
     missing = set(selection.names)
@@ -196,7 +196,7 @@ def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, Loaded]:
             seen.update(str(log.name) for log in report.logs)
             if any(map(selection.takes, logs)) and not _lacks_bytes(logs, gone, selection):
                 batch_id = BatchId(commit.commit, report.batch)
-                found[commit.replaced.get(report.batch, batch_id) if commit.v == 1 else batch_id] = Loaded(
+                found[commit.replaced.get(report.batch, batch_id) if commit.v == 1 else batch_id] = BatchContent(
                     logs, report.parts
                 )
             missing -= {str(log.name) for log in logs}

@@ -30,7 +30,7 @@ from airflow_provider_imperva.ocsf.detection_finding import detection_finding
 from airflow_provider_imperva.ocsf.events import Events
 from airflow_provider_imperva.ocsf.http_activity import http_activity
 from airflow_provider_imperva.ocsf.options import SECURITY_LAKE, OcsfOptions
-from airflow_provider_imperva.ocsf.rows import GROUP_ROWS, Source, Standing, in_order, report_of, sources
+from airflow_provider_imperva.ocsf.rows import GROUP_ROWS, LakeState, Source, in_order, report_of, sources
 
 _BRING_ROWS = frozenset({Kind.LOAD, Kind.REPLAY})
 _PAGE_BYTES = 1 << 20
@@ -119,16 +119,16 @@ class OcsfExport:
         """
         if not commits:
             return
-        standing = Standing(self.ledger, since=min(commits))
+        lake_state = LakeState(self.ledger, since=min(commits))
         for number in commits:
             before = self.exports.read(number) if again else None
-            outcome = self._export(self.ledger.commit(number), standing)
+            outcome = self._export(self.ledger.commit(number), lake_state)
             if before:
                 # Such as of rows that were erased since, of which no file came now.
                 self.target.delete({file.path for file in before.files} - {file.path for file in outcome.files})
             yield self.exports.record(outcome, again=again)
 
-    def _export(self, commit: Commit, standing: Standing) -> Exported:
+    def _export(self, commit: Commit, lake_state: LakeState) -> Exported:
         outcome = Exported(
             name=self.name,
             repository=commit.repository,
@@ -141,28 +141,28 @@ class OcsfExport:
         if commit.kind not in _BRING_ROWS:
             return outcome
         for batch in commit.batches:
-            outcome = self._export_batch(commit, batch, standing, outcome)
+            outcome = self._export_batch(commit, batch, lake_state, outcome)
         if outcome.ledger_rows != commit.totals.rows:
             raise self._unequal(commit, outcome.ledger_rows, expected=commit.totals.rows)
         deleted = self._superseded_files(commit, kept={file.path for file in outcome.files})
         self.target.delete(deleted)
         return msgspec.structs.replace(outcome, deleted=tuple(deleted))
 
-    def _export_batch(self, commit: Commit, batch: int, standing: Standing, outcome: Exported) -> Exported:
+    def _export_batch(self, commit: Commit, batch: int, lake_state: LakeState, outcome: Exported) -> Exported:
         report = report_of(self.ledger, commit, batch)
         expected = sum(log.rows for log in report.logs)
         outcome = msgspec.structs.replace(outcome, ledger_rows=outcome.ledger_rows + expected)
-        if standing.is_superseded(BatchId(commit.commit, batch)):
+        if lake_state.is_superseded(BatchId(commit.commit, batch)):
             return msgspec.structs.replace(outcome, superseded=outcome.superseded + expected)
         members = [known.members for known in _CLASSES]
         files = [
             file
-            for number, source in sources(standing, report, members)
+            for number, source in sources(lake_state, report, members)
             if (file := self._write(commit, batch, _CLASSES[number], source))
         ]
         rows = sum(file.rows for file in files)
         missing = expected - rows
-        if missing < 0 or (missing and not standing.may_lack_rows(commit.commit)):
+        if missing < 0 or (missing and not lake_state.may_lack_rows(commit.commit)):
             raise self._unequal(commit, rows, expected=expected, batch=batch)
         return msgspec.structs.replace(
             outcome, rows=outcome.rows + rows, removed=outcome.removed + missing, files=(*outcome.files, *files)

@@ -29,7 +29,7 @@ _LogKey: TypeAlias = tuple[str, int]
 _REMOVES = frozenset({Kind.EXPIRE, Kind.ERASE})
 
 
-class Standing:
+class LakeState:
     """What the lake is made of now, as far as it matters to some commits and to those after them."""
 
     def __init__(self, ledger: Ledger, *, since: int) -> None:
@@ -65,7 +65,7 @@ class Source:
     :ivar logs: which of the rows in the live parts are the batch's.
     """
 
-    standing: Standing
+    lake_state: LakeState
     parts: Sequence[Part]
     logs: frozenset[_LogKey]
     event_date: date
@@ -73,9 +73,9 @@ class Source:
     def read(self, rows: Rows) -> int:
         """Set the rows aside, and return how many they are."""
         count = 0
-        store = self.standing.ledger.store
-        for part in self.standing.parts(self.parts):
-            for table in read_parts(store, [part], protection=protection_of(self.standing.ledger, part)):
+        store = self.lake_state.ledger.store
+        for part in self.lake_state.parts(self.parts):
+            for table in read_parts(store, [part], protection=protection_of(self.lake_state.ledger, part)):
                 own = self._own(table)
                 if own.num_rows:
                     count += own.num_rows
@@ -98,7 +98,7 @@ class Source:
         return table if own.all() else table.filter(pa.array(own))
 
 
-def sources(standing: Standing, report: Report, classes: Sequence[Sequence[str]]) -> Iterator[tuple[int, Source]]:
+def sources(lake_state: LakeState, report: Report, classes: Sequence[Sequence[str]]) -> Iterator[tuple[int, Source]]:
     """Yield the rows of a batch, a source for each date and OCSF class.
 
     :param classes: the lake's classes that become each OCSF class; the first value yielded says which.
@@ -108,7 +108,7 @@ def sources(standing: Standing, report: Report, classes: Sequence[Sequence[str]]
         mine = [part for part in report.parts if part.event_class in members]
         for day in sorted({str(part.event_date) for part in mine}):
             of_day = [part for part in mine if part.event_date == day]
-            yield number, Source(standing, of_day, logs, date.fromisoformat(day))
+            yield number, Source(lake_state, of_day, logs, date.fromisoformat(day))
 
 
 def report_of(ledger: Ledger, commit: Commit, batch: int) -> Report:

@@ -43,7 +43,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
     @ends_for_good
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the page."""
-        from airflow_provider_imperva.audit.coverage import cover
+        from airflow_provider_imperva.audit.coverage import measure_coverage
         from airflow_provider_imperva.audit.history import History
         from airflow_provider_imperva.audit.reports import write_reports
 
@@ -54,7 +54,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
         history = History.read(store, ledger.layout.repository)
         if not history.last:
             raise AirflowSkipException("Nothing has been planned for this lake yet")
-        found = cover(store, history, window=window, days=int(self.days))
+        found = measure_coverage(store, history, window=window, days=int(self.days))
         assessment = write_reports(store, found)
         for finding in found.unread:
             self.log.error("Could not be read: %s: %s", finding.about, finding.found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
-from airflow_provider_imperva.metrics import send_forwarded, send_standing
+from airflow_provider_imperva.metrics import send_forward_status, send_forwarded
 from airflow_provider_imperva.operators.imperva import ImpervaOperator
 from airflow_provider_imperva.options import check_destination_name, check_positive
 from airflow_provider_imperva.privacy.options import pseudonym_options
@@ -96,10 +96,10 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
                 send_forwarded(outcome)
                 sent.append(outcome)
         finally:
-            standing = forwarding.standing()
-            send_standing(standing)
+            status = forwarding.status()
+            send_forward_status(status)
         if not pending:
-            raise AirflowSkipException(f"Nothing to send: all {standing.commits} commits are at {self.name}")
+            raise AirflowSkipException(f"Nothing to send: all {status.commits} commits are at {self.name}")
         if missing := describe_missing(sent):
             raise AirflowFailException(missing)
         return {
@@ -107,8 +107,8 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
             "destination": self.name,
             "commits": len(sent),
             "lines": sum(outcome.sent for outcome in sent),
-            "pending": standing.pending,
-            "lag_seconds": standing.lag_seconds,
+            "pending": status.pending,
+            "lag_seconds": status.lag_seconds,
         }
 
     def _forwarding(self, context: Context) -> Forwarding:

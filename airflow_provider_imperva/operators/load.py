@@ -17,7 +17,7 @@ from airflow_provider_imperva.operators.progress import size
 from airflow_provider_imperva.options import DecodePolicy, checked_options
 from airflow_provider_imperva.privacy.options import pseudonym_options
 from airflow_provider_imperva.privacy.rules import redaction_rules
-from airflow_provider_imperva.retries import describe_error, ends_for_good, may_pass, refuse_backfill
+from airflow_provider_imperva.retries import describe_error, ends_for_good, is_transient, refuse_backfill
 from airflow_provider_imperva.severities import severity_options
 from airflow_provider_imperva.uri import check_lake_uri
 from airflow_provider_imperva.xcoms import pull_earlier
@@ -117,7 +117,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
                 report = normalize(ledger, client, keys, plan, fetched, options=options, on_log=self._stop_if_killed)
             except Exception as error:
                 # The other batches are loaded all the same.
-                if self._killed or not may_pass(error):
+                if self._killed or not is_transient(error):
                     raise
                 self.log.error("Batch %d failed: %s", fetched.batch, describe_error(error))
                 failed.append(fetched.batch)

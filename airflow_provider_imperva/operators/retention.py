@@ -55,7 +55,7 @@ class ImpervaExpireLakeOperator(ImpervaOperator):
             RetentionPolicy.of(self.policy),
             run=_run(context),
             dry_run=_is_true(self.preview),
-            patience=PATIENCE,
+            max_wait=PATIENCE,
         )
         self._check_anchored(ledger)
         oldest = oldest_days(ledger)
@@ -146,7 +146,7 @@ class ImpervaEraseOperator(ImpervaOperator):
             reference=self.reference,
             run=_run(context),
             dry_run=_is_true(self.preview),
-            patience=PATIENCE,
+            max_wait=PATIENCE,
         )
         for what, count in done.trace.counts.items():
             self.log.info("%s: %d", what.replace("_", " "), count)

@@ -60,7 +60,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         """Verify, and return what the next run is to find again."""
         import msgspec
 
-        from airflow_provider_imperva.audit.given import Given
+        from airflow_provider_imperva.audit.trusted import TrustedInputs
         from airflow_provider_imperva.audit.verify import verify
         from airflow_provider_imperva.audit.words import describe_repository
         from airflow_provider_imperva.seal.signature import PublicKeys
@@ -70,12 +70,12 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         hook = self._make_hook()
         ledger = self._open_ledger(hook)
         repository = ledger.layout.repository
-        given = Given(
+        trusted = TrustedInputs(
             (*self._anchors(context, repository), *hook.read_anchors()),
             PublicKeys.of_files(self.public_keys or ()),
             master=hook.master_keys(),
         )
-        found = verify(ledger.store, repository, sample=sample, seed=seed, given=given, announce=self.log.info)
+        found = verify(ledger.store, repository, sample=sample, seed=seed, trusted=trusted, announce=self.log.info)
         for line in describe_repository(found):
             self.log.info("%s", line)
         if not found.ok:

@@ -56,7 +56,7 @@ class Replacement(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class NamedSecrets:
     """Values that are secret because of their names.
 
     :ivar names: a pattern of the names, whatever their case.

@@ -19,7 +19,7 @@ from airflow_provider_imperva.privacy.patterns import (
     BLANK,
     ESCAPED_UNRESERVED,
     REDACTED,
-    Named,
+    NamedSecrets,
     Replacement,
 )
 
@@ -58,7 +58,7 @@ class Rule:
         return self.in_ids and not self.words and not self.is_checked
 
     @classmethod
-    def named(cls, name: str, named: Named) -> Self:
+    def named(cls, name: str, named: NamedSecrets) -> Self:
         """Make a rule of the values that have certain names."""
         return cls(
             name=name,
@@ -108,19 +108,19 @@ def _in_any(*replacements: Replacement) -> dict[str, Any]:
 # on the forms of their keys.
 _TABLE: tuple[Rule, ...] = (
     # Secret because of their names.
-    Rule.named("header", Named(names=_HEADERS, has_lines=True)),
+    Rule.named("header", NamedSecrets(names=_HEADERS, has_lines=True)),
     Rule.named(
         "password",
-        Named(
+        NamedSecrets(
             names=r"\w*passw(?:or)?d\w*|\w*passphrase|(?:\w*[_-])?pass|passcode|(?:\w*_)?pwd|\w*pincode|pin"
             r"|(?:\w*_)?t?otp",
             has_colons=True,
         ),
     ),
-    Rule.named("token", Named(names=r"\w*token|(?:\w*_)?jwt|auth|assertion|client_assertion|bearer")),
+    Rule.named("token", NamedSecrets(names=r"\w*token|(?:\w*_)?jwt|auth|assertion|client_assertion|bearer")),
     Rule.named(
         "secret",
-        Named(
+        NamedSecrets(
             names=r"\w*secret|\w*api[_-]?key|credentials?|code_verifier"
             r"|(?:\w*_)?(?:access|private|account|shared|subscription|encryption|ssh)[_-]?key(?:[_-]?id)?",
             has_colons=True,
@@ -128,7 +128,7 @@ _TABLE: tuple[Rule, ...] = (
     ),
     Rule.named(
         "session",
-        Named(
+        NamedSecrets(
             names=r"\w*sess(?:ion)?_?id|(?:\w*_)?session(?:[_-]?key)?|(?:connect\.)?sid|aspsessionid\w*",
             value=_SESSION_CHARACTER,
             has_blanks=False,
@@ -136,15 +136,15 @@ _TABLE: tuple[Rule, ...] = (
     ),
     Rule.named(
         "signature",
-        Named(names=r"(?:x-(?:amz|goog)-)?signature|sig|x-(?:amz|goog)-credential|awsaccesskeyid|hmac"),
+        NamedSecrets(names=r"(?:x-(?:amz|goog)-)?signature|sig|x-(?:amz|goog)-credential|awsaccesskeyid|hmac"),
     ),
     Rule.named(
-        "oauth", Named(names=r"code|state|nonce", value=r"(?:[A-Za-z0-9._~/+%-])", shortest=16, has_blanks=False)
+        "oauth", NamedSecrets(names=r"code|state|nonce", value=r"(?:[A-Za-z0-9._~/+%-])", shortest=16, has_blanks=False)
     ),
-    Rule.named("saml", Named(names=r"saml(?:response|request|art|ent)")),
+    Rule.named("saml", NamedSecrets(names=r"saml(?:response|request|art|ent)")),
     Rule.named(
         "payment",
-        Named(
+        NamedSecrets(
             names=r"(?:credit_?)?card(?:[_-]?(?:number|num|no|nr|holder|code|pin|cvv|cvc))?|cc_?num(?:ber)?|pan|cvv2?"
             r"|cvc2?|security_?code|iban"
         ),
@@ -351,7 +351,7 @@ def _from_mapping(given: Any, *, about: str) -> Rules:
     own = list(rules.rules)
     if keys := _texts("keys", given.get("keys", ()), about=about):
         names = "|".join(re.escape(key) for key in keys)
-        own.append(Rule.named("keys", Named(names=names, has_lines=True)))
+        own.append(Rule.named("keys", NamedSecrets(names=names, has_lines=True)))
     patterns = given.get("patterns", {})
     if not isinstance(patterns, Mapping):
         raise ConfigurationError("patterns is not a mapping", do="Give a pattern of RE2 for each name", about=about)

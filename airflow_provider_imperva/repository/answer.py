@@ -23,7 +23,7 @@ _PASSING = frozenset({408, 425, 429})  # besides all of 5xx
 _MAX_RETRY_AFTER = 120.0  # seconds
 
 
-class NoWholeAnswerError(Exception):
+class IncompleteAnswerError(Exception):
     """What another attempt may put right."""
 
     def __init__(self, found: str, *, retry_after: float | None = None) -> None:
@@ -41,12 +41,12 @@ def decode(body: bytes, encoding: str, *, most: int, about: str) -> bytes:
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
-        raise NoWholeAnswerError("the body is in a content encoding that was not asked for and is not gzip")
+        raise IncompleteAnswerError("the body is in a content encoding that was not asked for and is not gzip")
     try:
         with gzip.open(BytesIO(body)) as file:
             content = file.read(most + 1)
     except (OSError, EOFError, zlib.error):
-        raise NoWholeAnswerError("the body is announced as gzip and does not inflate") from None
+        raise IncompleteAnswerError("the body is announced as gzip and does not inflate") from None
     if len(content) > most:
         raise too_large(most, about=about)
     return content
@@ -65,7 +65,7 @@ def refusal(response: Response, *, name: str, about: str) -> Exception:
     """Tell what a status other than 200 means."""
     status = response.status_code
     if status >= 500 or status in _PASSING:
-        return NoWholeAnswerError(f"HTTP {status}", retry_after=_retry_after(response.headers.get("Retry-After")))
+        return IncompleteAnswerError(f"HTTP {status}", retry_after=_retry_after(response.headers.get("Retry-After")))
     if status in {401, 403}:
         return AuthenticationError(
             f"the repository refused the API ID and key (HTTP {status})",

@@ -27,7 +27,7 @@ from requests.auth import HTTPBasicAuth
 
 from airflow_provider_imperva import __version__
 from airflow_provider_imperva.errors import ConfigurationError, RepositoryError, RepositoryUnavailableError
-from airflow_provider_imperva.repository.answer import NoWholeAnswerError, decode, refusal, too_large
+from airflow_provider_imperva.repository.answer import IncompleteAnswerError, decode, refusal, too_large
 from airflow_provider_imperva.repository.index import INDEX_NAME, LogIndex, is_html, parse_index
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.repository.url import last_segment, normalize_url, origin, repository_id
@@ -216,14 +216,14 @@ class RepositoryClient:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._attempts),
             wait=_wait,
-            retry=tenacity.retry_if_exception_type(NoWholeAnswerError),
+            retry=tenacity.retry_if_exception_type(IncompleteAnswerError),
             sleep=self._sleep,
             before_sleep=log_retry,
             reraise=True,
         )
         try:
             return retrying(self._fetch, name)
-        except NoWholeAnswerError as last:
+        except IncompleteAnswerError as last:
             raise RepositoryUnavailableError(
                 f"no whole answer in {self._attempts} attempts, the last one: {last}"
                 if self._attempts > 1
@@ -262,7 +262,7 @@ class RepositoryClient:
                 raise refusal(response, name=name, about=about)
             if name != INDEX_NAME and is_html(body):
                 # A maintenance page kept as a log would stand in raw/ for the log that was lost.
-                raise NoWholeAnswerError("an HTML page instead of the log")
+                raise IncompleteAnswerError("an HTML page instead of the log")
             return body
         raise RepositoryError(
             f"more than {_MAX_REDIRECTS} redirects, one after the other",
@@ -302,7 +302,7 @@ class RepositoryClient:
             if body.tell() > self._max_body_bytes:
                 raise too_large(self._max_body_bytes, about=self.url)
             if time.monotonic() > until:
-                raise NoWholeAnswerError(f"the body did not end within {self._deadline:g} s")
+                raise IncompleteAnswerError(f"the body did not end within {self._deadline:g} s")
         encoding = response.headers.get("Content-Encoding", "identity")
         return decode(body.getvalue(), encoding, most=self._max_body_bytes, about=self.url)
 
@@ -323,7 +323,7 @@ class RepositoryClient:
                 do="Correct the connection's host, and its extra `proxy` if there is one",
                 about=self.url,
             )
-        return NoWholeAnswerError(self._describe(error, causes))
+        return IncompleteAnswerError(self._describe(error, causes))
 
     def _describe(self, error: Exception, causes: list[BaseException]) -> str:
         connect_timeout, read_timeout = self._timeout

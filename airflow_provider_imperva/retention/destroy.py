@@ -33,7 +33,7 @@ def destroy_key(
     reference: str,
     run: Run,
     take_over: bool = False,
-    patience: timedelta = timedelta(),
+    max_wait: timedelta = timedelta(),
     clock: Clock = wall_clock,
 ) -> Commit:
     """Destroy the data key of a month, by a commit of the ledger. Rows in ``events/`` stay as they are.
@@ -42,7 +42,7 @@ def destroy_key(
 
     :param month: ``YYYY-MM``, UTC, which has to be over for three days.
     :param by: who asks for it; ``why``, and the ``reference`` of the request.
-    :param run: who does it. ``take_over`` and ``patience`` are as of
+    :param run: who does it. ``take_over`` and ``max_wait`` are as of
         :func:`~airflow_provider_imperva.retention.idle.idle_head`.
     :raises ConfigurationError: if a text is missing, there is no such key, it was destroyed before, the month is not
         over, or bytes of it are still needed.
@@ -56,7 +56,7 @@ def destroy_key(
             do="Write it as 2026-01; what comes now is encrypted with the key of this month",
             about=_ABOUT,
         )
-    last = idle_head(ledger, run=run, take_over=take_over, patience=patience, clock=clock)
+    last = idle_head(ledger, run=run, take_over=take_over, max_wait=max_wait, clock=clock)
     record = ledger.raw.keys.record(month)
     if record is None or record.destroyed:
         raise ConfigurationError(

@@ -140,7 +140,7 @@ class Erasure:
 
 
 @dataclass(slots=True)
-class _Seen:
+class _PartMatches:
     """What a part has of a person."""
 
     rows: int = 0
@@ -159,7 +159,7 @@ def erase(
     run: Run,
     dry_run: bool = False,
     take_over: bool = False,
-    patience: timedelta = timedelta(),
+    max_wait: timedelta = timedelta(),
     clock: Clock = wall_clock,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Erasure:
@@ -171,7 +171,7 @@ def erase(
     :param by: who asks for it; ``why``, and the ``reference`` of the request. None of them may hold the value.
     :param run: who does it.
     :param dry_run: only find out what would leave.
-    :param take_over, patience: as of :func:`~airflow_provider_imperva.retention.idle.idle_head`.
+    :param take_over, max_wait: as of :func:`~airflow_provider_imperva.retention.idle.idle_head`.
     :raises ConfigurationError: if a text is missing or holds the value.
     :raises HoldError: if a hold covers anything that would leave; nothing was written.
     :raises LedgerConflictError: if another run is at work, or took over; nothing has left.
@@ -181,7 +181,7 @@ def erase(
     if dry_run:
         last = last_commit(ledger)
     else:
-        last = idle_head(ledger, run=run, take_over=take_over, patience=patience, clock=clock)
+        last = idle_head(ledger, run=run, take_over=take_over, max_wait=max_wait, clock=clock)
     logs = LastLogs(ledger, last.commit)
     trace = find(ledger, subject, logs, keys=keys, progress=progress)
     _stop_if_held(last.holds, trace)
@@ -246,7 +246,7 @@ def find(
     parts = [part for part, _ in live_set(ledger).parts.values()]
     with ThreadPoolExecutor(_READERS) as pool:
         for done, (part, seen) in enumerate(
-            zip(parts, pool.map(lambda part: _look(ledger, part, subject), parts), strict=True), 1
+            zip(parts, pool.map(lambda part: _find_in_part(ledger, part, subject), parts), strict=True), 1
         ):
             progress("Looking into parts", done, len(parts))
             if seen.keys:
@@ -257,8 +257,8 @@ def find(
                     trace.mentions += seen.mentions
                 else:
                     trace.quarantined_rows += seen.rows
-    trace.waiting = [part for part in _waiting(ledger) if _look(ledger, part, subject).keys]
-    in_raw, unread = _look_into_raw(ledger, subject, keys, progress)
+    trace.waiting = [part for part in _waiting(ledger) if _find_in_part(ledger, part, subject).keys]
+    in_raw, unread = _find_in_raw(ledger, subject, keys, progress)
     rows = logs.rows(named)
     if missing := named - rows.keys():
         raise LakeError(
@@ -288,9 +288,9 @@ def _waiting(ledger: Ledger) -> Iterator[Part]:
 _WHERE = ["name", "prefix", "sequence", "delivered_as"]
 
 
-def _look(ledger: Ledger, part: Part, subject: Subject) -> _Seen:
+def _find_in_part(ledger: Ledger, part: Part, subject: Subject) -> _PartMatches:
     """Look for a person in a part."""
-    seen = _Seen()
+    seen = _PartMatches()
     with _whole(ledger, part) as file:
         schema = pq.ParquetFile(file).schema_arrow
         parquet = pq.ParquetFile(file, read_dictionary=[name for name in _RECURRING if name in schema.names])
@@ -330,7 +330,7 @@ def _whole(ledger: Ledger, part: Part) -> BinaryIO:
     return copy
 
 
-def _look_into_raw(
+def _find_in_raw(
     ledger: Ledger, subject: Subject, keys: KeyRing, progress: Callable[[str, int, int], None]
 ) -> tuple[set[LogName], set[LogName]]:
     """Return the logs whose bytes name a person, and those whose bytes could not be looked into."""
@@ -338,7 +338,7 @@ def _look_into_raw(
     found: set[LogName] = set()
     unread: set[LogName] = set()
     with ThreadPoolExecutor(_READERS) as pool:
-        looked = pool.map(lambda item: _look_into(ledger, item, subject, keys), items)
+        looked = pool.map(lambda item: _names_person(ledger, item, subject, keys), items)
         for done, (item, mentions) in enumerate(zip(items, looked, strict=True), 1):
             progress("Looking into raw/", done, len(items))
             if (name := _log_of(item.path)) is not None and mentions is not False:
@@ -357,7 +357,7 @@ def _log_of(path: str) -> LogName | None:
     return None
 
 
-def _look_into(ledger: Ledger, item: StoredObject, subject: Subject, keys: KeyRing) -> bool | None:
+def _names_person(ledger: Ledger, item: StoredObject, subject: Subject, keys: KeyRing) -> bool | None:
     """Tell whether the bytes of a log name a person; None if they cannot be read."""
     try:
         with ledger.raw.open(item.path) as file:

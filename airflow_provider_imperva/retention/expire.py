@@ -271,7 +271,7 @@ def expire(
     run: Run,
     dry_run: bool = False,
     take_over: bool = False,
-    patience: timedelta = timedelta(),
+    max_wait: timedelta = timedelta(),
     clock: Clock = wall_clock,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Expiry:
@@ -281,14 +281,14 @@ def expire(
 
     :param run: who does it.
     :param dry_run: only find out what would leave.
-    :param take_over, patience: as of :func:`~airflow_provider_imperva.retention.idle.idle_head`.
+    :param take_over, max_wait: as of :func:`~airflow_provider_imperva.retention.idle.idle_head`.
     :raises LedgerConflictError: if another run is at work.
     :raises ImpervaError: if the table cannot show what was committed; the next run publishes it.
     """
     if dry_run:
         last = last_commit(ledger)
     else:
-        last = idle_head(ledger, run=run, take_over=take_over, patience=patience, clock=clock)
+        last = idle_head(ledger, run=run, take_over=take_over, max_wait=max_wait, clock=clock)
     at = clock()
     due, logs = find_due(ledger, last, policy, today=at.date())
     for reference, count in due.held.items():

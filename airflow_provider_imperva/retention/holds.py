@@ -30,7 +30,7 @@ def set_hold(
     until: date | None = None,
     run: Run,
     take_over: bool = False,
-    patience: timedelta = timedelta(),
+    max_wait: timedelta = timedelta(),
     clock: Clock = wall_clock,
 ) -> Commit:
     """Place a hold on a repository.
@@ -40,7 +40,7 @@ def set_hold(
     :param reference: of the case; the hold is lifted by it.
     :param by: who asks for it; ``why``.
     :param since, until: the first and last UTC date in its scope; by default all there are.
-    :param run: who does it. ``take_over`` and ``patience`` are as of
+    :param run: who does it. ``take_over`` and ``max_wait`` are as of
         :func:`~airflow_provider_imperva.retention.idle.idle_head`.
     :raises ConfigurationError: if something is missing, the dates are in the wrong order, or the reference is in use.
     :raises LedgerConflictError: if another run is at work.
@@ -57,7 +57,7 @@ def set_hold(
         first, end = (day.isoformat() if day else None for day in (since, until))
         return Hold(reference, by, why, clock(), first, end), None
 
-    return _commit(ledger, plan_of, run=run, take_over=take_over, patience=patience, clock=clock)
+    return _commit(ledger, plan_of, run=run, take_over=take_over, max_wait=max_wait, clock=clock)
 
 
 def lift_hold(
@@ -68,7 +68,7 @@ def lift_hold(
     why: str,
     run: Run,
     take_over: bool = False,
-    patience: timedelta = timedelta(),
+    max_wait: timedelta = timedelta(),
     clock: Clock = wall_clock,
 ) -> Commit:
     """Lift a hold; parameters as of :func:`set_hold`.
@@ -87,7 +87,7 @@ def lift_hold(
             )
         return None, Purpose(by=by, why=why, reference=reference)
 
-    return _commit(ledger, plan_of, run=run, take_over=take_over, patience=patience, clock=clock)
+    return _commit(ledger, plan_of, run=run, take_over=take_over, max_wait=max_wait, clock=clock)
 
 
 def _commit(
@@ -96,10 +96,10 @@ def _commit(
     *,
     run: Run,
     take_over: bool,
-    patience: timedelta,
+    max_wait: timedelta,
     clock: Clock,
 ) -> Commit:
-    last = idle_head(ledger, run=run, take_over=take_over, patience=patience, clock=clock)
+    last = idle_head(ledger, run=run, take_over=take_over, max_wait=max_wait, clock=clock)
     hold, purpose = plan_of(last)
     at = clock()
     plan = plan_maintenance(

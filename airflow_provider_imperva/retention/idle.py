@@ -26,7 +26,7 @@ def idle_head(
     *,
     run: Run,
     take_over: bool = False,
-    patience: timedelta = timedelta(),
+    max_wait: timedelta = timedelta(),
     clock: Clock = wall_clock,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Commit:
@@ -39,7 +39,7 @@ def idle_head(
     :raises LedgerConflictError: if another run is still at work once the patience is over.
     :raises ConfigurationError: if nothing was ever loaded.
     """
-    until = clock() + patience
+    until = clock() + max_wait
     while True:
         head = whole_head(ledger, run=run, clock=clock)
         at = clock()

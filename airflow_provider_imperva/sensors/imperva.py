@@ -18,7 +18,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
 from airflow_provider_imperva.options import PlanOptions, checked_options
-from airflow_provider_imperva.retries import describe_error, ends_for_good, may_pass, refuse_backfill, refuse_pools
+from airflow_provider_imperva.retries import describe_error, ends_for_good, is_transient, refuse_backfill, refuse_pools
 from airflow_provider_imperva.triggers.imperva import ImpervaLogTrigger
 from airflow_provider_imperva.uri import check_lake_uri
 
@@ -94,7 +94,7 @@ class ImpervaLogSensor(BaseSensorOperator):
                 if self._trouble:
                     raise AirflowException(self._trouble) from None
                 raise AirflowSkipException(_NOTHING) from None
-        if (work := self._look()) is not None:
+        if (work := self._check_for_work()) is not None:
             return self._found(work)
         trigger = ImpervaLogTrigger(
             imperva_conn_id=self.imperva_conn_id,
@@ -135,7 +135,7 @@ class ImpervaLogSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look whether there is work."""
-        work = self._look()
+        work = self._check_for_work()
         return PokeReturnValue(is_done=work is not None, xcom_value=work and self._found(work))
 
     def _found(self, work: dict[str, Any]) -> dict[str, Any]:
@@ -146,14 +146,14 @@ class ImpervaLogSensor(BaseSensorOperator):
         self.log.info("Found work: %s", ", ".join(said) or "a state to record")
         return work
 
-    def _look(self) -> dict[str, Any] | None:
+    def _check_for_work(self) -> dict[str, Any] | None:
         """Look once; None if there is no work, or if the look failed in a way that may pass."""
         hook = ImpervaLogHook(self.imperva_conn_id)
         self._trouble = None
         try:
             return hook.find_work(self.lake_uri, self.lake_conn_id, self.plan_options)
         except Exception as error:
-            if not may_pass(error):
+            if not is_transient(error):
                 raise
             self._trouble = describe_error(error)
             self.log.warning("A look failed, and the wait goes on: %s", self._trouble)

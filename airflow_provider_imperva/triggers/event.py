@@ -75,12 +75,12 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
         """Fire whenever it is time to, and never end."""
         watch = Watch(min_interval=self.min_interval, remind_interval=self.remind_interval)
         while True:
-            found = await self._look()
+            found = await self._check_for_work()
             if found is not None and watch.is_due(found, at=time.monotonic()):
                 yield TriggerEvent(found)
             await asyncio.sleep(self.poke_interval)
 
-    async def _look(self) -> dict[str, Any] | None:
+    async def _check_for_work(self) -> dict[str, Any] | None:
         try:
             return await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
         except Exception as error:

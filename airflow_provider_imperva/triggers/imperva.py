@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
-from airflow_provider_imperva.retries import describe_error, is_final, may_pass
+from airflow_provider_imperva.retries import describe_error, is_final, is_transient
 
 
 class ImpervaLogTrigger(BaseTrigger):
@@ -70,7 +70,7 @@ class ImpervaLogTrigger(BaseTrigger):
                 work = await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
             except Exception as error:
                 trouble = describe_error(error)
-                if not may_pass(error):
+                if not is_transient(error):
                     yield TriggerEvent({"error": trouble, "final": is_final(error)})
                     return
                 self.log.warning("A look failed, and the wait goes on: %s", trouble)

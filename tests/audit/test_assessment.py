@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_imperva.audit.assessment import Assessment, Level
 from airflow_provider_imperva.audit.badge import badge
-from airflow_provider_imperva.audit.coverage import Coverage, Headroom, cover
+from airflow_provider_imperva.audit.coverage import Coverage, Headroom, measure_coverage
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.numbers import NumberRange, Numbers
 from airflow_provider_imperva.audit.page import render, render_overview
@@ -50,7 +50,7 @@ def in_states(found: Coverage, states: dict[str, int]) -> Coverage:
 
 def covered(lake: Path, *, at: datetime | None = None) -> Coverage:
     store = open_store(str(lake))
-    return cover(store, History.read(store, REPOSITORY), window=WINDOW, days=30, at=at)
+    return measure_coverage(store, History.read(store, REPOSITORY), window=WINDOW, days=30, at=at)
 
 
 def assessed(found: Coverage, *, later: timedelta = timedelta(0), **changed: Any) -> Assessment:

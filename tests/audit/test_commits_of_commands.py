@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_imperva import cli
-from airflow_provider_imperva.audit.given import Given
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -117,7 +117,7 @@ def test_each_of_their_commits_is_signed_and_at_the_anchor(lake: Lake) -> None:
     assert all(commit.signed_by for commit in made)
     noted = {(anchor.commit, anchor.sha256) for anchor in open_anchors(str(lake.anchors)).read()}
     assert noted == {(commit.commit, lake.ledger().sha256(commit.commit)) for commit in made}
-    given = Given(tuple(open_anchors(str(lake.anchors)).read()), PublicKeys.of_files([lake.keys.public]))
-    (found,) = verify_lake(open_store(str(lake.path)), given=given).repositories
+    given = TrustedInputs(tuple(open_anchors(str(lake.anchors)).read()), PublicKeys.of_files([lake.keys.public]))
+    (found,) = verify_lake(open_store(str(lake.path)), trusted=given).repositories
     # The disk's clock, by which logs are fetched, does not go back.
     assert {finding.kind for finding in found.findings} == {"time"}

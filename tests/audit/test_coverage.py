@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from airflow_provider_imperva.audit.coverage import Coverage, cover
+from airflow_provider_imperva.audit.coverage import Coverage, measure_coverage
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.cli import main
@@ -22,7 +22,7 @@ PICTURE = re.compile("<svg")
 
 def covered(lake: Path, *, days: int = 30) -> Coverage:
     store = open_store(str(lake))
-    return cover(store, History.read(store, REPOSITORY), window=WINDOW, days=days)
+    return measure_coverage(store, History.read(store, REPOSITORY), window=WINDOW, days=days)
 
 
 def without_times(page: str) -> str:

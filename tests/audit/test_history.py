@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.coverage import measure_coverage
 from airflow_provider_imperva.audit.history import LOGS, History, last_number, read_entries
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import open_store
@@ -42,7 +42,7 @@ def test_coverage_on_s3_asks_once_for_each_object(small_lake: Path) -> None:
         fs.put(f"{small_lake}/", f"{BUCKET}/lake/", recursive=True)
         front.requests.clear()
         store = open_store(f"s3://{BUCKET}/lake", fs=fs)
-        found = cover(store, History.read(store, REPOSITORY), window=WINDOW, days=30)
+        found = measure_coverage(store, History.read(store, REPOSITORY), window=WINDOW, days=30)
         asked = Counter(request.path for request in front.requests if "list-type" not in request.query)
     assert found.unread == ()
     assert set(asked.values()) == {1}
@@ -57,7 +57,9 @@ def test_progress_is_told_to_its_end(small_lake: Path) -> None:
         told[what] = (done, total)
 
     store = open_store(str(small_lake))
-    cover(store, History.read(store, REPOSITORY, progress=progress), window=WINDOW, days=30, progress=progress)
+    measure_coverage(
+        store, History.read(store, REPOSITORY, progress=progress), window=WINDOW, days=30, progress=progress
+    )
     parts = len(list(small_lake.glob("events/repository=*/**/*.parquet")))
     quarantine = len(list(small_lake.glob("quarantine/**/*.parquet")))
     assert told == {

@@ -11,9 +11,9 @@ import pytest
 from airflow_provider_imperva.audit.certificate import issue
 from airflow_provider_imperva.audit.certified import check, read_certificate
 from airflow_provider_imperva.audit.findings import Finding
-from airflow_provider_imperva.audit.given import Given
 from airflow_provider_imperva.audit.period import Period
-from airflow_provider_imperva.audit.redo import Redo
+from airflow_provider_imperva.audit.redo import RedoSelection
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
@@ -48,21 +48,21 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
     return make_sealed_lake(tmp_path_factory.mktemp("sealed"))
 
 
-def given(sealed: Sealed, with_what: str) -> Given:
+def given(sealed: Sealed, with_what: str) -> TrustedInputs:
     keys = PublicKeys.of_files([sealed.keys.public] if with_what in ("key", "both") else [])
     anchors = open_anchors(str(sealed.anchors)).read() if with_what in ("anchor", "both") else []
-    return Given(tuple(anchors), keys)
+    return TrustedInputs(tuple(anchors), keys)
 
 
 def verified(sealed: Sealed, lake: Path, with_what: str) -> list[Finding]:
-    redo = Redo(100) if with_what == "redo" else None
-    found = verify_lake(open_store(str(lake)), given=given(sealed, with_what), redo=redo)
+    redo = RedoSelection(100) if with_what == "redo" else None
+    found = verify_lake(open_store(str(lake)), trusted=given(sealed, with_what), redo=redo)
     return [*found.findings, *(finding for one in found.repositories for finding in one.findings)]
 
 
 def checked(sealed: Sealed, lake: Path, content: bytes, with_what: str) -> list[Finding]:
     certificate, digest = read_certificate(content, about="certificate")
-    done = check(open_store(str(lake)), certificate, digest=digest, given=given(sealed, with_what), at=wall_clock())
+    done = check(open_store(str(lake)), certificate, digest=digest, trusted=given(sealed, with_what), at=wall_clock())
     return done.findings
 
 

@@ -20,11 +20,13 @@ REPOSITORY = "8416_1745073"
 
 
 @st.composite
-def layers(draw: st.DrawFn) -> list[NumberRange]:
+def layers(draw_sample: st.DrawFn) -> list[NumberRange]:
     """Stretches that are ascending and disjoint, with holes between some."""
-    cuts = sorted(draw(st.sets(st.integers(0, 40), max_size=8)))
+    cuts = sorted(draw_sample(st.sets(st.integers(0, 40), max_size=8)))
     state = st.sampled_from([State.COMMITTED, State.GAP, State.SKIPPED])
-    return [NumberRange(first, last - 1, draw(state)) for first, last in pairwise(cuts) if draw(st.booleans())]
+    return [
+        NumberRange(first, last - 1, draw_sample(state)) for first, last in pairwise(cuts) if draw_sample(st.booleans())
+    ]
 
 
 def as_dict(ranges: list[NumberRange]) -> dict[int, str]:

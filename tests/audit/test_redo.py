@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_imperva.audit.findings import Finding
-from airflow_provider_imperva.audit.redo import Redo
+from airflow_provider_imperva.audit.redo import RedoSelection
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
@@ -52,28 +52,28 @@ def account(tmp_path_factory: pytest.TempPathFactory, key: KeyPair) -> Iterator[
         yield account
 
 
-def redone(account: Account, redo: Redo) -> tuple[list[Finding], str]:
+def redone(account: Account, redo: RedoSelection) -> tuple[list[Finding], str]:
     (found,) = verify_lake(open_store(str(account.lake)), redo=redo).repositories
     (note,) = [note for note in found.notes if "decoded again" in note]
     return list(found.findings), note
 
 
 def test_every_row_is_what_its_bytes_give(account: Account) -> None:
-    findings, note = redone(account, Redo(100, account.keys))
+    findings, note = redone(account, RedoSelection(100, account.keys))
     assert findings == []
     assert note.startswith("6 of 6 logs decoded again")
     assert note.endswith("rows compared value by value")
 
 
 def test_a_log_whose_key_is_not_at_hand_is_counted(account: Account) -> None:
-    findings, note = redone(account, Redo(100))
+    findings, note = redone(account, RedoSelection(100))
     assert findings == []
     assert note.startswith("5 of 6 logs")
     assert "1 not compared: its private key or data key is not at hand" in note
 
 
 def test_rows_by_other_rules_are_not_compared(account: Account) -> None:
-    findings, note = redone(account, Redo(100, account.keys, redaction_rules({"keys": ["colour"]})))
+    findings, note = redone(account, RedoSelection(100, account.keys, redaction_rules({"keys": ["colour"]})))
     assert findings == []
     assert "6 not compared: its rows were redacted by other rules" in note
 
@@ -85,7 +85,7 @@ def test_rows_that_were_not_redacted_are(tmp_path: Path) -> None:
         )
         repository.add("8416_1.log", forge_log(f"{SECRET}\n".encode()))
         account.run_some()
-        assert redone(account, Redo(1)) == ([], "1 of 1 logs decoded again, 1 rows compared value by value")
+        assert redone(account, RedoSelection(1)) == ([], "1 of 1 logs decoded again, 1 rows compared value by value")
 
 
 def test_the_command_draws_logs_and_takes_keys(
@@ -102,6 +102,6 @@ def test_a_value_that_was_edited_is_named(account: Account, tmp_path: Path) -> N
     """Although every hash was made anew."""
     lake = Path(shutil.copytree(account.lake, tmp_path / "lake"))
     edit_a_row(Insider(lake))
-    (finding,) = verify_lake(open_store(str(lake)), redo=Redo(100, account.keys)).repositories[0].findings
+    (finding,) = verify_lake(open_store(str(lake)), redo=RedoSelection(100, account.keys)).repositories[0].findings
     assert finding.about == "8416_6.log"
     assert finding.found.startswith("1 of its 5 rows in events/ are not what its bytes in raw/ give: client_ip")

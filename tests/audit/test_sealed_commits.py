@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_imperva.audit.given import Given
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.audit.verify import NOTHING, verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -62,8 +62,8 @@ def load(account: Account, number: int, signer: SigningKey | None) -> None:
 
 
 def objections(lake: Path, *files: Path) -> list[tuple[str, str]]:
-    given = Given(public_keys=PublicKeys.of_files(files))
-    found = verify_lake(open_store(str(lake)), given=given).repositories[0].findings
+    given = TrustedInputs(public_keys=PublicKeys.of_files(files))
+    found = verify_lake(open_store(str(lake)), trusted=given).repositories[0].findings
     return [(item.kind, item.about.rpartition("/")[2]) for item in found]
 
 
@@ -105,16 +105,16 @@ class TestRepositories:
         remove_the_repository(Insider(lake))
         return lake
 
-    def missing(self, lake: Path, given: Given = NOTHING) -> list[tuple[str, str]]:
-        return [(item.kind, item.about) for item in verify_lake(open_store(str(lake)), given=given).findings]
+    def missing(self, lake: Path, given: TrustedInputs = NOTHING) -> list[tuple[str, str]]:
+        return [(item.kind, item.about) for item in verify_lake(open_store(str(lake)), trusted=given).findings]
 
     def test_one_that_is_gone_is_missed(self, sealed: Sealed, without: Path) -> None:
         gone = [("missing", f"ledger/repository={REPOSITORY}")]
         assert self.missing(without) == []
         others = tuple(item for item in open_anchors(str(sealed.anchors)).read() if item.repository == OTHER)
-        assert self.missing(without, Given(anchors=others)) == gone, "each anchor names all repositories"
-        assert self.missing(without, Given(anchors=(Anchor(1, "0" * 64, REPOSITORY),))) == gone
-        assert self.missing(without, Given(expected=(REPOSITORY,))) == gone
+        assert self.missing(without, TrustedInputs(anchors=others)) == gone, "each anchor names all repositories"
+        assert self.missing(without, TrustedInputs(anchors=(Anchor(1, "0" * 64, REPOSITORY),))) == gone
+        assert self.missing(without, TrustedInputs(expected=(REPOSITORY,))) == gone
         shutil.copy(sealed.lake / f"register/repository={REPOSITORY}.json", without / "register")
         assert self.missing(without) == gone
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from airflow_provider_imperva.audit.coverage import Coverage, cover
+from airflow_provider_imperva.audit.coverage import Coverage, measure_coverage
 from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
@@ -29,7 +29,7 @@ def covers(tmp_path_factory: pytest.TempPathFactory) -> list[Coverage]:
     make_eventful_lake(lake)
     store = open_store(str(lake))
     histories = [History.read(store, name) for name in repositories(store)]
-    return [cover(store, history, window=timedelta(hours=48), days=30) for history in histories]
+    return [measure_coverage(store, history, window=timedelta(hours=48), days=30) for history in histories]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import tempfile
 from datetime import timedelta
 from pathlib import Path
 
-from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.coverage import measure_coverage
 from airflow_provider_imperva.audit.history import History, repositories
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
@@ -38,7 +38,7 @@ def main() -> int:
         history = History.read(store, repositories(store)[0])
         # As a run writes it: at once after its commit.
         at = history.head.committed_at if history.head else None
-        found = cover(store, history, window=timedelta(hours=48), days=30, at=at)
+        found = measure_coverage(store, history, window=timedelta(hours=48), days=30, at=at)
         page.write_text(render([found], lake="s3://bucket/lake"), encoding="utf-8")
         with chromium() as browser:
             show(browser, page, width=WIDTH)

@@ -227,7 +227,7 @@ def replay_all(account: CrashAccount, run: Run) -> None:
 def merge_parts(account: CrashAccount, run: Run) -> None:
     with account.counted():
         options = CompactionOptions(quiet=timedelta())
-        for _ in compact(account.ledger, run=run, options=options, patience=timedelta()):
+        for _ in compact(account.ledger, run=run, options=options, max_wait=timedelta()):
             pass
 
 

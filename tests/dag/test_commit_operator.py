@@ -18,7 +18,7 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 from structlog.testing import capture_logs
 
 from airflow_provider_imperva.assets import ANNOUNCED_KEY, imperva_events_asset
-from airflow_provider_imperva.audit.given import Given
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -129,8 +129,8 @@ def test_its_commit_is_signed_and_noted_outside_of_the_lake(
     assert anchor.repositories == (anchor.repository,)
     options = ["--public-key", str(keys.public), "--anchors", str(place)]
     assert main(["verify", str(tmp_path), *options]) == 1, "nothing of it was planned by a task that claims the ledger"
-    given = Given((anchor,), PublicKeys.of_files([keys.public]))
-    kinds = {item.kind for item in verify_lake(open_store(str(tmp_path)), given=given).repositories[0].findings}
+    given = TrustedInputs((anchor,), PublicKeys.of_files([keys.public]))
+    kinds = {item.kind for item in verify_lake(open_store(str(tmp_path)), trusted=given).repositories[0].findings}
     assert kinds == {"missing"}
 
 

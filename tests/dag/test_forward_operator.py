@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from airflow_provider_imperva.assets import imperva_events_asset
 from airflow_provider_imperva.errors import ConfigurationError, DestinationUnavailableError
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.forward_dag import imperva_forward_dag, imperva_forward_dags
 from airflow_provider_imperva.hooks.destination import destination_address
 from airflow_provider_imperva.hooks.protection import open_protection
@@ -118,7 +118,7 @@ def test_a_receiver_that_is_down_is_tried_again_by_airflow(
     account.serve(1)
     account.run_some()
     receiver.stop()
-    monkeypatch.setattr(Patience, "pause", lambda *_: None)
+    monkeypatch.setattr(RetryPolicy, "pause", lambda *_: None)
     with pytest.raises(DestinationUnavailableError):
         forward(account.lake)
 

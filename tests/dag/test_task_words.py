@@ -160,9 +160,9 @@ def test_an_error_leads_to_its_part_of_troubleshooting() -> None:
     with pytest.raises(AirflowFailException) as final:
         execute(ConfigurationError("it is wrong", do="Correct it", about="host"))
     assert str(final.value) == f"host: it is wrong. Correct it. See {troubleshooting('configuration')}"
-    with pytest.raises(LakeError) as may_pass:
+    with pytest.raises(LakeError) as is_transient:
         execute(LakeError("it fails", do="Look"))
-    assert may_pass.value.__notes__ == [f"What it means and what to do: {troubleshooting('lake')}"]
+    assert is_transient.value.__notes__ == [f"What it means and what to do: {troubleshooting('lake')}"]
 
 
 def test_links_are_below_the_address_in_the_packages_metadata(monkeypatch: pytest.MonkeyPatch) -> None:

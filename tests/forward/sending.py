@@ -9,14 +9,14 @@ from typing import Any
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.event import Event, Transport
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.forward.send import Forwarding
 from airflow_provider_imperva.forward.transports import open_transport
 from airflow_provider_imperva.lake.forwards import Forwarded
 from airflow_provider_imperva.lake.records import Run
 from tests.load.load_runs import Account
 
-QUICK = Patience(attempts=40)
+QUICK = RetryPolicy(attempts=40)
 
 
 def forwarding(
@@ -26,7 +26,7 @@ def forwarding(
     address: Address,
     name: str = "siem",
     connect: Callable[[], Transport] | None = None,
-    patience: Patience = QUICK,
+    retry_policy: RetryPolicy = QUICK,
     **other: Any,
 ) -> Forwarding:
     return Forwarding(
@@ -35,7 +35,7 @@ def forwarding(
         name=name,
         address=str(address),
         options=options,
-        connect=connect or (lambda: open_transport(options, address, patience=patience)),
+        connect=connect or (lambda: open_transport(options, address, retry_policy=retry_policy)),
         run=Run("test", "run"),
         **other,
     )

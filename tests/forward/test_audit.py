@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.coverage import measure_coverage
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.audit.verify import Verification, verify
@@ -18,7 +18,7 @@ from airflow_provider_imperva.audit.words import describe_repository
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.lake.forwards import Forwards
 from airflow_provider_imperva.privacy.redact import Redactor
 from airflow_provider_imperva.testing.syslog import SyslogReceiver
@@ -92,7 +92,7 @@ def test_an_object_that_does_not_read_is_found(account: Account, forwarded: Forw
 def test_the_coverage_page_shows_backlog_and_lag(account: Account, forwarded: Forwards) -> None:
     store = account.ledger.store
     history = History.read(store, account.repository.name)
-    found = cover(store, history, window=timedelta(hours=48), days=30)
+    found = measure_coverage(store, history, window=timedelta(hours=48), days=30)
     assert {(one.destination, one.sent, one.pending, one.left_out) for one in found.forwards} == {
         ("siem", 2, 1, 0),
         ("backup", 2, 0, 1),
@@ -174,7 +174,7 @@ class TestCommandLine:
     ) -> None:
         load(1)
         receiver.stop()
-        monkeypatch.setattr(Patience, "pause", lambda *_: None)
+        monkeypatch.setattr(RetryPolicy, "pause", lambda *_: None)
         assert self.command(account, receiver) == 1
         captured = capsys.readouterr()
         assert "the connection was refused" in captured.err

@@ -18,7 +18,7 @@ from airflow_provider_imperva.errors import DestinationError, DestinationRefused
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.kafka import KafkaTransport
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.testing import HecReceiver, SiemAnswer, SyslogReceiver, forge_events, forge_log
 from tests.debian import program
 from tests.forward.conftest import Certificates
@@ -29,7 +29,7 @@ from tests.forward.sending import forwarding, lines_of, replace, send_all
 from tests.forward.targets import server_context
 from tests.load.load_runs import Account
 
-TWICE = Patience(attempts=2, sleep=lambda _: None)
+TWICE = RetryPolicy(attempts=2, sleep=lambda _: None)
 Load = Callable[..., None]
 
 
@@ -55,7 +55,7 @@ def test_a_connection_that_hangs(
 ) -> None:
     load(1)
     address = Address(host="127.0.0.1", port=silent, plain=options["transport"] == "hec", read_timeout=0.3)
-    sending = forwarding(account, DestinationOptions(**options), address=address, patience=TWICE)
+    sending = forwarding(account, DestinationOptions(**options), address=address, retry_policy=TWICE)
     with pytest.raises(DestinationUnavailableError, match=message):
         send_all(sending)
     assert sending.pending() == [1]
@@ -72,12 +72,12 @@ def test_a_receiver_that_demands_a_certificate_of_ours(
     context.verify_mode = ssl.CERT_REQUIRED
     with SyslogReceiver(ssl_context=context) as receiver:
         address = Address(host="localhost", port=receiver.port, verify=str(certificates.certificate), read_timeout=5)
-        sending = forwarding(account, DestinationOptions(), address=address, patience=TWICE)
+        sending = forwarding(account, DestinationOptions(), address=address, retry_policy=TWICE)
         with pytest.raises(DestinationUnavailableError, match="whether it demands a client certificate"):
             send_all(sending)
         assert (sending.pending(), receiver.messages) == ([1], [])
         with_ours = replace(address, client_certificate=str(certificates.certificate), client_key=str(certificates.key))
-        send_all(forwarding(account, DestinationOptions(), address=with_ours, patience=TWICE))
+        send_all(forwarding(account, DestinationOptions(), address=with_ours, retry_policy=TWICE))
         assert len(receiver.messages) == 50
 
 
@@ -107,7 +107,7 @@ def test_an_authority_whose_certificate_lacks_an_extension(
         address = Address(host="localhost", port=receiver.port, password=TOKEN, verify=f"{authority}.pem")
         options = DestinationOptions(transport=transport)  # type: ignore[arg-type]
         with pytest.raises(DestinationRefusedError, match=r"\(.+\)\. Have it, .* issued anew with the extension"):
-            send_all(forwarding(account, options, address=address, patience=TWICE))
+            send_all(forwarding(account, options, address=address, retry_policy=TWICE))
 
 
 def test_a_receiver_by_relp_that_never_acknowledges_is_given_up(account: Account, load: Load) -> None:
@@ -128,7 +128,7 @@ def test_a_receiver_by_relp_that_never_acknowledges_is_given_up(account: Account
     with socket.create_server(("127.0.0.1", 0)) as listening:
         threading.Thread(target=open_sessions, args=(listening,), daemon=True).start()
         address = Address(host="127.0.0.1", port=listening.getsockname()[1], read_timeout=0.2)
-        sending = forwarding(account, DestinationOptions(transport="relp"), address=address, patience=TWICE)
+        sending = forwarding(account, DestinationOptions(transport="relp"), address=address, retry_policy=TWICE)
         with pytest.raises(DestinationUnavailableError, match="hangs: nothing moved"):
             send_all(sending)
     for session in sessions:
@@ -154,7 +154,7 @@ def test_the_other_destinations_go_on(account: Account, load: Load, silent: int,
             "hung": ({"transport": "relp"}, Address(port=silent, **local)),
         }
         for name, (options, address) in bad.items():
-            sending = forwarding(account, DestinationOptions(**options), address=address, name=name, patience=TWICE)
+            sending = forwarding(account, DestinationOptions(**options), address=address, name=name, retry_policy=TWICE)
             with pytest.raises(DestinationError):
                 send_all(sending)
         send_all(

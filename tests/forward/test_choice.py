@@ -15,7 +15,7 @@ from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions, Format
 from airflow_provider_imperva.forward.event import Event
 from airflow_provider_imperva.forward.framing import FRAMINGS
-from airflow_provider_imperva.forward.pace import Pace
+from airflow_provider_imperva.forward.rate_limit import RateLimiter
 from airflow_provider_imperva.forward.size import fitted
 from airflow_provider_imperva.forward.syslog import message_writer
 from airflow_provider_imperva.privacy.protection import Protection
@@ -213,10 +213,10 @@ class TestPace:
         def sleep(seconds: float) -> None:
             now[0] += seconds
 
-        pace = Pace(clock=lambda: now[0], sleep=sleep, **limits)
+        limiter = RateLimiter(clock=lambda: now[0], sleep=sleep, **limits)
         sent = []
         for _ in range(10):
-            for portion in pace.portions([Event("id", b"x" * 100, 0, "", "")] * 50):
+            for portion in limiter.portions([Event("id", b"x" * 100, 0, "", "")] * 50):
                 sent.append((now[0], len(portion)))
         return sent
 

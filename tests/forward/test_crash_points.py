@@ -17,7 +17,7 @@ import pytest
 
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.testing.siem import SiemAnswer, SiemRequest
 from tests.crash.stopping_store import Moment, StopAt
 from tests.forward.conftest import Certificates
@@ -124,8 +124,8 @@ def send_to(filled: Account, target: Target, receiver: Any, certificates: Certif
         read_timeout=5,
     )
     options = DestinationOptions(window=WINDOW, batch_bytes=5000, **target.options)
-    patience = Patience(attempts=40, sleep=lambda _: receiver.start())
-    sending = forwarding(filled, options, address=address, patience=patience)
+    retry_policy = RetryPolicy(attempts=40, sleep=lambda _: receiver.start())
+    sending = forwarding(filled, options, address=address, retry_policy=retry_policy)
     sending.begin()
     list(sending.send(sending.pending(), **more))
 

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_imperva.errors import ConfigurationError, DestinationRefusedError, DestinationUnavailableError
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.forward.send import Forwarding
 from airflow_provider_imperva.testing import forge_events, forge_log
 from airflow_provider_imperva.testing.siem import (
@@ -47,7 +47,7 @@ def to(account: Account, receiver: HttpReceiver, *, attempts: int = 4, **options
         account,
         DestinationOptions(**options),
         address=address,
-        patience=Patience(attempts=attempts, sleep=waited.append),
+        retry_policy=RetryPolicy(attempts=attempts, sleep=waited.append),
     )
     receiver.waited = waited  # type: ignore[attr-defined]
     return sending
@@ -191,7 +191,7 @@ def test_tls_is_verified(account: Account, load: Load, listen: Any, certificates
 
     def sending(**given: Any) -> Forwarding:
         address = Address(host="localhost", port=receiver.port, password=token, **given)
-        return forwarding(account, DestinationOptions(**options), address=address, patience=Patience(attempts=1))
+        return forwarding(account, DestinationOptions(**options), address=address, retry_policy=RetryPolicy(attempts=1))
 
     with pytest.raises(DestinationRefusedError, match="certificate does not verify"):
         send_all(sending())

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.forward.address import Address
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from airflow_provider_imperva.forward.presets import PRESETS, destination_options
 from airflow_provider_imperva.testing.siem import BulkReceiver, GelfReceiver, HecReceiver, SumoReceiver
 from tests.forward.conftest import Certificates
@@ -43,7 +43,9 @@ def send(account: Account, name: str, port: int, certificates: Certificates) -> 
         host="localhost", port=port, password="token", verify=str(certificates.certificate), read_timeout=10
     )
     options = destination_options(name, {})
-    (outcome,) = send_all(forwarding(account, options, address=address, name=name, patience=Patience(attempts=2)))
+    (outcome,) = send_all(
+        forwarding(account, options, address=address, name=name, retry_policy=RetryPolicy(attempts=2))
+    )
     return outcome
 
 

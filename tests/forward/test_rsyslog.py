@@ -14,7 +14,7 @@ from airflow_provider_imperva.errors import DestinationError, DestinationRefused
 from airflow_provider_imperva.forward.address import Address
 from airflow_provider_imperva.forward.destination import DestinationOptions
 from airflow_provider_imperva.forward.framing import Framing
-from airflow_provider_imperva.forward.link import Patience
+from airflow_provider_imperva.forward.link import RetryPolicy
 from tests.forward.conftest import Certificates
 from tests.forward.rsyslog import Input, Rsyslog, free_port
 from tests.forward.sending import forwarding, ids_of, lines_of, send_all
@@ -24,7 +24,7 @@ from tests.long_form import LONG
 Load = Callable[..., None]
 ALL = ("tcp", "tls", "relp", "relp_tls", "udp")
 pytestmark = pytest.mark.needs("rsyslog", "rsyslog-relp", "rsyslog-openssl", "openssl")
-ONCE = Patience(attempts=1)
+ONCE = RetryPolicy(attempts=1)
 KILLS = 50 if LONG else 3
 WINDOW = 1000
 
@@ -130,7 +130,7 @@ def test_a_receiver_that_hangs_is_told_and_nothing_is_noted(
     load(1)
     receiver = receive(kind)
     address = replace(address_of(receiver, certificates), read_timeout=0.5, connect_timeout=0.5)
-    sending = forwarding(account, DestinationOptions(transport=kind, window=10), address=address, patience=ONCE)
+    sending = forwarding(account, DestinationOptions(transport=kind, window=10), address=address, retry_policy=ONCE)
     sending.begin()
     with pytest.raises(DestinationUnavailableError, match="hangs"):
         list(sending.send(sending.pending(), on_messages=lambda _: receiver.hang()))
@@ -145,7 +145,7 @@ def test_a_receiver_that_hangs_is_told_and_nothing_is_noted(
 def test_without_a_receiver_the_error_says_so_and_nothing_is_noted(account: Account, load: Load) -> None:
     load(1)
     address = Address(host="127.0.0.1", port=free_port())
-    sending = forwarding(account, DestinationOptions(transport="tcp"), address=address, patience=ONCE)
+    sending = forwarding(account, DestinationOptions(transport="tcp"), address=address, retry_policy=ONCE)
     with pytest.raises(DestinationUnavailableError, match=r"the connection was refused\. See that the receiver runs"):
         send_all(sending)
     assert sending.pending() == [1]
@@ -158,7 +158,7 @@ def test_a_certificate_of_a_strange_authority_is_refused(
     load(1)
     receiver = receive(kind)
     strange = replace(address_of(receiver, certificates), verify=True)
-    sending = forwarding(account, DestinationOptions(transport=kind), address=strange, patience=ONCE)
+    sending = forwarding(account, DestinationOptions(transport=kind), address=strange, retry_policy=ONCE)
     with pytest.raises(DestinationRefusedError, match=r"certificate does not verify.*CA bundle"):
         send_all(sending)
     receiver.stop()
@@ -177,7 +177,7 @@ def test_the_wrong_transport_is_an_error_and_nothing_is_noted(
     load(1)
     receiver = receive(speaks)
     address = replace(address_of(receiver, certificates), read_timeout=1, connect_timeout=1)
-    sending = forwarding(account, DestinationOptions(transport=spoken), address=address, patience=ONCE)
+    sending = forwarding(account, DestinationOptions(transport=spoken), address=address, retry_policy=ONCE)
     with pytest.raises(DestinationError):
         send_all(sending)
     assert sending.pending() == [1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from airflow_provider_imperva.audit.given import Given
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.audit.verify import LakeVerification, verify_lake
 from airflow_provider_imperva.lake.data_keys import AesKeys
 from airflow_provider_imperva.lake.ledger import Ledger
@@ -33,7 +33,7 @@ class EncryptedAccount(KeptAccount):
         self.ledger.raw = RawBytes(self.ledger.store, self.ledger.layout, master=self.master, clock=self.clock)
 
     def verify(self, *, master: AesKeys | None = MASTER, at: datetime | None = None) -> LakeVerification:
-        return verify_lake(open_store(str(self.lake)), given=Given(master=master), at=at or self.clock())
+        return verify_lake(open_store(str(self.lake)), trusted=TrustedInputs(master=master), at=at or self.clock())
 
     def raw_files(self) -> dict[str, bytes]:
         """The objects in raw/ as they are stored, by name."""

@@ -17,10 +17,10 @@ import airflow_provider_imperva
 from airflow_provider_imperva.audit.certificate import issue
 from airflow_provider_imperva.audit.certificate_page import describe_certificate
 from airflow_provider_imperva.audit.certified import check, read_certificate
-from airflow_provider_imperva.audit.given import Given
-from airflow_provider_imperva.audit.objects import Named, check_bytes
+from airflow_provider_imperva.audit.objects import NamedObject, check_bytes
 from airflow_provider_imperva.audit.period import Period
-from airflow_provider_imperva.audit.redo import Redo
+from airflow_provider_imperva.audit.redo import RedoSelection
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.cli import main
 from airflow_provider_imperva.container.keys import KeyRing
@@ -213,7 +213,7 @@ class TestVerify:
         path = loaded.ledger.layout.raw_root + "/8416/000000000/8416_9.log"
         raw.create(path, b"nobody received this")
         stored = loaded.raw("8416_9.log").read_bytes()
-        named = Named(path, len(stored), "0" * 64, "commit 1", is_part=False, stored_sha256=_sha256(stored))
+        named = NamedObject(path, len(stored), "0" * 64, "commit 1", is_part=False, stored_sha256=_sha256(stored))
         (with_key,) = check_bytes(loaded.ledger.store, raw, [named])
         (without,) = check_bytes(loaded.ledger.store, RawBytes(loaded.ledger.store, loaded.ledger.layout), [named])
         assert with_key.findings
@@ -228,10 +228,12 @@ class TestVerify:
         assert "nothing of its month in raw/ can be read" in findings[0].found
 
     def test_logs_are_decoded_again(self, loaded: EncryptedAccount) -> None:
-        found = verify_lake(loaded.ledger.store, given=Given(master=MASTER), redo=Redo(2), at=loaded.clock())
+        found = verify_lake(
+            loaded.ledger.store, trusted=TrustedInputs(master=MASTER), redo=RedoSelection(2), at=loaded.clock()
+        )
         assert found.ok
         assert any("2 of 2 logs decoded again" in note for note in found.repositories[0].notes)
-        found = verify_lake(loaded.ledger.store, redo=Redo(2), at=loaded.clock())
+        found = verify_lake(loaded.ledger.store, redo=RedoSelection(2), at=loaded.clock())
         assert any("its private key or data key is not at hand" in note for note in found.repositories[0].notes)
 
 
@@ -419,7 +421,7 @@ class TestDestroyedKeys:
         told = "  2 of them are encrypted at rest: raw/ is hashed as it is stored"
         assert told in list(describe_certificate(certificate))
         self.destroy(over)
-        assert check(store, certificate, digest=digest, given=Given(), at=over.clock()).findings == []
+        assert check(store, certificate, digest=digest, trusted=TrustedInputs(), at=over.clock()).findings == []
 
     def test_the_command_destroys_it(
         self, account: EncryptedAccount, clock: Clock, capsys: pytest.CaptureFixture[str]

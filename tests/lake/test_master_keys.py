@@ -144,4 +144,4 @@ class TestKms:
         kms.refusal = "LimitExceededException"
         with pytest.raises(LakeError, match=r"KMS did not encrypt a data key \(LimitExceededException\)") as caught:
             ledger(monkeypatch, tmp_path, **EXTRA).raw.create(PATH, b"password=hunter2")
-        assert caught.value.may_pass
+        assert caught.value.is_transient

@@ -394,13 +394,13 @@ class TestOthers:
         plan = account.plan()
         naps: list[float] = []
         with pytest.raises(LedgerConflictError, match="that run is under way, or has died"):
-            run_compaction(account, patience=timedelta(minutes=1), sleep=naps.append)
+            run_compaction(account, max_wait=timedelta(minutes=1), sleep=naps.append)
         assert sum(naps) == 60
 
         def finish(_: float) -> None:
             account.finish(plan)
 
-        assert len(run_compaction(account, patience=timedelta(minutes=1), sleep=finish)) == 1
+        assert len(run_compaction(account, max_wait=timedelta(minutes=1), sleep=finish)) == 1
         assert_all_there(account)
 
     def test_it_waits_for_a_replay_that_is_not_finished(self, account: Account) -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.coverage import measure_coverage
 from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.page import render
@@ -204,7 +204,7 @@ class TestRestart:
         clock.ahead = 7 * DAY
         run_late(loaded)
         history = History.read(loaded.ledger.store, loaded.repository.name)
-        found = cover(loaded.ledger.store, history, window=2 * DAY, days=1)
+        found = measure_coverage(loaded.ledger.store, history, window=2 * DAY, days=1)
         assert {item.prefix for item in found.numbers} == {"8416", "8416-2"}
         html = render([found], lake="lake")
         assert "The logs of prefix 8416 that are listed from now on are loaded as 8416-2" in html

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from airflow_provider_imperva.audit.redo import Redo
+from airflow_provider_imperva.audit.redo import RedoSelection
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.events.schema.schema import SCHEMA, SCHEMA_VERSION
 from airflow_provider_imperva.lake.live import live_set
@@ -109,7 +109,7 @@ def test_merged_rows_are_what_a_replay_gives(account: Account) -> None:
     assert versions(account) == {SCHEMA_VERSION}
     merged = rows_by_log(account)
     assert merged["8416_1.log"] == merged["8416_2.log"] == merged["8416_3.log"] == merged["8416_4.log"]
-    assert verify_lake(open_store(str(account.lake)), redo=Redo(100)).ok
+    assert verify_lake(open_store(str(account.lake)), redo=RedoSelection(100)).ok
     plan = make_replay_plan(account.ledger, run=account.next_run(), selection=Selection(state="all"), take_over=True)
     assert plan is not None
     replay(account.ledger, account.keys, plan, options=NormalizeOptions())
@@ -125,7 +125,7 @@ def test_a_replay_gives_the_new_version(account: Account) -> None:
 
 class TestRedo:
     def test_rows_of_version_1_are_what_their_bytes_give(self, account: Account) -> None:
-        (found,) = verify_lake(open_store(str(account.lake)), redo=Redo(100)).repositories
+        (found,) = verify_lake(open_store(str(account.lake)), redo=RedoSelection(100)).repositories
         assert found.findings == ()
         assert any(note.startswith("4 of 4 logs decoded again, 12 rows compared") for note in found.notes)
 
@@ -140,5 +140,5 @@ class TestRedo:
 
         insider.edit_rows(1, insider.part_of(1), change)
         insider.commit_anew()
-        findings = verify_lake(open_store(str(account.lake)), redo=Redo(100)).repositories[0].findings
+        findings = verify_lake(open_store(str(account.lake)), redo=RedoSelection(100)).repositories[0].findings
         assert any(column in finding.found for finding in findings if "are not what its bytes" in finding.found)

@@ -7,7 +7,7 @@ from hashlib import sha256
 import duckdb
 import pytest
 
-from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.coverage import measure_coverage
 from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.options import PlanOptions
@@ -127,7 +127,7 @@ class TestUnsafeLines:
         commit = account.run_some()
         assert (commit.unread, commit.unread_count) == ((escaped,), 1)
         assert set(account.requested("")) == {"logs.index", name(1), name(2)}
-        page = cover(
+        page = measure_coverage(
             account.ledger.store,
             History.read(account.ledger.store, account.repository.name),
             window=account.options.window,

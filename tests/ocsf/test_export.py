@@ -111,7 +111,7 @@ def replay_all(account: Account) -> None:
 def compact_all(account: Account) -> None:
     options = CompactionOptions(quiet=timedelta())
     assert list(
-        compact(account.ledger, run=account.next_run(), options=options, clock=account.clock, patience=timedelta())
+        compact(account.ledger, run=account.next_run(), options=options, clock=account.clock, max_wait=timedelta())
     )
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_imperva.audit.coverage import cover
+from airflow_provider_imperva.audit.coverage import measure_coverage
 from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.findings import Kind
 from airflow_provider_imperva.audit.history import History
@@ -176,7 +176,7 @@ class TestAccounts:
         told = "\n".join(describe_lake(loaded.verify()))
         expired = loaded.sums()[3]
         assert f" + {expired} expired" in told
-        found = cover(store, History.read(store, loaded.repository.name), window=timedelta(hours=48), days=3)
+        found = measure_coverage(store, History.read(store, loaded.repository.name), window=timedelta(hours=48), days=3)
         assert all(one.holds for one in found.sums)
         assert found.expired_lines == expired > 0
         assert (found.logs, found.raw_bytes) == (0, 0), "there are no bytes any more"

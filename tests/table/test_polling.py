@@ -47,7 +47,7 @@ def run_replay(account: Account, selection: Selection) -> None:
 
 def run_compaction(account: Account) -> None:
     options = CompactionOptions(quiet=timedelta())
-    for _ in compact(account.ledger, run=account.next_run(), options=options, patience=timedelta()):
+    for _ in compact(account.ledger, run=account.next_run(), options=options, max_wait=timedelta()):
         pass
 
 

@@ -148,7 +148,7 @@ MUTATIONS = [
     Mutation(
         "one look that meets an outage ends the wait",
         "triggers/imperva.py",
-        "                if not may_pass(error):\n",
+        "                if not is_transient(error):\n",
         "                if True:\n",
         ("dag/test_sensor.py",),
     ),

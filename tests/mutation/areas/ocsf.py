@@ -15,7 +15,7 @@ MUTATIONS = [
     Mutation(
         "rows that are missing",
         "ocsf/export.py",
-        "if missing < 0 or (missing and not standing.may_lack_rows(commit.commit)):",
+        "if missing < 0 or (missing and not lake_state.may_lack_rows(commit.commit)):",
         "if missing < 0:",
         ("ocsf/test_export.py::TestRefused::test_rows_that_the_ledger_has_and_the_parts_have_not",),
     ),

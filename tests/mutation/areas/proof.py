@@ -44,7 +44,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a command writes to a signed ledger without the key",
-        "cli/given.py",
+        "cli/trust.py",
         "    if head and head.signed_by and options.signing_key is None:\n",
         "    if False:\n",
         ("audit/test_commits_of_commands.py",),

@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class Estimate:
     """What verifying will take.
 
     :ivar entries: how many entries of the ledger are read; ``objects`` how many objects of ``raw/``, ``events/`` and
@@ -45,7 +45,7 @@ class Expected:
         )
 
 
-def expect(store: Store, layout: Layout, inventory: Inventory, *, last: int, sample: int | None) -> Expected | None:
+def estimate(store: Store, layout: Layout, inventory: Inventory, *, last: int, sample: int | None) -> Estimate | None:
     """Try a few entries and objects, and tell how long all of them will take; None if they are few.
 
     :param last: how many entries there are.
@@ -66,7 +66,7 @@ def expect(store: Store, layout: Layout, inventory: Inventory, *, last: int, sam
             store.read(path)
     seconds += (time.monotonic() - began) * objects / max(len(tried), 1)
     size = sum(sizes.values()) * objects // max(len(sizes), 1)
-    return Expected(layout.repository, last, objects, size, seconds)
+    return Estimate(layout.repository, last, objects, size, seconds)
 
 
 def _spread(items: Sequence[_T], count: int) -> Sequence[_T]:

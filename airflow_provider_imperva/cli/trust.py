@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_imperva.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_provider_imperva.audit.given import Given
+    from airflow_provider_imperva.audit.trusted import TrustedInputs
     from airflow_provider_imperva.lake.data_keys import MasterKeys
     from airflow_provider_imperva.lake.ledger import Ledger
     from airflow_provider_imperva.lake.store import Store
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TOKEN = "IMPERVA_ANCHOR_TOKEN"  # noqa: S105
 
 
-def add_given(command: argparse.ArgumentParser) -> None:
+def add_trust_options(command: argparse.ArgumentParser) -> None:
     """Let a command take public keys and anchors."""
     command.add_argument(
         "--anchor",
@@ -124,13 +124,13 @@ def _note_head(anchors: Anchors, repository: str, commit: int, sha256: str, repo
     anchors.note(Anchor(commit, sha256, repository, repositories, datetime.now(UTC)))
 
 
-def read_given(options: argparse.Namespace) -> Given:
+def read_trusted_inputs(options: argparse.Namespace) -> TrustedInputs:
     """Read what was given.
 
     :raises ConfigurationError: if a key or an anchor is none.
     :raises LakeError: if the place of the anchors does not give them.
     """
-    from airflow_provider_imperva.audit.given import Given
+    from airflow_provider_imperva.audit.trusted import TrustedInputs
     from airflow_provider_imperva.cli.terminal import load_raw_key
     from airflow_provider_imperva.seal.signature import PublicKeys
 
@@ -138,7 +138,7 @@ def read_given(options: argparse.Namespace) -> Given:
     if options.anchors:
         anchors += open_place(options.anchors).read()
     master = load_raw_key(options) if "raw_key" in options else None
-    return Given(tuple(anchors), PublicKeys.of_files(options.public_keys), tuple(options.expect), master)
+    return TrustedInputs(tuple(anchors), PublicKeys.of_files(options.public_keys), tuple(options.expect), master)
 
 
 def _anchor(text: str) -> Anchor:

@@ -10,7 +10,7 @@ from airflow_provider_imperva.forward.event import Event
 
 
 @dataclass(slots=True, kw_only=True)
-class Pace:
+class RateLimiter:
     """Holds up whoever sends, so that the average stays below the limits.
 
     A second's worth may go at once. Time without anything to send is not saved up beyond that.

@@ -13,7 +13,7 @@ from airflow_provider_imperva.seal.signature import PublicKeys
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class TrustedInputs:
     """What does not come from the lake.
 
     :ivar anchors: commits that were noted elsewhere.
@@ -55,7 +55,7 @@ class Assurance(msgspec.Struct, frozen=True):
 
 
 def assurances(
-    given: Given, repository: str, *, last: int, hashed_all: bool, redone: str | None
+    trusted: TrustedInputs, repository: str, *, last: int, hashed_all: bool, redone: str | None
 ) -> Iterator[Assurance]:
     """Tell which attacks of an insider a proof of one repository would have found.
 
@@ -63,9 +63,9 @@ def assurances(
     :param hashed_all: whether every object was hashed.
     :param redone: which logs were decoded again, in words; None unless all were.
     """
-    anchored = max((anchor.commit for anchor in given.anchors_of(repository)), default=0)
+    anchored = max((anchor.commit for anchor in trusted.anchors_of(repository)), default=0)
     up_to = f"the anchor of commit {anchored}"
-    signed = f"signatures by {', '.join(given.public_keys.ids)}" if given.public_keys else None
+    signed = f"signatures by {', '.join(trusted.public_keys.ids)}" if trusted.public_keys else None
     yield _assurance("the last commits cut off", _only(anchored >= last, up_to), f"an anchor of commit {last}")
     both = f"a public key, or an anchor of commit {last}"
     rewritten = signed or _only(anchored >= last, up_to)
@@ -77,7 +77,7 @@ def assurances(
     )
     differ = edited or redone
     yield _assurance("other bytes in raw/ than in events/", differ, f"{both}; or --redo with all logs and keys")
-    named = [name for name in given.repositories if name == repository]
+    named = [name for name in trusted.repositories if name == repository]
     yield _assurance(
         "this repository removed as a whole", _only(bool(named), "the list it is on"), "--expect, or an anchor"
     )
