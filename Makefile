@@ -4,6 +4,10 @@
 PYTHON ?=
 export PYTHON
 
+# Modules are compiled when they are first imported (.ci/install says why). Images often tell Python not to keep what it
+# compiled; then every process of every test would compile all of Airflow again, which takes as long as the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 # What has been installed into .venv, by purpose: requirements/ has a file for each.
 ready = $(1:%=.venv/.ready-%)

@@ -67,6 +67,12 @@ def give_python(path: Path, script: str = "") -> None:
     python.chmod(0o755)
 
 
+def test_what_python_compiled_is_kept_whatever_the_environment_says(checkout: Path, path: Path) -> None:
+    rule = "shown:;@echo kept=$${PYTHONDONTWRITEBYTECODE-yes}"
+    done = run(checkout, path, "make", "--eval", rule, "shown", PYTHONDONTWRITEBYTECODE="1")
+    assert done.stdout == "kept=yes\n", done.stderr
+
+
 def test_no_python(checkout: Path, path: Path) -> None:
     line = told(run(checkout, path, "make", "demo"))
     assert line.startswith(
