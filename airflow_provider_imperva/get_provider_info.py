@@ -77,6 +77,11 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Bearer token for an https anchor",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
+    "timestamp_url": {
+        "label": "Timestamp authority",
+        "description": "URL of an RFC 3161 server that timestamps each commit",
+        "schema": {"type": ["string", "null"]},
+    },
     "repository": {
         "label": "Repository id",
         "description": "Name of the repository in the lake; the last segment of the Log Server URL if empty",

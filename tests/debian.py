@@ -68,6 +68,7 @@ PACKAGES = {
     package.name: package
     for package in (
         Package(name="openssl", command="openssl", shows="logs and keys made with the vendor's tools; own authorities"),
+        Package(name="faketime", command="faketime", shows="timestamps of an authority in the time of a virtual clock"),
         Package(name="qpdf", command="zlib-flate", shows="logs opened as the vendor's manual opens them"),
         Package(name="docker-compose", command="docker-compose", shows="the Compose file, read by its own program"),
         Package(

@@ -35,17 +35,18 @@ _FOUND = {("lake/failure.py", "_Meaning"): 0, ("delivery/folder.py", "_gone"): 0
 _AIRFLOW = {"AirflowException", "AirflowFailException", "AirflowSensorTimeout"}
 
 _COMPLAIN = {
-    "plugins/pools.py": ("find_troubles",),
+    "plugins/pools.py": ("find_problems",),
     "lake/complaints.py": ("left_behind",),
     "lake/quarantine.py": ("too_much",),
-    "operators/imperva.py": ("_commit", "_tell"),
+    "lake/ledger.py": ("seal",),
+    "operators/imperva.py": ("_commit", "_report"),
     "operators/replay.py": ("_left",),
     "retention/erase.py": ("warnings",),
-    "audit/forwarding.py": ("tell_missing",),
+    "audit/forwarding.py": ("describe_missing",),
 }
 """Functions that say what is wrong with a commit that is made, or sent."""
 
-_PASSED_ON = {"missing", "str(error)", "told(error)", "event['error']", "self._trouble"}
+_PASSED_ON = {"missing", "str(error)", "describe_error(error)", "event['error']", "self._trouble"}
 """What tasks fail with that is said elsewhere: by an error of ours, or by one of the functions above."""
 
 

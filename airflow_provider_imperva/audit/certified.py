@@ -15,6 +15,7 @@ from airflow_provider_imperva.audit.objects import NamedObject
 from airflow_provider_imperva.audit.reading import broken_chain, missing_anchors
 from airflow_provider_imperva.audit.signatures import Signatures
 from airflow_provider_imperva.audit.times import SKEW
+from airflow_provider_imperva.audit.timestamps import check_timestamps
 from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.errors import ConfigurationError
 from airflow_provider_imperva.lake.layout import Layout
@@ -101,6 +102,7 @@ def check(
         *then.damages,
         *signatures.findings(layout),
         *missing_anchors(now, trusted.anchors_of(now.repository)),
+        *check_timestamps(store, now, trusted.authorities, at=at).findings,
     ]
     done.findings += [Finding(Kind.MISSING, layout.commit(number), "the commit is missing") for number in then.missing]
     done.findings += broken_chain(then)

@@ -30,7 +30,7 @@ _ENTRIES_A_TASK = 100
 _ENTRIES_A_STEP = 50
 """How many entries are read before progress is told again, which takes its time too."""
 
-_ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|logs\.parquet|batch-\d{4,}(?:\.parts)?\.json)")
+_ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|commit\.tsr|logs\.parquet|batch-\d{4,}(?:\.parts)?\.json)")
 
 _T = TypeVar("_T")
 _Record = TypeVar("_Record", Plan, Intent, Report, Commit)

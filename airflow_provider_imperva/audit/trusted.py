@@ -10,6 +10,7 @@ import msgspec
 from airflow_provider_imperva.lake.data_keys import MasterKeys
 from airflow_provider_imperva.seal.anchors import Anchor, of_repository
 from airflow_provider_imperva.seal.signature import PublicKeys
+from airflow_provider_imperva.seal.timestamps import TrustedAuthorities
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class TrustedInputs:
 
     :ivar anchors: commits that were noted elsewhere.
     :ivar public_keys: by one of which commits have to be signed.
+    :ivar authorities: by one of which commits have to be timestamped.
     :ivar expected: repositories that the lake has to have.
     :ivar master: opens what is encrypted in ``raw/``; without it, that is hashed as it is stored.
     """
 
     anchors: tuple[Anchor, ...] = ()
     public_keys: PublicKeys = field(default_factory=PublicKeys)
+    authorities: TrustedAuthorities = field(default_factory=TrustedAuthorities)
     expected: tuple[str, ...] = ()
     master: MasterKeys | None = None
 
@@ -55,22 +58,35 @@ class Assurance(msgspec.Struct, frozen=True):
 
 
 def assurances(
-    trusted: TrustedInputs, repository: str, *, last: int, hashed_all: bool, redone: str | None
+    trusted: TrustedInputs,
+    repository: str,
+    *,
+    last: int,
+    stamped_from: int | None,
+    hashed_all: bool,
+    redone: str | None,
 ) -> Iterator[Assurance]:
     """Tell which attacks of an insider a proof of one repository would have found.
 
     :param last: its last commit.
+    :param stamped_from: the first commit with a timestamp of a trusted authority; None if there is none.
     :param hashed_all: whether every object was hashed.
     :param redone: which logs were decoded again, in words; None unless all were.
     """
-    anchored = max((anchor.commit for anchor in trusted.anchors_of(repository)), default=0)
-    up_to = f"the anchor of commit {anchored}"
+    highest = max((anchor.commit for anchor in trusted.anchors_of(repository)), default=0)
+    anchored, anchor = _only(highest >= last, f"the anchor of commit {highest}"), f"an anchor of commit {last}"
     signed = f"signatures by {', '.join(trusted.public_keys.ids)}" if trusted.public_keys else None
-    yield _assurance("the last commits cut off", _only(anchored >= last, up_to), f"an anchor of commit {last}")
-    both = f"a public key, or an anchor of commit {last}"
-    rewritten = signed or _only(anchored >= last, up_to)
+    rewritten, both = signed or anchored, f"a public key, or {anchor}"
+    stamped = _only(stamped_from == 1, f"timestamps by {trusted.authorities.names}, if by more than an hour")
+    stamps = "timestamps from the first commit on"
+    stamps += f" (they begin with commit {stamped_from})" if stamped_from not in (None, 1) else ""
+    yield _assurance("the last commits cut off", anchored, anchor)
     yield _assurance("the ledger rewritten from some commit on", rewritten, both)
-    yield _assurance("a commit backdated", rewritten, both)
+    yield _assurance("the ledger rewritten by somebody who has the signing key", anchored, anchor)
+    yield _assurance("a commit backdated", rewritten or stamped, f"{both}, or {stamps}")
+    yield _assurance(
+        "a commit backdated by somebody who has the signing key", anchored or stamped, f"{anchor}, or {stamps}"
+    )
     edited = _only(hashed_all, rewritten or "")
     yield _assurance(
         "a part edited, and every hash made anew", edited, both if hashed_all else f"no --sample, and {both}"

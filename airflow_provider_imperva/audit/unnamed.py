@@ -85,7 +85,7 @@ def _is_of_ledger(layout: Layout, history: History, path: str) -> bool:
     number = number_of(path)
     if number is None or not 1 <= number <= history.last:
         return False
-    if path in (layout.plan(number), layout.logs(number), layout.commit(number)):
+    if path in (layout.plan(number), layout.logs(number), layout.commit(number), layout.timestamp(number)):
         return True
     if commit := history.commits.get(number):
         batches = len(commit.batches) + len(commit.failed_batches)

@@ -35,6 +35,7 @@ from airflow_provider_imperva.audit.objects import Checked, NamedObject, check_b
 from airflow_provider_imperva.audit.reading import read_ledger
 from airflow_provider_imperva.audit.redo import RedoSelection
 from airflow_provider_imperva.audit.redo import redo as redo_logs
+from airflow_provider_imperva.audit.timestamps import check_timestamps
 from airflow_provider_imperva.audit.trusted import Assurance, TrustedInputs, assurances
 from airflow_provider_imperva.audit.unnamed import batches_in_flux, check_unnamed, is_planned
 from airflow_provider_imperva.errors import LedgerCorruptError
@@ -253,6 +254,8 @@ def verify(
     findings += check_arrivals(layout, history, cataloged, proof.delivered)
     findings += check_forwards(store, history)
     findings += check_data_keys(store, raw.keys, history, rows)
+    timestamps = check_timestamps(store, history, trusted.authorities, at=at)
+    findings += timestamps.findings
     redone = redo_logs(store, raw, proof, rows, redo, seed=seed, progress=progress) if redo else None
     findings += redone.findings if redone else []
     if findings:
@@ -289,6 +292,7 @@ def verify(
                 trusted,
                 repository,
                 last=history.last,
+                stamped_from=timestamps.first,
                 hashed_all=len(checked) == len(named),
                 redone=str(redone) if redone and redone.is_all else None,
             )

@@ -50,10 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
         for ledger in getattr(options, "written", ()):
-            if ledger.unanchored:
-                code = print_error(
-                    f"the commit is made, but its hash is not at the anchor: {ledger.unanchored}", code=1
-                )
+            if ledger.unsealed:
+                code = print_error(f"the commit is made, but {'; '.join(ledger.unsealed)}", code=1)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough. Python flushes once more on its way out, so give it a place to.

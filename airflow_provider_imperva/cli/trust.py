@@ -44,6 +44,14 @@ def add_trust_options(command: argparse.ArgumentParser) -> None:
         help="a public key: commits must be signed by its private half; give several after a rotation",
     )
     command.add_argument(
+        "--timestamp-ca",
+        action="append",
+        default=[],
+        dest="authorities",
+        metavar="FILE",
+        help="certificates of a timestamp authority that you trust: commits must have its timestamps",
+    )
+    command.add_argument(
         "--expect",
         action="append",
         default=[],
@@ -59,6 +67,9 @@ def add_seal(command: argparse.ArgumentParser) -> None:
         "--anchors",
         metavar="URL",
         help=f"folder, bucket or HTTP service that each head is sent to; {_TOKEN} may have the service's token",
+    )
+    command.add_argument(
+        "--timestamp-url", metavar="URL", help="RFC 3161 authority that timestamps each commit that is written"
     )
 
 
@@ -92,9 +103,11 @@ def open_ledger_to_write(
     :raises ConfigurationError: if its last commit is signed, and no key is given.
     """
     from airflow_provider_imperva.lake.ledger import Ledger
+    from airflow_provider_imperva.seal.timestamps import TimestampAuthority
 
     note = partial(_note_head, open_place(options.anchors)) if options.anchors else None
-    ledger = Ledger(store, repository, signer=load_signing_key(options), note_head=note, master=master)
+    stamp = TimestampAuthority(options.timestamp_url).stamp if options.timestamp_url else None
+    ledger = Ledger(store, repository, signer=load_signing_key(options), note_head=note, stamp=stamp, master=master)
     options.written = [*getattr(options, "written", ()), ledger]
     head = ledger.head(with_plan=False).commit
     if head and head.signed_by and options.signing_key is None:
@@ -133,12 +146,19 @@ def read_trusted_inputs(options: argparse.Namespace) -> TrustedInputs:
     from airflow_provider_imperva.audit.trusted import TrustedInputs
     from airflow_provider_imperva.cli.terminal import load_raw_key
     from airflow_provider_imperva.seal.signature import PublicKeys
+    from airflow_provider_imperva.seal.timestamps import TrustedAuthorities
 
     anchors = [_anchor(text) for text in options.anchor]
     if options.anchors:
         anchors += open_place(options.anchors).read()
     master = load_raw_key(options) if "raw_key" in options else None
-    return TrustedInputs(tuple(anchors), PublicKeys.of_files(options.public_keys), tuple(options.expect), master)
+    return TrustedInputs(
+        tuple(anchors),
+        PublicKeys.of_files(options.public_keys),
+        TrustedAuthorities.of_files(options.authorities),
+        tuple(options.expect),
+        master,
+    )
 
 
 def _anchor(text: str) -> Anchor:
@@ -146,5 +166,7 @@ def _anchor(text: str) -> Anchor:
 
     commit, _, sha256 = text.partition(":")
     if not commit.isdecimal() or len(sha256) != 64:
-        raise ConfigurationError("no anchor", do="Write it as COMMIT:SHA256, as verify prints them", about=text)
+        raise ConfigurationError(
+            "it is not an anchor", do="Write it as COMMIT:SHA256, as verify prints them", about=text
+        )
     return Anchor(int(commit), sha256.lower())

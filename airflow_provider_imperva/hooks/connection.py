@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider_imperva.lake.data_keys import MasterKeys
+    from airflow_provider_imperva.lake.ledger import Stamp
     from airflow_provider_imperva.seal.signature import SigningKey
 
 _OPTIONS = {"repository": str, "proxy": str, "connect_timeout": float, "read_timeout": float, "max_concurrency": int}
@@ -175,6 +176,19 @@ def signing_key(connection: Connection) -> SigningKey | None:
     if path := str(extra.get("signing_key_file") or "").strip():
         return SigningKey.of_file(path, passphrase=passphrase)
     return None
+
+
+def timestamping(connection: Connection) -> Stamp | None:
+    """Return what has commits timestamped; None if the connection names no authority.
+
+    :raises ConfigurationError: if its address cannot be one, or the extra ``timestamps`` is not installed.
+    """
+    url = str(extra_of(connection).get("timestamp_url") or "").strip()
+    if not url:
+        return None
+    from airflow_provider_imperva.seal.timestamps import TimestampAuthority
+
+    return TimestampAuthority(url).stamp
 
 
 def master_keys(connection: Connection) -> MasterKeys | None:

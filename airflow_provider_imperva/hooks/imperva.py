@@ -35,6 +35,7 @@ from airflow_provider_imperva.hooks.connection import (
     private_keys,
     secrets_of,
     signing_key,
+    timestamping,
     verify_of,
 )
 from airflow_provider_imperva.hooks.delivery import is_delivery, open_folder, repository_of
@@ -73,7 +74,7 @@ class ImpervaLogHook(BaseHook):
                                  ``connect_timeout``, ``read_timeout`` (seconds), ``max_concurrency``
     extra, for proofs            ``signing_private_key`` or ``signing_key_file``,
                                  ``signing_key_passphrase``, ``anchor``, ``anchor_conn_id``,
-                                 ``anchor_token``
+                                 ``anchor_token``, ``timestamp_url``
     extra, for raw/              ``raw_encryption_key``, or ``raw_kms_key`` and ``raw_kms_conn_id``
     extra, for deliveries        ``delivery_conn_id``, ``after_commit``, ``ignore``; see
                                  :func:`~airflow_provider_imperva.hooks.delivery.open_folder`
@@ -222,6 +223,7 @@ class ImpervaLogHook(BaseHook):
             repository,
             signer=signing_key(self.connection),
             note_head=self._note_head if extra_of(self.connection).get("anchor") else None,
+            stamp=timestamping(self.connection),
             master=self.master_keys(),
         )
 

@@ -106,7 +106,7 @@ def commit_plan(ledger: Ledger, plan: Plan, *, by: Run, provider_version: str, a
         )
     register(ledger.store, plan.repository, at=at)
     finish_commit(ledger, commit)
-    ledger.note_head(commit.commit, registered(ledger.store))
+    ledger.seal(commit.commit, registered(ledger.store))
     return commit
 
 

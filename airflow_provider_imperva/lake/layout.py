@@ -8,7 +8,8 @@
     events/_iceberg/                                                what the lake's Iceberg table consists of
     quarantine/repository=<r>/part-<commit>-<batch>.parquet
     ledger/repository=<r>/claim.json
-    ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json
+    ledger/repository=<r>/<commit // 1000>/<commit>.plan.json, .batch-<batch>.json, .logs.parquet, .commit.json,
+                                                .commit.tsr
     arrivals/repository=<r>/pages/<number // 1000>/<number>.json, gathered/<number>.parquet, whole-listing.json
     contents/group=<g>/<first 3 digits>/<SHA-256>.json
     register/repository=<r>.json                                    which repositories there are
@@ -29,6 +30,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from airflow_provider_imperva.repository.names import LogName
+
+TIMESTAMP = ".tsr"
+"""How the name of a timestamp ends, which the names of other objects of the ledger do not."""
 
 COMMITS_A_FOLDER = 1000
 """How many commits a folder of the ledger has."""
@@ -170,6 +174,10 @@ class Layout:
     def commit(self, commit: int) -> str:
         """The write that makes a plan's outcome true."""
         return self._entry(commit, "commit.json")
+
+    def timestamp(self, commit: int) -> str:
+        """An authority's timestamp of the commit's object."""
+        return self._entry(commit, f"commit{TIMESTAMP}")
 
     @property
     def arrivals_folder(self) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -97,6 +98,12 @@ NoteHead: TypeAlias = Callable[[str, int, str, tuple[str, ...]], None]
 It raises an :class:`~airflow_provider_imperva.errors.ImpervaError` if the place does not take it.
 """
 
+Stamp: TypeAlias = Callable[[bytes], bytes]
+"""Has a commit's object timestamped, and returns the timestamp.
+
+It raises an :class:`~airflow_provider_imperva.errors.ImpervaError` if the authority does not answer.
+"""
+
 UNSIGNED = "0" * 128
 """What stands in the place of a signature while it is made."""
 
@@ -106,9 +113,11 @@ class Ledger:
 
     :param signer: signs each commit that is written; nobody does without.
     :param note_head: told of each commit that is made, for a place outside of the lake.
+    :param stamp: has each commit that is made timestamped; the timestamp lies beside the commit.
     :param master: what the data keys of ``raw/`` are wrapped by; without it new objects there are not encrypted.
     :ivar raw: the bytes as received, decrypted.
-    :ivar unanchored: why ``note_head`` refused the last commit that was made here; it is made all the same.
+    :ivar unsealed: what ``note_head`` and ``stamp`` refused of the last commit that was made here, in words; it is made
+        all the same.
     """
 
     def __init__(
@@ -118,6 +127,7 @@ class Ledger:
         *,
         signer: Signer | None = None,
         note_head: NoteHead | None = None,
+        stamp: Stamp | None = None,
         master: MasterKeys | None = None,
     ) -> None:
         self.store = store
@@ -125,7 +135,8 @@ class Ledger:
         self.raw = RawBytes(store, self.layout, master=master)
         self._signer = signer
         self._note_head = note_head
-        self.unanchored: ImpervaError | None = None
+        self._stamp = stamp
+        self.unsealed: tuple[str, ...] = ()
 
     def head(self, *, with_plan: bool = True) -> Head:
         """Find the end of the ledger.
@@ -278,19 +289,29 @@ class Ledger:
             return self.commit(commit.commit)
         return decode_record(content, Commit, about="") if self._signer else commit
 
-    def note_head(self, number: int, repositories: Sequence[str]) -> None:
-        """Have a commit noted outside of the lake, if there is a place; what that refuses stops nothing.
+    def seal(self, number: int, repositories: Sequence[str]) -> None:
+        """Have a commit noted outside of the lake, and timestamped, if that is set up; what refuses stops nothing.
 
         :param repositories: all that the lake has.
         """
-        if self._note_head is None:
-            return
-        try:
-            self._note_head(self.layout.repository, number, self.sha256(number), tuple(repositories))
-            self.unanchored = None
-        except ImpervaError as error:
-            logger.error("Commit %d is made, but its hash is not at the anchor: %s", number, error)
-            self.unanchored = error
+        unsealed = []
+        content = self.store.read(self.layout.commit(number)) if self._note_head or self._stamp else b""
+        if self._note_head:
+            try:
+                sha256 = hashlib.sha256(content).hexdigest()
+                self._note_head(self.layout.repository, number, sha256, tuple(repositories))
+            except ImpervaError as error:
+                unsealed.append(f"its hash is not at the anchor: {error}")
+        if self._stamp and not self.store.exists(self.layout.timestamp(number)):
+            try:
+                timestamp = self._stamp(content)
+                with suppress(ObjectExistsError):
+                    self.store.create(self.layout.timestamp(number), timestamp)
+            except ImpervaError as error:
+                unsealed.append(f"it has no timestamp: {error}")
+        for why in unsealed:
+            logger.error("Commit %d is made, but %s", number, why)
+        self.unsealed = tuple(unsealed)
 
     def sha256(self, number: int) -> str:
         """Return the SHA-256 of a commit's object, which the next one names."""

@@ -61,7 +61,7 @@ class ImpervaCompactLakeOperator(ImpervaOperator):
         ):
             self.log.info("Commit %(commit)d: %(merged)d parts became %(parts)d", _figures(commit))
             commits.append(commit)
-        self._check_anchored(ledger)
+        self._check_sealed(ledger)
         if not commits:
             raise AirflowSkipException(_NOTHING)
         figures = [_figures(commit) for commit in commits]
@@ -155,7 +155,7 @@ class ImpervaCommitCompactionOperator(ImpervaOperator):
         run = _run(context)
         plan = ledger.plan(number)
         commit = commit_compaction(ledger, plan, by=run)
-        self._check_anchored(ledger)
+        self._check_sealed(ledger)
         if commit.failed_batches:
             overtaken = commit.committed_by != run
             left = f"{len(commit.failed_batches)} of {len(plan.batches)} batches are left to the next compaction"

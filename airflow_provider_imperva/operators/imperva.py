@@ -107,13 +107,13 @@ class ImpervaOperator(BaseOperator):
         """Open the ledger alone, for what asks nothing of the repository: its credentials may be wrong or missing."""
         return hook.open_ledger(hook.repository, self.lake_uri, self.lake_conn_id, self.catalog_conn_id)
 
-    def _check_anchored(self, ledger: Ledger) -> None:
-        """Fail a task that has made a commit, if that commit could not be noted outside of the lake.
+    def _check_sealed(self, ledger: Ledger) -> None:
+        """Fail a task that has made a commit, if that commit could not be noted outside of the lake, or timestamped.
 
         :raises AirflowFailException: another try would find nothing to do.
         """
-        if ledger.unanchored:
-            raise AirflowFailException(f"The commit is made, but its hash is not at the anchor: {ledger.unanchored}")
+        if ledger.unsealed:
+            raise AirflowFailException(f"The commit is made, but {'; '.join(ledger.unsealed)}")
 
     def _make_hook(self) -> ImpervaLogHook:
         """Open the connection, and warn once a task of what is not as it should be in it."""
@@ -381,8 +381,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         complaints = left_behind(commit, lost=lost_ranges(ledger, commit))
         complaints += too_much(ledger, commit, share=self.quarantined_share)
         value["sha256"] = ledger.sha256(commit.commit)
-        if ledger.unanchored:
-            complaints.append(f"its hash is not at the anchor: {ledger.unanchored}")
+        complaints += ledger.unsealed
         if unpublished:
             complaints.append(f"the table does not show it: {unpublished}")
         if commit.committed_at == now:

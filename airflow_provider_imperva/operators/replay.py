@@ -112,7 +112,7 @@ class ImpervaReplayLogsOperator(ImpervaOperator):
                     f"Another run took over: {error} Pause its DAG to replay at once."
                 ) from error
         self._lineage = Lineage.of_parts(self.lake_uri, commit.parts, repository=commit.repository)
-        self._check_anchored(ledger)
+        self._check_sealed(ledger)
         if left := _left(commit):
             raise AirflowFailException(f"Commit {commit.commit} is made, but {left}")
         return {

@@ -57,7 +57,7 @@ class ImpervaExpireLakeOperator(ImpervaOperator):
             dry_run=_is_true(self.preview),
             max_wait=PATIENCE,
         )
-        self._check_anchored(ledger)
+        self._check_sealed(ledger)
         oldest = oldest_days(ledger)
         for what, count in done.counts.items():
             self.log.info("%s: %d objects, %d rows, %d bytes", what, count.objects, count.rows, count.size)
@@ -153,7 +153,7 @@ class ImpervaEraseOperator(ImpervaOperator):
         if warnings := list(done.trace.warnings()):
             made = f"Commit {done.commit.commit} is made, but " if done.commit else ""
             raise AirflowFailException(f"{made}{'; '.join(warnings)}")
-        self._check_anchored(ledger)
+        self._check_sealed(ledger)
         return {**done.trace.counts, "commit": done.commit.commit if done.commit else None}
 
 

@@ -32,11 +32,13 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
     :param public_keys: files with public keys: each commit, from the first signed one on, has to be signed by the
         private half of one of them. Where the connection names a place of anchors, the heads that are noted there are
         demanded as well.
+    :param timestamp_ca: files with the certificates of timestamp authorities: each commit, from the first timestamped
+        one on, has to have been there within an hour of the time that it says it was made.
     :param load_dag_id: the DAG that loads the repository: the commit that its task ``load_task_id`` returned last is
         demanded too, which is in Airflow's database and not in the lake.
     """
 
-    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "sample", "seed", "public_keys")
+    template_fields: Sequence[str] = (*ImpervaOperator.template_fields, "sample", "seed", "public_keys", "timestamp_ca")
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         sample: int | str | None = None,
         seed: int | str | None = None,
         public_keys: Sequence[str] | None = None,
+        timestamp_ca: Sequence[str] | None = None,
         load_dag_id: str | None = None,
         load_task_id: str = "commit",
         **kwargs: Any,
@@ -52,6 +55,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         self.load_dag_id = load_dag_id
         self.load_task_id = load_task_id
         self.public_keys = public_keys
+        self.timestamp_ca = timestamp_ca
         self.sample = sample
         self.seed = seed
 
@@ -64,6 +68,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         from airflow_provider_imperva.audit.verify import verify
         from airflow_provider_imperva.audit.words import describe_repository
         from airflow_provider_imperva.seal.signature import PublicKeys
+        from airflow_provider_imperva.seal.timestamps import TrustedAuthorities
 
         sample = None if self.sample in (None, "") else int(self.sample)
         seed = zlib.crc32(context["ti"].run_id.encode()) if self.seed in (None, "") else int(self.seed)
@@ -73,6 +78,7 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
         trusted = TrustedInputs(
             (*self._anchors(context, repository), *hook.read_anchors()),
             PublicKeys.of_files(self.public_keys or ()),
+            TrustedAuthorities.of_files(self.timestamp_ca or ()),
             master=hook.master_keys(),
         )
         found = verify(ledger.store, repository, sample=sample, seed=seed, trusted=trusted, announce=self.log.info)

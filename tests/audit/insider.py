@@ -1,7 +1,8 @@
-"""An insider: can write to every object of a lake, knows its format and this code, and has no private key.
+"""An insider: can write to every object of a lake, knows its format and this code, and may have the signing key.
 
 Whatever the insider changes, all that follows from it is made anew by the code that wrote it first: reports, commits,
-logs, totals, watermarks, hashes and the chain. So nothing but what the change itself says is left to be found.
+logs, totals, watermarks, hashes and the chain. So nothing but what the change itself says is left to be found. The
+timestamp authority serves everybody: the insider has each commit that has become another timestamped anew.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.seal.anchors import Anchor, open_anchors
 from airflow_provider_imperva.seal.signature import SigningKey
+from airflow_provider_imperva.seal.timestamps import TrustedAuthorities
 from airflow_provider_imperva.testing import FakeRepository, VirtualClock
 from airflow_provider_imperva.testing.forge import forge_events, forge_log
 from tests.audit.eventful_lake import BEGIN, HOUR, TimedAccount
+from tests.seal.openssl_authority import Authority
 from tests.seal.openssl_keys import KeyFiles, make_keys
 
 REPOSITORY, OTHER = "8416_1745073", "9001_1745073"
@@ -45,14 +48,16 @@ GROUP = "group"
 
 @dataclass(frozen=True)
 class Sealed:
-    """A lake that is signed and anchored, and what a person outside of it keeps.
+    """A lake that is signed, anchored and timestamped, and what a person outside of it keeps.
 
+    :ivar authority: its clock stands a day after the lake's last commit.
     :ivar certificate: of its month, signed.
     """
 
     lake: Path
     keys: KeyFiles
     anchors: Path
+    authority: Authority
     certificate: Path
 
 
@@ -61,13 +66,14 @@ def make_sealed_lake(folder: Path) -> Sealed:
     lake, keys, anchors = folder / "lake", make_keys(folder / "keys"), folder / "anchors"
     signer = SigningKey.of_file(str(keys.private))
     clock = VirtualClock(BEGIN)
+    authority = Authority(folder / "authority", clock).make()
     with FakeRepository(name=REPOSITORY, clock=clock) as one, FakeRepository(name=OTHER, clock=clock) as other:
         options = PlanOptions(window_bytes=None, account_group=GROUP)
         accounts = [
             TimedAccount(repository, lake, clock=clock, options=options, next_number=1) for repository in (one, other)
         ]
         for account in accounts:
-            account.ledger = Ledger(account.ledger.store, account.repository.name, signer=signer)
+            account.ledger = Ledger(account.ledger.store, account.repository.name, signer=signer, stamp=authority.stamp)
         for count in (3, 2, 2):
             clock.advance(5 * HOUR)
             for account in accounts:
@@ -77,7 +83,8 @@ def make_sealed_lake(folder: Path) -> Sealed:
     certificate.write_bytes(
         issue(open_store(str(lake)), REPOSITORY, Period.parse(MONTH), at=clock() + HOUR, signer=signer)
     )
-    return Sealed(lake, keys, anchors, certificate)
+    clock.advance(24 * HOUR)
+    return Sealed(lake, keys, anchors, authority, certificate)
 
 
 def anchor(anchors: Path, ledger: Ledger, commit: Commit) -> None:
@@ -88,11 +95,14 @@ def anchor(anchors: Path, ledger: Ledger, commit: Commit) -> None:
 
 
 class Insider:
-    """Works on one repository of a lake."""
+    """Works on one repository of a lake.
 
-    def __init__(self, lake: Path, repository: str = REPOSITORY) -> None:
+    :param signer: the signing key, if the insider has it.
+    """
+
+    def __init__(self, lake: Path, repository: str = REPOSITORY, *, signer: SigningKey | None = None) -> None:
         self.lake = lake
-        self.ledger = Ledger(open_store(str(lake)), repository)
+        self.ledger = Ledger(open_store(str(lake)), repository, signer=signer)
         self.layout = Layout(repository)
         self.last = self.ledger.head().next_commit - 1
 
@@ -161,6 +171,14 @@ class Insider:
                 provider_version=before.provider_version,
                 at=times(before.committed_at),
             )
+
+    def stamp_anew(self, authority: Authority) -> None:
+        """Have each commit timestamped whose timestamp is that of another one now."""
+        trusted = TrustedAuthorities.of_files([authority.root])
+        for commit in self.lake.glob(f"{self.layout.ledger}/*/*.commit.json"):
+            timestamp, content = commit.with_suffix(".tsr"), commit.read_bytes()
+            if trusted.time_of(timestamp.read_bytes(), hashlib.sha256(content).hexdigest()) is None:
+                timestamp.write_bytes(authority.stamp(content))
 
     def part_of(self, number: int) -> str:
         """A part with events of a commit."""

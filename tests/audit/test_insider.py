@@ -19,7 +19,8 @@ from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.seal.anchors import open_anchors
-from airflow_provider_imperva.seal.signature import PublicKeys
+from airflow_provider_imperva.seal.signature import PublicKeys, SigningKey
+from airflow_provider_imperva.seal.timestamps import TrustedAuthorities
 from tests.audit.insider import (
     ATTACKS,
     MONTH,
@@ -32,9 +33,11 @@ from tests.audit.insider import (
     told,
 )
 
+pytestmark = pytest.mark.needs("openssl", "faketime")
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/insiders.md"
 _BEGIN, _END = "<!-- made by tests/audit/test_insider.py -->\n", "<!-- end -->\n"
-_GIVEN = ("nothing", "redo", "key", "anchor", "both")
+_GIVEN = ("nothing", "redo", "timestamps", "key", "anchor", "both")
+_GIVEN_WITH_THE_KEY = ("key", "timestamps", "anchor")
 _FOUND_WITH_NOTHING = {
     "date_ahead",
     "move_a_part",
@@ -51,7 +54,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
 def given(sealed: Sealed, with_what: str) -> TrustedInputs:
     keys = PublicKeys.of_files([sealed.keys.public] if with_what in ("key", "both") else [])
     anchors = open_anchors(str(sealed.anchors)).read() if with_what in ("anchor", "both") else []
-    return TrustedInputs(tuple(anchors), keys)
+    authorities = TrustedAuthorities.of_files([sealed.authority.root] if with_what == "timestamps" else [])
+    return TrustedInputs(tuple(anchors), keys, authorities)
 
 
 def verified(sealed: Sealed, lake: Path, with_what: str) -> list[Finding]:
@@ -72,7 +76,9 @@ def table(sealed: Sealed, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     found: dict[str, dict[str, str]] = {}
     for attack in ATTACKS:
         lake = Path(shutil.copytree(sealed.lake, tmp_path_factory.mktemp(attack.__name__) / "lake"))
-        attack(Insider(lake))
+        insider = Insider(lake)
+        attack(insider)
+        insider.stamp_anew(sealed.authority)
         cells = {f"verify {name}": kinds(verified(sealed, lake, name)) for name in _GIVEN}
         found[attack.__name__] = {"what": told(attack)} | cells | dict(_certificates(sealed, lake))
     certificate = tmp_path_factory.mktemp("certificate") / "certificate.json"
@@ -83,7 +89,22 @@ def table(sealed: Sealed, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return found
 
 
-_CHECKED = ("nothing", "key", "anchor", "both")
+_CHECKED = ("nothing", "timestamps", "key", "anchor", "both")
+
+
+@pytest.fixture(scope="module")
+def table_with_the_key(sealed: Sealed, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """What the first eight attacks come to if the insider has the signing key too, and signs each commit anew."""
+    signer = SigningKey.of_file(str(sealed.keys.private))
+    found: dict[str, dict[str, str]] = {}
+    for attack in ATTACKS[:8]:
+        lake = Path(shutil.copytree(sealed.lake, tmp_path_factory.mktemp(attack.__name__) / "lake"))
+        insider = Insider(lake, signer=signer)
+        attack(insider)
+        insider.stamp_anew(sealed.authority)
+        cells = {f"signed {name}": kinds(verified(sealed, lake, name)) for name in _GIVEN_WITH_THE_KEY}
+        found[attack.__name__] = {"what": told(attack)} | cells
+    return found
 
 
 def _certificates(sealed: Sealed, lake: Path) -> Iterator[tuple[str, str]]:
@@ -113,6 +134,25 @@ def test_with_key_and_anchor_none_passes(table: dict[str, dict[str, str]]) -> No
     assert all(cells.get("verify both", "found") != "passes" for cells in table.values())
 
 
+def test_with_the_anchor_none_passes_that_the_signing_key_was_used_for(
+    table_with_the_key: dict[str, dict[str, str]],
+) -> None:
+    assert [name for name, cells in table_with_the_key.items() if cells["signed anchor"] == "passes"] == []
+    # The key vouches for all of them, unless they contradict themselves.
+    passed = {name for name, cells in table_with_the_key.items() if cells["signed key"] == "passes"}
+    assert passed == {attack.__name__ for attack in ATTACKS[:8]} - _FOUND_WITH_NOTHING
+
+
+def test_timestamps_rule_out_backdating_with_the_signing_key_and_without_anchors(
+    table: dict[str, dict[str, str]], table_with_the_key: dict[str, dict[str, str]]
+) -> None:
+    for cells in (table["backdate"]["verify timestamps"], table_with_the_key["backdate"]["signed timestamps"]):
+        assert cells == "**time**"
+    # Whatever is made anew later is backdated, but what is cut off leaves a chain that was there.
+    passed = {name for name, cells in table_with_the_key.items() if cells["signed timestamps"] == "passes"}
+    assert passed == {"cut_the_end_off"}
+
+
 def test_what_contradicts_itself_needs_nothing_to_be_found(table: dict[str, dict[str, str]]) -> None:
     found = {name for name, cells in table.items() if cells.get("verify nothing", "passes") != "passes"}
     assert found == _FOUND_WITH_NOTHING
@@ -130,9 +170,11 @@ def test_a_certificate_that_somebody_kept_finds_what_was_rewritten(
     assert table[attack]["kept"] != "passes"
 
 
-def test_the_page_says_what_was_found(table: dict[str, dict[str, str]]) -> None:
+def test_the_page_says_what_was_found(
+    table: dict[str, dict[str, str]], table_with_the_key: dict[str, dict[str, str]]
+) -> None:
     text = PAGE.read_text()
-    made = "\n".join(_lines(table)) + "\n"
+    made = "\n".join([*_lines(table), *_lines_with_the_key(table_with_the_key)]) + "\n"
     assert text.partition(_BEGIN)[2].partition(_END)[0] == made, f"put this between the marks of {PAGE.name}:\n{made}"
 
 
@@ -141,13 +183,31 @@ def _lines(table: dict[str, dict[str, str]]) -> Iterator[str]:
         "verify": [f"verify {name}" for name in _GIVEN],
         "check": [*(f"check {name}" for name in _CHECKED), "kept"],
     }
-    names = {"nothing": "with nothing", "redo": "`--redo`", "key": "public key", "anchor": "anchor", "both": "both"}
     for title, columns in heads.items():
-        told = [names.get(column.split()[-1], "one that was kept") for column in columns]
         label = "`verify`" if title == "verify" else "`certificate --check` of one that the insider issued"
-        yield ""
-        yield f"| {label} | {' | '.join(told)} |"
-        yield f"|---|{'---|' * len(columns)}"
-        for number, cells in enumerate(table.values(), 1):
-            yield f"| {number}. {cells['what']} | {' | '.join(cells.get(column, '-') for column in columns)} |"
+        yield from _table(label, columns, table)
     yield ""
+
+
+def _lines_with_the_key(table: dict[str, dict[str, str]]) -> Iterator[str]:
+    yield "The same by an insider who has the signing key too, and signs every commit anew:"
+    yield from _table("`verify`", [f"signed {name}" for name in _GIVEN_WITH_THE_KEY], table)
+    yield ""
+
+
+def _table(label: str, columns: list[str], table: dict[str, dict[str, str]]) -> Iterator[str]:
+    yield ""
+    yield f"| {label} | {' | '.join(_NAMES.get(column.split()[-1], 'one that was kept') for column in columns)} |"
+    yield f"|---|{'---|' * len(columns)}"
+    for number, cells in enumerate(table.values(), 1):
+        yield f"| {number}. {cells['what']} | {' | '.join(cells.get(column, '-') for column in columns)} |"
+
+
+_NAMES = {
+    "nothing": "with nothing",
+    "redo": "`--redo`",
+    "timestamps": "timestamps",
+    "key": "public key",
+    "anchor": "anchor",
+    "both": "key and anchor",
+}

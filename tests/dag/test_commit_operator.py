@@ -134,12 +134,15 @@ def test_its_commit_is_signed_and_noted_outside_of_the_lake(
     assert kinds == {"missing"}
 
 
-def test_a_place_of_anchors_that_does_not_answer_makes_the_run_red(
-    ti: TaskInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "why"), [("anchor", "its hash is not at the anchor"), ("timestamp_url", "it has no timestamp")]
+)
+def test_a_seal_that_is_not_to_be_had_makes_the_run_red(
+    ti: TaskInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, why: str
 ) -> None:
     """After the commit, which loses nothing by it."""
-    with_extra(monkeypatch, anchor="http://127.0.0.1:9/anchors")
-    with pytest.raises(AirflowFailException, match="its hash is not at the anchor"):
+    with_extra(monkeypatch, **{name: "http://127.0.0.1:9/"})
+    with pytest.raises(AirflowFailException, match=why):
         commit(tmp_path).execute(running(ti))
     assert len(list(tmp_path.rglob("*.commit.json"))) == 1
 
