@@ -54,7 +54,7 @@ def imperva_events_asset(lake_uri: str, *, repository: str | None = None) -> Ass
 
 
 def announce(task: BaseOperator, context: Context, ledger: Ledger, commit: Commit) -> None:
-    """Say what has changed since the asset event before, in the event that each asset among a task's outlets gets.
+    """Describe what has changed since the asset event before, in the event that each asset among a task's outlets gets.
 
     :param task: the one that committed, and is about to succeed.
     """

@@ -149,7 +149,7 @@ def check_type(name: str, value: object, wanted: Any) -> None:
     """Refuse a value of another type than a setting has.
 
     :param wanted: a class, ``tuple[<class>, ...]``, or a union of these and literals. An int is a float too, but a bool
-        is no int.
+        is not an int.
     :raises ConfigurationError: if the value is of none of them.
     """
     kinds = typing.get_args(wanted) if typing.get_origin(wanted) in (types.UnionType, typing.Union) else (wanted,)

@@ -44,17 +44,17 @@ def ends_for_good(execute: _Execute) -> _Execute:
 
 
 def is_final(error: Exception) -> bool:
-    """Tell whether another try would come to the same until a person has acted."""
+    """Return whether another try would come to the same until a person has acted."""
     return isinstance(error, AirflowNotFoundException) or (isinstance(error, ImpervaError) and error.needs_person)
 
 
 def is_transient(error: Exception) -> bool:
-    """Tell whether the next look may succeed by itself: all that is not known to last."""
+    """Return whether the next look may succeed by itself: all that is not known to last."""
     return error.is_transient if isinstance(error, ImpervaError) else not is_final(error)
 
 
 def describe_error(error: Exception) -> str:
-    """Say what failed; of an error that is not ours only its type and place, since its text may hold a secret."""
+    """Describe what failed; of an error that is not ours only its type and place, since its text may hold a secret."""
     if isinstance(error, ImpervaError):
         return f"{error} See {troubleshooting(error.reason)}"
     if isinstance(error, AirflowNotFoundException):

@@ -128,7 +128,7 @@ def check_lake_uri(lake_uri: object) -> None:
 
 
 def is_template(text: str) -> bool:
-    """Tell whether a text is a Jinja template, which only a run of its task fills in."""
+    """Return whether a text is a Jinja template, which only a run of its task fills in."""
     return "{{" in text or "{%" in text
 
 

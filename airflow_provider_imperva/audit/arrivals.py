@@ -16,7 +16,7 @@ from airflow_provider_imperva.lake.watermark import CLOCKS_DIFFER
 def check_arrivals(
     layout: Layout, history: History, cataloged: Cataloged | LedgerCorruptError | None, delivered: Mapping[int, str]
 ) -> Iterator[Finding]:
-    """Hold the catalog against the ledger.
+    """Compare the catalog with the ledger.
 
     :param cataloged: the catalog as it was before the ledger was read; None if there is none.
     :param delivered: the paths of delivered logs by their numbers, as the commits have them.
@@ -45,5 +45,5 @@ def check_arrivals(
 
 
 def _was_passed(written: datetime, observed_at: datetime) -> bool:
-    """Tell whether a run looked at the folder long after a page was written, and so must have planned its arrivals."""
+    """Return whether a run listed the folder long after a page was written, and so must have planned its arrivals."""
     return observed_at > written + CLOCKS_DIFFER

@@ -18,7 +18,7 @@ _TREES = {
 
 
 def title(certificate: Certificate) -> str:
-    """Say what it is of, and whether anybody looked at the objects."""
+    """Describe what it is of, and whether anybody looked at the objects."""
     period = certificate.period
     by = "each object hashed" if certificate.looked else "by the ledger alone: the objects were NOT looked at"
     return (
@@ -60,7 +60,7 @@ def describe_certificate(certificate: Certificate) -> Iterator[str]:
 
 
 def describe_lines(certificate: Certificate) -> str:
-    """Say what became of the lines of its logs."""
+    """Describe what became of the lines of its logs."""
     found = f"{certificate.lines:,} lines = {certificate.rows:,} rows in events/"
     found += f" + {certificate.quarantined_lines:,} in quarantine/"
     taken = {"expired": certificate.expired_lines, "erased": certificate.erased_lines}
@@ -68,7 +68,7 @@ def describe_lines(certificate: Certificate) -> str:
 
 
 def describe_reconciliation(certificate: Certificate) -> Iterator[str]:
-    """Say how the rows of its logs and the events of its days come to each other."""
+    """Describe how the rows of its logs and the events of its days come to each other."""
     bridge = certificate.bridge
     if bridge is None:
         yield f"{certificate.happened:,} events happened in the period; of which logs they are was not looked at"

@@ -41,7 +41,7 @@ class CertificateCheck:
 def read_certificate(content: bytes, *, about: str) -> tuple[Certificate, bytes | None]:
     """Read a certificate, and what it was signed over; None if it has no signature.
 
-    :raises ConfigurationError: if it is none, or of another version.
+    :raises ConfigurationError: if it is not one, or of another version.
     """
     try:
         version = msgspec.json.decode(content, type=_Versioned).v

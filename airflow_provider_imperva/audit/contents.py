@@ -60,8 +60,8 @@ class Claims:
         with ThreadPoolExecutor(_READERS) as pool:
             return cls(dict(pool.map(decode, [item.path for item in walk(store, CONTENTS)])))
 
-    def strangers(self, repositories: list[str]) -> Iterator[Finding]:
-        """Tell which claims are none, or of a repository that is not in the lake."""
+    def unknown_claims(self, repositories: list[str]) -> Iterator[Finding]:
+        """Yield a finding for each claim that does not read, or is of a repository that is not in the lake."""
         for path, claim in self.by_path.items():
             if not _CLAIM.fullmatch(path):
                 yield Finding(Kind.UNNAMED, path, "it does not have the name of a claim of a content")

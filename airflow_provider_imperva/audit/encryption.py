@@ -18,7 +18,7 @@ from airflow_provider_imperva.lake.store import Store
 
 
 def check_data_keys(store: Store, keys: DataKeys, history: History, rows: pa.Table) -> Iterator[Finding]:
-    """Hold the records of data keys against the ledger; no key is opened.
+    """Compare the records of data keys with the ledger; no key is opened.
 
     :param rows: the last row of each log, with the columns of ``LOGS``.
     """
@@ -38,7 +38,7 @@ def check_data_keys(store: Store, keys: DataKeys, history: History, rows: pa.Tab
 
 
 def _contradiction(store: Store, record: DataKey, by: int | None, history: History) -> str | None:
-    """Tell where a record and the ledger do not say the same of who destroyed it.
+    """Return where a record and the ledger do not say the same of who destroyed it.
 
     :param by: the commit that destroys it.
     """
@@ -52,7 +52,7 @@ def _contradiction(store: Store, record: DataKey, by: int | None, history: Histo
 
 
 def unopened(checked: Iterable[Checked]) -> Iterator[str]:
-    """Say which encrypted objects were hashed as they are stored, and why no more was done."""
+    """Describe which encrypted objects were hashed as they are stored, and why no more was done."""
     for why, count in Counter(item.unopened for item in checked if item.unopened).items():
         text = f"{counted(count, 'object')} in raw/ {'was' if count == 1 else 'were'} compared as stored"
         yield f"{text}; that {'it is' if count == 1 else 'they are'} the bytes received was not proved anew: {why}"

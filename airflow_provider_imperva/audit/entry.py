@@ -47,7 +47,7 @@ def check_entry(layout: Layout, entry: Entry, *, before: str | None, last: bool)
         return
     commit = entry.commit
     if commit is None:
-        return  # it does not read, which is told
+        return  # it does not read, which is a finding already
     if (commit.commit, commit.repository) != (entry.number, layout.repository):
         yield Finding(Kind.CHAIN, path, f"it is commit {commit.commit} of repository {commit.repository}")
     if entry.number == 1 and commit.previous_sha256 is not None:
@@ -99,7 +99,7 @@ def _check_logs(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findin
 
 
 def _check_taken(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Finding]:
-    """Hold what a commit took out of the lake against the rule by which it did, and its rows against its parts."""
+    """Compare what a commit took out of the lake with the rule by which it did, and its rows with its parts."""
     path = layout.commit(entry.number)
     for rows, carried, parts in (
         (commit.taken_rows, commit.carried_rows, [part for part in commit.removed if part.event_class]),
@@ -122,7 +122,7 @@ def _check_taken(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findi
 
 
 def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Iterator[Finding]:
-    """Hold the commit against the plan and the reports it was made of, none of which it has the hash of."""
+    """Compare the commit with the plan and the reports it was made of, none of which it has the hash of."""
     path = layout.commit(entry.number)
     if (plan.commit, plan.repository) != (entry.number, layout.repository):
         yield Finding(
@@ -165,7 +165,7 @@ def _check_plan(layout: Layout, entry: Entry, plan: Plan, commit: Commit) -> Ite
 
 
 def _check_removed(path: str, plan: Plan, commit: Commit, reports: list[Report]) -> Iterator[Finding]:
-    """Hold what a commit did to the parts of others against its plan and reports."""
+    """Compare what a commit did to the parts of others with its plan and reports."""
     if commit.kind is not plan.kind:
         yield Finding(Kind.CONTRADICTION, path, f"it is of kind {commit.kind}, its plan of kind {plan.kind}")
     if plan.accepts != commit.accepts:

@@ -1,4 +1,4 @@
-"""What verifying a repository will take, told before it begins by trying a few entries and objects."""
+"""Estimates what verifying a repository takes before it begins, by trying a few entries and objects."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _is_in(at: datetime, period: Period) -> bool:
 
 
 def _touches(history: History, prefix: str, first: int, last: int, period: Period) -> bool:
-    """Tell whether numbers of a prefix are of the period."""
+    """Return whether numbers of a prefix are of the period."""
     for item in all_numbers(history):
         if item.prefix == prefix and (bounds := numbers_of(history, item, *period.bounds)):
             return first <= bounds[1] and last >= bounds[0]

@@ -55,7 +55,7 @@ class Explanation(msgspec.Struct, frozen=True):
     :ivar steps: what happened, in order.
     :ivar record: the last row about it in a ``logs.parquet``; None if there is none.
     :ivar parts: where its rows are.
-    :ivar unread: objects of the ledger that could not be read, and might have told more.
+    :ivar unread: objects of the ledger that could not be read, and might have said more.
     """
 
     repository: str
@@ -76,7 +76,7 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain_log(
     store: Store, repository: str, asked: str, *, thorough: bool = False, progress: Progress = silent
 ) -> list[Explanation]:
-    """Tell what became of a log.
+    """Return what became of a log.
 
     Of a ledger that reads, only the entries are read that tell of the log.
 
@@ -109,7 +109,7 @@ def explain_log(
 
 
 def _follow(ledger: Ledger, prefix: str | None, number: int, *, progress: Progress) -> list[Explanation]:
-    """Tell what became of a number from the entries that tell of it.
+    """Return what became of a number from the entries that tell of it.
 
     :raises LakeError: if one that is needed is missing or does not read.
     """
@@ -171,7 +171,7 @@ class _LogExplainer:
         return f"{self.prefix}_{self.number}.log"
 
     def is_concerned(self, commit: Commit) -> bool:
-        """Tell whether a commit that revised earlier ones may have changed anything of the log."""
+        """Return whether a commit that revised earlier ones may have changed anything of the log."""
         if commit.kind is Kind.LOAD and commit.revised is None:
             # Of an earlier release, which noted nothing: only its plan tells whether it asked for the log again.
             return self.name.encode() in self.ledger.store.read(self.ledger.layout.plan(commit.commit))
@@ -197,7 +197,11 @@ class _LogExplainer:
             if opened.state is State.LISTED:
                 self._add_step(opened.since, plan.commit, "the index lists it")
             elif opened.state is State.GAP:
-                self._add_step(opened.since, plan.commit, "the index passes it over: a gap, which may still be filled")
+                self._add_step(
+                    opened.since,
+                    plan.commit,
+                    "the index lists higher numbers and not this one: a gap, which may still be filled",
+                )
         self.open = opened
 
     def _add_plan(self, plan: Plan, *, committed: bool) -> None:
@@ -209,12 +213,12 @@ class _LogExplainer:
                 self._add_step(plan.created_at, plan.commit, f"{text}{running}")
 
     def _mine(self, logs: pa.Table) -> pa.ChunkedArray:
-        """Tell which rows are about the number."""
+        """Return which rows are about the number."""
         mine = pc.and_(pc.equal(logs["prefix"], self.prefix), pc.less_equal(logs["sequence"], self.number))
         return pc.and_(mine, pc.greater_equal(logs["sequence_to"], self.number))
 
     def _add_logs(self, entry: Entry) -> None:
-        # Once more, since an entry has not all that is told here.
+        # Once more, since an entry does not hold everything that is reported here.
         logs = self.ledger.logs(entry.number)
         for row in logs.filter(self._mine(logs)).to_pylist():
             first = self.record is None or self.record["fetched_at"] != row["fetched_at"]

@@ -21,5 +21,5 @@ def size(count: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Say how many there are of something."""
+    """Describe how many there are of something."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -34,7 +34,7 @@ def forward_statuses(store: Store, history: History, *, at: datetime) -> list[Fo
 
 
 def check_forwards(store: Store, history: History) -> Iterator[Finding]:
-    """Tell where what is said of a forwarded commit contradicts the ledger, or does not add up."""
+    """Return where what is said of a forwarded commit contradicts the ledger, or does not add up."""
     for name in destinations(store, history.repository):
         forwards = Forwards(store, history.repository, name)
         for number in forwards.numbers():
@@ -70,7 +70,7 @@ def _contradictions(store: Store, history: History, outcome: Forwarded) -> Itera
 
 
 def _removed(history: History, log: str, by: int) -> bool:
-    """Tell whether a commit removed the bytes of a log from ``raw/``, or destroyed their data key."""
+    """Return whether a commit removed the bytes of a log from ``raw/``, or destroyed their data key."""
     commit, first = history.commits.get(by), history.layout.raw(LogName.parse(log))
     if commit is None:
         return False
@@ -81,7 +81,7 @@ def _removed(history: History, log: str, by: int) -> bool:
 
 
 def describe(status: ForwardStatus) -> str:
-    """Say how far a destination is, in one line."""
+    """Describe how far a destination is, in one line."""
     return (
         f"Forwarded to {status.destination}: {status.commits} commits = {status.sent} acknowledged + "
         f"{status.pending} pending + {status.left_out} left out"
@@ -89,7 +89,7 @@ def describe(status: ForwardStatus) -> str:
 
 
 def describe_missing(outcomes: Sequence[Forwarded]) -> str:
-    """Say which logs a destination did not get although nobody chose so, and what to do; empty if it got all."""
+    """Describe which logs a destination did not get although nobody chose so, and what to do; empty if it got all."""
     found = []
     if unread := sorted(log for outcome in outcomes for log in outcome.unread_logs):
         found.append(

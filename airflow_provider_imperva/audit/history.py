@@ -28,7 +28,7 @@ _READERS = 32
 _ENTRIES_AT_ONCE = 500
 _ENTRIES_A_TASK = 100
 _ENTRIES_A_STEP = 50
-"""How many entries are read before progress is told again, which takes its time too."""
+"""How many entries are read before progress is reported again, which takes time too."""
 
 _ENTRY = re.compile(r"(\d{12})\.(?:plan\.json|commit\.json|commit\.tsr|logs\.parquet|batch-\d{4,}(?:\.parts)?\.json)")
 
@@ -81,7 +81,7 @@ LOGS = pa.schema([*(LOGS_SCHEMA.field(name) for name in _AUDITED), ("commit", pa
 commit they are of."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told how far an audit is: what is looked at, how much is done, and of how much."""
+"""Takes how far an audit is: what is being read, how much is done, and of how much."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -118,7 +118,7 @@ def repositories(store: Store, *, only: str | None = None) -> list[str]:
     """Return the ids of the repositories that a lake has a ledger of.
 
     :param only: the one that is asked for; by default all.
-    :raises ConfigurationError: if it is no lake, or has no ledger of that one.
+    :raises ConfigurationError: if it is not a lake, or has no ledger of that repository.
     """
     found = [name.removeprefix("repository=") for name in store.folders("ledger") if name.startswith("repository=")]
     named = [name for name in found if only in (None, name)]
@@ -136,7 +136,7 @@ def last_number(store: Store, layout: Layout) -> int:
     for thousand in reversed(store.folders(layout.ledger)):
         folder = f"{layout.ledger}/{thousand}"
         numbers = [number_of(item.path) for item in store.objects(folder)]
-        # What lies in a folder that is not its own is no entry.
+        # What lies in a folder that is not its own does not count as an entry.
         if found := [number for number in numbers if number and layout.thousand(number) == folder]:
             return max(found)
     return 0

@@ -125,5 +125,5 @@ def _rows(checked: Checked, mine: set[LogKey], period: Period) -> Iterator[tuple
 
 def _happened_in(path: str, period: Period) -> bool:
     partition = partition_of(path)
-    # ISO 8601 sorts as dates do; what is no date is in no period.
+    # ISO 8601 sorts as dates do; what is not a date is in no period.
     return partition is not None and period.first.isoformat() <= partition[1] < period.end.isoformat()

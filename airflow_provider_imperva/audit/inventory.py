@@ -52,7 +52,7 @@ def take_inventory(store: Store, repository: str) -> Inventory:
     return Inventory(sizes(RAW), sizes(EVENTS) | sizes(QUARANTINE), sizes(LEDGER))
 
 
-def strangers(store: Store, repositories: list[str]) -> Iterator[str]:
+def unknown_objects(store: Store, repositories: list[str]) -> Iterator[str]:
     """Yield what lies in a lake beside the folders of its repositories; folders end with a slash."""
     own = {f"repository={name}" for name in repositories}
     for folder in ("", *TREES):

@@ -100,7 +100,7 @@ def _certified(certificate: Certificate, content: bytes) -> CertifiedRepository:
 def without_signature(content: bytes) -> LakeCertificate:
     """Read one, and leave its signature out, so that it can be compared with one that is made anew.
 
-    :raises msgspec.DecodeError: if it is none.
+    :raises msgspec.DecodeError: if it is not one.
     """
     found = msgspec.json.decode(content, type=LakeCertificate)
     return msgspec.structs.replace(found, signed_by=None, signature=None)

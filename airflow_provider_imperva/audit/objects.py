@@ -51,7 +51,7 @@ class NamedObject:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the bytes of an object told.
+    """What reading the bytes of an object showed.
 
     :ivar unopened: why an encrypted object was only hashed as it is stored; None if it was decrypted, or is stored as
         received.
@@ -75,7 +75,7 @@ def draw_sample(objects: Iterable[NamedObject], *, sample: int | None, seed: int
 
 
 def check_presence(named: Iterable[NamedObject], there: Mapping[str, int]) -> Iterator[Finding]:
-    """Hold what the ledger names against a listing of the lake."""
+    """Compare what the ledger names with a listing of the lake."""
     for item in named:
         if item.path not in there:
             yield Finding(Kind.MISSING, item.path, f"{item.by} names it, and it is not there")
@@ -148,7 +148,7 @@ def _check_date(named: NamedObject, times: pa.ChunkedArray, day: str) -> Iterato
     try:
         begin = datetime.combine(date.fromisoformat(day), time(), UTC)
     except ValueError:
-        yield Finding(Kind.TIME, named.path, "it lies under what is no date")
+        yield Finding(Kind.TIME, named.path, "its folder does not name a date")
         return
     inside = pc.and_(pc.greater_equal(times, begin), pc.less(times, begin + timedelta(days=1)))
     # Rows without a time are null here, and count as neither.

@@ -99,11 +99,11 @@ class AuditedLedger:
 
 
 def _check_live(layout: Layout, live: LiveSet, commit: Commit) -> Iterator[Finding]:
-    """Tell which of the parts that a commit removed were no part of the lake."""
+    """Yield a finding for each part that a commit removed and that was not in the lake."""
     path = layout.commit(commit.commit)
     for part in commit.removed:
         if live.parts.get(part.path, (None,))[0] != part:
-            yield Finding(Kind.CONTRADICTION, path, f"it removed {part.path}, which was no part of the lake")
+            yield Finding(Kind.CONTRADICTION, path, f"it removed {part.path}, which was not in the lake")
 
 
 def read_ledger(
@@ -136,7 +136,7 @@ def read_ledger(
 
 
 def missing_anchors(history: History, anchors: Iterable[Anchor]) -> Iterator[Finding]:
-    """Tell which commits that were noted elsewhere are not in a ledger."""
+    """Return which commits that were noted elsewhere are not in a ledger."""
     for anchor in anchors:
         there = history.sha256.get(anchor.commit)
         if there != anchor.sha256:
@@ -146,7 +146,7 @@ def missing_anchors(history: History, anchors: Iterable[Anchor]) -> Iterator[Fin
 
 
 def broken_chain(history: History) -> Iterator[Finding]:
-    """Tell where a chain is broken."""
+    """Return where a chain is broken."""
     for number, commit in history.commits.items():
         path = history.layout.commit(number)
         if commit.commit != number or commit.previous_sha256 != history.sha256.get(number - 1):

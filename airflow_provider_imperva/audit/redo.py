@@ -100,7 +100,7 @@ def redo(
         except _LeftOutError as reason:
             done.left_out[str(reason)] = done.left_out.get(str(reason), 0) + 1
         except (ContainerError, LakeError, OSError, pa.ArrowException) as error:
-            # What cannot be read is told by whoever hashes it.
+            # What cannot be read is a finding of the hashing.
             lacks_key = isinstance(error, (MissingKeyError, DataKeyError))
             why = "its private key or data key is not at hand" if lacks_key else "it does not decode now"
             done.left_out[why] = done.left_out.get(why, 0) + 1

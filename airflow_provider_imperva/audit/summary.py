@@ -60,7 +60,7 @@ class Summary(msgspec.Struct, frozen=True):
         )
 
     def assess(self, *, at: datetime, observed_at: datetime | None = None) -> Assessment:
-        """Say how the repository is doing now.
+        """Describe how the repository is doing now.
 
         :param at: now, UTC: a lake that nobody has looked at since is red, whatever it was then.
         :param observed_at: when it was last looked at, where that is known better.

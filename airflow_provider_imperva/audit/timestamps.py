@@ -56,7 +56,7 @@ def check_timestamps(store: Store, history: History, authorities: TrustedAuthori
         if time:
             found.times[number] = time
         else:
-            objection = f"it is no timestamp of this commit by {authorities.names}"
+            objection = f"it is not a timestamp of this commit by {authorities.names}"
             found.findings.append(Finding(Kind.SIGNATURE, path, objection if sha256 else "its commit is not there"))
     if found.first is None:
         objection = "it has no timestamp, nor has any before it"

@@ -66,7 +66,7 @@ def assurances(
     hashed_all: bool,
     redone: str | None,
 ) -> Iterator[Assurance]:
-    """Tell which attacks of an insider a proof of one repository would have found.
+    """Return which attacks of an insider a proof of one repository would have found.
 
     :param last: its last commit.
     :param stamped_from: the first commit with a timestamp of a trusted authority; None if there is none.

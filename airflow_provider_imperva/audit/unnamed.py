@@ -27,7 +27,7 @@ def batches_in_flux(history: History) -> frozenset[BatchId]:
 
 
 def check_unnamed(layout: Layout, history: History, inventory: Inventory, named: set[str]) -> Iterator[Finding]:
-    """Tell what lies in the lake although nothing names it; what an open plan may have written is no finding."""
+    """Yield what lies in the lake although nothing names it, without what an open plan may have written."""
     in_flux = batches_in_flux(history)
     for path in inventory.raw.keys() - named:
         if by := history.live.retired.get(path):
@@ -51,23 +51,23 @@ def check_unnamed(layout: Layout, history: History, inventory: Inventory, named:
             yield Finding(Kind.UNNAMED, path, found)
     for path in inventory.ledger:
         if not _is_of_ledger(layout, history, path):
-            yield Finding(Kind.UNNAMED, path, "it is no object of this ledger")
+            yield Finding(Kind.UNNAMED, path, "the ledger does not name it")
 
 
 def is_planned(history: History, batch_id: BatchId) -> bool:
-    """Tell whether a part is of the plan that has no commit yet."""
+    """Return whether a part is of the plan that has no commit yet."""
     plan = history.open_plan
     return plan is not None and plan.commit == batch_id.commit and batch_id.batch < len(plan.batches)
 
 
 def is_open(layout: Layout, history: History, path: str) -> bool:
-    """Tell whether an object in ``raw/`` is of a log that is listed and not loaded yet."""
+    """Return whether an object in ``raw/`` is of a log that is listed and not loaded yet."""
     name = path.rsplit("/", 1)[-1]
     return is_open_log(history, name) and path == layout.raw(LogName.parse(name))
 
 
 def is_open_log(history: History, name: str) -> bool:
-    """Tell whether a log is listed and not loaded yet."""
+    """Return whether a log is listed and not loaded yet."""
     try:
         log = LogName.parse(name)
     except ValueError:
@@ -92,5 +92,5 @@ def _is_of_ledger(layout: Layout, history: History, path: str) -> bool:
     elif plan := history.plans.get(number):
         batches = len(plan.batches)
     else:
-        return True  # what is missing or does not read is told, and cannot tell how many batches there were
+        return True  # it is missing or does not read, which is a finding already
     return any(path in (layout.report(number, batch), layout.intent(number, batch)) for batch in range(batches))

@@ -59,7 +59,7 @@ FINISHED = frozenset({State.COMMITTED, State.DUPLICATE, State.SKIPPED})
 
 
 def reasons(states: Mapping[str, int], *, observed_at: datetime, end: datetime, looked: bool) -> Iterator[Reason]:
-    """Tell why a period is not complete; nothing if it is.
+    """Return why a period is not complete; nothing if it is.
 
     :param states: how many of its numbers are in each state, those that somebody accepted left out.
     :param observed_at: when the repository was last seen.

@@ -27,7 +27,7 @@ from airflow_provider_imperva.audit.history import (
     repositories,
     silent,
 )
-from airflow_provider_imperva.audit.inventory import Inventory, strangers, take_inventory
+from airflow_provider_imperva.audit.inventory import Inventory, take_inventory, unknown_objects
 from airflow_provider_imperva.audit.lines import check_lines
 from airflow_provider_imperva.audit.named import named_beside, named_objects, removed_parts
 from airflow_provider_imperva.audit.numbers import LINES_SUM, UNACCOUNTED, Numbers, all_numbers, last_rows
@@ -67,7 +67,7 @@ class Verification(msgspec.Struct, frozen=True):
     :ivar not_hashed: how many were only looked for, with their size: the sample left them out, or they are just being
         replaced.
     :ivar seed: what the sample was drawn with; None if everything was hashed.
-    :ivar notes: what is no fault, but has to be known to read the rest.
+    :ivar notes: what is not a fault, and helps to read the rest.
     :ivar accepted: findings that somebody accepted, by a commit of the ledger.
     :ivar observed_at: when the repository was last looked at by a run that committed, UTC.
     :ivar missing: how many numbers are lost or wait for longer than is normal, by state, without those accepted.
@@ -139,8 +139,8 @@ def verify_lake(
     :param redo: which logs of each repository are decoded again; none by default.
     :param at: now, UTC.
     :param processes: how many read a long ledger on a disk, side by side.
-    :param announce: told beforehand what a repository will take, if its ledger is long.
-    :raises ConfigurationError: if it is no lake.
+    :param announce: takes the estimate for a repository before it is verified, if its ledger is long.
+    :raises ConfigurationError: if it is not a lake.
     """
     found = repositories(store, only=repository)
     # Before any ledger is read: so whatever claims them has been planned, at least, when its ledger is.
@@ -161,19 +161,19 @@ def verify_lake(
         )
         for name in found
     )
-    foreign = () if repository else (*_foreign(store, found), *claims.strangers(found), *_check_versions(store))
+    foreign = () if repository else (*_foreign(store, found), *claims.unknown_claims(found), *_check_versions(store))
     foreign += (*_check_repositories(store, trusted, repositories(store)),)
     ok = not foreign and all(item.ok for item in verified)
     return LakeVerification(1, store.uri(), ok, verified, foreign)
 
 
 def _foreign(store: Store, found: list[str]) -> Iterator[Finding]:
-    for path in strangers(store, found):
-        yield Finding(Kind.UNNAMED, path, "it is no part of a lake")
+    for path in unknown_objects(store, found):
+        yield Finding(Kind.UNNAMED, path, "it does not belong to a lake")
 
 
 def _check_repositories(store: Store, trusted: TrustedInputs, there: list[str]) -> Iterator[Finding]:
-    """Tell which repositories have to be in the lake and are not."""
+    """Return which repositories have to be in the lake and are not."""
     wanted = dict.fromkeys(registered(store), "the lake's register names it") | trusted.repositories
     for name, why in wanted.items():
         if name not in there:

@@ -28,7 +28,7 @@ def describe_lake(lake: LakeVerification) -> Iterator[str]:
 
 
 def describe_completeness(found: Verification) -> str:
-    """Say whether anything is lost or waits, which the ledger may say of a lake that is as it should be."""
+    """Describe whether anything is lost or waits, which the ledger may say of a lake that is as it should be."""
     if found.observed_at is None:
         return "Nobody has looked at the repository yet, so nothing can be said of what is missing."
     seen = f"when the repository was last looked at, {found.observed_at:%Y-%m-%d %H:%M} UTC"
@@ -71,7 +71,7 @@ class _Lines(Protocol):
 
 
 def describe_lines(found: _Lines) -> str:
-    """Say what became of lines; of those that were removed only if there are any."""
+    """Describe what became of lines; of those that were removed only if there are any."""
     text = f"{found.rows:,} rows in events/ + {found.quarantined_lines:,} in quarantine/"
     text += f" + {found.expired_lines:,} expired" if found.expired_lines else ""
     return text + (f" + {found.erased_lines:,} erased" if found.erased_lines else "")

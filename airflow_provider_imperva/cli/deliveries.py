@@ -19,7 +19,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _deliveries(options: argparse.Namespace) -> int:
-    """Say which logs of an account came by all of its ways, and which only by one.
+    """Show which logs of an account came by all of its ways, and which only by one.
 
     An account whose logs are pulled from Imperva and delivered by it has a repository for each way in the lake. Looked
     at is the time in which every way brought logs. Exits with 1 if a log did not come by all.

@@ -170,7 +170,7 @@ def _check_files(store: Store, files: dict[str, bytes], trusted: TrustedInputs, 
 def _check_lake(
     files: dict[str, bytes], issued: list[tuple[Certificate, bytes]], trusted: TrustedInputs
 ) -> Iterator[str]:
-    """Hold the certificate of the lake against those of its repositories."""
+    """Compare the certificate of the lake with those of its repositories."""
     import msgspec
 
     from airflow_provider_imperva.audit.lake_certificate import LakeCertificate, certify_lake, without_signature

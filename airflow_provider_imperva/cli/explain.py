@@ -22,7 +22,7 @@ def add_to(commands: Commands) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    """Tell when a log was listed and fetched, what each commit said of it and why, and which parts hold its rows.
+    """Show when a log was listed and fetched, what each commit said of it and why, and which parts hold its rows.
 
     Exits with 1 if the ledger knows nothing of it.
     """

@@ -131,7 +131,7 @@ def add_raw_key(command: argparse.ArgumentParser) -> None:
 def load_raw_key(options: argparse.Namespace) -> MasterKeys | None:
     """Load that key; None if there is none.
 
-    :raises ConfigurationError: if it is none.
+    :raises ConfigurationError: if it is not one.
     """
     from airflow_provider_imperva.lake.data_keys import AesKeys
 

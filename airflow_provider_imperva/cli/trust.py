@@ -82,7 +82,7 @@ def add_signing_key(command: argparse.ArgumentParser) -> None:
 def load_signing_key(options: argparse.Namespace) -> SigningKey | None:
     """Load that key; None if there is none.
 
-    :raises ConfigurationError: if it is none.
+    :raises ConfigurationError: if it is not one.
     """
     from airflow_provider_imperva.cli.terminal import passphrase
     from airflow_provider_imperva.seal.signature import SigningKey
@@ -140,7 +140,7 @@ def _note_head(anchors: Anchors, repository: str, commit: int, sha256: str, repo
 def read_trusted_inputs(options: argparse.Namespace) -> TrustedInputs:
     """Read what was given.
 
-    :raises ConfigurationError: if a key or an anchor is none.
+    :raises ConfigurationError: if a key or an anchor does not read.
     :raises LakeError: if the place of the anchors does not give them.
     """
     from airflow_provider_imperva.audit.trusted import TrustedInputs

@@ -272,7 +272,7 @@ def _verify(pieces: _Source, *, header: LogHeader | None, compressed: bool, log:
 
 
 def _problem(header: LogHeader | None, checksum_ok: bool | None, compressed: bool, size: int) -> str:
-    """Say why a plain body is not proven whole; nothing if it is, or if it is clear and has no checksum."""
+    """Describe why a plain body is not proven whole; nothing if it is, or if it is clear and has no checksum."""
     if checksum_ok is False:
         return f"the {size} bytes of the plain body do not have the checksum that the header names"
     if checksum_ok is None and header is not None and header.encrypted and not compressed:

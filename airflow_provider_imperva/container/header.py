@@ -69,7 +69,7 @@ class LogHeader:
     :param wrapped_key: the log's AES key, encrypted for that public key, in Base64.
     :param fields: the names of the values in a W3C row, with blanks between them.
     :param warnings: codes about its times: ``epoch_seconds:startTime``, ``bad_time:startTime``, and so for ``endTime``.
-    :param unknown: every other line by its key as written; numbers that are none, times that no calendar has, and
+    :param unknown: every other line by its key as written; numbers that do not read, times that no calendar has, and
         repeated keys are here too.
     """
 
@@ -206,7 +206,7 @@ def _time(text: str) -> tuple[int | None, str]:
 
 
 def _number(text: str, *, most: int) -> int | None:
-    """Read a number, None if it is none or too large."""
+    """Read a number; None if it is not one or too large."""
     # int() takes much more: underscores, signs, digits of other scripts, and a million digits in quadratic time.
     if not (text.isascii() and text.isdigit() and len(text) <= 19):
         return None

@@ -351,7 +351,7 @@ def _gone(found: str, about: str) -> LogNotFoundError:
 
 @contextmanager
 def _clear_errors(about: str) -> Iterator[None]:
-    """Say what a store's error means, without quoting it: it may hold what the server sent."""
+    """Describe what a store's error means, without quoting it: it may hold what the server sent."""
     try:
         yield
     except ImpervaError:

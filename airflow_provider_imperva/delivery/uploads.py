@@ -25,7 +25,7 @@ _FOLDERS = frozenset({"_temporary", "_tmp"})
 
 
 def is_partial(path: str) -> bool:
-    """Tell whether a path is one that senders use while an upload is under way.
+    """Return whether a path is one that senders use while an upload is under way.
 
     :param path: below the folder that is delivered to; its folders count, too.
     """

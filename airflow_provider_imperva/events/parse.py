@@ -35,10 +35,10 @@ class ParsedBlock:
     :param events: a table of ``PARSED_SCHEMA``: the schema's columns as they are held in memory, then ``event_class``
         and ``event_date``.
     :param quarantined: a table of ``QUARANTINE_SCHEMA``.
-    :param lines: how many events and lines that are none there are, blank lines aside: CEF and LEEF records begun and
-        lines before the first; W3C rows without directives; JSON records, and lines from where they cannot be read.
-        Counted in the bytes, by other means than reading them, so that ``lines = events + quarantined`` proves
-        something. What JSON has beyond the events of earlier blocks is told by the last.
+    :param lines: how many events, and lines that are not events, there are, blank lines aside: CEF and LEEF records
+        begun and lines before the first; W3C rows without directives; JSON records, and lines from where they cannot be
+        read. Counted in the bytes, by other means than reading them, so that ``lines = events + quarantined`` proves
+        something. What JSON has beyond the events of earlier blocks is reported by the last.
     :param format: the format of the body; None if it has none of them, and all of it is quarantined.
     """
 

@@ -69,7 +69,7 @@ class BulkTransport(HttpTransport):
         self.acknowledgement = "stored"
         self._path = f"{path}/{quote(index, safe='')}/_bulk"
         self._is_json = is_json
-        self._patience = retry_policy
+        self._retry_policy = retry_policy
 
     def encode(self, event: Event) -> bytes:
         """Write an event as an action and a document."""
@@ -93,8 +93,8 @@ class BulkTransport(HttpTransport):
     def post(self, pieces: Sequence[bytes]) -> None:
         """Send a batch, and those of it again that the cluster has no room for now."""
         waiting = list(pieces)
-        for attempt in range(1, self._patience.attempts + 1):
-            self._patience.pause(attempt)
+        for attempt in range(1, self._retry_policy.attempts + 1):
+            self._retry_policy.pause(attempt)
             waiting = self._post(waiting)
             if not waiting:
                 self.settled(len(pieces))

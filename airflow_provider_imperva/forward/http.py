@@ -59,7 +59,7 @@ class Endpoint:
 
     def __init__(self, address: Address, *, authorization: str = "", retry_policy: RetryPolicy = PATIENCE) -> None:
         self._address = address
-        self._patience = retry_policy
+        self._retry_policy = retry_policy
         scheme = "http" if address.plain else "https"
         self._root = f"{scheme}://{address}"
         self._session = requests.Session()
@@ -92,18 +92,18 @@ class Endpoint:
             content = igzip.compress(content, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
         last = _TransientError("")
-        for attempt in range(1, self._patience.attempts + 1):
+        for attempt in range(1, self._retry_policy.attempts + 1):
             if last.retry_after:
-                self._patience.sleep(min(last.retry_after, _LONGEST_RETRY_AFTER))
+                self._retry_policy.sleep(min(last.retry_after, _LONGEST_RETRY_AFTER))
             else:
-                self._patience.pause(attempt)
+                self._retry_policy.pause(attempt)
             try:
                 return self._once(path, content, headers)
             except _TransientError as error:
                 last = error
-                logger.warning("%s: attempt %d of %d: %s", self, attempt, self._patience.attempts, error)
+                logger.warning("%s: attempt %d of %d: %s", self, attempt, self._retry_policy.attempts, error)
         raise DestinationUnavailableError(
-            f"no success in {self._patience.attempts} attempts, the last one: {last}",
+            f"no success in {self._retry_policy.attempts} attempts, the last one: {last}",
             do="See the receiver's own log and its queues; what is not acknowledged is sent again by a later run",
             about=str(self),
         )
@@ -247,7 +247,7 @@ class _Authorization(requests.auth.AuthBase):
 
 
 def unexpected(endpoint: Endpoint, status: int, *, do: str, reason: str = "") -> DestinationRefusedError:
-    """Return the error that an answer is none that a receiver of this kind gives."""
+    """Return the error that an answer is not one that a receiver of this kind gives."""
     detail = f", {reason}" if reason else ""
     return DestinationRefusedError(f"the receiver answers HTTP {status}{detail}", do=do, about=str(endpoint))
 

@@ -163,7 +163,7 @@ class Link:
 
 
 def tls_failure(error: Exception, address: Address) -> DestinationError:
-    """Say why TLS did not come about."""
+    """Describe why TLS did not come about."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return DestinationRefusedError(
             f"the receiver's certificate does not verify ({error.verify_message})",
@@ -185,7 +185,7 @@ def tls_failure(error: Exception, address: Address) -> DestinationError:
 
 
 def _describe(error: Exception, address: Address) -> str:
-    """Say what broke, without the text of the libraries."""
+    """Describe what broke, without the text of the libraries."""
     if isinstance(error, socket.gaierror):
         return f"the name {address.host} is not known"
     if isinstance(error, TimeoutError):

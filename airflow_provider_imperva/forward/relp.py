@@ -52,7 +52,7 @@ class RelpTransport:
         self._tls = tls
         self._write = write
         self._most = most
-        self._patience = retry_policy
+        self._retry_policy = retry_policy
         self._unacknowledged: deque[bytes] = deque()
         self._session: _Session | None = None
 
@@ -92,7 +92,7 @@ class RelpTransport:
                 taken = self._session.read()
             except BrokenLinkError as error:
                 in_vain += 1
-                if in_vain >= self._patience.attempts:
+                if in_vain >= self._retry_policy.attempts:
                     raise self._gave_up(error) from None
                 self._send_again(error)
                 continue
@@ -102,19 +102,19 @@ class RelpTransport:
             self.acknowledged += taken
 
     def _open(self) -> _Session:
-        for attempt in range(1, self._patience.attempts + 1):
-            self._patience.pause(attempt)
+        for attempt in range(1, self._retry_policy.attempts + 1):
+            self._retry_policy.pause(attempt)
             try:
                 return _Session(self._address, tls=self._tls)
             except (DestinationUnavailableError, BrokenLinkError) as error:
-                if attempt == self._patience.attempts:
+                if attempt == self._retry_policy.attempts:
                     raise self._gave_up(error) from None
                 logger.warning("%s: %s. Trying again", self._address, error)
         raise AssertionError  # at least one attempt is made
 
     def _send_again(self, error: Exception) -> None:
         """Send all that is not acknowledged in a new session."""
-        for _ in range(self._patience.attempts):
+        for _ in range(self._retry_policy.attempts):
             if self._session:
                 self._session.close(in_order=False)
             again = len(self._unacknowledged)

@@ -149,7 +149,7 @@ class Forwarding:
         return self.forwards.pending(self.ledger.head(with_plan=False).next_commit - 1)
 
     def status(self) -> ForwardStatus:
-        """Tell how far the destination is behind the ledger."""
+        """Return how far the destination is behind the ledger."""
         last = self.ledger.head(with_plan=False).next_commit - 1
         return self.forwards.status(last, lambda number: self.ledger.commit(number).committed_at, at=datetime.now(UTC))
 

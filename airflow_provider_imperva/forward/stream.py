@@ -48,7 +48,7 @@ class StreamTransport:
         self._tls = tls
         self._frame = frame
         self._margin = margin
-        self._patience = retry_policy
+        self._retry_policy = retry_policy
         self._recent: deque[tuple[bytes, int]] = deque()
         self._recent_bytes = 0
         self._link: Link | None = None
@@ -69,7 +69,7 @@ class StreamTransport:
 
     def settle(self) -> None:
         """Close the connection in order; if it broke, or the receiver is gone, send the margin again on a new one."""
-        for _ in range(self._patience.attempts):
+        for _ in range(self._retry_policy.attempts):
             link, self._link = self._link, None
             if link is None:
                 break
@@ -109,19 +109,19 @@ class StreamTransport:
         self.acknowledged += events
 
     def _open(self) -> Link:
-        for attempt in range(1, self._patience.attempts + 1):
-            self._patience.pause(attempt)
+        for attempt in range(1, self._retry_policy.attempts + 1):
+            self._retry_policy.pause(attempt)
             try:
                 return Link(self._address, tls=self._tls)
             except DestinationUnavailableError as error:
-                if attempt == self._patience.attempts:
+                if attempt == self._retry_policy.attempts:
                     raise
                 logger.warning("%s Trying again.", error)
         raise AssertionError  # at least one attempt is made
 
     def _send_again(self, error: Exception) -> None:
         """Send all that is within the margin on a new connection."""
-        for _ in range(self._patience.attempts):
+        for _ in range(self._retry_policy.attempts):
             self.close()
             again = sum(events for _, events in self._recent)
             logger.warning(

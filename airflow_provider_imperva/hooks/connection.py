@@ -102,7 +102,7 @@ def _text(value: object) -> str:
 def client_options(connection: Connection) -> dict[str, Any]:
     """Return what the extra has for the client, and for the hook itself.
 
-    :raises ConfigurationError: if a number is none.
+    :raises ConfigurationError: if it is not a number.
     """
     extra = extra_of(connection)
     options = {}
@@ -214,7 +214,7 @@ def master_keys(connection: Connection) -> MasterKeys | None:
 
 
 def cautions(connection: Connection) -> list[str]:
-    """Say what works and is not as it should be: settings nobody reads, and certificates that nobody verifies."""
+    """Describe what works and is not as it should be: settings nobody reads, and certificates that nobody verifies."""
     extra = extra_of(connection)
     about = f"Connection {connection.conn_id}"
     found = [

@@ -22,7 +22,7 @@ _TREES = _SFTP | {"file", "local"}
 
 
 def is_delivery(host: str) -> bool:
-    """Tell whether the host of a connection is a place that Imperva delivers to, rather than a Log Server URL."""
+    """Return whether the host of a connection is a place that Imperva delivers to, rather than a Log Server URL."""
     scheme, found, _ = host.strip().partition("://")
     return bool(found) and scheme.lower() not in {"http", "https"}
 

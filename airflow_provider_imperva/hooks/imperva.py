@@ -349,7 +349,7 @@ class ImpervaLogHook(BaseHook):
         return good and not keys.problems, " ".join(said)
 
     def _check_source(self, keys: KeyRing) -> tuple[bool, str]:
-        """Say what is there, and whether it can be loaded."""
+        """Describe what is there, and whether it can be loaded."""
         if self.delivers:
             repository = self.repository
             with open_folder(self.connection) as folder:

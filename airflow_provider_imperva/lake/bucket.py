@@ -74,7 +74,7 @@ class ObjectStore:
                 raise failure(error, about=self.uri(path)) from None
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is such an object."""
+        """Return whether there is such an object."""
         try:
             with failing(self.uri(path), reading=True):
                 return self._is_object(path)
@@ -253,7 +253,7 @@ class S3Store(ObjectStore):
         return entries
 
     def address(self, folder: str) -> Address:
-        """Tell how another library reaches a folder, with the credentials that this one has now."""
+        """Return how another library reaches a folder, with the credentials that this one has now."""
         with failing(self.uri(folder), reading=True):
             client = self._fs.s3
             options = {"timeout": "60s", "conditional_put": "etag"} | self._credentials()

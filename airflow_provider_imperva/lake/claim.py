@@ -73,8 +73,8 @@ def _replaces(store: Store) -> LakeError:
     return LakeError(
         "the store replaces an object that it was asked to create only if absent, so that two runs at once would load"
         " events twice",
-        do="Keep the lake in a store that heeds If-None-Match in PutObject (Amazon S3, MinIO, SeaweedFS and Ceph do in"
-        " their present versions), upgrade this one, or take a disk",
+        do="Keep the lake in a store that supports If-None-Match in PutObject (Amazon S3, MinIO, SeaweedFS and Ceph do"
+        " in their present versions), upgrade this one, or take a disk",
         about=store.uri(),
     )
 

@@ -50,7 +50,7 @@ def _partitions(live: LiveSet) -> list[list[Part]]:
 
 
 def _last_added(ledger: Ledger, live: LiveSet, parts: Iterable[Part]) -> datetime:
-    """Tell when something was last added to a partition; to merge what is there adds nothing."""
+    """Return when something was last added to a partition; to merge what is there adds nothing."""
     numbers = sorted({live.parts[part.path].commit for part in parts}, reverse=True)
     commits = map(ledger.commit, numbers)
     last = next((commit for commit in commits if commit.kind is not Kind.COMPACT), None)

@@ -13,7 +13,7 @@ MOST_RANGES = 20
 
 
 def left_behind(commit: Commit, *, lost: Sequence[str] = ()) -> list[str]:
-    """Say what a commit left behind; nothing if nothing was.
+    """Describe what a commit left behind; nothing if nothing was.
 
     :param lost: the lost numbers, as :func:`lost_ranges` names them.
     """

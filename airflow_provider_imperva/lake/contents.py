@@ -115,7 +115,7 @@ class _History:
         self._lines: dict[str, bool] = {}
 
     def has_lines(self, log: str, *, since: datetime) -> bool:
-        """Tell whether the lines of a log are in the lake, by commits later than a time."""
+        """Return whether the lines of a log are in the lake, by commits later than a time."""
         while log not in self._lines and (self._back_to is None or self._back_to >= since):
             commit = next(self._commits, None)
             if commit is None:

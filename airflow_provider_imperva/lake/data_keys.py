@@ -55,7 +55,7 @@ class MasterKeys(Protocol):
     def wrap(self, key: bytes, *, about: str) -> bytes:
         """Wrap a data key.
 
-        :param about: what it is for; :meth:`unwrap` has to be told the same.
+        :param about: what it is for; :meth:`unwrap` needs the same.
         """
 
     def unwrap(self, wrapped: bytes, *, by: str, about: str) -> bytes:

@@ -44,11 +44,11 @@ class LocalStore:
             return (self._root / path).open("rb")
 
     def address(self, folder: str) -> Address:
-        """Tell how another library reaches a folder."""
+        """Return how another library reaches a folder."""
         return Address((self._root / folder).absolute().as_uri())
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is such an object."""
+        """Return whether there is such an object."""
         return (self._root / path).is_file()
 
     def write(self, path: str, content: bytes) -> None:

@@ -75,7 +75,7 @@ class Forwarded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     provider_version: str
 
     def imbalance(self) -> str | None:
-        """Say where the sum does not add up; None if it does."""
+        """Describe where the sum does not add up; None if it does."""
         parts = {
             "sent": self.sent,
             "filtered": sum(self.filtered.values()),
@@ -179,7 +179,7 @@ class Forwards(CommitNotes[Forwarded]):
         return [number for number in range(begin.first if begin else 1, last + 1) if number not in sent]
 
     def status(self, last: int, committed_at: Callable[[int], datetime | None], *, at: datetime) -> ForwardStatus:
-        """Tell how far the destination is behind the ledger.
+        """Return how far the destination is behind the ledger.
 
         :param last: the ledger's last commit.
         :param committed_at: tells when a commit was made; None if that is not known.

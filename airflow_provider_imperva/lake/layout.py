@@ -101,7 +101,7 @@ class Layout:
         return f"{self.raw(log)}.{sha256[:16]}"
 
     def is_beside(self, path: str, log: LogName) -> bool:
-        """Tell whether an object holds other bytes received for a log."""
+        """Return whether an object holds other bytes received for a log."""
         return path.startswith(f"{self.raw(log)}.")
 
     @property

@@ -1,7 +1,8 @@
 """The ledger: all plans and commits of one repository, and the rules by which they are written.
 
 Commits are numbered from 1 without a hole, and each names the SHA-256 of the one before. Plan *n* + 1 exists only if
-commit *n* does. Plans and commits are created, never replaced: of two runs that race, one wins and the other is told.
+commit *n* does. Plans and commits are created, never replaced: of two runs that race, one wins and the other gets an
+error.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class Ledger:
     """The ledger of one repository in a lake.
 
     :param signer: signs each commit that is written; nobody does without.
-    :param note_head: told of each commit that is made, for a place outside of the lake.
+    :param note_head: takes each commit that is made, to note it in a place outside of the lake.
     :param stamp: has each commit that is made timestamped; the timestamp lies beside the commit.
     :param master: what the data keys of ``raw/`` are wrapped by; without it new objects there are not encrypted.
     :ivar raw: the bytes as received, decrypted.
@@ -182,7 +183,7 @@ class Ledger:
         return self._read(self.layout.commit(number), Commit)
 
     def committed(self, number: int) -> bool:
-        """Tell whether a plan is committed."""
+        """Return whether a plan is committed."""
         return self.store.exists(self.layout.commit(number))
 
     def commits(self, *, newest_first: bool = False) -> Iterator[Commit]:
@@ -201,7 +202,7 @@ class Ledger:
         self.store.write(self.layout.plan(plan.commit), encode(plan))
 
     def batches_begun(self, number: int) -> int:
-        """Tell how many batches a plan must have had, by the objects that its batches wrote to the ledger."""
+        """Return how many batches a plan must have had, by the objects that its batches wrote to the ledger."""
         named = (_OF_A_BATCH.fullmatch(item.path.rsplit("/", 1)[1]) for item in self._objects(number))
         return max((int(found[2]) + 1 for found in named if found and int(found[1]) == number), default=0)
 
@@ -339,7 +340,7 @@ def decode_record(content: bytes, kind: type[_Record], *, about: str) -> _Record
     """Read a plan, intent, report or commit.
 
     :param about: its object, for the error's message.
-    :raises LedgerCorruptError: if it is none, or of a ledger version this provider does not know.
+    :raises LedgerCorruptError: if it is not one, or of a ledger version this provider does not know.
     """
     try:
         # First, since a newer version may hold what this one cannot read.
@@ -361,7 +362,7 @@ def decode_logs(content: bytes, *, about: str, columns: Sequence[str] | None = N
     :param about: its object, for the error's message.
     :param columns: those to read, as far as they are there; all by default. Of objects as small as these, each takes
         longer than to read the object.
-    :raises LedgerCorruptError: if it is none, or of a ledger version this provider does not know.
+    :raises LedgerCorruptError: if it is not one, or of a ledger version this provider does not know.
     """
     try:
         # Several times as fast as read_table for objects as small as these, of which an audit reads thousands.
@@ -391,5 +392,5 @@ def _check_version(version: int, about: str, *, highest: int = VERSION) -> None:
 
 def _highest(paths: Iterable[str], ending: str) -> int:
     numbers = [path.rsplit("/", 1)[1].removesuffix(ending) for path in paths if path.endswith(ending)]
-    # What else lies there (as ._000000000042.commit.json does, where a Mac has copied a lake) is none.
+    # What else lies there (as ._000000000042.commit.json does, where a Mac has copied a lake) does not count.
     return max((int(number) for number in numbers if number.isdecimal()), default=0)

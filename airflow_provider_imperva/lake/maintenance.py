@@ -100,8 +100,8 @@ def retire(
     :param at: now, UTC.
     :param grace: how long the objects stay: :data:`GRACE` where the lake has a table, and then the table has to show
         what this one removed already.
-    :param before: told the commits whose removed objects are about to be deleted, before anything says so. It may be
-        told of the same ones again, by a later run.
+    :param before: takes the commits whose removed objects are about to be deleted, before anything says so. It may
+        get the same ones again, from a later run.
     :returns: the commit that says so; None if nothing was to be done, or another run is at work.
     """
     if not commit.unretired:
@@ -148,13 +148,13 @@ TAKES_OUT = (Kind.EXPIRE, Kind.ERASE)
 
 
 def describe_removal(commit: Commit) -> str:
-    """Say which commit took something out of the lake, when and why."""
+    """Describe which commit took something out of the lake, when and why."""
     what = "were erased" if commit.kind is Kind.ERASE else "expired"
     return f"{what} on {commit.committed_at:%Y-%m-%d} by commit {commit.commit}: {commit.purpose}"
 
 
 def covers(hold: Hold, ledger: Ledger, commit: Commit) -> bool:
-    """Tell whether a hold covers anything that a commit took out of the lake."""
+    """Return whether a hold covers anything that a commit took out of the lake."""
     if any(hold.covers(part.event_date) for part in commit.removed if part.event_date):
         return True
     if not commit.removed_raw and all(part.event_date for part in commit.removed):

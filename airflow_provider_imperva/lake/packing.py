@@ -54,7 +54,7 @@ def encode(record: msgspec.Struct, *, plain_ranges: int = PLAIN_RANGES) -> bytes
 
 
 def is_packed(content: bytes, version: int) -> bool:
-    """Tell whether a plan or a commit is packed.
+    """Return whether a plan or a commit is packed.
 
     :param version: the one it has.
     """
@@ -64,7 +64,7 @@ def is_packed(content: bytes, version: int) -> bool:
 def decode_packed(content: bytes, kind: type[_Record]) -> _Record:
     """Read a packed plan or commit.
 
-    :raises msgspec.DecodeError: if it is none.
+    :raises msgspec.DecodeError: if it is not one.
     """
     packed = msgspec.json.decode(content)
     try:

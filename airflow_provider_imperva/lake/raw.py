@@ -63,6 +63,6 @@ class RawBytes:
 
 
 def seal_of(file: BinaryIO) -> Seal | None:
-    """Tell how an object that :meth:`RawBytes.open` gave is encrypted; None if it is stored as received."""
+    """Return how an object that :meth:`RawBytes.open` gave is encrypted; None if it is stored as received."""
     sealed = getattr(file, "raw", None)
     return sealed.seal() if isinstance(sealed, SealedReader) else None

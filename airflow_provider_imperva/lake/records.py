@@ -246,7 +246,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True):
     until: str | None = None
 
     def covers(self, first: str, last: str | None = None) -> bool:
-        """Tell whether any day from ``first`` to ``last`` (ISO 8601, both included) is in its scope."""
+        """Return whether any day from ``first`` to ``last`` (ISO 8601, both included) is in its scope."""
         return (self.until is None or first <= self.until) and (self.since is None or (last or first) >= self.since)
 
     @property
@@ -418,7 +418,7 @@ class LogRecord(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.rows + self.quarantined_lines + self.expired_lines + self.erased_lines
 
     def waiting(self, *, planned_at: datetime) -> Waiting | None:
-        """Tell what keeps the log undecided; None if it is decided.
+        """Return what keeps the log undecided; None if it is decided.
 
         A damaged log is asked for again after a pause as long as it has been listed, so that the pauses double.
 
@@ -559,7 +559,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return {name: LeftOpen(self.open_codes.get(name), reason) for name, reason in self.open.items()}
 
     def imbalance(self) -> str | None:
-        """Say where lines and rows do not add up; None if they do."""
+        """Describe where lines and rows do not add up; None if they do."""
         for log in (*self.logs, *(self.taken.logs if self.taken else ())):
             if log.lines != log.accounted:
                 text = f"{log.name} has {log.lines} lines, but {log.rows} rows and {log.quarantined_lines} quarantined"
@@ -578,7 +578,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return self._imbalance_of_taken(self.taken) if self.taken else None
 
     def _imbalance_of_taken(self, taken: Taken) -> str | None:
-        """Say where what was removed is neither in the new parts nor counted as taken; None if all of it is."""
+        """Describe where what was removed is neither in the new parts nor counted as taken; None if all of it is."""
         rows = sum(part.rows for part in self.removed if part.event_class is not None)
         if rows != self.carried_rows + taken.rows:
             return f"{rows} rows were removed, {self.carried_rows} are carried over and {taken.rows} taken"

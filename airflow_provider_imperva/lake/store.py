@@ -79,7 +79,7 @@ class Store(Protocol):
         """Open an object for reading in pieces, seekable; :raises FileNotFoundError: if there is none."""
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is such an object."""
+        """Return whether there is such an object."""
 
     def write(self, path: str, content: bytes) -> None:
         """Write an object, in place of one that may be there."""
@@ -109,7 +109,7 @@ class Store(Protocol):
         """Remove what writers that died have left beside the tree."""
 
     def address(self, folder: str) -> Address:
-        """Tell how another library reaches a folder; :raises ConfigurationError: if it cannot."""
+        """Return how another library reaches a folder; :raises ConfigurationError: if it cannot."""
 
 
 def s3fs_missing(about: str) -> ConfigurationError:

@@ -47,7 +47,7 @@ class State(StrEnum):
 
 
 LOST = frozenset({State.EXPIRED, State.UNOBSERVED})
-"""States in which events may be missing from the lake for good: people are told."""
+"""States in which events may be missing from the lake for good: the run alerts people."""
 
 ABSENT = LOST | {State.SKIPPED}
 """Final states of numbers of which nothing was ever fetched: such a log is fetched if an index lists it after all."""
@@ -120,7 +120,7 @@ MOST_SUMMARIZED = 40
 
 
 def summarize(prefixes: Mapping[str, Prefix]) -> dict[str, dict[str, Any]]:
-    """Say how far a repository has been loaded in few words: XComs and asset events live in Airflow's database.
+    """Describe how far a repository has been loaded in few words: XComs and asset events live in Airflow's database.
 
     :returns: by prefix ``contiguous``, ``highest`` and, in ``open``, how many numbers are open in each state (left out
         if none is). Of more than 40 prefixes, those with open numbers come first.
@@ -185,7 +185,7 @@ def observe(
     unwatched: bool,
     last_look: datetime | None = None,
 ) -> Observation:
-    """Hold an index against the watermark.
+    """Compare an index with the watermark.
 
     :param listed: the numbers of this prefix in the index, ascending; may be empty.
     :param at: when the index was read, UTC.
@@ -235,7 +235,7 @@ def decided(prefix: Prefix, listed: Sequence[int]) -> list[int]:
 
 
 def knows_any(prefix: Prefix, listed: Sequence[int], *, late: Container[int]) -> bool:
-    """Tell whether one of the logs listed was listed, or left out, at an earlier look.
+    """Return whether one of the logs listed was listed, or left out, at an earlier look.
 
     :param listed: the numbers of this prefix in the index, ascending.
     :param late: those of them that are decided although no log of theirs was ever had.
@@ -247,7 +247,7 @@ def knows_any(prefix: Prefix, listed: Sequence[int], *, late: Container[int]) ->
 
 
 def listed_since(prefix: Prefix, number: int, since: datetime) -> bool:
-    """Tell whether a number that is listed now was first listed at some time or later; False if it is decided."""
+    """Return whether a number that is listed now was first listed at some time or later; False if it is decided."""
     if number > prefix.highest:
         return True
     ((_, item),) = _with_ranges(prefix, [number])
@@ -323,14 +323,14 @@ def _with_ranges(prefix: Prefix, listed: Sequence[int]) -> Iterator[tuple[int, R
 
 
 def is_implausible(item: Range) -> bool:
-    """Tell whether it is a gap of so many numbers that the one behind it must be a wrong line of the index."""
+    """Return whether it is a gap of so many numbers that the one behind it must be a wrong line of the index."""
     return item.state is State.GAP and item.last - item.first >= _PLAUSIBLE_JUMP
 
 
 def _believed(ranges: Iterable[Range], listed: Sequence[int], *, at: datetime) -> Iterator[Range]:
     """Cut implausible gaps above the highest number listed in them: only below that is a number known to be missing.
 
-    And it is so from now on, since what stood behind the gap was no evidence of it.
+    And it is so from now on, since what stood above the gap was not evidence of it.
     """
     for item in ranges:
         inside = listed[bisect_left(listed, item.first) : bisect_right(listed, item.last)]

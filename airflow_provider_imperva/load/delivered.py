@@ -90,7 +90,7 @@ class DeliveredLogs:
             self._arrivals = arrivals
         listed = {number for item in objects if (number := arrivals.number(item))}
         if after is not None:
-            # Where nothing is new, that is no empty folder.
+            # Where nothing is new, that does not mean an empty folder.
             listed.add(len(arrivals))
         # What was cataloged for a plan that was never made, and is gone since, has to be missed all the same.
         listed.update(range(self._highest_planned() + 1, len(arrivals) + 1))
@@ -138,7 +138,7 @@ class DeliveredLogs:
         return self.read_log(name)[:size]
 
     def dispose(self, commit: Commit) -> int:
-        """Delete or move what is loaded, as the folder is set up to; what fails is told, and tried again next time.
+        """Delete or move what is loaded, as the folder is set up to; what fails is logged, and tried again next time.
 
         Only what is decided, and in ``raw/`` with its size, is touched. Doing it again changes nothing.
 

@@ -66,7 +66,7 @@ def fetch(
     :param max_concurrency: how many requests may be under way at once.
     :param window: how long Imperva keeps a log.
     :param on_log: called after each log, for a progress bar.
-    :param clock: tells whether the window has passed over a log.
+    :param clock: tells whether the window of a log is over.
     :raises AuthenticationError: if the repository refuses us, in the index too. One log that is refused is unavailable.
     :raises DataKeyError: if what comes has to be encrypted and cannot be; nothing was written.
     """
@@ -84,7 +84,7 @@ def fetch(
             with suppress(ObjectExistsError):
                 ledger.raw.create(ledger.layout.raw(name), content)
         except RepositoryError as error:
-            # One log that is refused in an odd way must not keep the others from coming.
+            # One log that is refused in an unexpected way must not keep the others from coming.
             return error
         finally:
             on_log()
@@ -130,7 +130,7 @@ def _listed(client: LogOrigin) -> frozenset[str]:
 
 
 def _is_ahead(ledger: Ledger, plan: Plan, log: PlannedLog, listed: Collection[str], *, at: datetime) -> bool:
-    """Tell whether a log that is gone was only just listed, by an index that went on further than this one does.
+    """Return whether a log that is gone was only just listed, by an index that went on further than this one does.
 
     Imperva overwrites the oldest log first. So while older logs of its prefix are listed and no newer one is, it is the
     index that lags, and not the log that has left. A wrong answer loses nothing: an hour after it was first listed, a
@@ -145,7 +145,7 @@ def _is_ahead(ledger: Ledger, plan: Plan, log: PlannedLog, listed: Collection[st
 
 
 def _came_later(ledger: Ledger, plan: Plan, log: PlannedLog, above: Collection[int]) -> bool:
-    """Tell whether one of the higher numbers that are listed was first listed with a log, or after it.
+    """Return whether one of the higher numbers that are listed was first listed with a log, or after it.
 
     Where the counter of a prefix began again, logs of the old counter may still be listed. They have higher numbers
     than the new ones, and came before them.
@@ -178,7 +178,7 @@ def _expired(
 ) -> list[PlannedLog]:
     """Return the logs that are gone for good.
 
-    An empty index says nothing; then a log is gone only once the window has passed over it.
+    An empty index says nothing; then a log is gone only once its window is over.
     """
     if listed:
         return [log for log in not_found if log.name not in listed]
@@ -186,5 +186,5 @@ def _expired(
 
 
 def _has_left(log: PlannedLog, *, at: datetime, window: timedelta) -> bool:
-    """Whether the window has passed over a log."""
+    """Whether the window of a log is over."""
     return log.first_listed_at < at - window

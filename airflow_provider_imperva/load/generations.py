@@ -173,7 +173,7 @@ class _PrefixComparison:
         return [number for number in sorted(came) if number > last and came[number] < came[last] - _A_RUN][:_MOST_NEXT]
 
     def _differs(self, number: int) -> bool | None:
-        """Tell whether a log is known to be another than the one that was loaded under its name; None if nothing is."""
+        """Return whether a log differs from the one that was loaded under its name; None if nothing is known."""
         log = LogName(self._name, number)
         try:
             came = self._client.read_beginning(log, _BEGINNING)
@@ -196,7 +196,7 @@ class _PrefixComparison:
         return None
 
     def _is_same(self, path: str, came: bytes) -> bool:
-        """Tell whether one begins with the other, as where the first answer was cut."""
+        """Return whether one begins with the other, as where the first answer was cut."""
         there = self._beginning(path, len(came))
         return bool(came) and bool(there) and came.startswith(there)
 
@@ -233,7 +233,7 @@ def compare(before: bytes, came: bytes) -> bool | None:
 
 
 def _is_log(content: bytes) -> bool:
-    """Tell whether this is the begin of a log without a header, and of nothing else that a server may send."""
+    """Return whether this is the begin of a log without a header, and of nothing else that a server may send."""
     found = format_at_begin(content)
     return classify(content) is Answer.EVENTS if found == "JSON" else found in ("CEF", "LEEF")
 

@@ -27,7 +27,7 @@ class GrownError(LakeError):
 
 
 def begins_with(ledger: Ledger, log: LogName, earlier: LogName) -> bool | None:
-    """Tell whether a log begins with the bytes of one that came before it; both as they are in ``raw/``.
+    """Return whether a log begins with the bytes of one that came before it; both as they are in ``raw/``.
 
     :returns: None if one of them is not there.
     """

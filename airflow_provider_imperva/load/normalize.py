@@ -268,7 +268,7 @@ def _read(
 
 
 def _came_at(item: StoredObject, log: PlannedLog, plan: Plan) -> datetime:
-    """Tell when a log came: no store is believed that says it came before anybody could ask for it."""
+    """Return when a log came: no store is believed that says it came before anybody could ask for it."""
     return plan.created_at if item.modified < log.first_listed_at - _CLOCKS_DIFFER else item.modified
 
 
@@ -374,7 +374,7 @@ def _outcome(records: list[LogRecord], left_open: dict[str, LeftOpen], options: 
 
 
 def _place_of(error: Exception) -> str:
-    """Tell which error it is and where it was raised, without its text, which may hold some of the log's."""
+    """Return which error it is and where it was raised, without its text, which may hold some of the log's."""
     *_, place = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
 
@@ -507,7 +507,7 @@ class _Normalization:
         return self._quarantine(received, doubt)
 
     def _may_come(self, doubt: ContainerError) -> bool:
-        """Tell whether better bytes of the log, or a sibling that it may be, are still to come."""
+        """Return whether better bytes of the log, or a sibling that it may be, are still to come."""
         waits = self.client is not None or (self.siblings.is_ended and not self.is_replay)
         return waits and not self.log.last_try and not isinstance(doubt, _NEEDS_A_PERSON)
 
@@ -523,7 +523,7 @@ class _Normalization:
         return self._kept(received, State.DUPLICATE, reason=reason, reason_code=code, replaced_sha256=replaced)
 
     def _may_be_under_way(self) -> bool:
-        """Tell whether a delivered log may be seen before its upload has ended."""
+        """Return whether a delivered log may be seen before its upload has ended."""
         settled = self.client.settled if self.client else None
         return settled is not None and self.planned_at - self.log.first_listed_at <= settled
 
@@ -631,7 +631,8 @@ class _Normalization:
         """Turn the plain body into rows of the batch.
 
         :param may_be_cut: load the body although its last record does not end.
-        :raises TruncatedError: if it does not, and that is no reason to load it; then the batch has none of its rows.
+        :raises TruncatedError: if it does not, and nothing else is a reason to load it; then the batch has none of its
+            rows.
         """
         header = plain.header
         sha256 = None

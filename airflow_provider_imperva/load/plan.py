@@ -1,4 +1,4 @@
-"""Planning: which logs a run sets out to load, told from the index and the ledger."""
+"""Planning: finds out from the index and the ledger which logs a run sets out to load."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ logger = logging.getLogger(__name__)
 _BATCH_BYTES = 16 * 2**20
 _LARGEST_BATCH = 1000
 _MOST_BATCHES = 1000
-"""Airflow maps over no more than 1024 items unless told otherwise."""
+"""Airflow maps over no more than 1024 items by default."""
 
 _A_TASK_LIVES = timedelta(hours=6)
 """For how long a task may hang, and go on after all: longer than the time-outs of tasks and runs of our DAGs."""
@@ -100,7 +100,7 @@ class Work(msgspec.Struct, frozen=True):
     :ivar closed_gaps: how many numbers missing in the sequence can be decided.
     :ivar recover: the plan that has no commit: its run is under way, or has died. 0 if the ledger does not read: then
         the plan task fetches what it can, and says what is damaged.
-    :ivar digest: SHA-256 of which logs and numbers these are, so that two looks can be told to have found the same.
+    :ivar digest: SHA-256 of which logs and numbers these are, so that two looks that found the same can be recognized.
     """
 
     logs: int = 0
@@ -120,7 +120,7 @@ def discover(
     arrived_late: Collection[LogName] = (),
     restarts: Collection[Restart] = (),
 ) -> Discovery:
-    """Hold the index against the ledger: the set difference, what waits for a key, and what can be closed.
+    """Compare the index with the ledger: the set difference, what waits for a key, and what can be closed.
 
     An empty index proves nothing, so it closes nothing. But where a lake is to begin with what comes after now, it has
     begun.
@@ -158,7 +158,7 @@ def discover(
         numbers = listed.get(name, [])
         known = head.prefixes.get(name)
         if known is None:
-            # Only a new lake starts where it is told to. A prefix that comes later is loaded from its oldest log.
+            # Only a new lake starts where the option says. A prefix that comes later is loaded from its oldest log.
             start = options.start if head.commit is None else "oldest"
             seen = begin(numbers, at=at, window=options.window, start=start, unwatched=unwatched, last_look=last_look)
         else:
@@ -236,7 +236,7 @@ def find_work(
     options: PlanOptions,
     clock: Clock = wall_clock,
 ) -> Work | None:
-    """Tell whether a plan would have anything to do; nothing is written.
+    """Return whether a plan would have anything to do; nothing is written.
 
     :raises RepositoryError: if the index cannot be read.
     """
@@ -545,7 +545,7 @@ def _by_urgency(
 def _has_turned_over(
     ledger: Ledger, head: Head, listed: dict[str, list[int]], late: set[LogName], *, options: PlanOptions
 ) -> bool:
-    """Tell whether logs may have come and gone since the last look, although it was not long ago.
+    """Return whether logs may have come and gone since the last look, although it was not long ago.
 
     Imperva overwrites the oldest log first. So as long as one is listed that was listed before, whatever came after it
     is there too. If none is, all that is listed is new, and its bytes (guessed by the usual size of a log) tell whether

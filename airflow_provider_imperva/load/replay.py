@@ -129,7 +129,7 @@ class Selection:
         )
 
     def takes(self, log: LogRecord) -> bool:
-        """Tell whether a log is to be replayed."""
+        """Return whether a log is to be replayed."""
         return (
             (not self.names or log.name in self.names)
             and (not self.sequences or any(_is_within(log, numbers) for numbers in self.sequences))

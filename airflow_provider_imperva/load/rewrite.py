@@ -32,8 +32,8 @@ def kept_as_they_are(
 ) -> dict[str, LeftOpen]:
     """Return the logs that keep a batch from being replayed, and why; it is replayed if there are none.
 
-    A replay takes no events out of the lake: if one of the logs was loaded and now does not decode, or cannot be told,
-    all stay as they are.
+    A replay removes no events from the lake: if one of the logs was loaded, and now does not decode or is in doubt, all
+    stay as they are.
 
     :param left_open: logs that could not be read, with the reason.
     """

@@ -76,7 +76,7 @@ class Siblings:
                 yield other, None if same and not self._stands_for_itself(other) else same
 
     def _stands_for_itself(self, other: LogName) -> bool:
-        """Tell whether the ledger says that a sibling with the same bytes is no duplicate of this log, and comes first.
+        """Return whether, by the ledger, a sibling with the same bytes is not a duplicate of this log and comes first.
 
         Both may be looked at by one plan at once, so that each has to come to what the other is not.
         """

@@ -46,7 +46,7 @@ def structs(members: Mapping[str, pa.Array | None], *, where: pa.Array | None = 
 
 
 def any_of(*arrays: pa.Array | None) -> pa.Array:
-    """Tell which rows have a value in one of several arrays."""
+    """Return which rows have a value in one of several arrays."""
     return functools.reduce(pc.or_, (pc.is_valid(array) for array in arrays if array is not None))
 
 
@@ -175,7 +175,7 @@ def split(array: pa.ListArray, holds: Callable[[str], bool]) -> tuple[pa.ListArr
 
 @functools.lru_cache(1 << 16)
 def is_address(text: str) -> bool:
-    """Tell whether a text is an IPv4 or IPv6 address."""
+    """Return whether a text is an IPv4 or IPv6 address."""
     try:
         return ipaddress.ip_address(text) is not None and "%" not in text
     except ValueError:
@@ -183,7 +183,7 @@ def is_address(text: str) -> bool:
 
 
 def is_hostname(text: str) -> bool:
-    """Tell whether a text is the name of a host, as OCSF has it."""
+    """Return whether a text is the name of a host, as OCSF has it."""
     return _HOSTNAME.fullmatch(text) is not None
 
 

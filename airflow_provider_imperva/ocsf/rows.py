@@ -45,11 +45,11 @@ class LakeState:
                 self._removed_at = number
 
     def is_superseded(self, batch_id: BatchId) -> bool:
-        """Tell whether the logs of a batch were loaded again by a later commit."""
+        """Return whether the logs of a batch were loaded again by a later commit."""
         return self._superseded.get(batch_id, 0) > batch_id.commit
 
     def may_lack_rows(self, commit: int) -> bool:
-        """Tell whether rows of a commit may have been taken out of the lake."""
+        """Return whether rows of a commit may have been taken out of the lake."""
         return self._removed_at > commit
 
     def parts(self, parts: Sequence[Part]) -> list[Part]:

@@ -47,8 +47,8 @@ def plan_logs(
         plan = make_plan(ledger, client, run=run, key_ids=hook.key_ids(), options=hook.plan_options(plan_options))
     except LedgerCorruptError as error:
         # It takes a person to mend it, and until then logs leave the window.
-        brought = rescue(ledger, client, max_concurrency=hook.max_concurrency)
-        log.error("The ledger is damaged. %d logs were fetched into raw/ by the index alone", brought)
+        count = rescue(ledger, client, max_concurrency=hook.max_concurrency)
+        log.error("The ledger is damaged. %d logs were fetched into raw/ by the index alone", count)
         raise error
     if plan is not None:
         log.info("Plan %d: %d logs in %d batches", plan.commit, plan.logs, len(plan.batches))
@@ -81,7 +81,7 @@ def _name_other_dag(context: Context, head: Head, ledger: Ledger, *, log: Logger
 
 
 def _compare_with_xcom(context: Context, head: Head, ledger: Ledger, *, last: Any, log: Logger) -> None:
-    """Hold the last run's XCom against the ledger, which wins.
+    """Compare the last run's XCom with the ledger, which wins.
 
     But a ledger that ends before what the XCom tells of has lost commits, whose events would be loaded twice.
     """

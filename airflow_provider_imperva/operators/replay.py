@@ -134,7 +134,7 @@ def _run(context: Context) -> Run:
 
 
 def _left(commit: Commit) -> str:
-    """Say what of a replay was not done; nothing if all was."""
+    """Describe what of a replay was not done; nothing if all was."""
     found = []
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))

@@ -46,7 +46,7 @@ def wanted_slots(tasks: Iterable[Any]) -> dict[str, tuple[int, str]]:
 
 
 def find_problems(wanted: Mapping[str, tuple[int, str]], there: Mapping[str | None, int]) -> Iterable[str]:
-    """Say which pools are missing or too small; one with -1 slots has no bound."""
+    """Describe which pools are missing or too small; one with -1 slots has no bound."""
     for pool, (slots, task) in sorted(wanted.items()):
         if pool not in there:
             yield f"the pool {pool} does not exist, and the task {task} is in it"

@@ -92,7 +92,7 @@ def show_dag(dag_id: Annotated[str, Path(max_length=250)], session: SessionDep) 
 
 
 def show_error(request: Request, error: ImpervaError) -> HTMLResponse:
-    """Say what is wrong and what to do."""
+    """Describe what is wrong and what to do."""
     return _notice("The coverage page cannot be shown", str(error), status=503)
 
 
@@ -148,7 +148,7 @@ def _page_of(destination: Destination, dag_id: str, session: Session) -> HTMLRes
 
 
 def _banner(destination: Destination, dag_id: str, session: Session) -> str:
-    """Say how old the page is, and how the repository stands now: what a file in a lake cannot say of itself."""
+    """Describe how old the page is, and how the repository stands now: what a file in a lake cannot say of itself."""
     summary, at = destination.read_summary(), datetime.now(UTC)
     if summary is None:
         return _fill("banner.html.jinja", assessment=None, summary=None, age="", runs={})
@@ -172,7 +172,7 @@ def _runs_since(dag_id: str, made_at: datetime, session: Session) -> dict[str, i
 
 
 def _assess(destination: Destination, *, at: datetime) -> Assessment | str:
-    """Say how a repository stands, or why that is not known."""
+    """Describe how a repository stands, or why that is not known."""
     try:
         summary = destination.read_summary()
         return summary.assess(at=at) if summary else "no coverage page has been written"

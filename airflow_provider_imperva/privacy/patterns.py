@@ -1,6 +1,6 @@
 r"""How a secret stands beside its name: patterns for parameters, JSON, headers, XML and multipart forms.
 
-All patterns are in the syntax of RE2, which takes time in proportion to a text's length whatever the text is: strangers
+All patterns are in the syntax of RE2, which takes time in proportion to a text's length whatever the text is: clients
 choose what is in a log.
 """
 

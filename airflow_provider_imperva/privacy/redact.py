@@ -193,7 +193,7 @@ class Redactor:
         return _Changed(maps, _any(mask, offsets))
 
     def _named(self, names: pa.StringArray, texts: pa.StringArray) -> pa.BooleanArray:
-        """Tell which values their names make secret; a mask of Imperva's is none."""
+        """Return which values their names make secret; a mask of Imperva's is not secret."""
         # What is before a dot or a parenthesis is a path, as in ``imperva.headers.cookie`` and ``cs(Cookie)``.
         last = pc.replace_substring_regex(names, r"(?:#\d+|\))+$", "")
         last = pc.replace_substring_regex(last, r"^.*[.(]", "")

@@ -39,7 +39,7 @@ class Rule:
     :ivar words: in lower case; one of them is in every text that the rule changes. None are given where ``hint`` says
         more.
     :ivar is_checked: whether a check in Python decides, and not a pattern.
-    :ivar in_ids: whether it is looked for in ids, addresses and codes too; it is no shorter than
+    :ivar in_ids: whether it is looked for in ids, addresses and codes too; it has at least
         20 characters then.
     """
 

@@ -62,7 +62,7 @@ def too_large(most: int, *, about: str) -> RepositoryError:
 
 
 def refusal(response: Response, *, name: str, about: str) -> Exception:
-    """Tell what a status other than 200 means."""
+    """Return what a status other than 200 means."""
     status = response.status_code
     if status >= 500 or status in _PASSING:
         return IncompleteAnswerError(f"HTTP {status}", retry_after=_retry_after(response.headers.get("Retry-After")))

@@ -307,7 +307,7 @@ class RepositoryClient:
         return decode(body.getvalue(), encoding, most=self._max_body_bytes, about=self.url)
 
     def _failure(self, error: Exception) -> Exception:
-        """Tell what the libraries' error means, without quoting it."""
+        """Return what the libraries' error means, without quoting it."""
         causes = list(_causes(error))
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):

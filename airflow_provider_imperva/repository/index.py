@@ -129,7 +129,7 @@ def parse_index(body: bytes, *, about: str) -> LogIndex:
 
 
 def is_html(body: bytes) -> bool:
-    """Tell whether a body begins as a page in HTML or XML does. Neither an index nor a log ever begins so."""
+    """Return whether a body begins as a page in HTML or XML does. Neither an index nor a log ever begins so."""
     start = body[:512].removeprefix(codecs.BOM_UTF8).lstrip().lower()
     return start.startswith((b"<!doctype", b"<html", b"<head", b"<!--", b"<?xml"))
 

@@ -118,7 +118,7 @@ class Trace:
         }
 
     def warnings(self) -> Iterator[str]:
-        """Say what may be left of the person in the lake."""
+        """Describe what may be left of the person in the lake."""
         for names, why in (
             (self.open_logs, "name the person and are not loaded yet: erase again once they are"),
             (self.unread, "could not be looked into: erase with the private keys, and the key of raw/, that they need"),
@@ -338,8 +338,8 @@ def _find_in_raw(
     found: set[LogName] = set()
     unread: set[LogName] = set()
     with ThreadPoolExecutor(_READERS) as pool:
-        looked = pool.map(lambda item: _names_person(ledger, item, subject, keys), items)
-        for done, (item, mentions) in enumerate(zip(items, looked, strict=True), 1):
+        matches = pool.map(lambda item: _names_person(ledger, item, subject, keys), items)
+        for done, (item, mentions) in enumerate(zip(items, matches, strict=True), 1):
             progress("Looking into raw/", done, len(items))
             if (name := _log_of(item.path)) is not None and mentions is not False:
                 (unread if mentions is None else found).add(name)
@@ -358,7 +358,7 @@ def _log_of(path: str) -> LogName | None:
 
 
 def _names_person(ledger: Ledger, item: StoredObject, subject: Subject, keys: KeyRing) -> bool | None:
-    """Tell whether the bytes of a log name a person; None if they cannot be read."""
+    """Return whether the bytes of a log name a person; None if they cannot be read."""
     try:
         with ledger.raw.open(item.path) as file:
             if is_in_bytes(iter(lambda: file.read(_CHUNK_BYTES), b""), subject):

@@ -74,7 +74,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _rows_with(column: pa.Array, needle: Needle) -> _Mask:
-    """Tell which rows of a column have a value."""
+    """Return which rows of a column have a value."""
     if pa.types.is_dictionary(column.type):
         # Each text is looked at once, however many rows have it.
         hits = np.flatnonzero(_rows_with(column.dictionary, needle))
@@ -157,7 +157,7 @@ def _without(value: object, subject: Subject) -> object:
 
 
 def is_in_bytes(chunks: Iterable[bytes], subject: Subject) -> bool:
-    """Tell whether a person is in bytes that come in pieces."""
+    """Return whether a person is in bytes that come in pieces."""
     overlap = max(needle.longest for needle in subject.needles) + 4
     tail = b""
     for chunk in chunks:

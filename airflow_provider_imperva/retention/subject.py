@@ -105,7 +105,7 @@ class Needle:
 
     :ivar kind: what it is; the only thing that may be shown.
     :ivar spellings: the ways in which it may be written.
-    :ivar version: of an address; None if it is none.
+    :ivar version: of an address; None if it is not an address.
     """
 
     kind: str

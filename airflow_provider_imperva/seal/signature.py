@@ -109,7 +109,7 @@ class PublicKeys:
         return sorted(self._keys)
 
     def objection(self, key_id: str | None, signature: str | None, digest: bytes | None) -> str | None:
-        """Say what is wrong with a signature; None if it is good.
+        """Describe what is wrong with a signature; None if it is good.
 
         :param key_id, signature: as the record has them.
         :param digest: what :func:`digest_of_unsigned` tells of the record's bytes.

@@ -139,7 +139,7 @@ class ImpervaLogSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=work is not None, xcom_value=work and self._found(work))
 
     def _found(self, work: dict[str, Any]) -> dict[str, Any]:
-        """Say what there is to do, and return it."""
+        """Describe what there is to do, and return it."""
         said = [f"{work['logs']} logs to load"] if work.get("logs") else []
         said += [f"{work['closed_gaps']} gaps to close"] if work.get("closed_gaps") else []
         said += ["the plan of a dead run to finish"] if work.get("recover") is not None else []

@@ -59,7 +59,7 @@ _NOTES = msgspec.json.Decoder(Note)
 
 
 def is_noted(store: Store) -> bool:
-    """Tell whether a lake remembers an Iceberg table."""
+    """Return whether a lake remembers an Iceberg table."""
     return store.exists(NOTE)
 
 

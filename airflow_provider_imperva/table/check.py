@@ -20,7 +20,7 @@ from airflow_provider_imperva.table.publish import open_table, table_kind
 class Difference:
     """Something in which a table is not what it should be.
 
-    :ivar about: path of the file or version, below the lake's root, or the name of a version that is no object.
+    :ivar about: path of the file or version, below the lake's root, or the name of a version without an object.
     :ivar missing: whether it should be there and is not; else it is there and should not be, or is another.
     """
 
@@ -61,7 +61,7 @@ def check_files(store: Store, repository: str, live: LiveSet, *, last: int) -> I
 
 
 def _is_of(path: str, partition: tuple[str | None, ...], repository: str) -> bool:
-    """Tell whether a file is a repository's: by its partition or, so that a wrong one is noticed, by its path."""
+    """Return whether a file is a repository's: by its partition or, so that a wrong one is noticed, by its path."""
     return partition[0] == repository or path.startswith(f"{ROOT}/repository={repository}/")
 
 

@@ -57,7 +57,7 @@ _ANEW = "Delete events/_delta_log/ and run imperva-logs table LAKE --create, whi
 
 
 def is_there(store: Store) -> bool:
-    """Tell whether a lake has a Delta table."""
+    """Return whether a lake has a Delta table."""
     folder, _, name = DELTA_LOG.rpartition("/")
     return name in store.folders(folder)
 

@@ -70,7 +70,7 @@ _ANEW = (
 
 
 def is_there(store: Store) -> bool:
-    """Tell whether a lake has an Iceberg table."""
+    """Return whether a lake has an Iceberg table."""
     return is_noted(store)
 
 
@@ -86,7 +86,7 @@ def create(store: Store) -> None:
         return
     catalog = open_catalog(store)
     note = new_note(store, catalog)
-    with _told(store, note):
+    with _lake_errors(store, note):
         create_in(catalog, note.table, store=store)
     table = Iceberg.of(store, catalog, note)
     # Somebody else may be doing it.
@@ -118,7 +118,7 @@ class Iceberg:
     @classmethod
     def of(cls, store: Store, catalog: Catalog, note: Note) -> Self:
         """Open the table of a catalog, and see that it is as we left it."""
-        with _told(store, note):
+        with _lake_errors(store, note):
             table = catalog.load_table(note.table)
             if wrong := find_wrong(table, location(store)):
                 found = f"the table is not as our snapshots left it: {wrong}"
@@ -155,7 +155,7 @@ class Iceberg:
         extended = Schema(*there.fields, *missing, schema_id=number)
         # Parts of before there were numbers in them are read by the names of their columns.
         mapping = create_mapping_from_schema(extended).model_dump_json()
-        with _told(self._store, self._note):
+        with _lake_errors(self._store, self._note):
             table.catalog.commit_table(
                 table,
                 (AssertCurrentSchemaId.model_validate({"current-schema-id": there.schema_id}),),
@@ -200,7 +200,7 @@ class Iceberg:
         from pyiceberg.table.snapshots import Operation
 
         added, removed = list(added), list(removed)
-        with _told(self._store, self._note):
+        with _lake_errors(self._store, self._note):
             transaction = _lightened(self._table).transaction()
             update = transaction.update_snapshot(snapshot_properties={key: str(value) for key, value in info.items()})
             producer = update.overwrite() if removed else update.merge_append()
@@ -252,7 +252,7 @@ class Iceberg:
     def files(self) -> Iterator[TableFile]:
         """Yield the files of the last snapshot."""
         root = f"{location(self._store)}/"
-        with _told(self._store, self._note):
+        with _lake_errors(self._store, self._note):
             snapshot = self._table.current_snapshot()
             for manifest in snapshot.manifests(self._table.io) if snapshot else ():
                 for entry in manifest.fetch_manifest_entry(self._table.io, discard_deleted=True):
@@ -270,7 +270,7 @@ class Iceberg:
         # The last one may name the files that it removed. One without files names none.
         self._append(OF_TABLE)
         self._expire(keep=1, at_once=1)
-        with _told(self._store, self._note):
+        with _lake_errors(self._store, self._note):
             snapshot = self._table.current_snapshot()
             # It has just been added.
             assert snapshot is not None  # noqa: S101
@@ -294,7 +294,7 @@ class Iceberg:
         if len(snapshots) < keep + at_once:
             return
         old, kept = snapshots[:-keep], snapshots[-keep:]
-        with _told(self._store, self._note):
+        with _lake_errors(self._store, self._note):
             # What a snapshot does not need any more, none after it needs.
             unneeded = self._objects(old) - self._objects(kept[:1])
             table.catalog.commit_table(
@@ -319,7 +319,7 @@ def versions(store: Store) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
     """Yield what each snapshot that is kept says of itself, with its name."""
     try:
         note = read_note(store)
-        with _told(store, note):
+        with _lake_errors(store, note):
             snapshots = open_catalog(store, note.catalog).load_table(note.table).metadata.snapshots
     except ImpervaError:
         return  # which the check of its files tells
@@ -377,7 +377,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _told(store: Store, note: Note) -> Iterator[None]:
+def _lake_errors(store: Store, note: Note) -> Iterator[None]:
     """Tell errors of the library in words of ours, without its own, which may quote addresses, secrets and contents."""
     library()
     from pyiceberg.exceptions import (

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 def table_kind(store: Store) -> TableKind | None:
-    """Tell which kind of table a lake has; None if it has none."""
+    """Return which kind of table a lake has; None if it has none."""
     if delta.is_there(store):
         return "delta"
     return "iceberg" if iceberg.is_there(store) else None

@@ -122,7 +122,7 @@ class FaultScript(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
             raise ConfigurationError(f"no script of faults: {error}", do=_DO, about=str(path)) from error
 
     def fault(self, path: str, *, request: int, asked: int, seconds: float) -> Fault:
-        """Tell what goes wrong with a request; nothing does by an empty fault.
+        """Return what goes wrong with a request; nothing does by an empty fault.
 
         Chance is drawn for each path by itself, so that requests side by side cannot change each other's.
 

@@ -78,7 +78,7 @@ class GelfTcpReceiver(StreamReceiver):
 
 
 def is_gelf(event: Any) -> bool:
-    """Tell whether an object is an event of GELF 1.1, which forbids the field ``_id``."""
+    """Return whether an object is an event of GELF 1.1, which forbids the field ``_id``."""
     return (
         isinstance(event, dict)
         and event.get("version") == "1.1"

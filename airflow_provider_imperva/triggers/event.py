@@ -104,7 +104,7 @@ class Watch:
     _plan_since: float = -math.inf
 
     def is_due(self, found: dict[str, Any], *, at: float) -> bool:
-        """Tell whether to fire for what was found, and take it as done."""
+        """Return whether to fire for what was found, and take it as done."""
         if (plan := found.get("recover")) is not None:
             if plan != self._plan:
                 self._plan, self._plan_since = plan, at

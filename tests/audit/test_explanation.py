@@ -54,7 +54,7 @@ def test_it_may_be_asked_for_by_number(lake: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("asked", "code", "told"),
     [
-        ("8416_4", 0, "the index passes it over: a gap"),
+        ("8416_4", 0, "the index lists higher numbers and not this one: a gap"),
         ("8416_9", 0, "commit 3: quarantined"),
         ("8416_12", 1, "not yet listed: the highest number ever listed is 11"),
         ("8416_0", 1, "below the first number that this lake knows of"),

@@ -595,7 +595,7 @@ def test_a_commit_that_removes_what_is_no_part_of_the_lake_is_found(account: Acc
     chain_anew(account.lake)
     found = verified(account.lake).findings
     assert ("contradiction", f"{LEDGER}/000000000002.commit.json") in {(item.kind, item.about) for item in found}
-    assert any("was no part of the lake" in item.found for item in found)
+    assert any("was not in the lake" in item.found for item in found)
 
 
 def test_a_part_that_is_written_under_the_name_of_another_commit_is_found(account: Account) -> None:

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_imperva.audit.inventory import strangers
+from airflow_provider_imperva.audit.inventory import unknown_objects
 from airflow_provider_imperva.lake.gathered import gather_logs
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import open_store
@@ -45,7 +45,7 @@ def test_the_view_shows_the_same_before_and_after(forged: Path) -> None:
     assert pq.ParquetFile(forged / path).metadata.num_rows < len(before), "those of the last commits are by themselves"
     assert seen(forged) == before
     assert gather_logs(ledger_of(forged)) == []
-    assert list(strangers(open_store(str(forged)), [REPOSITORY])) == []
+    assert list(unknown_objects(open_store(str(forged)), [REPOSITORY])) == []
 
 
 def test_a_table_that_is_not_that_of_its_commit_is_not_gathered(

@@ -1,7 +1,7 @@
 """Bodies of keyed records, CEF and LEEF: blocks that begin with a record, cut into records, and read in two ways.
 
-Where a record begins and ends is told by :mod:`~airflow_provider_imperva.events.grammar.boundaries`. Nearly all are one
-line each, and the lines of most blocks are told to be so at one look.
+:mod:`~airflow_provider_imperva.events.grammar.boundaries` decides where a record begins and ends. Nearly all are one
+line each, and for most blocks one quick check shows that all lines are.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class _Records:
     :param refused: what is to be read as none.
     :param warnings: codes by the number of the record.
     :param folded: how many lines and signatures were knowingly taken for a part of a record.
-    :param on_last_line: how many records and lines that are none begin on the last line, and those of earlier blocks.
+    :param on_last_line: how many records, and lines that are not records, begin on the last line, and those of earlier
+        blocks.
     """
 
     lines: Lines

@@ -36,7 +36,7 @@ class Section:
     """Consecutive lines of a block for which the same names hold.
 
     :param begin: where in the block it begins.
-    :param rows: lines that are no directives.
+    :param rows: lines that are not directives.
     :param begun: which of them begin a row.
     :param directives: the directives among the lines.
     :param layout: names of the values.
@@ -80,7 +80,7 @@ class Layouts:
     def sections(self, lines: Lines) -> list[Section]:
         """Cut a block before each directive that changes what holds.
 
-        :param lines: those of the block. The first is no text of a row in the block before.
+        :param lines: those of the block. The first is not text of a row in the block before.
         """
         block = _Block(lines, bare=self._layout.bare, finished=self._finished)
         changes = [_Change(0, self._layout, self._marks)]
@@ -210,7 +210,7 @@ class _Block:
         return isinstance(read_row(self.lines.text(index).decode(errors="replace"), layout), TextRecord)
 
     def is_finished(self, index: int, layout: Layout) -> bool:
-        """Whether the row before a line is finished, so that the line is none of its text."""
+        """Whether the row before a line is finished, so that the line is not part of its text."""
         if self._row < 0 or self._finished:
             return self._finished
         if self._up_to == self._row and self.reads(self._row, layout):

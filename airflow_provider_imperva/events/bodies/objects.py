@@ -82,7 +82,8 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
 class _Body:
     """A body on its way through.
 
-    :ivar lines: how many records and lines that are none were passed, counted by other means than reading them.
+    :ivar lines: how many records, and lines that are not records, were passed, counted by other means than reading
+        them.
     """
 
     def __init__(self) -> None:
@@ -90,7 +91,7 @@ class _Body:
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[_Found]:
         """Read all of it."""
-        # Bytes that are no UTF-8 become surrogates, which can be encoded back.
+        # Bytes that are not UTF-8 become surrogates, which can be encoded back.
         values = Values(codecs.iterdecode(lines.blocks(chunks, cut=len), "utf-8", "surrogateescape"))
         yield from self._records(values)
         while values.failed is not None and not values.is_costly:
@@ -185,12 +186,12 @@ def _items(items: Iterable[Any], beside: Object, with_each: bool) -> Iterator[_F
 
 
 def _one(value: Any) -> TextRecord | RejectionReason:
-    """Read a value that is no envelope; one that holds several events all the same is none itself."""
+    """Read a value that is not an envelope; if it holds several events all the same, it is not an event itself."""
     return RejectionReason.NOT_A_RECORD if _hides_events(value) else _record(value)
 
 
 def _hides_events(value: Any) -> bool:
-    """Whether an object that is no event has several in it, where no envelope has them."""
+    """Whether an object that is not an event has several in it, where no envelope has them."""
     if not isinstance(value, Object) or any(event_key(key) for key, _ in value):
         return False
     found = 0

@@ -1,7 +1,7 @@
 """Bodies of W3C rows: directives, the names they list, and the two ways to read the rows between them.
 
 A directive may stand anywhere but behind an unfinished row, of which it is text, and its names hold until the next one
-that lists some. Directives are no events; ``lines`` does not count them, only a row that stands directly behind one.
+that lists some. Directives are not events; ``lines`` does not count them, only a row that stands directly behind one.
 
 A row of too few values that is one together with the lines behind it, none of which begins a row, is read as one: a
 client's text had line ends in it. Whether it is, the separators between quoted values tell.
@@ -220,7 +220,7 @@ def _last_line(section: Section, place: int, rejected: Set[int]) -> int | None:
 
     A row of too many values ends where it begins.
 
-    :param rejected: numbers of the lines that are no row by themselves. No other stands between the two.
+    :param rejected: numbers of the lines that are not a row by themselves. No other stands between the two.
     """
     rows, names = section.rows, len(section.layout.names)
     values, last = 1, place

@@ -20,7 +20,7 @@ MAX_RECORD_BYTES = MAX_LINE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class RejectedLine:
-    """A line that is no event.
+    """A line that is not an event.
 
     :param number: its 1-based number in the plain body.
     :param reason: why; a code, maybe with more after a colon.
@@ -43,7 +43,7 @@ class TextBlock:
     """What a block holds, before its texts become values.
 
     :param columns: texts of its events, by column.
-    :param rejected: its lines that are no events.
+    :param rejected: its lines that are not events.
     :param lines: how many events and lines there should be, counted by other means.
     """
 
@@ -57,7 +57,7 @@ class LineByLine:
     """Lines that were read one by one.
 
     :param records: those that are events; ``numbers`` of their lines; ``raws``: their texts.
-    :param rejected: those that are none.
+    :param rejected: those that are not records.
     """
 
     records: list[TextRecord] = field(default_factory=list)
@@ -170,7 +170,7 @@ def read_each(
 
 
 def decoded(content: bytes) -> tuple[str, bool]:
-    """Decode UTF-8; bytes that are none become U+FFFD, which the second value tells."""
+    """Decode UTF-8; bytes that are not UTF-8 become U+FFFD, which the second value tells."""
     try:
         return content.decode(), False
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """The values of a JSON text one after the other, with hardly more of the text in memory than the value at hand.
 
 Values are those at the top of the text and the elements of arrays there, which may be as long as they like. What a
-syslog relay writes before a value at the top is no value. Commas that
+syslog relay writes before a value at the top is not a value. Commas that
 are too many, and those at the top, are like blanks, and so are control characters and the blanks of Unicode: the record
 separator of RFC 7464 and what transfers leave behind. Objects keep their pairs in order, and numbers their digits.
 """
@@ -75,7 +75,7 @@ _DECODER = json.JSONDecoder(
 
 
 class Values:
-    """The values of a text, up to the first that cannot be read; :meth:`skip` passes over that one.
+    """The values of a text, up to the first that cannot be read; :meth:`skip` skips that one.
 
     :ivar failed: why there are no more; None at the end of the text.
     :ivar is_open: whether the text ends in an array.
@@ -143,7 +143,7 @@ class Values:
                 at_end = end == len(self._text)
                 if at_end and self._stopped_at_end and reason == RejectionReason.BAD_JSON:
                     reason = RejectionReason.TRUNCATED
-                # Whoever is told of this needs not be told that the array around it has no end.
+                # This error makes another one about the missing end of the array around it redundant.
                 if at_end or (end is not None and _ends_array(self._text[self._place : end])):
                     self.is_open = False
         if end is None:
@@ -337,7 +337,7 @@ def _decoded(text: str, place: int) -> tuple[Any, int]:
     except RecursionError:
         return RejectionReason.TOO_DEEP, place
     except json.JSONDecodeError as error:
-        # Of a string without end its begin is told.
+        # For a string without end, its beginning is reported.
         return RejectionReason.BAD_JSON, len(text) if error.msg.startswith("Unterminated") else error.pos
 
 

@@ -34,7 +34,7 @@ class Address(NamedTuple):
 
 @lru_cache(1 << 14)
 def read_address(text: str) -> Address | None:
-    """Read an address; None if it is none: a mask, a pseudonym, a word such as ``Distributed``."""
+    """Read an address; None if it is not an address: a mask, a pseudonym, a word such as ``Distributed``."""
     try:
         return _of_ipv4(text, socket.inet_pton(socket.AF_INET, text))
     except (OSError, ValueError):

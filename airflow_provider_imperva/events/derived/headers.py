@@ -115,7 +115,7 @@ def _maps(names: pa.StringArray, values: pa.StringArray, owners: Rows, rows: Row
 
 
 def _recur(numbers: Rows, end: int) -> bool:
-    """Tell whether one of some numbers below ``end`` is there twice."""
+    """Return whether one of some numbers below ``end`` is there twice."""
     if end > _FEW * len(numbers):
         return len(np.unique(numbers)) < len(numbers)
     seen = np.zeros(end, np.bool_)

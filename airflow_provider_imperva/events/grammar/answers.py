@@ -1,6 +1,6 @@
 """What a server says in place of a log: JSON that tells of an error, or of nothing that an event has.
 
-Logs in JSON have neither a header nor a checksum, so what is an event is told by its keys.
+Logs in JSON have neither a header nor a checksum, so an event is recognized by its keys.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from airflow_provider_imperva.events.grammar.envelopes import DEEPEST, EVENT_KEYS, LISTS, TIME_KEYS
 
 _LONGEST = 1 << 16
-"""Bytes of a body that are looked at: no answer of a server that is no log has more to tell."""
+"""Bytes of a body that are read: no answer of a server that is not a log says more."""
 
 _MOST_VALUES = 1000
 _DECODER = json.JSONDecoder()
@@ -72,7 +72,7 @@ _SPOKEN = frozenset(
         "url",
     }
 )
-"""Keys that an answer has which is no event; an event may have some of them, too."""
+"""Keys of an answer that is not an event; an event may have some of them, too."""
 
 _TIME = re.compile(r"(?:^|[._@])(?:ts|time|date)|(?:time|timestamp|date|_at)$|[a-z](?:At|Time|Date)$")
 _EVENT_LISTS = frozenset({"events", "logs", "records"})
@@ -95,7 +95,7 @@ class Answer(Enum):
 
 
 def classify(head: bytes) -> Answer:
-    """Tell what a body in JSON is.
+    """Return what a body in JSON is.
 
     What to do with an error is for the caller to say: a server that is in trouble may give the log later.
 

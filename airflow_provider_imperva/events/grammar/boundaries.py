@@ -5,7 +5,7 @@ one. What else is in the lines is decided by these rules:
 
 1.  A line that begins no record belongs to the record before it if that is visibly open at the end of the line before:
     in a bracket, in a quote, or in a client's text that can hold line ends. Otherwise, if Imperva's header stands in
-    it, it begins a record, with other text before it. Otherwise it is none.
+    it, it begins a record, with other text before it. Otherwise it does not.
 2.  Imperva's header that stands within a line behind CR, NUL, form feed or vertical tab, maybe with white space and a
     syslog prefix between, begins a record: those end lines in some transfers.
 3.  Any other header of Imperva's within a record may be a record whose line end was lost, or text that a client wrote.
@@ -47,11 +47,11 @@ _PAIR_OR_END = re.compile(r"[ \t]*(?:[A-Za-z_][A-Za-z0-9_.-]*[ \t]*=|\Z|[\r\n])"
 
 @dataclass(slots=True, eq=False)
 class Piece:
-    """A record, or what is none.
+    """A record, or text that is not a record.
 
     :param begin: where it begins in the text, and where it ends.
     :param line: index of the line that it begins on.
-    :param refused: why it is no event; None for what is to be read as a record.
+    :param refused: why it is not an event; None for what is to be read as a record.
     :param warnings: codes for ``parse_warnings``.
     """
 
@@ -99,7 +99,7 @@ class _Record:
     """A record on its way: what is known of it so far.
 
     :param piece: what becomes of it.
-    :param keys: its keys; None if its header is none.
+    :param keys: its keys; None if its header is malformed.
     :param imperva: whether its header is one of Imperva's.
     """
 

@@ -23,14 +23,14 @@ PREFIX = re.compile(rf"{_RELAY}(?={beginnings.DIRECTIVE}|{beginnings.ROW})".enco
 """What a syslog relay writes before a directive or a row of quoted values."""
 
 BARE_PREFIX = re.compile(rf"(?!{beginnings.BARE_ROW}){_RELAY}(?={beginnings.DIRECTIVE}|{beginnings.BARE_ROW})".encode())
-"""The same before a row without quotes. Only one that begins with date and time can be told from a prefix."""
+"""The same before a row without quotes. Only one that begins with date and time can be distinguished from a prefix."""
 
 ROW_BEGIN = re.compile(rf"(?:{_RELAY})?{beginnings.ROW}".encode())
 DIRECTIVE_BEGIN = re.compile(rf"(?:{_RELAY})?{beginnings.DIRECTIVE}".encode())
 """What a line begins with that holds a row or a directive, with a prefix or without."""
 
 NAMES_BEHIND_ROW = re.compile(rb'"[ \t]*#[ \t]*Fields[ \t]*:', re.IGNORECASE)
-"""Where a directive stands in the line of a row: it is not heeded there, since the row may be a client's text."""
+"""Where a directive stands in the line of a row: it is ignored there, since the row may be a client's text."""
 
 BREAK = re.compile(rb"[%b][%b \t]*" % (CONTROLS, CONTROLS))
 """Where a line may end, LF aside."""
@@ -78,7 +78,7 @@ def _found(line: bytes, colon: int, name: str, behind: re.Pattern[bytes]) -> lis
 
 
 def continued_names(line: bytes, known: frozenset[str]) -> str | None:
-    """Read a line that goes on with the names of the ``#Fields`` before it; None if it is no such.
+    """Read a line that goes on with the names of the ``#Fields`` before it; None if it does not.
 
     :param known: names of fields, in lower case. At least one of the line's has to be among them.
     """

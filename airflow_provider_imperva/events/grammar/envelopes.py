@@ -1,8 +1,8 @@
-"""What JSON objects around lists of events are told by.
+"""How JSON objects around lists of events are recognized.
 
-An envelope is an object that holds a list of objects, directly or in objects inside it, and is no event itself. Such a
-list has one of the usual names, or its objects have what an event has at its top. An object that has that at its own
-top is an envelope only if all objects in a list of a usual name have times of their own.
+An envelope is an object that holds a list of objects, directly or in objects inside it, and is not an event itself.
+Such a list has one of the usual names, or its objects have what an event has at its top. An object that has that at its
+own top is an envelope only if all objects in a list of a usual name have times of their own.
 """
 
 from __future__ import annotations

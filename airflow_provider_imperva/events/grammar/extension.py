@@ -10,9 +10,9 @@ around one ``=`` only:
 2.  A *known* key (case does not matter) always ends the value before it, even with blanks before its ``=``.
 3.  An *unknown* key does so only directly before its ``=``, and not in text that others write: the user agent, the URL,
     query string, referrer, body, ``xff``, ``msg``, rule names, and JSON. There it stays part of the value: `` cmd=`` in
-    a user agent is no key.
+    a user agent is not a key.
 4.  The value of a JSON key that begins with a bracket, maybe after a quote and the commas of empty slots, ends no
-    earlier than its brackets close, strings aside: `` mode=block`` inside is no key, known or not. So does any other
+    earlier than its brackets close, strings aside: `` mode=block`` inside is not a key, known or not. So does any other
     value that begins as JSON does: with ``[`` or ``{``, maybe blanks, and then another bracket, a string or (in an
     array) a number. A quote after a backslash closes no string. After the close,
     rule 3 treats the value as plain. If the brackets never close, rules 2 and 3 hold for the rest of the record; so
@@ -22,14 +22,14 @@ around one ``=`` only:
 Between delimiters, a piece that begins with a key is a pair, whatever is in it. Any other piece belongs to the value
 before it. A LEEF record in which the first value that no client writes holds another key has blanks for tabs.
 
-Values are trimmed of blanks, and an empty one is no value. Backslash escapes ``=``, itself, and as ``\n`` and ``\r``
+Values are trimmed of blanks, and an empty one does not count. Backslash escapes ``=``, itself, and as ``\n`` and ``\r``
 line ends; before anything else it is a backslash (Attack Analytics escapes ``"`` too). A value wrapped in quotes is
 unwrapped, with a warning, since an export added them; quotes that only begin a value, or that recur inside it, stay.
 
 Of a key that comes twice the first value counts, unless a client may have written it: see :func:`_chosen`.
 
-An unescaped ``=`` that is left in a value that no client writes is told as ``sign_in_value:<key>``: a key that these
-rules do not see may stand before it.
+An unescaped ``=`` that is left in a value that no client writes is reported as ``sign_in_value:<key>``: a key that
+these rules do not see may stand before it.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def spans(
 
 
 def delimiter_of(text: str, begin: int, end: int, keys: Keys, *, named: Sequence[str]) -> str | None:
-    """Tell what stands between the attributes of a LEEF record; None for blanks.
+    """Return what stands between the attributes of a LEEF record; None for blanks.
 
     :param named: what the delimiter that its header names may be.
     """
@@ -239,7 +239,7 @@ class _Json:
         self._behind_client = False
 
     def close(self, key: str, begin: int) -> int:
-        """Tell where the brackets of a value are closed; ``begin`` if it begins with none, -1 if they never are."""
+        """Return where the brackets of a value are closed; ``begin`` if it begins with none, -1 if they never are."""
         is_client, is_json = key in self._keys.client, key in self._keys.json
         self._behind_client |= is_client
         if not self._behind_client:

@@ -174,7 +174,7 @@ def read_leef_header(text: str, begin: int, end: int) -> Header | None:
 
 
 def _delimiters(name: str) -> Iterator[str]:
-    """Tell what the name of a delimiter may mean, the likeliest first: a number, a character, characters in quotes."""
+    """Yield what the name of a delimiter may mean, the likeliest first: a number, a character, characters in quotes."""
     plain = name.strip(" \t")
     if not plain:
         yield from ("\t",) if name else ()

@@ -21,7 +21,7 @@ class Keys:
     :param columns: columns by the key whose value they take, header parts aside.
     :param known: every key: lower case to the spelling of real events (the vendor's examples differ in case).
     :param json: keys whose values are JSON.
-    :param free_text: keys whose values others write, so that an unknown key in them is none.
+    :param free_text: keys whose values others write, so that an unknown key in them counts as text.
     :param client: those of them, and of the JSON ones, whose values the client writes.
     :param goes_on: keys whose values may hold line ends.
     :param late: keys that in no event stand right behind one of ``goes_on``.

@@ -1,7 +1,7 @@
 """One LEEF record: a header, and attributes with a delimiter between them.
 
 Any version will do. The delimiter is a tab, or what the header names. Some exports put blanks or bars for the tabs. If
-nothing of that cuts a record into attributes, it is none (``bad_header``): all of them would be in one column.
+nothing of that cuts a record into attributes, it is not a record (``bad_header``): all of them would be in one column.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HEADER_COLUMNS = ("device_vendor", "device_product", "device_version", "event_na
 
 
 def is_delimited(header: str) -> bool:
-    """Whether a header names a delimiter that is no tab."""
+    """Whether a header names a delimiter that is not a tab."""
     start = begin_of(header, LEEF)
     read = read_leef_header(header, start.end, len(header)) if start else None
     return read is not None and bool(read.named) and {*read.delimiters} != {"\t"}

@@ -1,4 +1,4 @@
-"""What reading one line by itself gives: the texts of a record, or the reason why it is none."""
+"""What reading one line by itself gives: the texts of a record, or the reason why it is not one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_provider_imperva.beginnings import ANALYTICS_PRODUCT, WAF_PRODUCT
 
 
 class RejectionReason(StrEnum):
-    """Why a line is no event: the reason codes of ``quarantine/``."""
+    """Why a line is not an event: the reason codes of ``quarantine/``."""
 
     NOT_A_RECORD = "not_a_record"
     BAD_HEADER = "bad_header"

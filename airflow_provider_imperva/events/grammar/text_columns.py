@@ -40,7 +40,7 @@ class TextColumns:
         missing or empty. A column all of whose texts are missing may be left out.
     :param notes: keys without a column and what was irregular, in the order found.
     :param raw: each record as it stood in the body, string; None unless wanted.
-    :param lists: column name to array of lists, where a format has lists that are no texts to be cut.
+    :param lists: column name to array of lists, where a format has lists that are not texts to be cut.
     :param keys: row and column name to the key that the text came from, where that is not the format's usual one.
     """
 

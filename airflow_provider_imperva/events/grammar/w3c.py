@@ -1,7 +1,7 @@
 r"""One W3C row: values with blanks or tabs between them, in the order that a ``#Fields`` directive lists.
 
-Imperva puts every value into quotes; ``""`` is no value. How a quote inside a value is written is not documented, so a
-row is cut in the first of these ways that gives as many values as there are names:
+Imperva puts every value into quotes; ``""`` means no value. How a quote inside a value is written is not documented, so
+a row is cut in the first of these ways that gives as many values as there are names:
 
 1.  at ``" "``, if there are two quotes for each name, hence none inside a value;
 2.  at closing quotes, where two quotes in a row, or a backslash and a quote, are a quote inside;
@@ -9,9 +9,9 @@ row is cut in the first of these ways that gives as many values as there are nam
 4.  at blanks and tabs, where values may have quotes around them or not;
 5.  at single tabs, where values may hold blanks.
 
-Failing all, it is no event (``field_count``): a value in the wrong column is worse than none. A ``-`` without quotes is
-no value. A row that begins with a value without quotes is one only in a body that has such rows from its begin on: else
-the text of a client, with line ends in it, could be taken for an event.
+Otherwise it is not an event (``field_count``): a value in the wrong column is worse than none. A ``-`` without quotes
+means no value. A row that begins with a value without quotes is one only in a body that has such rows from the start:
+else the text of a client, with line ends in it, could be taken for an event.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _use_date_and_time(date_and_time: dict[str, str], record: TextRecord) -> Non
 
 
 def to_the_second(start: str) -> str:
-    """Write a time in epoch milliseconds as date and time; empty if it is none."""
+    """Write a time in epoch milliseconds as date and time; empty if it is not a time."""
     if len(start) != 13 or not (start.isascii() and start.isdigit()):
         return ""
     return datetime.fromtimestamp(int(start) // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -16,13 +16,13 @@ NUMBER, BEGIN, END = range(3)
 and ends."""
 
 KEY_BEGIN, KEY_END, KIND, LABEL, TEXT_BEGIN, TEXT_END = range(6)
-"""What is told of a key, in a row of ``known`` (int64): where its lower-case name stands in ``words``; what it is; the
-number of the key of the label that its value must have, 0 for none; where the text that its value must be stands in
+"""What is recorded of a key, in a row of ``known`` (int64): where its lower-case name stands in ``words``; what it is;
+the number of the key of the label that its value must have, 0 for none; where the text that its value must be stands in
 ``words``, both 0 for any."""
 
 FREE_TEXT, JSON, UNEXPECTED, EARLY, LATE = 1, 2, 4, 8, 16
-"""What a key can be, bits of ``KIND``: one in whose value an unknown key is none; one whose value is JSON; one that
-only the careful reader understands; one of a client's text, and one that never stands right behind such text."""
+"""What a key can be, bits of ``KIND``: one in whose value an unknown key counts as text; one whose value is JSON; one
+that only the careful reader understands; one of a client's text, and one that never stands right behind such text."""
 
 LONGEST_KEY = 63
 """Bytes of the longest key."""

@@ -65,7 +65,7 @@ class Kernel(Protocol):
         and one without tabs in which a known key stands behind the first bar.
 
         :param begins, ends: where each record stands in ``text``.
-        :param words, known: the vocabulary: for each number from 1 up what is told of that key. Row 0 is of no key.
+        :param words, known: the vocabulary: for each number from 1 up what is recorded of that key. Row 0 is of no key.
         :param tabs: whether records with a tab behind the first key are cut at tabs, as LEEF is.
         :param irregular: records that are not looked at, too.
         :param spans: takes a row for each pair but labels: ``NUMBER`` is that of the key, 0 for one that is not known;

@@ -112,7 +112,7 @@ class Lines:
         return found
 
     def undecodable(self) -> list[int]:
-        """Which lines of a block, of ``SCANNED_BYTES`` at most, are no UTF-8; looked at one by one only if some are."""
+        """Which lines of a block, of ``SCANNED_BYTES`` at most, are not UTF-8; checks single lines only if some are."""
         bounds = pa.py_buffer(np.array([self.begins[0], self.ends[-1]] if len(self) else [0, 0], np.int32))
         try:
             pa.Array.from_buffers(TEXT, 1, [None, bounds, pa.py_buffer(self.block)]).validate(full=True)

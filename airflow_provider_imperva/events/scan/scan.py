@@ -1,7 +1,7 @@
 """The fast way from lines to columns of texts: a whole block at once, in loops over its bytes.
 
 Only those lines are taken of which it is certain that the careful reader gives the same. To it is left any line with
-something out of the ordinary: a header that is none, bytes that are no UTF-8, a key that comes twice, a value in
+something out of the ordinary: a malformed header, bytes that are not UTF-8, a key that comes twice, a value in
 quotes, a label that is missing or not the one expected, JSON whose brackets do not close.
 """
 
@@ -36,7 +36,7 @@ class _Dialect:
 
     :param columns: column name by number of its key; ``recurring``: numbers of those whose texts recur.
     :param read: the careful reader.
-    :param is_delimited: whether a header names a delimiter that is no tab.
+    :param is_delimited: whether a header names a delimiter that is not a tab.
     :param tabs: whether pairs may have tabs between them, and values blanks.
     """
 

@@ -1,4 +1,4 @@
-"""The keys of a format as small numbers, from 1 up, laid out in two buffers for the kernel; 0 is no known key."""
+"""The keys of a format as small numbers, from 1 up, laid out in two buffers for the kernel; 0 is an unknown key."""
 
 from __future__ import annotations
 

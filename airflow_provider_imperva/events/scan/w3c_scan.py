@@ -30,7 +30,7 @@ _SHORTEST = len('"" ')
 def scan(rows: Lines, layout: Layout, *, keep_raw: bool) -> tuple[TextColumns, Mask]:
     """Read those rows that are as nearly all rows are.
 
-    :param rows: lines of one block that are no directives.
+    :param rows: lines of one block that are not directives.
     :param keep_raw: whether to keep each row in ``raw``.
     :return: the texts of the rows taken, and which of ``rows`` those are.
     """

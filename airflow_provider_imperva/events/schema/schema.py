@@ -49,7 +49,7 @@ QUARANTINE_SCHEMA: pa.Schema = pa.schema(
     ],
     metadata=SCHEMA.metadata,
 )
-"""The columns of a part in ``quarantine/``: where the line stood, why it is no event, and its bytes.
+"""The columns of a part in ``quarantine/``: where the line stood, why it is not an event, and its bytes.
 
 ``src_format`` is what the header says, since nothing was found in the line itself.
 """

@@ -217,7 +217,7 @@ def _converted(column: Column, texts: pa.StringArray) -> pa.Array:
 def url_parts(urls: pa.DictionaryArray) -> tuple[pa.DictionaryArray, pa.DictionaryArray]:
     """Host without port, up to the first ``/``, and path from there up to ``?``; null where there is none.
 
-    Imperva logs URLs without a scheme; one that is there is passed over.
+    Imperva logs URLs without a scheme; one that is there is skipped.
     """
     distinct = urls.dictionary
     offsets, characters, _ = _Parts.of(distinct)

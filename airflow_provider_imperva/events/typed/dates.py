@@ -40,7 +40,7 @@ class LogDates:
         return cls(np.datetime64(own, "ms").astype("datetime64[D]"))
 
     def too_many(self, dates: npt.NDArray[np.datetime64]) -> npt.NDArray[np.bool_]:
-        """Tell which of some events are on a far date more than a log may have.
+        """Return which of some events are on a far date more than a log may have.
 
         :param dates: of events in the order of the body, as ``datetime64[D]``; NaT for one without a time.
         """

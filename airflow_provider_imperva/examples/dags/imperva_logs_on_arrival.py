@@ -39,7 +39,7 @@ dag = imperva_logs_dag(
     "imperva_logs_on_arrival",
     **lake,
     schedule=[Asset(f"{conn_id}_logs_to_load", watchers=[watcher])],
-    # What the event told of may be loaded already; then there is nothing to wait for.
+    # The logs of the event may be loaded already; then there is nothing to wait for.
     sensor_timeout=timedelta(seconds=1),
     poke_interval=timedelta(seconds=1),
 )

@@ -134,7 +134,7 @@ class _Words(NamedTuple):
 
 
 def _cut_at_tabs(text: Bytes, begins: Positions, ends: Positions, words: _Words, irregular: Mask) -> Mask:
-    """Tell which records have tabs behind their first key; one where no word follows a tab is irregular."""
+    """Return which records have tabs behind their first key; one where no word follows a tab is irregular."""
     tabs = np.flatnonzero(text == _TAB)
     line = span_of(tabs, begins, ends)
     first_sign = np.append(ends, 0)
@@ -165,7 +165,7 @@ def _with_bars(text: Bytes, words: _Words, at_tabs: Mask) -> Positions:
 
 
 def _with_sign_in_value(text: Bytes, ends: Positions, words: _Words, kinds: Positions) -> Positions:
-    """Tell which records have an ``=`` in the value of a known key that is of no free text."""
+    """Return which records have an ``=`` in the value of a known key that is of no free text."""
     signs = np.flatnonzero(text == _EQUALS)
     owner = np.searchsorted(words.sign, signs) - 1
     is_plain = (owner >= 0) & (text[signs - 1] != _BACKSLASH)
@@ -190,7 +190,7 @@ def _with_late_key(words: _Words, kinds: Positions) -> Positions:
 def _with_blanks_or_brackets(
     text: Bytes, words: _Words, begins: Positions, ends: Positions, kinds: Positions, at_tabs: Mask
 ) -> Positions:
-    """Tell which of the records cut at tabs may have blanks for tabs, or tabs in brackets.
+    """Return which of the records cut at tabs may have blanks for tabs, or tabs in brackets.
 
     In those the first value that no client writes has an ``=`` in it, or the brackets of a value do not close in it.
     """
@@ -208,14 +208,14 @@ def _with_blanks_or_brackets(
 
 
 def _begin_json(text: Bytes, begins: Positions, ends: Positions) -> Mask:
-    """Tell which values may begin as JSON does: with a bracket, but not as in ``[US]``."""
+    """Return which values may begin as JSON does: with a bracket, but not as in ``[US]``."""
     is_code = has_at(text, begins, ends, b"[") & has_at(text, begins + 1, ends, ascii_uppercase.encode())
     found: Mask = has_at(text, begins, ends, b"[{") & ~is_code
     return found
 
 
 def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, irregular: Mask) -> Mask:
-    """Tell which unknown words stand in the value of the known key before them.
+    """Return which unknown words stand in the value of the known key before them.
 
     In free text all do; in JSON, those before its end. If that does not come before the next known key, the record is
     irregular.
@@ -239,7 +239,7 @@ def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, ir
 
 
 def _json_ends(text: Bytes, openings: Positions, ends: Positions) -> Positions:
-    """Tell where the brackets that open at some places are closed; -1 where they are not.
+    """Return where the brackets that open at some places are closed; -1 where they are not.
 
     A quote or bracket behind a backslash does not count. Behind a close, another one may open, maybe after commas.
     """
@@ -268,7 +268,7 @@ def _json_ends(text: Bytes, openings: Positions, ends: Positions) -> Positions:
 
 
 def _as_expected(texts: pa.StringArray, number: Positions, words: Bytes, known: Positions) -> Mask:
-    """Tell which values of labels are what is expected of the keys with these numbers."""
+    """Return which values of labels are what is expected of the keys with these numbers."""
     labels = np.flatnonzero(known[:, TEXT_END])
     expected = strings(words, known[labels, TEXT_BEGIN], known[labels, TEXT_END])
     wanted = expected.take(pa.array(np.searchsorted(labels, number)))
@@ -277,7 +277,7 @@ def _as_expected(texts: pa.StringArray, number: Positions, words: Bytes, known: 
 
 
 def _lack_or_repeat(line: Positions, number: Positions, known: Positions, lines: int) -> Mask:
-    """Tell which records lack the label of a key that they have, or have a known key twice."""
+    """Return which records lack the label of a key that they have, or have a known key twice."""
     has = np.zeros((lines, len(known)), np.bool_)
     has[line, number] = True
     labelled = np.flatnonzero(known[:, LABEL])

@@ -22,7 +22,7 @@ def _table(wanted: bytes) -> Mask:
 
 
 def is_any(text: Bytes, wanted: bytes) -> Mask:
-    """Tell which bytes are among those wanted."""
+    """Return which bytes are among those wanted."""
     found: Mask = _table(wanted)[text]
     return found
 
@@ -34,7 +34,7 @@ def has_at(text: Bytes, places: Positions, ends: Positions, wanted: bytes) -> Ma
 
 
 def span_of(places: Positions, begins: Positions | Offsets, ends: Positions | Offsets) -> Positions:
-    """Tell which span each place is in, -1 for none."""
+    """Return which span each place is in, -1 for none."""
     span = np.searchsorted(begins, places, "right") - 1
     return np.where(places < np.append(ends, 0)[span], span, -1)
 

@@ -88,7 +88,7 @@ def recode(codes: Offsets, used: Offsets, new_codes: Offsets) -> int:
 
 
 def finish(codes: Places, ends: Places, valid: Bytes) -> None:
-    """Tell which rows have a text, and turn codes and lengths into what Arrow wants."""
+    """Return which rows have a text, and turn codes and lengths into what Arrow wants."""
     is_valid = np.concatenate((codes >= 0, ends[:, 1:] > 0))
     valid[:] = np.packbits(is_valid, axis=1, bitorder="little").ravel()
     np.maximum(codes, 0, out=codes)
@@ -134,6 +134,6 @@ def _escaping_quotes(text: Bytes, begins: Offsets, ends: Offsets) -> Positions:
 
 
 def _places_in_run(places: Positions) -> Positions:
-    """Tell how many of these places stand directly before each, without a break."""
+    """Return how many of these places stand directly before each, without a break."""
     firsts = np.flatnonzero(np.diff(places, prepend=-2) > 1)
     return np.arange(len(places)) - np.repeat(firsts, np.diff(firsts, append=len(places)))
