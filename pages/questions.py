@@ -1,4 +1,4 @@
-"""The twenty questions for other engines than DuckDB, transpiled: ``python -m pages.questions`` writes them."""
+"""The questions for other engines than DuckDB, transpiled: ``python -m pages.questions`` writes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def transpiled(dialect: str) -> str:
     ]
     engines = DIALECTS[dialect]
     return (
-        f"-- Twenty questions that dashboards and detection rules for Imperva's logs answer, for {engines}.\n"
+        f"-- Questions that dashboards and detection rules for Imperva's logs answer, for {engines}.\n"
         "-- Put your period in place of June 2026. Written by `python -m pages.questions`; do not edit.\n\n"
     ) + "\n".join(written)
 

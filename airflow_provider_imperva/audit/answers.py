@@ -1,4 +1,4 @@
-"""The twenty questions, asked of a lake by DuckDB, and the page that draws their answers."""
+"""The questions about the traffic, asked of a lake by DuckDB, and the page that draws their answers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_imperva.audit.page import fill
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
+from airflow_provider_imperva.events.schema.schema import SCHEMA
+from airflow_provider_imperva.lake.store import open_filesystem
+from airflow_provider_imperva.uri import LakeUri
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,11 +46,13 @@ class Bar:
     """A row of an answer as it is drawn.
 
     :ivar share: its value in percent of the greatest one's.
+    :ivar others: what else the row says, in words.
     """
 
     label: str
     value: int | float
     share: float
+    others: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,19 @@ class Answer:
                 " · ".join("none" if value is None else str(value) for value in row[: self.measure]),
                 row[self.measure],
                 round(100 * row[self.measure] / most, 1),
+                " · ".join(
+                    f"{name.replace('_', ' ')} {_shown(value)}"
+                    for name, value in zip(self.columns[self.measure + 1 :], row[self.measure + 1 :], strict=True)
+                ),
             )
             for row in shown
         ]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def questions(dialect: str = "duckdb") -> list[Question]:
@@ -118,36 +133,54 @@ def duckdb_module() -> Any:
     return duckdb
 
 
-def ask(lake: str, *, first: date | None = None, last: date | None = None) -> tuple[date, date, list[Answer]]:
+def ask(
+    lake: LakeUri, *, first: date | None = None, last: date | None = None, site: str | None = None
+) -> tuple[date, date, list[Answer]]:
     """Ask a lake all questions about a period, of committed events only.
 
-    :param lake: folder of the lake.
+    :param lake: where the lake is; its credentials are those of the environment.
     :param first: first day; by default 29 days before the last one.
     :param last: last day; by default the last one that the lake has events of.
+    :param site: only of the site of this name.
     :returns: the first and the last day, and the answers.
-    :raises ConfigurationError: if DuckDB is not installed.
+    :raises ConfigurationError: if DuckDB is not installed, or nothing here speaks the lake's protocol.
     :raises LakeError: if the lake has no committed events of the period, or does not read.
     """
     duckdb = duckdb_module()
     with duckdb.connect() as connection:
+        root = _open(connection, lake)
         try:
-            newest = _read_ledger(connection, lake)
+            newest = _read_ledger(connection, root)
             last = last or newest
             first = first or last - timedelta(days=_DAYS - 1)
-            connection.execute(f"CREATE VIEW events AS FROM committed_events('{first}', '{last}')")
+            connection.register("columns", SCHEMA.empty_table())
+            connection.execute("SET VARIABLE site = ?", [site])
+            connection.execute(
+                f"CREATE VIEW events AS FROM (FROM committed_events('{first}', '{last}')"
+                " UNION ALL BY NAME FROM columns) WHERE site_name = getvariable('site') OR getvariable('site') IS NULL"
+            )
             return first, last, list(_answers(connection, first, last))
         except duckdb.Error as error:
             raise LakeError(
                 f"the lake has no committed events of the period, or does not read ({type(error).__name__})",
-                do="Name the lake's root on a disk of this machine, and a period with --first and --last; see"
-                " imperva-logs coverage for what is there",
-                about=lake,
+                do="Check the lake's root, and name a period with --first and --last; see imperva-logs coverage for"
+                " what is there",
+                about=str(lake),
             ) from None
 
 
-def _read_ledger(connection: duckdb.DuckDBPyConnection, lake: str) -> date:
+def _open(connection: duckdb.DuckDBPyConnection, lake: LakeUri) -> str:
+    """Let DuckDB read the lake, also where only fsspec speaks its protocol; return the lake's root."""
+    if lake.scheme == "file":
+        return lake.path
+    filesystem, root = open_filesystem(lake)
+    connection.register_filesystem(filesystem)
+    return f"{lake.scheme}://{root}"
+
+
+def _read_ledger(connection: duckdb.DuckDBPyConnection, root: str) -> date:
     """Make the macro of committed events; return the last day of them."""
-    script = (_SQL / "views.duckdb.sql").read_text().replace("{lake}", lake.replace("'", "''"))
+    script = (_SQL / "views.duckdb.sql").read_text().replace("{lake}", root.replace("'", "''"))
     connection.execute(script.partition("CREATE OR REPLACE VIEW events")[0])
     days = "regexp_extract(path, '/event_date=([^/]+)/', 1)"
     (newest,) = connection.execute(f"SELECT max({days}) FROM live_parts WHERE path LIKE 'events/%'").fetchall()[0]  # noqa: S608
@@ -157,9 +190,10 @@ def _read_ledger(connection: duckdb.DuckDBPyConnection, lake: str) -> date:
 def _answers(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> Iterator[Answer]:
     for question in questions():
         statement = question.statement.replace(_PERIOD[0], f"DATE '{first}'").replace(_PERIOD[1], f"DATE '{last}'")
-        relation = connection.sql(statement)
-        rows = relation.fetchall()[:_ROWS]
-        yield Answer(question, relation.columns, [tuple(map(_in_utc, row)) for row in rows])
+        # By way of Arrow: to make Python's times itself, DuckDB needs the package pytz.
+        found = connection.sql(statement).to_arrow_table()
+        rows = found.slice(0, _ROWS).to_pylist()
+        yield Answer(question, found.column_names, [tuple(map(_in_utc, row.values())) for row in rows])
 
 
 def _in_utc(value: Any) -> Any:
@@ -167,6 +201,6 @@ def _in_utc(value: Any) -> Any:
     return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
-def render(answers: Sequence[Answer], *, lake: str, first: date, last: date) -> str:
+def render(answers: Sequence[Answer], *, lake: str, first: date, last: date, site: str | None = None) -> str:
     """Write the page: one file that needs nothing else, no network and no script."""
-    return fill("answers.html.jinja", answers=answers, lake=lake, first=first, last=last)
+    return fill("answers.html.jinja", answers=answers, lake=lake, first=first, last=last, site=site)

@@ -27,31 +27,39 @@ _BAR_HOURS = (1, 2, 3, 6, 12, 24, 48, 168, 672)
 _CLASSES = ("access", "security", "attack_analytics", "other")
 
 
-def render(covers: Sequence[Coverage], *, lake: str) -> str:
+def render(covers: Sequence[Coverage], *, lake: str, traffic: str = "") -> str:
     """Write the page of one or more repositories.
 
     :param covers: of one or more repositories; of several, an overview comes first.
     :param lake: the lake's address.
+    :param traffic: address of the page that says what the traffic was, if there is one.
     """
     summaries = [Summary.of(found) for found in covers]
     return fill(
         "coverage.html.jinja",
         lake=lake,
+        traffic=traffic,
         repositories=[_repository(found, summary) for found, summary in zip(covers, summaries, strict=True)],
         rows=_rows(summaries, at=max((found.made_at for found in covers), default=None)),
         link="#{}",
     )
 
 
-def render_overview(summaries: Iterable[Summary], *, lake: str, at: datetime) -> str:
+def render_overview(summaries: Iterable[Summary], *, lake: str, at: datetime, traffic: str = "") -> str:
     """Write the page of all repositories of a lake at a glance, as it is at ``reports/coverage.html``.
 
     :param summaries: what was last found out of each.
     :param lake: the lake's address.
     :param at: now, UTC: whatever nobody has looked at since is red.
+    :param traffic: as in :func:`render`.
     """
     return fill(
-        "overview.html.jinja", lake=lake, rows=_rows(summaries, at=at), at=at, link="repository={}/coverage.html"
+        "overview.html.jinja",
+        lake=lake,
+        traffic=traffic,
+        rows=_rows(summaries, at=at),
+        at=at,
+        link="repository={}/coverage.html",
     )
 
 

@@ -9,7 +9,7 @@ from airflow_provider_imperva.audit.badge import badge
 from airflow_provider_imperva.audit.coverage import Coverage
 from airflow_provider_imperva.audit.page import render, render_overview
 from airflow_provider_imperva.audit.summary import Summary, read_summary
-from airflow_provider_imperva.lake.layout import OVERVIEW_PAGE, Layout
+from airflow_provider_imperva.lake.layout import OVERVIEW_PAGE, TRAFFIC_PAGE, Layout
 from airflow_provider_imperva.lake.store import Store
 
 
@@ -23,10 +23,13 @@ def write_reports(store: Store, found: Coverage) -> Assessment:
     """
     layout, summary = Layout(found.repository), Summary.of(found)
     assessment = summary.assess(at=found.made_at)
-    store.write(layout.coverage_page, render([found], lake=store.uri()).encode())
+    name = TRAFFIC_PAGE.rsplit("/", 1)[1] if store.exists(TRAFFIC_PAGE) else ""
+    page = render([found], lake=store.uri(), traffic=name and f"../{name}")
+    store.write(layout.coverage_page, page.encode())
     store.write(layout.coverage_summary, msgspec.json.encode(summary))
     store.write(layout.badge, badge(found.repository, assessment).encode())
     names = [name.removeprefix("repository=") for name in store.folders("reports") if name.startswith("repository=")]
     summaries = [found_summary for name in names if (found_summary := read_summary(store, name))]
-    store.write(OVERVIEW_PAGE, render_overview(summaries, lake=store.uri(), at=found.made_at).encode())
+    overview = render_overview(summaries, lake=store.uri(), at=found.made_at, traffic=name)
+    store.write(OVERVIEW_PAGE, overview.encode())
     return assessment

@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.audit.history import History, repositories
     from airflow_provider_imperva.audit.strip import make_strip
     from airflow_provider_imperva.audit.summary import Summary
+    from airflow_provider_imperva.lake.layout import TRAFFIC_PAGE
     from airflow_provider_imperva.options import WINDOW
 
     console = Console(highlight=False, markup=False)
@@ -87,8 +88,9 @@ def _run(options: argparse.Namespace) -> int:
     assessments = {found.repository: Summary.of(found).assess(at=found.made_at) for found in covers}
     for line in _show_levels(assessments):
         console.print(line)
+    traffic = store.uri(TRAFFIC_PAGE) if store.exists(TRAFFIC_PAGE) else ""
     try:
-        for path in _write_files(options, covers, assessments, lake=store.uri()):
+        for path in _write_files(options, covers, assessments, lake=store.uri(), traffic=traffic):
             console.print(f"Written to {path}")
     except OSError as error:
         return print_error(f"{error.filename}: {error.strerror}. Name a file that can be written.", code=2)
@@ -99,13 +101,18 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _write_files(
-    options: argparse.Namespace, covers: list[Coverage], assessments: dict[str, Assessment], *, lake: str
+    options: argparse.Namespace,
+    covers: list[Coverage],
+    assessments: dict[str, Assessment],
+    *,
+    lake: str,
+    traffic: str,
 ) -> Iterator[Path]:
     from airflow_provider_imperva.audit.badge import badge
     from airflow_provider_imperva.audit.page import render
 
     if options.html:
-        options.html.write_text(render(covers, lake=lake), encoding="utf-8")
+        options.html.write_text(render(covers, lake=lake, traffic=traffic), encoding="utf-8")
         yield options.html
     if options.badge:
         # Of several repositories, the worst one.

@@ -16,6 +16,7 @@
     keys/repository=<r>/<YYYY-MM>.json                              data keys of raw/, each wrapped by another key
     reports/repository=<r>/coverage.html, coverage.json, badge.svg
     reports/coverage.html                                           all repositories at a glance
+    reports/traffic.html                                            answers to questions about the traffic
     forwards/<destination>/repository=<r>/<commit>.json, progress.json, start.json
     exports/<name>/repository=<r>/<commit>.json, settings.json      what was written elsewhere in another form
 
@@ -39,6 +40,9 @@ COMMITS_A_FOLDER = 1000
 
 OVERVIEW_PAGE = "reports/coverage.html"
 """The page that shows how all repositories of a lake stand."""
+
+TRAFFIC_PAGE = "reports/traffic.html"
+"""The page that ``imperva-logs report`` writes: what the traffic was. It names clients."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,24 @@ def s3fs_missing(about: str) -> ConfigurationError:
     )
 
 
+def open_filesystem(lake: LakeUri) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the filesystem of a lake, with the credentials of the environment, and the lake's root in it.
+
+    :raises ConfigurationError: if no installed filesystem speaks its protocol.
+    """
+    try:
+        filesystem, root = fsspec.core.url_to_fs(lake.address)
+    except (ImportError, ValueError) as error:
+        if lake.scheme == "s3" and isinstance(error, ImportError):
+            raise s3fs_missing(str(lake)) from None
+        raise ConfigurationError(
+            f"no filesystem for the lake ({type(error).__name__})",
+            do="Check the lake's URI, or install the fsspec implementation of its protocol",
+            about=str(lake),
+        ) from None
+    return filesystem, root
+
+
 def open_store(
     uri: str,
     *,
@@ -139,16 +157,7 @@ def open_store(
         filesystem speaks its protocol.
     """
     lake = LakeUri.parse(uri)
-    try:
-        found, root = fsspec.core.url_to_fs(lake.address) if fs is None else (fs, fs._strip_protocol(lake.address))
-    except (ImportError, ValueError) as error:
-        if lake.scheme == "s3" and isinstance(error, ImportError):
-            raise s3fs_missing(str(lake)) from None
-        raise ConfigurationError(
-            f"no filesystem for the lake ({type(error).__name__})",
-            do="Check the lake's URI, or install the fsspec implementation of its protocol",
-            about=str(lake),
-        ) from None
+    found, root = open_filesystem(lake) if fs is None else (fs, fs._strip_protocol(lake.address))
     from airflow_provider_imperva.lake.bucket import ObjectStore, S3Store
     from airflow_provider_imperva.lake.disk import LocalStore
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from airflow_provider_imperva.audit.summary import Summary
     from airflow_provider_imperva.lake.layout import Layout
     from airflow_provider_imperva.lake.store import Store
+
+
+_TRAFFIC_LINK = re.compile(rb'<p class="traffic">.*?</p>\n')
+"""Who may see a DAG may not see whom the logs name, and Airflow does not serve that page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +57,14 @@ class Destination:
             return "a URI that cannot be used"
 
     def read_page(self) -> bytes | None:
-        """Read the coverage page; None if none has been written yet.
+        """Read the coverage page, without its link to the page that names clients; None if none has been written yet.
 
         :raises ConfigurationError: if the API server cannot tell which lake it is, or lacks a connection.
         :raises LakeError: if the lake cannot be read.
         """
         store, layout = self._open()
         try:
-            return store.read(layout.coverage_page)
+            return _TRAFFIC_LINK.sub(b"", store.read(layout.coverage_page))
         except FileNotFoundError:
             return None
 

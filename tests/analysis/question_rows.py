@@ -1,4 +1,4 @@
-"""Rows that the twenty questions are asked of, and their answers, counted here row by row."""
+"""Rows that the questions are asked of, and their answers, counted here row by row."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ _PATHS = ("/", "/cart", "/wp-login.php", "/admin/users", "/administer", "/phpmya
 _QUERIES = (None, "", "q=1", "file=/etc/passwd", "x=;wget%20http://a", "run=cmd.exe")
 _RULES: tuple[list[str] | None, ...] = (None, [], ["SQL Injection"], ["SQL Injection", "Bots"], ["", "Own rule"])
 _OUTCOMES = ("passed", "cached", "blocked", "challenged", "error", "other", None)
+_VIOLATIONS: tuple[list[dict[str, str | None]] | None, ...] = (
+    None,
+    [{"attack_type": "50033", "attack_type_name": "SQL Injection", "rule_name": "High Risk"}],
+    [{"attack_type": "7", "rule_name": ""}, {"attack_type": None, "rule_name": None, "rule_info": "{}"}],
+)
 _TYPES = ("Browser", "Hacking Tool", "Vulnerability Scanner", "Search Bot", None)
 
 
@@ -44,14 +49,20 @@ def make_rows() -> list[Row]:
 def _row(drawn: random.Random, day: date) -> Row:
     site, path = drawn.choice(_SITES), drawn.choice(_PATHS)
     is_last = day == LAST
+    event_class, client = drawn.choice(("access", "security")), drawn.choice(_CLIENTS)
     return {
-        "event_class": drawn.choice(("access", "security")),
+        "event_class": event_class,
+        "is_alert": event_class == "security",
+        "severity": drawn.choice(("low", "medium", "high", "critical", None)) if event_class == "security" else None,
+        "violations": drawn.choice(_VIOLATIONS),
+        "client_address": client,
+        "client_subnet": drawn.choice((client.rpartition(".")[0] + ".0/24", "2001:db8::/48", None)),
         "event_date": day,
         "event_time": datetime(day.year, day.month, day.day, drawn.randrange(24), 7, tzinfo=UTC),
         "event_name": drawn.choice(("SQL Injection", "Cross Site Scripting", "Bad Bots")),
         "outcome": drawn.choice(_OUTCOMES),
         "site_name": site,
-        "client_ip": drawn.choice(_CLIENTS),
+        "client_ip": client,
         "client_country_code": drawn.choice(("US", "DE", None, "NO", "BR") if is_last else ("US", "DE", None)),
         "rule_names": drawn.choice(_RULES),
         "url": f"{site}{path}",
@@ -110,6 +121,12 @@ def _top(answer: Answer, number: int, key: Callable[[tuple[Any, ...]], Any]) -> 
     return Counter(sorted(answer, key=key)[:number])
 
 
+def _violation(one: Row) -> str:
+    kind = next((one[name] for name in ("attack_type_name", "attack_type") if one.get(name) is not None), "unknown")
+    rule = one.get("rule_name")
+    return f"{kind}: {'no rule name' if rule is None else rule}"
+
+
 def answers(rows: list[Row]) -> dict[str, Answer]:
     """Return what each question is answered with."""
     june = [row for row in rows if FIRST <= row["event_date"] <= LAST]
@@ -118,6 +135,8 @@ def answers(rows: list[Row]) -> dict[str, Answer]:
     passed = [row for row in alerts if row["outcome"] in ("passed", "cached")]
     tools = [row for row in june if row["client_type"] in ("Hacking Tool", "Vulnerability Scanner")]
     scanners = [row for row in june if re.search("sqlmap|nikto", row["user_agent"] or "", re.IGNORECASE)]
+    named = [{**row, "violation": _violation(one)} for row in june for one in row["violations"] or ()]
+    severe = [row for row in alerts if row["severity"] in ("medium", "high", "critical")]
     commands = [row for row in june if row["query_string"] in _QUERIES[3:]]
     admin = [row for row in june if row["url_path"] in ("/wp-login.php", "/admin/users", "/phpmyadmin")]
     at = _grouped([row for row in june if row["client_country_code"]], "site_name", "client_country_code")
@@ -148,6 +167,16 @@ def answers(rows: list[Row]) -> dict[str, Answer]:
             _distinct("client_ip"),
         ),
         "rules": _table(_grouped(fired, "rule"), len, _distinct("site_name"), _distinct("client_ip")),
+        "violations": _table(
+            _grouped(named, "violation"), len, _with("outcome", "blocked"), _distinct("client_address")
+        ),
+        "severities": _table(_grouped(severe, "severity", "site_name"), len, _with("outcome", "passed", "cached")),
+        "attacking_networks": _table(
+            _grouped([row for row in alerts if row["client_subnet"]], "client_subnet"),
+            lambda of: max((row["client_country_code"] for row in of if row["client_country_code"]), default=None),
+            len,
+            _distinct("client_address"),
+        ),
         "attacks_not_blocked": _top(
             _table(_grouped(passed, "event_name", "site_name", "url_path"), len), 50, lambda row: (-row[3], *row[:3])
         ),

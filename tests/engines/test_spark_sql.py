@@ -1,4 +1,4 @@
-"""The published definitions of tables, and the twenty questions, run by Spark itself (``make test-engines``)."""
+"""The published definitions of tables, and the questions, run by Spark itself (``make test-engines``)."""
 
 from __future__ import annotations
 

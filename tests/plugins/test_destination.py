@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.errors import ConfigurationError, LakeError
 from airflow_provider_imperva.operators.coverage import ImpervaCoverageOperator
 from airflow_provider_imperva.plugins.destination import Destination
@@ -43,6 +44,17 @@ def test_the_page_is_that_of_the_connections_repository(tmp_path: Path) -> None:
         page.parent.mkdir(parents=True)
         page.write_text(repository)
     assert to(tmp_path).read_page() == b"8416_1745073"
+
+
+def test_the_link_to_the_page_that_names_clients_is_left_out(tmp_path: Path) -> None:
+    page = tmp_path / "reports" / "repository=8416_1745073" / "coverage.html"
+    page.parent.mkdir(parents=True)
+    page.write_text(render([], lake="lake", traffic="../traffic.html"))
+    assert b"../traffic.html" in page.read_bytes()
+    found = to(tmp_path).read_page()
+    assert found
+    assert b"traffic.html" not in found
+    assert found.endswith(b"</html>")
 
 
 def test_without_a_page_there_is_none(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
--- Twenty questions that dashboards and detection rules for Imperva's logs answer, for DuckDB (after views.duckdb.sql).
+-- Questions that dashboards and detection rules for Imperva's logs answer, for DuckDB (after views.duckdb.sql).
 -- Put your period in place of June 2026. From this file `python -m pages.questions` writes those for other engines.
 
 -- requests_by_day: How many requests come each day, how many are alerts, and how many are blocked? (Imperva's traffic overview)
@@ -69,6 +69,41 @@ CROSS JOIN UNNEST(rule_names) AS fired (rule)
 WHERE event_date BETWEEN DATE '2026-06-01' AND DATE '2026-06-30' AND rule <> ''
 GROUP BY rule
 ORDER BY alerts DESC, rule;
+
+-- violations: By which kind of attack and which rule do events violate a site's policy, and how many are blocked? (Imperva's violations)
+SELECT
+    violation,
+    count(*) AS events,
+    count(*) FILTER (WHERE outcome = 'blocked') AS blocked,
+    count(DISTINCT client_address) AS clients
+FROM events
+CROSS JOIN UNNEST(list_transform(violations, lambda v : coalesce(v.attack_type_name, v.attack_type, 'unknown') || ': ' || coalesce(v.rule_name, 'no rule name'))) AS fired (violation)
+WHERE event_date BETWEEN DATE '2026-06-01' AND DATE '2026-06-30'
+GROUP BY violation
+ORDER BY events DESC, violation;
+
+-- severities: How severe are the alerts of each site, and what of it gets through? (Elastic's severity)
+SELECT
+    severity,
+    site_name AS site,
+    count(*) AS alerts,
+    count(*) FILTER (WHERE outcome IN ('passed', 'cached')) AS let_through
+FROM events
+WHERE event_date BETWEEN DATE '2026-06-01' AND DATE '2026-06-30' AND is_alert AND severity IN ('medium', 'high', 'critical')
+GROUP BY severity, site_name
+ORDER BY alerts DESC, severity, site;
+
+-- attacking_networks: From which networks do attacks come, however many addresses they have there? (Imperva's top attacking networks)
+SELECT
+    client_subnet AS network,
+    max(client_country_code) AS country,
+    count(*) AS alerts,
+    count(DISTINCT client_address) AS clients
+FROM events
+WHERE event_date BETWEEN DATE '2026-06-01' AND DATE '2026-06-30' AND is_alert AND client_subnet IS NOT NULL
+GROUP BY client_subnet
+ORDER BY alerts DESC, network
+LIMIT 20;
 
 -- attacks_not_blocked: Which attacks were let through to which pages? (Sentinel: severe event that is not blocked)
 SELECT

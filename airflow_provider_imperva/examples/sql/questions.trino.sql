@@ -1,4 +1,4 @@
--- Twenty questions that dashboards and detection rules for Imperva's logs answer, for Trino and Athena.
+-- Questions that dashboards and detection rules for Imperva's logs answer, for Trino and Athena.
 -- Put your period in place of June 2026. Written by `python -m pages.questions`; do not edit.
 
 -- requests_by_day: How many requests come each day, how many are alerts, and how many are blocked? (Imperva's traffic overview)
@@ -103,6 +103,68 @@ GROUP BY
 ORDER BY
   alerts DESC,
   rule;
+
+-- violations: By which kind of attack and which rule do events violate a site's policy, and how many are blocked? (Imperva's violations)
+SELECT
+  violation,
+  COUNT(*) AS events,
+  COUNT(*) FILTER(WHERE
+    outcome = 'blocked') AS blocked,
+  COUNT(DISTINCT client_address) AS clients
+FROM events
+CROSS JOIN UNNEST(TRANSFORM(
+  violations,
+  v -> CONCAT(
+    CAST(COALESCE(v.attack_type_name, v.attack_type, 'unknown') AS VARCHAR),
+    CAST(': ' AS VARCHAR),
+    CAST(COALESCE(v.rule_name, 'no rule name') AS VARCHAR)
+  )
+)) AS fired(violation)
+WHERE
+  event_date BETWEEN CAST('2026-06-01' AS DATE) AND CAST('2026-06-30' AS DATE)
+GROUP BY
+  violation
+ORDER BY
+  events DESC,
+  violation;
+
+-- severities: How severe are the alerts of each site, and what of it gets through? (Elastic's severity)
+SELECT
+  severity,
+  site_name AS site,
+  COUNT(*) AS alerts,
+  COUNT(*) FILTER(WHERE
+    outcome IN ('passed', 'cached')) AS let_through
+FROM events
+WHERE
+  event_date BETWEEN CAST('2026-06-01' AS DATE) AND CAST('2026-06-30' AS DATE)
+  AND is_alert
+  AND severity IN ('medium', 'high', 'critical')
+GROUP BY
+  severity,
+  site_name
+ORDER BY
+  alerts DESC,
+  severity,
+  site;
+
+-- attacking_networks: From which networks do attacks come, however many addresses they have there? (Imperva's top attacking networks)
+SELECT
+  client_subnet AS network,
+  MAX(client_country_code) AS country,
+  COUNT(*) AS alerts,
+  COUNT(DISTINCT client_address) AS clients
+FROM events
+WHERE
+  event_date BETWEEN CAST('2026-06-01' AS DATE) AND CAST('2026-06-30' AS DATE)
+  AND is_alert
+  AND NOT client_subnet IS NULL
+GROUP BY
+  client_subnet
+ORDER BY
+  alerts DESC,
+  network
+LIMIT 20;
 
 -- attacks_not_blocked: Which attacks were let through to which pages? (Sentinel: severe event that is not blocked)
 SELECT
