@@ -22,7 +22,12 @@ def test_all_examples_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["examples", "--to", str(tmp_path / "a" / "b")]) == 0
     written = files(tmp_path / "a" / "b")
     assert written == files(EXAMPLES)
-    assert {"dags/imperva_logs_to_parquet.py", "sql/tables/athena.sql", "grafana/imperva.json"} <= set(written)
+    assert {
+        "dags/imperva_logs_to_parquet.py",
+        "sql/tables/athena.sql",
+        "grafana/imperva.json",
+        "notebooks/attacks.ipynb",
+    } <= set(written)
     assert f"{len(written)} files written" in capsys.readouterr().out
 
 
