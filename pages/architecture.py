@@ -1,7 +1,7 @@
-"""The page of the rooms and the way of a log's bytes: ``python -m pages.architecture`` writes it.
+"""The page of the rooms, and of the ways of a log's bytes and of a number: ``python -m pages.architecture`` writes it.
 
-The drawing is that of the layers which ``make lint`` enforces, and the words beside each room are the first line of its
-docstring: neither can differ from the code.
+The first drawing is that of the layers which ``make lint`` enforces, and the words beside each room are the first line
+of its docstring. The second one has the states of the watermark with their meanings, and its test takes each step.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ import ast
 import sys
 import textwrap
 import tomllib
+from itertools import groupby
 from pathlib import Path
+
+from airflow_provider_imperva.lake.watermark import LOST, State
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_imperva"
@@ -29,19 +32,50 @@ WAY = (
     ("lake.ledger.Ledger", "keeps the batch's report: which logs, lines and rows, with hashes"),
     ("lake.commit.commit_plan", "checks that lines = rows + quarantined, and makes all of it true with one write"),
     ("table.settle.settle", "shows the commit in the Delta table"),
-    ("audit.coverage.cover", "says what is there, what is missing and why"),
+    ("audit.coverage.measure_coverage", "says what is there, what is missing and why"),
     ("forward.send", "sends committed lines to a SIEM, in a DAG of its own"),
 )
 """What a log's bytes go through, in order: where in the package, and what happens there."""
+
+NEW = "new"
+"""What a number is before an index names it, or one above it."""
+
+STEPS = (
+    (NEW, State.LISTED, "lake.watermark.observe", "an index lists it"),
+    (NEW, State.GAP, "lake.watermark.observe", "an index lists a higher number, and not this one"),
+    (NEW, State.UNOBSERVED, "lake.watermark.observe", "the same, and nobody read the index for longer than the window"),
+    (State.GAP, State.LISTED, "lake.watermark.observe", "a later index lists it"),
+    (
+        State.GAP,
+        State.SKIPPED,
+        "lake.watermark.observe",
+        "it is missing for longer than the window",
+    ),
+    (State.GAP, State.UNOBSERVED, "lake.watermark.observe", "nobody read the index for longer than the window"),
+    (State.LISTED, State.COMMITTED, "load.normalize.normalize", "its rows are in parts that a commit names"),
+    (State.LISTED, State.QUARANTINED, "load.normalize.normalize", "its bytes cannot be decoded"),
+    (State.LISTED, State.DUPLICATE, "load.normalize.normalize", "another log has the same content, and is loaded"),
+    (State.LISTED, State.EXPIRED, "load.fetch.fetch", "it is gone from server and index when it is fetched"),
+    (State.LISTED, State.AWAITING_KEY, "load.normalize.normalize", "its private key is not in the key ring"),
+    (State.LISTED, State.DAMAGED, "load.normalize.normalize", "its bytes are damaged, and the index still lists it"),
+    (State.AWAITING_KEY, State.COMMITTED, "load.normalize.normalize", "the key is there"),
+    (State.DAMAGED, State.COMMITTED, "load.normalize.normalize", "better bytes came"),
+    (State.DAMAGED, State.QUARANTINED, "load.normalize.normalize", "its time is up"),
+    (State.QUARANTINED, State.COMMITTED, "load.replay.replay", "it is replayed after a fix"),
+    (State.SKIPPED, State.LISTED, "lake.watermark.reopen", "an index lists it after all"),
+    (State.UNOBSERVED, State.LISTED, "lake.watermark.reopen", "an index lists it after all"),
+    (State.EXPIRED, State.LISTED, "lake.watermark.reopen", "an index lists it again"),
+)
+"""What becomes of a number: from which state to which, where in the package, and when."""
 
 _INTRODUCTION = """\
 # Architecture
 
 <!-- Written by `python -m pages.architecture`; do not edit. -->
 
-Folders of the package are called rooms. This page shows which room may import which, and which way the bytes of a log \
-go. How and why it works is on [How it works](explanation/how-it-works.md); decisions are in the \
-[ADRs](adr/0001-intent-before-parts.md).
+Folders of the package are called rooms. This page shows which room may import which, which way the bytes of a log go, \
+and what becomes of a number. How and why it works is on [How it works](explanation/how-it-works.md); decisions are in \
+the [ADRs](adr/0001-intent-before-parts.md).
 
 ## The rooms
 
@@ -102,6 +136,31 @@ def _besides() -> list[str]:
     return [f"- `{room}`: {purpose(room).replace('``', '`')}" for room in sorted(rooms - drawn)]
 
 
+def states() -> str:
+    """Draw the states of a number: under each the steps that lead out of it."""
+    lines = [f"{NEW}: no index has named it, nor one above it"]
+    for state, steps in groupby(STEPS, key=lambda step: step[0]):
+        if state != NEW:
+            lines += ["", f"{state}{' (an alert)' if state in LOST else ''}: {_meaning(State(state))}"]
+        drawn = [(f"{to} ", when) for _, to, _, when in steps]
+        for number, (to, when) in enumerate(drawn, 1):
+            lines.append(f"  {'└' if number == len(drawn) else '├'}──▶ {to:─<14} {when}")
+    left = [state for state in State if state not in {step[0] for step in STEPS}]
+    return "\n".join([*lines, *(line for state in left for line in ("", f"{state}: {_meaning(state)}", "  ■ final"))])
+
+
+def _meaning(state: State) -> str:
+    """Return the docstring of a state, without its full stop."""
+    text = (ROOT / PACKAGE / "lake" / "watermark.py").read_text()
+    [states] = [node for node in ast.parse(text).body if isinstance(node, ast.ClassDef) and node.name == "State"]
+    for member, docstring in zip(states.body, states.body[1:], strict=False):
+        if not isinstance(member, ast.Assign) or not isinstance(docstring, ast.Expr):
+            continue
+        if ast.literal_eval(member.value) == state.value:
+            return str(ast.literal_eval(docstring.value)).rstrip(".").replace("``", "")
+    raise LookupError(state)
+
+
 def page() -> str:
     """Return the page."""
     steps = [f"{number}. `{where}` {what}." for number, (where, what) in enumerate(WAY, 1)]
@@ -116,6 +175,12 @@ def page() -> str:
             "",
             "A crash at any step loses nothing: what a dead run left, the next plan finishes first"
             " ([guarantees](guarantees.md)).",
+            "",
+            "## The way of a number\n",
+            "Imperva numbers its logs. The watermark keeps for each number what is known of it, until it is decided:\n",
+            f"```text\n{states()}\n```\n",
+            "`lake/watermark.py` takes the steps that need no bytes; `load/fetch.py` and `load/normalize.py` take the rest."
+            " `imperva-logs explain` shows the steps of one number, `coverage` how many are in each state.",
             "",
         ]
     )
