@@ -6,6 +6,7 @@ import gzip
 import os
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from airflow_provider_imperva.testing.forge import ForgedLog, forge_repository
 from airflow_provider_imperva.testing.formats import Format, write_body
 from tests.delivery.inbox import Deliveries
 from tests.load.load_runs import Clock, request_id
+from tests.long_form import LONG
 
 PARTIAL = (
     "8416_1.log.filepart",
@@ -157,20 +159,30 @@ GROWING = (
 )
 
 
-@pytest.mark.parametrize("looks", [(0, 2), (0, 1, 2), (1, 2)], ids=["half", "in steps", "nearly all"])
-@pytest.mark.parametrize("kind", GROWING)
-@pytest.mark.parametrize("pause", [timedelta(minutes=2), timedelta(hours=3)], ids=["soon", "later"])
+LOOKS = {"half": (0, 2), "in steps": (0, 1, 2), "nearly all": (1, 2)}
+PAUSES = {"soon": timedelta(minutes=2), "later": timedelta(hours=3)}
+
+
+# In the short form each kind is seen in each of these ways, after one of the pauses.
+@pytest.mark.parametrize(
+    ("kind", "seen", "pause"),
+    [
+        (kind, seen, pause)
+        for (row, kind), (column, seen), (turn, pause) in product(*map(enumerate, (GROWING, LOOKS, PAUSES)))
+        if LONG or (row + column) % len(PAUSES) == turn
+    ],
+)
 def test_a_file_that_is_seen_while_it_grows_is_loaded_once(
-    account: Deliveries, kind: str, looks: tuple[int, ...], pause: timedelta
+    account: Deliveries, kind: str, seen: str, pause: str
 ) -> None:
     """Whether it was held, or what it began with was loaded."""
     account.clock = clock = Clock()
     account.deliver("before.log", 90)
     account.run_some()
     format, sizes = versions(kind)
-    for look in looks:
+    for look in LOOKS[seen]:
         account.inbox.put("8416_1.log", sizes[look])
-        clock.ahead += pause
+        clock.ahead += PAUSES[pause]
         account.run()
     for _ in range(3):
         clock.ahead += timedelta(minutes=11)

@@ -12,12 +12,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import product
 from pathlib import Path
 
 import pytest
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.long_form import LONG
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -134,9 +137,16 @@ def test_what_only_tests_need_is_not_in_the_way_of_the_demo() -> None:
     assert len(demo) < 160
 
 
+EACH_AIRFLOW = list(product(("3.1", "3.2", "3.3"), ("3.11.2", "3.12.3", "3.13.0")))
+OTHERWISE = {"3.1": "3.13.0", "3.2": "3.12.3", "3.3": "3.11.2"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("python", ["3.11.2", "3.12.3", "3.13.0"])
-@pytest.mark.parametrize("airflow", ["3.1", "3.2", "3.3"])
+@pytest.mark.parametrize(
+    ("airflow", "python"),
+    # In the short form each once, and the oldest with the newest.
+    [(airflow, python) for airflow, python in EACH_AIRFLOW if LONG or python == OTHERWISE[airflow]],
+)
 def test_it_can_be_installed_beside_each_airflow(python: str, airflow: str, tmp_path: Path) -> None:
     """With all of its extras; `make test-matrix` really installs three of these and runs tests."""
     (tmp_path / "airflow.txt").write_text(f"apache-airflow=={airflow}.*")
