@@ -47,6 +47,16 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
         "description": "Connection of type aws; aws_default without",
         "schema": {"type": ["string", "null"]},
     },
+    "raw_vault_key": {
+        "label": "Vault key of raw/",
+        "description": "Key of Vault's transit engine, in place of the encryption key above: lake, or transit/lake",
+        "schema": {"type": ["string", "null"]},
+    },
+    "raw_vault_conn_id": {
+        "label": "Connection of Vault",
+        "description": "Connection of type vault; vault_default without",
+        "schema": {"type": ["string", "null"]},
+    },
     "signing_private_key": {
         "label": "Signing key",
         "description": "Ed25519 private key, as PEM, that signs each commit of the ledger",
@@ -64,12 +74,12 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     },
     "anchor": {
         "label": "Anchor",
-        "description": "Folder, bucket or https URL outside of the lake that each commit's hash is sent to",
+        "description": "Folder, bucket, https URL or mailto: address outside of the lake that each hash is sent to",
         "schema": {"type": ["string", "null"]},
     },
     "anchor_conn_id": {
         "label": "Anchor connection",
-        "description": "Connection with credentials for the anchor's bucket, other than those of the lake",
+        "description": "Connection with credentials for the anchor's bucket, or of the mail server",
         "schema": {"type": ["string", "null"]},
     },
     "anchor_token": {

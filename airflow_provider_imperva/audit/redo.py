@@ -147,7 +147,17 @@ def _again(store: Store, raw: RawBytes, ledger: AuditedLedger, row: dict[str, An
     return list(_differences(before, after, skipped))
 
 
-_OF_PEOPLE = {*PERSONAL, "extra", "client_address", "client_address_bytes", "client_subnet", "incident_id"}
+_OF_PEOPLE = {
+    *PERSONAL,
+    *pseudonyms.HEADER_TEXTS,
+    "request_headers",
+    "response_headers",
+    "extra",
+    "client_address",
+    "client_address_bytes",
+    "client_subnet",
+    "incident_id",
+}
 """Columns that have pseudonyms, whose key nobody here has, or follow from such columns."""
 
 

@@ -127,6 +127,12 @@ def open_place(url: str) -> Anchors:
     from airflow_provider_imperva.seal.anchors import open_anchors
     from airflow_provider_imperva.uri import LakeUri
 
+    if url.startswith("mailto:"):
+        raise ConfigurationError(
+            "mail is sent by tasks, with Airflow's connections, and cannot be read from here",
+            do="Give what a mail says with --anchor COMMIT:SHA256",
+            about=url,
+        )
     url = url if url.startswith(("http://", "https://")) else str(LakeUri.of_shell(url))
     return open_anchors(url, token=os.environ.get(_TOKEN))
 

@@ -197,19 +197,24 @@ def master_keys(connection: Connection) -> MasterKeys | None:
     :raises ConfigurationError: if it is not a key, or several ways are given.
     """
     extra = extra_of(connection)
-    given = {name: str(extra.get(name) or "").strip() for name in ("raw_encryption_key", "raw_kms_key")}
-    if all(given.values()):
+    names = ("raw_encryption_key", "raw_kms_key", "raw_vault_key")
+    given = {name: value for name in names if (value := str(extra.get(name) or "").strip())}
+    if len(given) > 1:
         raise ConfigurationError(
             f"{' and '.join(map(repr, given))} are both given", do="Give one of them", about=connection.conn_id
         )
-    if text := given["raw_encryption_key"]:
+    if text := given.get("raw_encryption_key"):
         from airflow_provider_imperva.lake.data_keys import AesKeys
 
         return AesKeys.of_text(text, about=f"{connection.conn_id}, raw_encryption_key")
-    if key_id := given["raw_kms_key"]:
+    if key_id := given.get("raw_kms_key"):
         from airflow_provider_imperva.hooks.kms import KmsKeys
 
         return KmsKeys(key_id, conn_id=str(extra.get("raw_kms_conn_id") or "aws_default"))
+    if key := given.get("raw_vault_key"):
+        from airflow_provider_imperva.hooks.vault import VaultKeys
+
+        return VaultKeys(key, conn_id=str(extra.get("raw_vault_conn_id") or "vault_default"))
     return None
 
 

@@ -40,6 +40,7 @@ from airflow_provider_imperva.hooks.connection import (
 )
 from airflow_provider_imperva.hooks.delivery import is_delivery, open_folder, repository_of
 from airflow_provider_imperva.hooks.lake import open_lake
+from airflow_provider_imperva.hooks.mail import SCHEME, MailedAnchors
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -75,7 +76,8 @@ class ImpervaLogHook(BaseHook):
     extra, for proofs            ``signing_private_key`` or ``signing_key_file``,
                                  ``signing_key_passphrase``, ``anchor``, ``anchor_conn_id``,
                                  ``anchor_token``, ``timestamp_url``
-    extra, for raw/              ``raw_encryption_key``, or ``raw_kms_key`` and ``raw_kms_conn_id``
+    extra, for raw/              ``raw_encryption_key``, or ``raw_kms_key`` and ``raw_kms_conn_id``, or
+                                 ``raw_vault_key`` and ``raw_vault_conn_id``
     extra, for deliveries        ``delivery_conn_id``, ``after_commit``, ``ignore``; see
                                  :func:`~airflow_provider_imperva.hooks.delivery.open_folder`
     ===========================  ====================================================================
@@ -252,6 +254,8 @@ class ImpervaLogHook(BaseHook):
         if not url:
             return None
         conn_id = extra.get("anchor_conn_id")
+        if url.startswith(SCHEME):
+            return MailedAnchors(url, conn_id=str(conn_id or "smtp_default"))
         store = open_lake(url, str(conn_id)) if conn_id and not url.startswith(("http://", "https://")) else None
         token = extra.get("anchor_token")
         return open_anchors(url, store=store, token=str(token) if token else None)

@@ -10,8 +10,9 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -27,6 +28,20 @@ VERSION_KEY = "imperva.pseudonyms"
 
 SHORTEST_KEY = 32
 """Characters of the shortest key: 128 bits in hexadecimal."""
+
+METHOD = "2"
+"""What is replaced besides the columns: 2 has addresses in header texts, and in values of ``extra`` of any key."""
+
+HEADER_TEXTS = ("additional_request_headers", "additional_response_headers")
+"""Columns whose texts may have addresses in values of headers, such as X-Forwarded-For, Forwarded, True-Client-IP."""
+
+_ADDRESS = re.compile(
+    # No path, version of a program (also as a client hint gives it) or part of a longer token.
+    r"""(?<![\w.:/-])(?<!\bv=")(?<!\bv=\\")"""
+    r"""(?:::ffff:)?(?:\d{1,3}(?:\.\d{1,3}){3}(?![\w.-])|(?=[\w:]*:[\w:]*:)[0-9A-Fa-f:]+(?:\.\d{1,3}){0,3}(?![\w.:-]))""",
+    re.IGNORECASE,
+)
+"""What looks like an address; whether it is one, :mod:`ipaddress` says."""
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_]{1,32}")
 _FORMATS: tuple[Format, ...] = ("CEF", "LEEF", "W3C", "JSON")
@@ -90,7 +105,8 @@ class Pseudonyms:
     @property
     def version(self) -> str:
         """Which columns have pseudonyms, made by which key; nothing of the key itself."""
-        return f"{self.options.addresses}:{self.key.id if self.key else '-'}:{','.join(self.options.columns)}"
+        key_id = self.key.id if self.key else "-"
+        return f"{self.options.addresses}:{key_id}:{','.join(self.options.columns)}:{METHOD}"
 
     @property
     def fingerprint(self) -> str:
@@ -103,6 +119,21 @@ class Pseudonyms:
         if is_masked(value):
             return value
         return self._address(value) if column in ADDRESSES else self._hmac(PERSONAL[column], value)
+
+    def in_text(self, text: str) -> str:
+        """Return a text with a pseudonym for each address in it."""
+        return _ADDRESS.sub(self._found, text)
+
+    def _found(self, match: re.Match[str]) -> str:
+        try:
+            ipaddress.ip_address(match[0])
+        except ValueError:
+            return match[0]
+        return self._address(match[0])
+
+    @property
+    def _has_addresses(self) -> bool:
+        return not ADDRESSES.isdisjoint(self.options.columns)
 
     def _address(self, value: str) -> str:
         try:
@@ -122,11 +153,16 @@ class Pseudonyms:
         return f"{self.key.id}-{digest[:16].hex()}"
 
     def replace(self, events: pa.Table) -> pa.Table:
-        """Replace the values of the columns, and those of the same keys in ``extra``; ``raw`` becomes null."""
+        """Replace the values of the columns, those of the same keys in ``extra``, and addresses in texts.
+
+        Which texts, ``METHOD`` says; ``raw`` becomes null.
+        """
         if not events.num_rows:
             return events
         for name in self.options.columns:
             events = _with(events, name, self._column(name, _one_chunk(events[name])))
+        for name in HEADER_TEXTS if self._has_addresses else ():
+            events = _with(events, name, self._header_texts(_one_chunk(events[name])))
         extra = _one_chunk(events["extra"])
         if len(extra) and extra.offsets[-1].as_py() > extra.offsets[0].as_py():
             events = _with(events, "extra", self._extra(extra))
@@ -152,32 +188,53 @@ class Pseudonyms:
         replaced = pa.array(pseudonyms, pa.string()).take(encoded.indices)
         return replaced.dictionary_encode().cast(texts.type) if encoded is texts else replaced
 
+    def _header_texts(self, texts: _Values) -> _Values:
+        """Replace addresses in the texts that have one, each of them once; a dictionary stays one."""
+        encoded = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
+        replaced = [text and self.in_text(text) for text in encoded.dictionary.to_pylist()]
+        if replaced == encoded.dictionary.to_pylist():
+            return texts
+        values = pa.array(replaced, pa.string()).take(encoded.indices)
+        return values.dictionary_encode().cast(texts.type) if encoded is texts else values
+
     def _extra(self, extra: pa.MapArray) -> pa.MapArray:
-        """Replace values that stand in ``extra`` under the key of a column, since they came twice or did not fit."""
-        columns = _columns_by_key()
+        """Replace values that stand in ``extra`` under the key of a column, since they came twice or did not fit.
+
+        Under keys that no column has, such as ``ImpervaAADominantIps``, addresses are replaced.
+        """
         maps = [
-            None
-            if pairs is None
-            else [
-                (name, self.of(column, text) if column in self.options.columns else text)
-                for name, text in pairs
-                for column in [columns.get(name.partition("#")[0].lower(), "")]
-            ]
+            None if pairs is None else [(name, text and self._of_key(name, text)) for name, text in pairs]
             for pairs in extra.to_pylist()
         ]
         return pa.array(maps, extra.type)
 
+    def _of_key(self, name: str, text: str) -> str:
+        key = name.partition("#")[0].lower()
+        column = _columns_by_key().get(key)
+        if column in self.options.columns:
+            return self.of(column, text)
+        of_nobody = column or key in _impersonal_keys()
+        return text if of_nobody or not self._has_addresses else self.in_text(text)
 
+
+@cache
 def _columns_by_key() -> Mapping[str, str]:
     """Return the personal column that each key of each format belongs to, in lower case."""
-    return {
-        key.lower(): column.name
-        for column in COLUMNS
-        if column.name in PERSONAL
-        for format_name in _FORMATS
-        for key in (column.source(format_name), *column.json)
-        if key and not key.startswith(HEADER)
-    }
+    return {key: column for key, column in _all_columns_by_key() if column in PERSONAL}
+
+
+@cache
+def _impersonal_keys() -> frozenset[str]:
+    """Return the keys of the other columns that hold no texts of headers, such as that of the server's address."""
+    return frozenset(key for key, column in _all_columns_by_key() if column not in {*PERSONAL, *HEADER_TEXTS})
+
+
+def _all_columns_by_key() -> Iterator[tuple[str, str]]:
+    for column in COLUMNS:
+        for format_name in _FORMATS:
+            for key in (column.source(format_name), *column.json):
+                if key and not key.startswith(HEADER):
+                    yield key.lower(), column.name
 
 
 def _with(table: pa.Table, name: str, values: _Values) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The key that raw/ is encrypted by comes from the connection, or stays in AWS KMS."""
+"""The key that raw/ is encrypted by comes from the connection, or stays in AWS KMS or Vault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from airflow_provider_imperva.errors import ConfigurationError, DataKeyError, LakeError
 from airflow_provider_imperva.hooks.connection import secrets_of
 from airflow_provider_imperva.hooks.imperva import ImpervaLogHook
+from airflow_provider_imperva.hooks.vault import VaultKeys
 from airflow_provider_imperva.lake.ledger import Ledger
+from tests.lake.vault_server import Vault, open_vault
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 OTHER = base64.b64encode(bytes(range(1, 33))).decode()
@@ -59,6 +61,8 @@ def test_it_is_masked_each_if_there_are_several(monkeypatch: pytest.MonkeyPatch)
     [
         ({"raw_encryption_key": "hunter2"}, "a key for raw/ is not 32 bytes in base64"),
         ({"raw_encryption_key": KEY, "raw_kms_key": KMS_KEY}, "are both given"),
+        ({"raw_kms_key": KMS_KEY, "raw_vault_key": "lake"}, "are both given"),
+        ({"raw_vault_key": "-----BEGIN hunter2"}, "raw_vault_key is not the name of a key"),
     ],
 )
 def test_what_is_not_a_key_is_refused_before_anything_is_written(
@@ -145,3 +149,64 @@ class TestKms:
         with pytest.raises(LakeError, match=r"KMS did not encrypt a data key \(LimitExceededException\)") as caught:
             ledger(monkeypatch, tmp_path, **EXTRA).raw.create(PATH, b"password=hunter2")
         assert caught.value.is_transient
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
+    with open_vault(tmp_path_factory.mktemp("vault")) as vault:
+        vault.make_key("transit", "lake")
+        vault.make_key("team/transit", "other")
+        yield vault
+
+
+VAULT = {"raw_vault_key": "lake", "raw_vault_conn_id": "vault"}
+
+
+class TestVault:
+    """A real server: OpenBao, a fork of Vault that speaks its protocol."""
+
+    @pytest.fixture(autouse=True)
+    def connection(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_VAULT", json.dumps(vault.connection(vault.token)))
+
+    def test_it_wraps_and_unwraps_data_keys(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        ledger(monkeypatch, tmp_path, **VAULT).raw.create(PATH, b"password=hunter2")
+        assert b"hunter2" not in stored(tmp_path)
+        assert read(ledger(monkeypatch, tmp_path, **VAULT)) == b"password=hunter2"
+        (record,) = ledger(monkeypatch, tmp_path).raw.keys.records()
+        assert record.wrapped_by == "vault:transit/lake"
+        assert bytes.fromhex(record.wrapped).startswith(b"vault:v1:")
+
+    def test_another_key_goes_on_where_the_first_was(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """What the first one wrapped is still unwrapped by it."""
+        ledger(monkeypatch, tmp_path, **VAULT).raw.create(PATH, b"password=hunter2")
+        other = VAULT | {"raw_vault_key": "team/transit/other"}
+        assert read(ledger(monkeypatch, tmp_path, **other)) == b"password=hunter2"
+
+    def test_a_data_key_is_bound_to_what_it_is_for(self) -> None:
+        keys = VaultKeys("lake", conn_id="vault")
+        wrapped = keys.wrap(bytes(32), about="data key 1 of shop, 2026-11")
+        assert keys.unwrap(wrapped, by=keys.name, about="data key 1 of shop, 2026-11") == bytes(32)
+        with pytest.raises(DataKeyError, match=r"Vault refused to decrypt a data key \(InvalidRequest\)"):
+            keys.unwrap(wrapped, by=keys.name, about="data key 1 of shop, 2026-12")
+
+    def test_a_token_without_the_right_is_told_before_anything_is_written(
+        self, vault: Vault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_VAULT", json.dumps(vault.connection(vault.token_without_rights())))
+        with pytest.raises(DataKeyError, match=r"Vault refused to encrypt a data key \(Forbidden\)"):
+            ledger(monkeypatch, tmp_path, **VAULT).raw.create(PATH, b"password=hunter2")
+        assert not list(tmp_path.iterdir())
+
+    def test_a_server_that_is_down_may_come_back(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW_CONN_VAULT", json.dumps(vault.connection(vault.token) | {"port": 1}))
+        with pytest.raises(LakeError, match=r"Vault did not encrypt a data key \(ConnectionError\)") as caught:
+            VaultKeys("lake", conn_id="vault").wrap(bytes(32), about="data key")
+        assert caught.value.is_transient
+
+    def test_no_data_key_goes_to_another_machine_in_clear(self, vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A connection of type vault is plain http unless its extra says otherwise."""
+        connection = vault.connection(vault.token) | {"host": "vault.invalid"}
+        monkeypatch.setenv("AIRFLOW_CONN_VAULT", json.dumps(connection))
+        with pytest.raises(ConfigurationError, match="not https"):
+            VaultKeys("lake", conn_id="vault").wrap(bytes(32), about="data key")

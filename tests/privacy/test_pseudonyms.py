@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,53 @@ def test_nor_is_anybody_named_by_what_is_derived() -> None:
     assert row["query_string"] == "c=1"
 
 
+HEADERS_WITH_ADDRESSES = [
+    {"X-Forwarded-For": "198.51.100.7, 2001:DB8::7"},
+    {"Forwarded": 'for="[2001:db8::7]:4711";by=198.51.100.7:80;host=a.example'},
+    {"True-Client-IP": "::ffff:198.51.100.7"},
+    {"X-Azure-ClientIP": "198.51.100.7"},
+    {"sec-ch-ua-full-version-list": '"Chromium";v="120.0.0.0"'},
+    {"User-Agent": "Chrome/120.0.0.0 std::map 12:30:45"},
+    {"Accept": "a/1.2.3.4, 1.2.3.400, x1.2.3.4, 1.2.3.4.5"},
+]
+IN_TEXTS = (
+    EVENT
+    + " ImpervaAADominantIps=198.51.100.7,2001:db8::7 custom=seen at 198.51.100.7 sip=203.0.113.9 sip=203.0.113.9"
+    + f" additionalReqHeaders={json.dumps(HEADERS_WITH_ADDRESSES)}"
+    + f" additionalResHeaders={json.dumps([{'X-Real-IP': '198.51.100.7'}])}"
+).replace("=", "\\=")
+IN_TEXTS = re.sub(r"(^| )(\w+)\\=", r"\1\2=", IN_TEXTS)
+
+
+def test_addresses_in_headers_and_unknown_keys_have_the_same_pseudonyms() -> None:
+    row = protected(pseudonyms(), IN_TEXTS)
+    one, other = row["client_ip"], pseudonyms().of("client_ip", "2001:db8::7")
+    extra, headers = dict(row["extra"]), dict(row["request_headers"])
+    assert not re.search(r"198\.51\.100\.7|2001:db8::7", str(row), re.IGNORECASE)
+    assert extra["ImpervaAADominantIps"] == f"{one},{other}"
+    assert extra["custom"] == f"seen at {one}"
+    assert extra["sip"] == "203.0.113.9", "the server's address names nobody"
+    assert headers["x-forwarded-for"] == [f"{one}, {other}"]
+    assert headers["forwarded"] == [f'for="[{other}]:4711";by={one}:80;host=a.example']
+    assert headers["true-client-ip"] == headers["x-azure-clientip"] == [one]
+    assert dict(row["response_headers"])["x-real-ip"] == [one]
+
+
+def test_what_only_looks_like_an_address_stays() -> None:
+    headers = dict(protected(pseudonyms(), IN_TEXTS)["request_headers"])
+    for header in HEADERS_WITH_ADDRESSES[4:]:
+        ((name, value),) = header.items()
+        assert headers[name.lower()] == [value]
+
+
+def test_addresses_in_texts_are_cut_and_kept_as_the_columns_are() -> None:
+    headers = dict(protected(pseudonyms(addresses="truncate"), IN_TEXTS)["request_headers"])
+    assert headers["x-forwarded-for"] == ["198.51.100.0, 2001:db8::"]
+    row = protected(pseudonyms(columns=["visitor_id"]), IN_TEXTS)
+    assert dict(row["request_headers"])["true-client-ip"] == ["::ffff:198.51.100.7"]
+    assert dict(row["extra"])["custom"] == "seen at 198.51.100.7"
+
+
 def test_another_key_gives_other_pseudonyms_with_its_id() -> None:
     one, other = protected(pseudonyms()), protected(pseudonyms(OTHER_KEY))
     assert other["client_ip"].startswith("k2-")
@@ -124,7 +173,7 @@ class TestLake:
         assert commit.protections == (
             {
                 "imperva.redaction": Rules().version,
-                "imperva.pseudonyms": f"hmac:k1:{','.join(PERSONAL)}",
+                "imperva.pseudonyms": f"hmac:k1:{','.join(PERSONAL)}:2",
             },
         )
 

@@ -99,4 +99,18 @@ MUTATIONS = [
         "            pass\n",
         ("privacy/test_pseudonyms.py::test_nobody_is_named_and_rows_can_be_joined",),
     ),
+    Mutation(
+        "an address in a header stays in clear",
+        "privacy/pseudonyms.py",
+        "        for name in HEADER_TEXTS if self._has_addresses else ():\n",
+        "        for name in ():\n",
+        ("privacy/test_pseudonyms.py::test_addresses_in_headers_and_unknown_keys_have_the_same_pseudonyms",),
+    ),
+    Mutation(
+        "an address under a key that no column has stays in clear",
+        "privacy/pseudonyms.py",
+        "        return text if of_nobody or not self._has_addresses else self.in_text(text)\n",
+        "        return text\n",
+        ("privacy/test_pseudonyms.py::test_addresses_in_headers_and_unknown_keys_have_the_same_pseudonyms",),
+    ),
 ]
