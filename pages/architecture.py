@@ -49,7 +49,7 @@ STEPS = (
         State.GAP,
         State.SKIPPED,
         "lake.watermark.observe",
-        "it is missing for longer than the window",
+        "it is missing longer than the window",
     ),
     (State.GAP, State.UNOBSERVED, "lake.watermark.observe", "nobody read the index for longer than the window"),
     (State.LISTED, State.COMMITTED, "load.normalize.normalize", "its rows are in parts that a commit names"),
@@ -179,7 +179,7 @@ def page() -> str:
             "## The way of a number\n",
             "Imperva numbers its logs. The watermark keeps for each number what is known of it, until it is decided:\n",
             f"```text\n{states()}\n```\n",
-            "`lake/watermark.py` takes the steps that need no bytes; `load/fetch.py` and `load/normalize.py` take the rest."
+            "`lake/watermark.py` takes the steps that need no bytes, `load/fetch.py` and `load/normalize.py` the rest."
             " `imperva-logs explain` shows the steps of one number, `coverage` how many are in each state.",
             "",
         ]
