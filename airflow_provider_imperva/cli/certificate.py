@@ -13,6 +13,7 @@ from airflow_provider_imperva.cli.terminal import (
     one_repository,
     open_lake,
     print_error,
+    print_report,
     progress_bar,
 )
 from airflow_provider_imperva.cli.trust import (
@@ -87,7 +88,10 @@ def _issue(options: argparse.Namespace) -> int:
                 path.write_bytes(text)
         except OSError as error:
             return print_error(f"{path}: {error.strerror}. Name a file that can be written.", code=2)
-    print(content.decode() if options.json else "\n".join(describe_certificate(certificate)))
+    if options.json:
+        print(content.decode())
+    else:
+        print_report(describe_certificate(certificate))
     return 0
 
 
@@ -111,7 +115,7 @@ def _check(options: argparse.Namespace) -> int:
     one_repository(store, certificate.repository)
     with progress_bar() as progress:
         done = check(store, certificate, digest=digest, trusted=trusted, at=datetime.now(UTC), progress=progress)
-    print("\n".join(describe_certificate(certificate)))
+    print_report(describe_certificate(certificate))
     for finding in done.findings:
         print(finding)
     for commit, count in sorted(done.replaced.items()):

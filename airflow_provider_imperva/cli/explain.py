@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake, progress_bar
+from airflow_provider_imperva.cli.terminal import Commands, add_lake, open_lake, print_report, progress_bar
 
 if TYPE_CHECKING:
     from airflow_provider_imperva.audit.explanation import Explanation
@@ -42,7 +42,8 @@ def _explain(options: argparse.Namespace) -> int:
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(explanations), indent=1).decode())
     else:
-        print("\n\n".join("\n".join(_lines(explanation)) for explanation in explanations))
+        for number, explanation in enumerate(explanations):
+            print_report([*([""] if number else []), *_lines(explanation)])
     return 0 if known else 1
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +37,22 @@ def print_error(problem: ImpervaError | str, *, code: int) -> int:
     if isinstance(problem, ImpervaError) and code:
         print(f"What it means: {troubleshooting(problem.reason)}", file=sys.stderr)
     return code
+
+
+def print_report(lines: Iterable[str]) -> None:
+    """Print lines that may begin with a label, wrapped beside it on a terminal; other programs get them whole."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for line in lines:
+        indent = " " * min(len(_LABEL.match(line)[0]), _LONGEST_LABEL)  # type: ignore[index]
+        pieces = textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+        )
+        print("\n".join(pieces))
+
+
+_LABEL = re.compile(r" *(?:\S+(?: \S+)*  +)?")
+"""What stands before a text: an indentation, and a label that two blanks or more end."""
+_LONGEST_LABEL = 24
 
 
 def number(kind: Callable[[str], float], least: float, most: float) -> Callable[[str], float]:

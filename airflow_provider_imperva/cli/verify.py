@@ -16,6 +16,7 @@ from airflow_provider_imperva.cli.terminal import (
     add_raw_key,
     load_keys,
     open_lake,
+    print_report,
     progress_bar,
 )
 from airflow_provider_imperva.cli.trust import add_trust_options, read_trusted_inputs
@@ -89,7 +90,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:
-        print("\n".join(describe_lake(found)))
+        print_report(describe_lake(found))
     if not found.ok:
         return 1
     return INCOMPLETE if options.complete and not _is_complete(found) else 0
