@@ -92,12 +92,12 @@ def compacted(merged: Account, tmp_path: Path) -> Iterator[Account]:
 
 
 def run_compaction(account: Account, options: CompactionOptions = AT_ONCE, **more: Any) -> list[Commit]:
-    given: dict[str, Any] = {"clock": account.clock, "patience": timedelta()} | more
+    given: dict[str, Any] = {"clock": account.clock, "max_wait": timedelta()} | more
     return list(compact(account.ledger, run=account.next_run(), options=options, **given))
 
 
 def plan_compaction(account: Account, **more: Any) -> Plan | None:
-    given: dict[str, Any] = {"run": account.next_run(), "options": AT_ONCE, "patience": timedelta()}
+    given: dict[str, Any] = {"run": account.next_run(), "options": AT_ONCE, "max_wait": timedelta()}
     return make_compaction_plan(account.ledger, clock=account.clock, **given | more)
 
 
