@@ -164,7 +164,9 @@ def show(commits: list[Commit], *, fetched: list[str], loaded_before: set[str]) 
     console.print(
         f"[bold green]Complete[/]: the lake holds each of the {forged.lines:,} forged events once. The repository "
         f"lists {forged.logs} logs; only the {len(fetched)} new ones were fetched.\n"
-        "Run [bold]make demo[/] again: the repository gains logs, and only those are loaded."
+        "Run [bold]make demo[/] again: the repository gains logs, and only those are loaded.\n"
+        "Who attacked, with which rules, and what got through: "
+        "[bold].venv/bin/imperva-logs report .demo/lake --html report.html[/]"
     )
     return 0
 
