@@ -31,6 +31,7 @@ from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
 from airflow_provider_imperva.audit.verify import verify_lake
 from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.maintenance import retire
 from airflow_provider_imperva.lake.records import Commit, Part, Run
@@ -153,6 +154,11 @@ class CrashAccount(Account):
         self.ledger = Ledger(self.store, self.repository.name)
         self.spoiled: set[str] = set()
         self.table_operations: list[int] = []
+
+    def _claim(self, source: str) -> None:
+        ledger = Ledger(self.address.open(), self.ledger.layout.repository)
+        if not ledger.store.exists(ledger.layout.claim):
+            claim(ledger, source)
 
     def next_run(self) -> Run:
         return Run("imperva_logs_to_parquet", uuid.uuid4().hex)
@@ -377,7 +383,8 @@ def _assert_table(account: CrashAccount) -> None:
     versions = delta.versions if table_kind(store) == "delta" else iceberg.versions
     numbers = [int(info["imperva.commit"]) for _, info in versions(store) if info and "imperva.commit" in info]
     assert numbers == sorted(set(numbers))
-    assert verify_lake(store).ok
+    found = verify_lake(store)
+    assert found.ok, [str(item) for one in found.repositories for item in one.findings]
 
 
 def _assert_chain(ledger: Ledger, commits: list[Commit]) -> None:

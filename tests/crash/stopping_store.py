@@ -74,8 +74,11 @@ class StoppingStore:
     def operation(self) -> Iterator[Callable[[], None]]:
         # next() is atomic, so that the threads of a fetch can share it.
         self.operations = number = next(self._numbers)
-        yield lambda: self._hook(number, False)
-        self._hook(number, True)
+        try:
+            yield lambda: self._hook(number, False)
+        finally:
+            # An object that is not created, because it is there, is an operation too.
+            self._hook(number, True)
 
     def write(self, path: str, content: bytes) -> None:
         with self.writer(path) as file:

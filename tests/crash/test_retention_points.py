@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_imperva.audit.verify import verify_lake
-from airflow_provider_imperva.clock import wall_clock
+from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.lake.live import live_set
 from airflow_provider_imperva.lake.maintenance import GRACE
 from airflow_provider_imperva.lake.records import Run
@@ -22,7 +22,7 @@ from airflow_provider_imperva.retention.policy import RetentionPolicy
 from airflow_provider_imperva.retention.subject import Subject
 from airflow_provider_imperva.table.settle import settle
 from airflow_provider_imperva.testing import FakeRepository
-from tests.crash.crash_runs import CrashAccount, LakeAddress, Servers, Step, die, rows_shown
+from tests.crash.crash_runs import CrashAccount, LakeAddress, Servers, Step, age_scratch, die, rows_shown
 from tests.crash.stopping_store import Moment, StopAt
 from tests.crash.test_crash_points import STRIDE
 from tests.load.load_runs import Row
@@ -62,6 +62,10 @@ def delete_what_was_erased(account: CrashAccount, run: Run) -> None:
 
 def after_the_grace() -> datetime:
     return wall_clock() + GRACE + timedelta(minutes=1)
+
+
+def clock_of(step: Step) -> Clock:
+    return after_the_grace if step is delete_what_was_erased else wall_clock
 
 
 def prepared(repository: FakeRepository, address: LakeAddress, step: Step, table: TableKind | None) -> CrashAccount:
@@ -137,6 +141,8 @@ def test_killed_at_any_operation(
                 assert shown == left_after(step, account) or (
                     shown == rows_before(account) and step is not delete_what_was_erased
                 ), (number, moment)
+            age_scratch(account.lake)
+            account.clock = clock_of(step)
             account.run()
             step(account, account.next_run())
             assert_done(account, step, table, at=(number, moment))
@@ -161,9 +167,8 @@ def points(account: CrashAccount, step: Step, table: TableKind | None) -> list[t
 
 def assert_done(account: CrashAccount, step: Step, table: TableKind | None, *, at: tuple[int, Moment]) -> None:
     lake = account.address.look()
-    when = after_the_grace() if step is delete_what_was_erased else wall_clock()
-    found = verify_lake(account.address.open_to_read(), at=when)
-    assert found.ok, (at, found)
+    found = verify_lake(account.address.open_to_read(), at=clock_of(step)())
+    assert found.ok, (at, [str(item) for one in found.repositories for item in one.findings], found.findings)
     paths = [lake / part.path for part, _ in live_set(account.ledger).parts.values() if part.event_class]
     assert _rows(paths) == left_after(step, account), at
     if table:
