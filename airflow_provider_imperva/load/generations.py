@@ -1,14 +1,15 @@
 """Generations: a counter of Imperva that begins again gives names that were there before to other logs.
 
 A name is identity only together with its bytes. At each plan the beginnings of a few logs that are listed and loaded
-are held against ``raw/``. Where one differs, the counter of its prefix has begun again: from then on the logs of that
-prefix are those of its next generation, with their own names in ``raw/``, watermark and rows. All that is listed then
-is fetched under the new generation; what has the bytes that the generation before has is a duplicate of it and loads
-nothing.
+are held against ``raw/``, or against what the ledger says of them if their bytes were taken out of it. Where one
+differs, the counter of its prefix has begun again: from then on the logs of that prefix are those of its next
+generation, with their own names in ``raw/``, watermark and rows. All that is listed then is fetched under the new
+generation; what has the bytes that the generation before has is a duplicate of it and loads nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
 import random
@@ -40,6 +41,9 @@ _A_RUN = timedelta(minutes=5)
 """What lies further apart did not come to ``raw/`` in one batch, whose logs come in any order."""
 _MOST_NEXT = 4
 """Since counters leave out numbers, more than one log may be the next to be overwritten."""
+_OF_RECORD = frozenset(
+    {"name", "state", "raw_key", "raw_sha256", "raw_removed", "fetched_at", "checksum", "checksum_ok", "reason_code"}
+)
 _LOADED = (State.COMMITTED.value, State.DUPLICATE.value)
 
 
@@ -107,6 +111,7 @@ class _PrefixComparison:
         self._numbers = numbers
         self._oldest = oldest
         self._unanswered = 0
+        self._without_bytes: dict[int, dict[str, Any]] = {}
         self.doubt: str | None = None
         """What names may be those of other logs, where nothing could be compared."""
 
@@ -117,7 +122,11 @@ class _PrefixComparison:
         again = decided(self._prefix, self._numbers)
         goes_back = self._numbers[-1] < self._prefix.highest
         there = self._in_raw(again) if again else {}
-        stale = sorted(number for number, item in there.items() if item.modified < self._oldest)
+        self._without_bytes = self._bytes_removed(set(again) - there.keys())
+        stale = sorted(
+            {number for number, item in there.items() if item.modified < self._oldest}
+            | {number for number, row in self._without_bytes.items() if row["fetched_at"] < self._oldest}
+        )
         asked = {min(stale), max(stale)} if stale else set()
         if there and (goes_back or thorough):
             # The lowest, which a counter that begins again comes to first; and one by chance, so that whatever was
@@ -156,6 +165,15 @@ class _PrefixComparison:
         found = [item for folder in folders for item in self._ledger.store.objects(folder)]
         return {paths[item.path].sequence: item for item in found if item.path in paths}
 
+    def _bytes_removed(self, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Return what the ledger says of loaded logs whose bytes a retention policy or an erasure took out of raw/."""
+        records = last_records(self._ledger, [LogName(self._name, number) for number in numbers])
+        return {
+            log.sequence: row
+            for log, row in records.items()
+            if row.get("raw_removed") and row["state"] in _LOADED and row["fetched_at"]
+        }
+
     def _next_to_be_overwritten(self, there: Mapping[int, StoredObject]) -> list[int]:
         """Return the old logs that a counter which began again comes to next, while they are still listed.
 
@@ -177,6 +195,11 @@ class _PrefixComparison:
         log = LogName(self._name, number)
         try:
             came = self._client.read_beginning(log, _BEGINNING)
+            if number in self._without_bytes:
+                same = compare_with_record(self._without_bytes[number], came)
+                if same is False and self._client.read_beginning(log, _BEGINNING) != came:
+                    return None
+                return None if same is None else not same
             if self._is_same(self._ledger.layout.raw(log), came):
                 return False
             record = last_record(self._ledger, log)
@@ -207,11 +230,33 @@ class _PrefixComparison:
 
 def last_record(ledger: Ledger, log: LogName) -> dict[str, Any] | None:
     """Return what the ledger said last of a log; None if it has said nothing yet."""
-    columns = ["name", "state", "raw_key", "checksum_ok", "reason_code"]
+    return last_records(ledger, [log]).get(log)
+
+
+def last_records(ledger: Ledger, logs: Iterable[LogName]) -> dict[LogName, dict[str, Any]]:
+    """Return what the ledger said last of each log of which it has said anything, from the newest commit back."""
+    wanted = {str(log): log for log in logs}
+    found: dict[LogName, dict[str, Any]] = {}
+    if not wanted:
+        return found
     for commit in ledger.commits(newest_first=True):
-        for row in ledger.logs(commit.commit).select(columns).to_pylist():
-            if row["name"] == str(log):
-                return dict(row)
+        table = ledger.logs(commit.commit)
+        columns = [name for name in _OF_RECORD if name in table.schema.names]
+        for row in table.select(columns).to_pylist():
+            if row["name"] in wanted:
+                found[wanted.pop(row["name"])] = row
+        if not wanted:
+            break
+    return found
+
+
+def compare_with_record(record: Mapping[str, Any], came: bytes) -> bool | None:
+    """Tell by what the ledger says of a log whose bytes are gone whether this is its beginning; None if none can."""
+    header = _header(came)
+    if header and header.checksum and record["checksum"]:
+        return bool(header.checksum == record["checksum"])
+    if len(came) < _BEGINNING and (header or _is_log(came)):
+        return bool(hashlib.sha256(came).hexdigest() == record["raw_sha256"])
     return None
 
 

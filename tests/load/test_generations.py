@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,8 @@ from airflow_provider_imperva.lake.quarantine import too_much
 from airflow_provider_imperva.lake.records import Commit
 from airflow_provider_imperva.options import PlanOptions
 from airflow_provider_imperva.repository.names import LogName
+from airflow_provider_imperva.retention.expire import expire
+from airflow_provider_imperva.retention.policy import RetentionPolicy
 from airflow_provider_imperva.testing import Fault, FaultRule, FaultScript
 from airflow_provider_imperva.testing.faults import CALM
 from airflow_provider_imperva.testing.forge import ForgedLog, KeyPair, forge_repository
@@ -64,11 +67,16 @@ class TestRestart:
         return account
 
     def restart(
-        self, account: Account, *numbers: int, keep: Iterable[int] = (), keys: Sequence[KeyPair] = ()
+        self,
+        account: Account,
+        *numbers: int,
+        keep: Iterable[int] = (),
+        keys: Sequence[KeyPair] = (),
+        **options: Any,
     ) -> list[ForgedLog]:
         for number in {log.sequence for log in account.repository.names()} - {*keep}:
             account.repository.remove(name(number))
-        return forge_anew(account, *numbers, keys=keys)
+        return forge_anew(account, *numbers, keys=keys, **options)
 
     def assert_all_there(self, account: Account, *logs: ForgedLog) -> None:
         found = Counter(row[2] for row in account.rows().elements())
@@ -93,6 +101,31 @@ class TestRestart:
         self.assert_all_there(loaded, *logs)
         assert loaded.states()["8416-2_5.log"] == "committed"
         assert [record for record in caplog.records if record.levelno == logging.ERROR and "8416-2" in record.message]
+
+    @pytest.mark.parametrize("options", [{}, {"format": "JSON"}])
+    def test_they_come_again_when_the_first_ones_have_left_raw(
+        self, account: Account, clock: Clock, options: dict[str, Any]
+    ) -> None:
+        """Nothing but the ledger remembers what had these names: a checksum, or that of the bytes."""
+        account.serve(*range(1, 11), **options)
+        account.run_some()
+        clock.ahead = 7 * DAY
+        logs = self.restart(account, 1, 2, 3, **options)
+        expire(account.ledger, RetentionPolicy(raw=5), run=account.next_run(), clock=clock)
+        assert not [*(account.lake / "raw").rglob("8416_*.log")]
+        assert account.work() is not None
+        self.assert_told(run_late(account))
+        lines = Counter((file, line) for file, line, _ in account.rows().elements())
+        assert set(lines.values()) == {1}
+        assert len(lines) == sum(len(log.events) for log in [*account.forged.values(), *logs])
+        assert verify_lake(account.ledger.store, at=account.clock()).ok
+
+    def test_logs_that_stay_listed_and_have_left_raw_are_the_same_logs(self, loaded: Account, clock: Clock) -> None:
+        clock.ahead = 7 * DAY
+        expire(loaded.ledger, RetentionPolicy(raw=5), run=loaded.next_run(), clock=clock)
+        loaded.serve(11)
+        assert run_late(loaded).restarts == ()
+        assert loaded.rows() == loaded.expected()
 
     def test_they_are_overwritten_at_once(self, loaded: Account) -> None:
         logs = self.restart(loaded, 1, 2, 3, 4, 5)
