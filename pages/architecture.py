@@ -18,6 +18,7 @@ from airflow_provider_imperva.lake.watermark import LOST, State
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "airflow_provider_imperva"
 _WIDTH = 96
+_STATES_WIDTH = 78
 
 WAY = (
     ("sensors.imperva.ImpervaLogSensor", "waits until the index lists a log that the ledger does not have"),
@@ -43,7 +44,7 @@ NEW = "new"
 STEPS = (
     (NEW, State.LISTED, "lake.watermark.observe", "an index lists it"),
     (NEW, State.GAP, "lake.watermark.observe", "an index lists a higher number, and not this one"),
-    (NEW, State.UNOBSERVED, "lake.watermark.observe", "the same, and nobody read the index for longer than the window"),
+    (NEW, State.UNOBSERVED, "lake.watermark.observe", "the same, after nobody read the index for a window"),
     (State.GAP, State.LISTED, "lake.watermark.observe", "a later index lists it"),
     (
         State.GAP,
@@ -138,15 +139,20 @@ def _besides() -> list[str]:
 
 def states() -> str:
     """Draw the states of a number: under each the steps that lead out of it."""
-    lines = [f"{NEW}: no index has named it, nor one above it"]
+    lines = [f"{NEW}: No index has named it, nor one above it"]
     for state, steps in groupby(STEPS, key=lambda step: step[0]):
         if state != NEW:
-            lines += ["", f"{state}{' (an alert)' if state in LOST else ''}: {_meaning(State(state))}"]
+            lines += ["", *_titled(State(state))]
         drawn = [(f"{to} ", when) for _, to, _, when in steps]
         for number, (to, when) in enumerate(drawn, 1):
             lines.append(f"  {'└' if number == len(drawn) else '├'}──▶ {to:─<14} {when}")
     left = [state for state in State if state not in {step[0] for step in STEPS}]
-    return "\n".join([*lines, *(line for state in left for line in ("", f"{state}: {_meaning(state)}", "  ■ final"))])
+    return "\n".join([*lines, *(line for state in left for line in ("", *_titled(state), "  ■ final"))])
+
+
+def _titled(state: State) -> list[str]:
+    text = f"{state}{' (an alert)' if state in LOST else ''}: {_meaning(state)}"
+    return textwrap.wrap(text, _STATES_WIDTH, subsequent_indent=" " * 4)
 
 
 def _meaning(state: State) -> str:

@@ -87,7 +87,8 @@ def _run(options: argparse.Namespace) -> int:
         covers.append(found)
     assessments = {found.repository: Summary.of(found).assess(at=found.made_at) for found in covers}
     for line in _show_levels(assessments):
-        console.print(line)
+        # An address that is broken in two cannot be followed.
+        console.print(line, soft_wrap=isinstance(line, str))
     traffic = store.uri(TRAFFIC_PAGE) if store.exists(TRAFFIC_PAGE) else ""
     try:
         for path in _write_files(options, covers, assessments, lake=store.uri(), traffic=traffic):
@@ -131,8 +132,9 @@ def _show_levels(assessments: dict[str, Assessment]) -> Iterator[RenderableType]
     for repository, assessment in assessments.items():
         style = {"red": "bold red", "amber": "yellow", "green": "green"}[assessment.level]
         yield Text(f"{assessment.level.symbol} {repository}: {assessment.headline}.", style=style)
-        for section in dict.fromkeys(note.section for note in assessment.notes):
-            yield f"  What to do: {troubleshooting(section)}"
+        for note in assessment.notes:
+            yield Text(f"  {note.level.symbol} {note.text}. What to do:")
+            yield f"    {troubleshooting(note.section)}"
 
 
 def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
