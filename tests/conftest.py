@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -17,6 +18,11 @@ from tests.long_form import EXAMPLES, LONG
 
 if TYPE_CHECKING:
     from tests.crash.object_server import CatalogServer
+
+# What is made while tests are imported and collected stays to the end. To look for garbage in it, again and again,
+# takes as long as to make it.
+gc.disable()
+atexit.register(gc.unfreeze)
 
 # How long an example takes says something of the machine, and nothing of the code. The short form draws the same
 # examples each time, so that what passes here passes elsewhere; the long form looks for new ones.
@@ -65,6 +71,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     debian.skip_what_lacks_its_packages(items)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
