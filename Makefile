@@ -79,6 +79,7 @@ bench: $(call ready,bench) ## Measure speed and memory, and write them to docs/b
 	$(BIN)/python -m benchmarks.forwarding
 	$(BIN)/python -m benchmarks.forwarding --outage
 	$(BIN)/python -m benchmarks.compaction
+	$(BIN)/python -m benchmarks.erasure
 	$(BIN)/python -m benchmarks.ocsf
 	$(BIN)/python -m benchmarks.publishing
 

@@ -124,12 +124,17 @@ def _files(lake: Path) -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _compact(lake: Path) -> None:
-    """Merge all, and print the CPU seconds and the peak of memory in bytes."""
+def compact_lake(lake: Path) -> None:
+    """Merge all."""
     ledger = Ledger(open_store(str(lake)), REPOSITORY)
-    began = time.process_time()
     for _ in compact(ledger, run=_RUN, options=CompactionOptions(quiet=timedelta())):
         pass
+
+
+def _compact(lake: Path) -> None:
+    """Merge all, and print the CPU seconds and the peak of memory in bytes."""
+    began = time.process_time()
+    compact_lake(lake)
     seconds = time.process_time() - began
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     print(seconds, int(found[1]) * 1024 if found else 0)

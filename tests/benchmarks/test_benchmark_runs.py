@@ -109,6 +109,15 @@ def test_compaction_is_measured_before_and_after() -> None:
 
 
 @pytest.mark.slow
+def test_an_erasure_is_measured_in_a_third_of_the_days_and_in_all() -> None:
+    command = [sys.executable, "-m", "benchmarks.erasure", "--commits", "6", "--days", "3", "--rows", "60"]
+    done = subprocess.run([*command, "--events", "500"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for row in (r"1 \| 120 \| 2", r"3 \| 360 \| 6"):
+        assert re.search(rf"^\| {row} \| [1-9]\d* \| [\d.]+ \| [\d.]+ \| \d+ \|$", done.stdout, re.MULTILINE), row
+
+
+@pytest.mark.slow
 def test_publishing_is_measured_for_each_kind_of_table() -> None:
     command = [sys.executable, "-m", "benchmarks.publishing", "--commits", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
