@@ -78,6 +78,7 @@ bench: $(call ready,bench) ## Measure speed and memory, and write them to docs/b
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.forwarding
 	$(BIN)/python -m benchmarks.forwarding --outage
+	$(BIN)/python -m benchmarks.derived
 	$(BIN)/python -m benchmarks.compaction
 	$(BIN)/python -m benchmarks.erasure
 	$(BIN)/python -m benchmarks.ocsf

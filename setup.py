@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 BUILD = tempfile.mkdtemp(prefix="imperva-build-")
 atexit.register(shutil.rmtree, BUILD, ignore_errors=True)
 
-SOURCES = ["lines", "module", "pairs", "rows", "texts", "values"]
+SOURCES = ["headers", "lines", "module", "pairs", "rows", "texts", "values"]
 
 setup(
     ext_modules=[

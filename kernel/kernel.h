@@ -95,10 +95,18 @@ const char *read_digits(const Argument *arguments, int64_t *results);
 const char *find_doubtful(const Argument *arguments, int64_t *results);
 const char *cut_lists(const Argument *arguments, int64_t *results);
 const char *cut_urls(const Argument *arguments, int64_t *results);
+const char *cut_headers(const Argument *arguments, int64_t *results);
 const char *count_values(const Argument *arguments, int64_t *results);
 
 /* Whether a stretch lies within so many bytes. */
 static inline bool within(int64_t begin, int64_t end, int64_t size) { return 0 <= begin && begin <= end && end <= size; }
+
+/* A text of an Arrow array; whether its offsets lie within what there is. */
+static inline bool text_at(Offsets offsets, int64_t row, int64_t size, int64_t *begin, int64_t *end) {
+    *begin = offsets.at[row];
+    *end = offsets.at[row + 1];
+    return within(*begin, *end, size);
+}
 
 /* The byte at a place; 0 outside of the text. */
 static inline uint8_t byte_at(Text text, int64_t place) {

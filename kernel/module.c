@@ -136,6 +136,7 @@ FUNCTION(find_doubtful, "biW", 1)
 FUNCTION(cut_lists, "binIBI", 0)
 FUNCTION(cut_urls, "biTW", 0)
 FUNCTION(count_values, "bn", 1)
+FUNCTION(cut_headers, "biMIIIIBIB", 3)
 
 #define METHOD(name) {#name, (PyCFunction)(void (*)(void))call_##name, METH_FASTCALL, NULL}
 
@@ -143,7 +144,7 @@ static PyMethodDef METHODS[] = {
     METHOD(find_line_ends), METHOD(tally),         METHOD(find_pairs), METHOD(cut_rows),  METHOD(measure),
     METHOD(copy),           METHOD(finish),        METHOD(read_digits), METHOD(find_doubtful), METHOD(cut_lists),
     METHOD(cut_urls),       METHOD(count_values),  METHOD(count_text),
-    METHOD(count_either),  METHOD(recode), {NULL, NULL, 0, NULL},
+    METHOD(count_either),  METHOD(recode),        METHOD(cut_headers), {NULL, NULL, 0, NULL},
 };
 
 /* Take a secret from the system, so that nobody outside can tell which texts fall into one slot. */

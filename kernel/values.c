@@ -1,13 +1,6 @@
 /* Texts that become values of a type. */
 #include "kernel.h"
 
-/* A text of an Arrow array; whether its offsets lie within what there is. */
-static inline bool text_at(Offsets offsets, int64_t row, int64_t size, int64_t *begin, int64_t *end) {
-    *begin = offsets.at[row];
-    *end = offsets.at[row + 1];
-    return within(*begin, *end, size);
-}
-
 /* (characters, offsets, fewest, most, largest, values, irregular) -> how many are irregular */
 const char *read_digits(const Argument *arguments, int64_t *results) {
     Text characters = text_of(&arguments[0]);

@@ -316,6 +316,13 @@ class TestHeaders:
             | st.lists(SIMPLE, max_size=6).map('"'.join)
         )
     )
+    @example(['[{"É":"b"},{"c":"d"}]', '[{"a":"x"},{"é":"y"},{"É":"z"},{"A":"w"}]'])
+    @example(
+        ["[" + ",".join(f'{{"{name}":"{at}"}}' for at, name in enumerate("ABab" * many)) + "]" for many in (16, 17)]
+    )
+    @example(
+        ["[" + ",".join(f'{{"name-{at % 90}":"{"v" * at}"}}' for at in range(count)) + "]" for count in (65, 90, 91)]
+    )
     @example(['[{"a":"b"},{"c":"d"}]', '[{"a":"b"},{"A":"d"}]', None, '[{"a":"\\u0062"}]'])
     def test_as_a_json_reader_reads_them(self, texts: list[str | None]) -> None:
         among = pa.array(['[{"a":"b"}]', *texts, '[{"c":"\\\\"}]'], pa.string())

@@ -73,3 +73,34 @@ def test_bits_of_the_rows_that_have_a_text() -> None:
     assert valid.tolist() == [0b101, 1, 0b1001, 1]
     assert codes.tolist() == [[0, 0, 3, 0, 0, 0, 0, 0, 2]]
     assert ends.tolist() == [[0, 4, 4, 4, 5, 5, 5, 5, 5, 12]]
+
+
+HEADERS = b'[{"a":"b"},{"c":"d"}]'
+
+
+def cut_headers(*, begin: int = 0, end: int = len(HEADERS), room: int = 2, size: int = 2, names: int = 2) -> None:
+    kernel.cut_headers(
+        np.frombuffer(HEADERS, np.uint8),
+        np.array([begin, end], np.int32),
+        np.zeros(1, np.bool_),
+        np.zeros(2, np.int32),
+        np.zeros(room, np.int32),
+        np.zeros(room + 1, np.int32),
+        np.zeros(room + 1, np.int32),
+        np.zeros(size, np.uint8),
+        np.zeros(names + 1, np.int32),
+        np.zeros(names, np.uint8),
+    )
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-1, 5), (0, len(HEADERS) + 1), (9, 8)])
+def test_headers_outside_of_the_text(begin: int, end: int) -> None:
+    with pytest.raises(ValueError, match="outside"):
+        cut_headers(begin=begin, end=end)
+
+
+@pytest.mark.parametrize("too_small", [{"size": 1}, {"names": 1}])
+def test_no_room_for_headers(too_small: dict[str, int]) -> None:
+    cut_headers()
+    with pytest.raises(ValueError, match="no room"):
+        cut_headers(**too_small)

@@ -32,6 +32,7 @@ NUMBERS = (-(2**62), -(2**31), -2, -1, 0, 1, 2, 3, 7, 63, 64, 2**31 - 1, 2**31, 
 FUNCTIONS = (
     *("find_line_ends", "tally", "find_pairs", "cut_rows", "measure", "copy", "finish", "read_digits"),
     *("count_text", "count_either", "recode", "find_doubtful", "cut_lists", "cut_urls", "count_values"),
+    "cut_headers",
 )
 
 Arguments = list[Any]
@@ -233,6 +234,25 @@ class KernelFuzz:
         characters, offsets = self._strings(body)
         urls = len(offsets) - 1
         return [characters, offsets, np.empty((2 * urls, 3), np.int32), np.zeros(urls + 1, np.int64)]
+
+    def _cut_headers(self, body: bytes) -> Arguments:
+        pieces = [b'[{"', b'":"', b'"},{"', b'"}]', b"A", b"a", b"b", b"value", b"\\", b"\xc3\xa9", b"[", b" "]
+        weights = [9, 9, 9, 9, 5, 5, 5, 5, 1, 1, 1, 1]
+        texts = ["".join(f'{{"{body[at : at + 1].hex()}":"a"}},' for at in range(self.random.choice([1, 3, 70])))]
+        texts[0] = f"[{texts[0][:-1]}]"
+        for _ in range(self.random.choice([0, 1, 30])):
+            few = self.random.choices(pieces, weights, k=self.random.choice([0, 3, 12]))
+            name = self.random.choice(["Accept", "accept", "X-Trace", "a" * 40])
+            texts.append(self.random.choice([b"".join(few).decode(), f'[{{"{name}":"1"}},{{"b":"{"c" * len(few)}"}}]']))
+        _, offsets, characters = pa.array(texts, pa.string()).buffers()
+        text = _array(characters.to_pybytes() if characters else b"")
+        room = len(text) // 8
+        return [
+            *(text, np.frombuffer(offsets.to_pybytes(), np.int32, len(texts) + 1)),
+            np.array([self.random.random() < 0.1 for _ in texts]),
+            *(np.zeros(size, np.int32) for size in (len(texts) + 1, room, room + 1, room + 1)),
+            *(np.empty(len(text), np.uint8), np.zeros(room + 1, np.int32), np.empty(len(text), np.uint8)),
+        ]
 
     def _count_values(self, body: bytes) -> Arguments:
         return [_array(body), self.random.choice([0, 1])]

@@ -88,8 +88,8 @@ def _column(field: pa.Field, values: pa.Array | None, count: int) -> pa.Array:
 def _judged(columns: Mapping[str, pa.Array], severities: Mapping[int, str]) -> dict[str, pa.Array]:
     """Return what follows from the kind of an event, its rule and its client; each combination is looked at once."""
     names = ("event_class", "src_format", "device_product", "event_name", "rule_type_code", "client_type")
-    found, number = combined([columns[name] for name in names])
-    judged = [_judge(*combination) for combination in found]
+    found, numbers = combined([columns[name] for name in names])
+    judged, number = [_judge(*combination) for combination in found], pa.array(numbers)
     severity = [
         _severity(is_alert, rule_type, severities) if kind != _ANALYTICS else None
         for is_alert, kind, rule_type, _ in judged
@@ -123,9 +123,9 @@ def _severity(is_alert: bool | None, rule_type: int | None, severities: Mapping[
 def _incident_ids(columns: Mapping[str, pa.Array], is_alert: pa.BooleanArray) -> pa.StringArray:
     """Return session and request, as a block page shows them, of the requests that Imperva did not just let through."""
     outcome = columns["outcome"]
-    codes = [code for code, word in enumerate(outcome.dictionary.to_pylist()) if word in _LET_THROUGH]
-    indices = outcome.indices.fill_null(codes[0] if codes else -1).to_numpy(zero_copy_only=False)
-    stopped = ~np.isin(indices, [*codes, -1])
+    # The last one is that of null.
+    is_stop = np.array([*(word not in _LET_THROUGH for word in outcome.dictionary.to_pylist()), False])
+    stopped = is_stop[outcome.indices.fill_null(-1).to_numpy()]
     wanted = stopped | is_alert.fill_null(False).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(wanted)
     if not len(rows):

@@ -9,8 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from airflow_provider_imperva.events.scan import kernel
+
 Rows = npt.NDArray[np.int64]
 """Numbers of rows, ascending."""
+
+Codes = npt.NDArray[np.int32]
+"""For each row, which of some values it has."""
+
+_ONE_AND_NULL = 2
+_FEW = 8
+"""Numbers for each row that may be used to tell which are the same, which is faster than to hash them."""
 
 
 def scattered(values: pa.Array, rows: Rows, count: int) -> pa.Array:
@@ -20,20 +29,27 @@ def scattered(values: pa.Array, rows: Rows, count: int) -> pa.Array:
     return values.take(pa.array(places, mask=places < 0))
 
 
-def combined(keys: Sequence[pa.Array]) -> tuple[list[tuple[Any, ...]], pa.Array]:
-    """Return the distinct combinations of some columns, and the number of each row's."""
-    number: Any = np.zeros(len(keys[0]), np.int64)
-    values: list[list[Any]] = []
+def combined(keys: Sequence[pa.Array]) -> tuple[list[tuple[Any, ...]], Codes]:
+    """Return the distinct combinations of some columns, in the order they come first, and the number of each row's."""
+    number = np.zeros(len(keys[0]), np.int32)
+    found: list[tuple[Any, ...]] = [()]
     for key in keys:
         coded = key if pa.types.is_dictionary(key.type) else key.dictionary_encode()
-        values.append([*coded.dictionary.to_pylist(), None])
-        number = number * len(values[-1]) + coded.indices.fill_null(len(coded.dictionary)).to_numpy()
-    encoded = pa.array(number).dictionary_encode()
-    found = []
-    for rest in encoded.dictionary.to_pylist():
-        combination = []
-        for choices in reversed(values):
-            rest, place = divmod(rest, len(choices))
-            combination.append(choices[place])
-        found.append(tuple(reversed(combination)))
-    return found, encoded.indices
+        values = [*coded.dictionary.to_pylist(), None]
+        if len(values) == _ONE_AND_NULL and not coded.null_count:
+            found = [(*one, values[0]) for one in found]
+            continue
+        pairs = number.astype(np.int64) * len(values) + coded.indices.fill_null(len(values) - 1).to_numpy()
+        distinct, number = _numbered(pairs, len(found) * len(values))
+        found = [(*found[pair // len(values)], values[pair % len(values)]) for pair in distinct]
+    return found, number
+
+
+def _numbered(pairs: Rows, end: int) -> tuple[list[int], Codes]:
+    """Return the distinct ones of some numbers below ``end``, in the order they come first, and which each is."""
+    if end > _FEW * len(pairs):
+        encoded = pa.array(pairs).dictionary_encode()
+        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    codes, used = pairs.astype(np.int32), np.empty(end, np.int32)
+    count = kernel.recode(codes, used, np.empty(end, np.int32))
+    return used[:count].tolist(), codes

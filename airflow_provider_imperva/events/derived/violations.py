@@ -24,38 +24,31 @@ def violations(lists: dict[str, pa.ListArray], rule_info: pa.StringArray) -> pa.
     :return: null for an event without any.
     """
     count = len(rule_info)
+    if all(values.null_count == count for values in (*lists.values(), rule_info)):
+        return pa.nulls(count, VIOLATIONS)
     lengths = {name: pc.fill_null(pc.list_value_length(lists[name]), 0).to_numpy() for name in _LISTS}
     slots = np.maximum.reduce(list(lengths.values())).astype(np.int64)
-    named = (
-        np.flatnonzero(rule_info.is_valid().to_numpy(zero_copy_only=False))
-        if len(rule_info) > rule_info.null_count
-        else None
-    )
+    named = np.flatnonzero(rule_info.is_valid().to_numpy(zero_copy_only=False))
     behind: list[int] = []
     texts: list[str] = []
-    if named is not None:
-        for text in rule_info.take(pa.array(named)).to_pylist():
-            empty = _SLOTS.match(text)[0]  # type: ignore[index]
-            behind.append(empty.count(","))
-            texts.append(text[len(empty) :])
-        slots[named] = np.maximum(slots[named], np.array(behind) + 1)
-    rows = np.flatnonzero(slots)
-    if not len(rows):
-        return pa.nulls(count, VIOLATIONS)
-    sizes = slots[rows]
-    ends = np.cumsum(sizes)
-    firsts = ends - sizes
-    owner = np.repeat(rows, sizes)
-    place = np.arange(ends[-1]) - np.repeat(firsts, sizes)
+    for text in rule_info.take(pa.array(named)).to_pylist():
+        empty = _SLOTS.match(text)[0]  # type: ignore[index]
+        behind.append(empty.count(","))
+        texts.append(text[len(empty) :])
+    places = np.array(behind, np.int64)
+    slots[named] = np.maximum(slots[named], places + 1)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(slots)])
+    owner = np.repeat(np.arange(count), slots)
+    place = np.arange(len(owner)) - offsets[owner]
     codes, ids, names = (_elements(lists[name], lengths[name], owner, place) for name in _LISTS)
-    info = pa.nulls(len(owner), TEXT)
-    if named is not None:
-        at = firsts[np.searchsorted(rows, named)] + np.array(behind)
-        info = scattered(pa.array(texts, TEXT), at, len(owner))
+    info = (
+        scattered(pa.array(texts, TEXT), offsets[named] + places, len(owner)) if texts else pa.nulls(len(owner), TEXT)
+    )
     members = [codes, _attack_type_names(codes), ids, names, info]
     structs = pa.StructArray.from_arrays(members, fields=list(VIOLATIONS.value_type))
-    offsets = pa.array(np.concatenate([np.zeros(1, np.int32), ends.astype(np.int32)]))
-    return scattered(pa.ListArray.from_arrays(offsets, structs).cast(VIOLATIONS), rows, count)
+    valid = np.packbits(slots > 0, bitorder="little")
+    buffers = [pa.py_buffer(valid), pa.py_buffer(offsets.astype(np.int32))]
+    return pa.Array.from_buffers(VIOLATIONS, count, buffers, children=[structs])
 
 
 def _elements(values: pa.ListArray, lengths: Rows, owner: Rows, place: Rows) -> pa.StringArray:

@@ -55,3 +55,15 @@ def cut_lists(
 ) -> None: ...
 def cut_urls(characters: Bytes, offsets: Offsets, spans: Places, firsts: Positions) -> None: ...
 def count_values(text: Bytes, depth: int) -> int: ...
+def cut_headers(
+    characters: Bytes,
+    offsets: Offsets,
+    irregular: Mask,
+    firsts: Offsets,
+    codes: Offsets,
+    value_firsts: Offsets,
+    ends: Offsets,
+    copied: Bytes,
+    name_ends: Offsets,
+    names: Bytes,
+) -> tuple[int, int, int]: ...

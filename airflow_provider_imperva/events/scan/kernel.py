@@ -211,6 +211,37 @@ class Kernel(Protocol):
         :param depth: how many brackets, all of them lists, are open at the begin.
         """
 
+    def cut_headers(
+        self,
+        characters: Bytes,
+        offsets: Offsets,
+        irregular: Mask,
+        firsts: Offsets,
+        codes: Offsets,
+        value_firsts: Offsets,
+        ends: Offsets,
+        copied: Bytes,
+        name_ends: Offsets,
+        names: Bytes,
+    ) -> tuple[int, int, int]:
+        """Take apart JSON texts of HTTP headers such as ``[{"Accept":"*/*"},{"X-Trace":"1"}]``, by name in lower case.
+
+        A text that is written otherwise is marked in ``irregular``, and has no names: one with blanks between, with a
+        backslash, without a header, with a name that is not ASCII, or with more than 64 headers two of which have the
+        same name. No text has more headers than a byte in eight.
+
+        :param irregular: texts that are not looked at, too.
+        :param firsts: takes how many names there are up to the end of each text, from 1 on; ``firsts[0]`` is 0.
+        :param codes: takes which of the distinct names each is; each stands once in its text, in the order they come.
+        :param value_firsts: takes how many values there are up to the end of each name, from 1 on; ``value_firsts[0]``
+            is 0.
+        :param ends: takes where each value ends in ``copied``, from 1 on; ``ends[0]`` is 0.
+        :param copied: takes the values, those of a name in their order, one behind the other.
+        :param name_ends: takes where each distinct name ends in ``names``, from 1 on; ``name_ends[0]`` is 0.
+        :param names: takes the distinct names, one behind the other.
+        :return: how many names, values and distinct names there are.
+        """
+
 
 def _chosen(wanted: str) -> Kernel:
     if wanted not in ("", "compiled", "plain"):
@@ -249,3 +280,4 @@ find_doubtful = _KERNEL.find_doubtful
 cut_lists = _KERNEL.cut_lists
 cut_urls = _KERNEL.cut_urls
 count_values = _KERNEL.count_values
+cut_headers = _KERNEL.cut_headers

@@ -83,6 +83,27 @@ MUTATIONS = [
         ("events/test_count_values.py",),
     ),
     Mutation(
+        "the kernel takes two headers of one name for two",
+        "kernel/headers.c",
+        "            repeats |= last[header->code] == (uint32_t)row + 1;\n",
+        "",
+        ("events/test_derived.py::TestHeaders",),
+    ),
+    Mutation(
+        "the kernel reads headers with escapes as if there were none",
+        "kernel/headers.c",
+        "|| find_byte(text, begin, end, '\\\\') < end)",
+        ")",
+        ("events/test_derived.py::TestHeaders",),
+    ),
+    Mutation(
+        "the kernel puts names into lower case as if they were ASCII",
+        "kernel/headers.c",
+        " || !is_ascii(text, name, name_end)",
+        "",
+        ("events/test_derived.py::TestHeaders",),
+    ),
+    Mutation(
         "the kernel ends a W3C value at a quote that is doubled",
         "kernel/rows.c",
         """if (byte == '"' && following != '"')""",

@@ -6,6 +6,7 @@ from the descriptions in :class:`~airflow_provider_imperva.events.scan.kernel.Ke
 
 from __future__ import annotations
 
+from airflow_provider_imperva.events.scan.plain.headers import cut_headers
 from airflow_provider_imperva.events.scan.plain.lines import count_either, count_text, find_line_ends, tally
 from airflow_provider_imperva.events.scan.plain.pairs import find_pairs
 from airflow_provider_imperva.events.scan.plain.rows import cut_rows
@@ -23,6 +24,7 @@ __all__ = [
     "count_either",
     "count_text",
     "count_values",
+    "cut_headers",
     "cut_lists",
     "cut_rows",
     "cut_urls",
