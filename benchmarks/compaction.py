@@ -1,7 +1,8 @@
 """``python -m benchmarks.compaction``: what questions cost on small parts and on merged ones, and what merging costs.
 
 A lake of commits every few minutes is made, with a part for access events and one for security events each. The same
-questions are asked before and after ``imperva-logs compact``, by DuckDB on one core, of all files.
+questions are asked before and after ``imperva-logs compact``, by DuckDB on one core, of all files. What it reads of the
+merged ones for a question about one address is counted by the system.
 """
 
 from __future__ import annotations
@@ -86,6 +87,12 @@ def _measure(lake: Path, *, commits: int, rows: int, days: int, forged: int) -> 
         print(f"| {name} | {before[name]:.3f} | {after[name]:.3f} | {before[name] / after[name]:.0f} |")
     print(f"| files | {files:,} | {files_after:,} | |")
     print(f"| MB | {size / 1e6:.1f} | {size_after / 1e6:.1f} | {size / size_after:.1f} |")
+    print("\n| one address, of all merged files | rows | MB read | of all bytes |")
+    print("| --- | --: | --: | --: |")
+    for name, address, rows_of_address in _addresses(lake):
+        for asked, question in _OF_ADDRESS.items():
+            read = _bytes_read(question.format(events=_events(lake), address=address))
+            print(f"| {name}: {asked} | {rows_of_address:,} | {read / 1e6:.2f} | {100 * read / size_after:.1f} % |")
     print(f"\nMerging took {seconds:.0f} CPU seconds, and {peak / 2**20:.0f} MB of memory at most.")
 
 
@@ -107,6 +114,37 @@ _QUESTIONS: dict[str, Callable[[Path, int], str]] = {
     "top clients of one hour, of all files": _one_hour,
     "count of all rows": _count,
 }
+
+
+_OF_ADDRESS = {
+    "how many requests": "SELECT count(*) FROM {events} WHERE client_address = '{address}'",
+    "how they ended": (
+        "SELECT event_class, outcome, count(*) FROM {events} WHERE client_address = '{address}' GROUP BY ALL"
+    ),
+    "each request": ("SELECT event_time, url, outcome, http_status FROM {events} WHERE client_address = '{address}'"),
+}
+
+
+def _addresses(lake: Path) -> list[tuple[str, str, int]]:
+    """Return the address with the most rows and one with the fewest, and how many those are."""
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"SELECT client_address, count(*) FROM {_events(lake)} GROUP BY 1 ORDER BY 2, 1"  # noqa: S608
+        ).fetchall()
+    return [("the most frequent", *found[-1]), ("the rarest", *found[0])]
+
+
+def _bytes_read(question: str) -> int:
+    """Count the bytes that DuckDB reads from files to answer a question."""
+    with duckdb.connect(config={"threads": 1}) as connection:
+        before = _read_so_far()
+        connection.execute(question).fetchall()
+        return _read_so_far() - before
+
+
+def _read_so_far() -> int:
+    found = re.search(r"^rchar: (\d+)$", Path("/proc/self/io").read_text(), re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _cpu_of(question: Callable[[Path, int], str], lake: Path, days: int) -> float:
