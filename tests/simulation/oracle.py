@@ -16,7 +16,11 @@ import duckdb
 import pyarrow.parquet as pq
 
 from airflow_provider_imperva.audit.findings import Finding, Kind
+from airflow_provider_imperva.audit.trusted import TrustedInputs
 from airflow_provider_imperva.audit.verify import verify_lake
+from airflow_provider_imperva.lake.data_keys import MasterKeys
+from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.repository.names import LogName
@@ -40,6 +44,8 @@ class Oracle:
     lags: list[tuple[datetime, datetime]] = field(default_factory=list)
 
     keeper: Keeper | None = None
+    master: MasterKeys | None = None
+    """Opens raw/, if that is encrypted."""
 
     def __post_init__(self) -> None:
         self.commits: list[dict[str, Any]] = []
@@ -153,6 +159,9 @@ class Oracle:
     def _is_in_raw(self, repository: str, size: int, sha256: str) -> bool:
         """Whether some bytes are in ``raw/`` and wait for their turn, of which nothing has to be said yet."""
         found = self.lake.glob(f"raw/repository={repository}/*/*/*")
+        if self.master:
+            raw = RawBytes(open_store(str(self.lake)), Layout(repository), master=self.master)
+            return any(_sha256_of(raw, str(path.relative_to(self.lake))) == sha256 for path in found)
         return any(path.stat().st_size == size and _sha256(path) == sha256 for path in found)
 
     def check(self) -> None:
@@ -352,12 +361,14 @@ class Oracle:
 
     def check_objects(self) -> None:
         """Each part is there as its commit has it, and no other is; ``raw/`` is what the ledger says it is."""
-        verified = verify_lake(open_store(str(self.lake)), at=self.imperva.clock()).repositories
+        trusted = TrustedInputs(master=self.master)
+        verified = verify_lake(open_store(str(self.lake)), trusted=trusted, at=self.imperva.clock()).repositories
         findings = [finding for one in verified for finding in one.findings if not self._came_too_late(finding)]
         assert not findings, findings
         for name, row in self.last.items():
             if row["raw_sha256"] and not row["raw_removed"]:
-                assert _sha256(self.lake / row["raw_key"]) == row["raw_sha256"], f"{name}: other bytes in raw/"
+                expected = row["stored_sha256"] or row["raw_sha256"]
+                assert _sha256(self.lake / row["raw_key"]) == expected, f"{name}: other bytes in raw/"
         assert not list(self.lake.glob(".tmp/*")), "scratch files"
 
     def _came_too_late(self, finding: Finding) -> bool:
@@ -400,6 +411,15 @@ def _committed_at(row: dict[str, Any]) -> datetime:
 def _logs_path(commit: dict[str, Any]) -> Path:
     path: Path = commit["path"]
     return path.with_name(path.name.replace(".commit.json", ".logs.parquet"))
+
+
+def _sha256_of(raw: RawBytes, path: str) -> str | None:
+    """The SHA-256 of what was received; None if the object has gone meanwhile."""
+    try:
+        with raw.open(path) as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except FileNotFoundError:
+        return None
 
 
 def _sha256(path: Path) -> str:

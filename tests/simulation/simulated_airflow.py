@@ -13,8 +13,10 @@ from typing import Any
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.complaints import left_behind
+from airflow_provider_imperva.lake.data_keys import MasterKeys
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.quarantine import too_much
+from airflow_provider_imperva.lake.raw import RawBytes
 from airflow_provider_imperva.lake.records import Plan, Run
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.delivered import DeliveredLogs
@@ -57,6 +59,10 @@ class CalmRun:
     ended: datetime
 
 
+_ENCRYPTION_ADDS = 80
+"""Bytes that an encrypted object of one chunk has more than what was received."""
+
+
 @dataclass
 class Airflow:
     """Runs the DAG now and then, in fair weather and foul, loses its database, and loses workers."""
@@ -73,6 +79,8 @@ class Airflow:
     """The shortest and the longest between two runs."""
     keep: Callable[[], object] = lambda: None
     """Called after a run that nothing disturbed: keeps the lake."""
+    master: MasterKeys | None = None
+    """What the data keys of raw/ are wrapped by, if it is encrypted."""
     calm: bool = False
     calm_runs: list[CalmRun] = field(default_factory=list)
     cut_indexes: list[tuple[datetime, datetime]] = field(default_factory=list)
@@ -84,7 +92,13 @@ class Airflow:
     _turns: int = 0
 
     def ledger(self, *, pushed: bool = False) -> Ledger:
-        return Ledger(WorkerStore(self.disk), REPOSITORY if pushed else self.imperva.repository.name)
+        return self.ledger_of(WorkerStore(self.disk), REPOSITORY if pushed else self.imperva.repository.name)
+
+    def ledger_of(self, store: WorkerStore, repository: str) -> Ledger:
+        """Open a ledger; its data keys are of the months of the virtual clock."""
+        ledger = Ledger(store, repository, master=self.master)
+        ledger.raw = RawBytes(store, ledger.layout, master=self.master, clock=self.imperva.clock)
+        return ledger
 
     def live(self, until: datetime, *, outages: list[tuple[datetime, datetime, str]], losses: list[datetime]) -> None:
         """Run until a time. In an outage nobody runs, or nobody answers; at a loss the database is gone."""
@@ -150,7 +164,8 @@ class Airflow:
         folders = [f"{root}/{prefix}" for prefix in store.folders(root)]
         thousands = [f"{folder}/{name}" for folder in folders for name in store.folders(folder)]
         objects = [item for folder in thousands for item in store.objects(folder)]
-        return {item.size for item in objects}, {as_listed(item.path.rsplit("/", 1)[-1]) for item in objects}
+        added = _ENCRYPTION_ADDS if self.master else 0
+        return {item.size - added for item in objects}, {as_listed(item.path.rsplit("/", 1)[-1]) for item in objects}
 
     def _outage_turn(self, kind: str) -> None:
         self.calm = False
@@ -278,7 +293,7 @@ class Airflow:
             yield
             fate = self._draw_fate()
             store = WorkerStore(self.disk, fate)
-            ledger = Ledger(store, REPOSITORY if pushed else self.imperva.repository.name)
+            ledger = self.ledger_of(store, REPOSITORY if pushed else self.imperva.repository.name)
             results: list[Any] = []
 
             def work(ledger: Ledger = ledger, results: list[Any] = results) -> None:

@@ -1,4 +1,4 @@
-"""Who keeps the lake in the simulation: merges quiet days and lets old ones go daily, holds some, erases a person.
+"""Who keeps the lake in the simulation: merges quiet days and lets old ones go, holds some, erases, destroys a key.
 
 What is in the lake before and after each of these is read by DuckDB, and what left is held against the rule.
 """
@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,10 +17,13 @@ from typing import NamedTuple
 
 import duckdb
 
+from airflow_provider_imperva.container.decode import decode
+from airflow_provider_imperva.errors import ContainerError, DestroyedKeyError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.records import Run
 from airflow_provider_imperva.load.compact import compact
 from airflow_provider_imperva.options import CompactionOptions
+from airflow_provider_imperva.retention.destroy import destroy_key
 from airflow_provider_imperva.retention.erase import erase
 from airflow_provider_imperva.retention.expire import expire
 from airflow_provider_imperva.retention.holds import lift_hold, set_hold
@@ -29,6 +33,7 @@ from airflow_provider_imperva.table.settle import settle
 from airflow_provider_imperva.testing import VirtualClock
 from tests.retention.kept_account import texts_of
 from tests.simulation.simulated_imperva import HOUR, Event, Imperva
+from tests.simulation.simulated_sender import REPOSITORY as SENT
 
 _HOLD = "CASE-7"
 _CLASSES = ("access", "security", "attack_analytics", "other")
@@ -92,7 +97,8 @@ class Keeper:
 
     def _expire(self, ledger: Ledger, rows: Counter[Row], lines: Counter[Line]) -> tuple[Counter[Row], Counter[Line]]:
         """Let go what is old, see that it is what the rule says, and return what is left."""
-        policy = RetentionPolicy(raw=self.days, events=dict.fromkeys(_CLASSES, self.days), quarantine=self.days)
+        # Some bytes of the month that is over are there when its key is destroyed.
+        policy = RetentionPolicy(raw=self.days + 2, events=dict.fromkeys(_CLASSES, self.days), quarantine=self.days)
         expire(ledger, policy, run=self._run(), clock=self.clock)
         self._delete_removed(ledger)
         first = self.clock().date() - timedelta(days=self.days)
@@ -157,13 +163,47 @@ class Keeper:
         self.counts["events erased"] += gone.total()
         return address
 
+    def destroy_keys(self, month: str) -> None:
+        """Destroy the data keys of a month, and see that nobody can read what they encrypted; rows stay."""
+        rows, lines = self.rows(), self.lines()
+        for pushed in (False, True):
+            ledger = self.ledger(pushed)
+            if ledger.raw.keys.record(month) is None:
+                continue
+            destroy_key(
+                ledger, month, by="dpo@example.com", why="art. 17", reference="DSR-2", run=self._run(), clock=self.clock
+            )
+            self.counts["keys destroyed"] += 1
+            for path in self.lake.glob(f"raw/repository={ledger.layout.repository}/*/*/*"):
+                self.counts["objects nobody can read"] += self._is_unreadable(str(path.relative_to(self.lake)), pushed)
+        assert (self.rows(), self.lines()) == (rows, lines)
+
+    def _is_unreadable(self, path: str, pushed: bool) -> bool:
+        try:
+            self._bytes_of(path, pushed)
+        except DestroyedKeyError:
+            return True
+        return False
+
+    def _bytes_of(self, path: str, pushed: bool) -> bytes:
+        with self.ledger(pushed).raw.open(path) as file:
+            return file.read()
+
+    def _texts(self, path: Path) -> Iterator[bytes]:
+        """Yield what is in an object as it lies there, and in what was encrypted there."""
+        yield from texts_of(path, self.imperva.key_ring)
+        name = str(path.relative_to(self.lake))
+        if name.startswith("raw/"):
+            with suppress(ContainerError, DestroyedKeyError):
+                content = self._bytes_of(name, f"repository={SENT}/" in name)
+                yield decode(content, log=path.name, keys=self.imperva.key_ring).body
+
     def where(self, value: str) -> list[str]:
         """The objects of raw/, events/ and quarantine/ that hold a value, whatever they are packed in."""
         trees = (path for tree in ("raw", "events", "quarantine") for path in (self.lake / tree).rglob("*"))
-        keys = self.imperva.key_ring
         # Not as a part of a longer address.
         whole = re.compile(rb"(?<![\d.])" + re.escape(value.encode()) + rb"(?!\d)")
-        return [str(path) for path in trees if path.is_file() and any(map(whole.search, texts_of(path, keys)))]
+        return [str(path) for path in trees if path.is_file() and any(map(whole.search, self._texts(path)))]
 
     def rows(self) -> Counter[Row]:
         """All that is in events/."""

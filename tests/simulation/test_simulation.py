@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_imperva.lake.claim import claim
+from airflow_provider_imperva.lake.data_keys import AesKeys
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.testing import KeyPair, VirtualClock
 from tests.simulation.oracle import Oracle
@@ -29,6 +30,7 @@ DAYS = 30 if LONG else 9
 OUTAGES = (1, 20, 47, 60) if LONG else (1, 60)
 """Hours."""
 KEPT_DAYS = 30 if LONG else 6
+_FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
 PAUSE = (20 * MINUTE, 130 * MINUTE) if LONG else (60 * MINUTE, 300 * MINUTE)
 """The shortest and the longest between two runs."""
 
@@ -59,7 +61,7 @@ def test_weeks_of_an_account(
 def test_weeks_in_which_quiet_days_are_merged_and_old_ones_expire(
     seed: int, pairs: list[KeyPair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Some days are held for a while, and at last a person is erased."""
+    """Some days are held for a while; at last a person is erased, and the data keys of a month are destroyed."""
     live_through(seed, KEPT_DAYS, OUTAGES[:1], pairs, tmp_path, capsys, keeps=True)
 
 
@@ -76,9 +78,11 @@ def live_through(
     """Live through the days, and hold everything against the truth.
 
     :param hours: how long outages are.
-    :param keeps: whether the lake is kept: merged, expired, held and erased.
+    :param keeps: whether the lake is encrypted, and kept: merged, expired, held and erased, and keys destroyed.
     """
-    clock = VirtualClock()
+    # A month is over four days before the end, which is when its data key may be destroyed.
+    clock = VirtualClock(_FEBRUARY + timedelta(days=4 - days)) if keeps else VirtualClock()
+    master = AesKeys([bytes(range(32))]) if keeps else None
     rng = random.Random(f"{seed}/airflow")
     with Servers(window=WINDOW, byte_cap=BYTE_CAP, clock=clock) as repository:
         repository.chance = random.Random(f"{seed}/servers")
@@ -86,9 +90,9 @@ def live_through(
         sender = Sender(str(seed), clock, tmp_path / "inbox")
         lake = tmp_path / "lake"
         lake.mkdir()
-        oracle = Oracle(lake, imperva, sender)
+        oracle = Oracle(lake, imperva, sender, master=master)
         disk = Disk(open_store(str(lake)), clock)
-        airflow = Airflow(imperva, sender, disk, rng, oracle.check_green, oracle.told, PAUSE)
+        airflow = Airflow(imperva, sender, disk, rng, oracle.check_green, oracle.told, PAUSE, master=master)
         oracle.calm_runs, oracle.cut_indexes, oracle.lags = airflow.calm_runs, airflow.cut_indexes, airflow.lags
         for pushed in (False, True):
             claim(ledger := airflow.ledger(pushed=pushed), ledger.layout.repository)
@@ -114,7 +118,9 @@ def live_through(
             if oracle.keeper:
                 erased = oracle.keeper.erase_somebody()
                 assert oracle.keeper.where(erased) == []
-                assert {"hold set", "hold lifted", "parts merged", "events gone"} <= oracle.keeper.counts.keys()
+                oracle.keeper.destroy_keys("2026-01")
+                done = {"hold set", "hold lifted", "parts merged", "events gone", "keys destroyed"}
+                assert {*done, "objects nobody can read"} <= (+oracle.keeper.counts).keys()
             oracle.check()
         finally:
             # Else whatever hangs keeps the interpreter from ending.
