@@ -168,10 +168,10 @@ def _with_sign_in_value(text: Bytes, ends: Positions, words: _Words, kinds: Posi
     """Return which records have an ``=`` in the value of a known key that is of no free text."""
     signs = np.flatnonzero(text == _EQUALS)
     owner = np.searchsorted(words.sign, signs) - 1
-    is_plain = (owner >= 0) & (text[signs - 1] != _BACKSLASH)
-    signs, owner = signs[is_plain], owner[is_plain]
-    is_within = (words.sign[owner] < signs) & (signs < ends[words.line[owner]])
-    is_within[np.isin(signs, words.sign)] = False
+    # Those behind keys are nearly all, and are found at once, since both are in order.
+    is_other = (owner >= 0) & (np.append(words.sign, -1)[owner + 1] != signs) & (text[signs - 1] != _BACKSLASH)
+    signs, owner = signs[is_other], owner[is_other]
+    is_within = signs < ends[words.line[owner]]
     which: Positions = words.line[
         owner[is_within & (words.number[owner] > 0) & (kinds[words.number[owner]] & FREE_TEXT == 0)]
     ]
