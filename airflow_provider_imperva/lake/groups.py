@@ -64,27 +64,34 @@ def in_arrival_order(blocks: Sequence[Block]) -> _Positions:
 
 
 def row_groups(
-    blocks: Sequence[Block], order: _Positions, *, forget: Callable[[], None] = lambda: None
+    blocks: Sequence[Block],
+    order: _Positions,
+    *,
+    forget: Callable[[], None] = lambda: None,
+    group_bytes: int = GROUP_BYTES,
+    stride: int = _STRIDE,
 ) -> Iterator[pa.Table]:
     """Gather the rows of all blocks in an order, one row group after the other.
 
     :param blocks: of the same schema.
     :param order: positions of the rows wanted, counted through all blocks.
     :param forget: gives back the memory of tables on a disk that were looked at; called every few MB.
+    :param group_bytes: Arrow bytes of a row group, more or less.
+    :param stride: rows that are looked at together to find where groups end.
     """
     starts = np.cumsum([0, *(block.table.num_rows for block in blocks)], dtype=np.int32)
-    for positions in np.split(order, _bounds(blocks, starts, order)):
+    for positions in np.split(order, _bounds(blocks, starts, order, group_bytes, stride)):
         yield _gather(_picks(blocks, starts, positions, forget), len(positions), forget)
 
 
-def _bounds(blocks: Sequence[Block], starts: _Positions, order: _Positions) -> list[int]:
+def _bounds(blocks: Sequence[Block], starts: _Positions, order: _Positions, group_bytes: int, stride: int) -> list[int]:
     """Find where a new group has to begin, if a row is as large as its block's rows are on average."""
     averages = np.array([sum(block.sizes) for block in blocks]) / np.diff(starts)
     bounds: list[int] = []
     size = group = 0.0
-    for begin in range(0, len(order), _STRIDE):
-        sizes = size + np.cumsum(averages[_block_of(starts, order[begin : begin + _STRIDE])])
-        groups = sizes // GROUP_BYTES
+    for begin in range(0, len(order), stride):
+        sizes = size + np.cumsum(averages[_block_of(starts, order[begin : begin + stride])])
+        groups = sizes // group_bytes
         bounds += (begin + np.flatnonzero(np.diff(groups, prepend=group))).tolist()
         size, group = sizes[-1], groups[-1]
     return [bound for bound in bounds if bound]

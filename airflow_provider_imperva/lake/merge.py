@@ -28,7 +28,7 @@ from airflow_provider_imperva.lake.inputs import protection_of, read_parts
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import Positions, as_bytes, write_rows
 from airflow_provider_imperva.lake.records import VERSION, Part, Plan, Report
-from airflow_provider_imperva.lake.spill import Rows
+from airflow_provider_imperva.lake.spill import MEMORY_BYTES, Rows
 
 SORTED_BY = ("event_time", "src_file", "src_line")
 """The order of the rows in a merged part, which its footer declares."""
@@ -41,13 +41,21 @@ _LAST = np.iinfo(np.int64).max
 _REST = -1
 
 
-def merge_batch(ledger: Ledger, plan: Plan, batch: int, *, pieces: Mapping[LogKey, int] | None = None) -> Report:
+def merge_batch(
+    ledger: Ledger,
+    plan: Plan,
+    batch: int,
+    *,
+    pieces: Mapping[LogKey, int] | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+) -> Report:
     """Write the rows of a batch's inputs as one part that is sorted by ``SORTED_BY``.
 
     Memory stays flat: rows that are not being written are in a temporary file.
 
     :param plan: its inputs for this batch are of one partition and redacted alike.
     :param pieces: the logs whose rows go to parts of their own, by the number of the piece; all else to one.
+    :param memory_bytes: Arrow bytes of rows that stay in memory.
     :returns: the report; the one that is there already if the batch is done.
     :raises LakeError: if an input is not as its commit says, the rows do not fit onto the disk, or what was written
         does not have the rows of the inputs. The lake is as it was then.
@@ -56,7 +64,7 @@ def merge_batch(ledger: Ledger, plan: Plan, batch: int, *, pieces: Mapping[LogKe
     if report := ledger.finished(plan.commit, batch):
         return report
     stop_if_overtaken(ledger, plan, batch)
-    with closing(Rows()) as rows:
+    with closing(Rows(memory_bytes=memory_bytes)) as rows:
         inputs = plan.inputs[batch]
         protection = protection_of(ledger, inputs[0])
         merge = _Merge(ledger, plan, batch, inputs, protection, rows, dict(pieces or {}))

@@ -28,10 +28,10 @@ from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.events.derived.complete import complete
 from airflow_provider_imperva.events.schema.field_ids import with_field_ids, without_field_ids
 from airflow_provider_imperva.events.schema.schema import HELD_SCHEMA, QUARANTINE_SCHEMA, READ_SCHEMA, SCHEMA
-from airflow_provider_imperva.lake.groups import Block, by_time, in_arrival_order, row_groups
+from airflow_provider_imperva.lake.groups import GROUP_BYTES, Block, by_time, in_arrival_order, row_groups
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.records import Part, ProtectionFields
-from airflow_provider_imperva.lake.spill import Rows
+from airflow_provider_imperva.lake.spill import MEMORY_BYTES, Rows
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.severities import VERSION_KEY as SEVERITIES_KEY
 from airflow_provider_imperva.severities import Severities
@@ -94,6 +94,8 @@ class BatchParts:
     used in a ``with`` block, which gives up the temporary files, if there are any.
 
     :param protection: what stands in the metadata of each part about what was redacted, and how pseudonyms were made.
+    :param memory_bytes: Arrow bytes of events, and of what is quarantined, that stay in memory.
+    :param group_bytes: Arrow bytes of a row group, more or less.
     """
 
     def __init__(
@@ -104,6 +106,8 @@ class BatchParts:
         commit: int,
         batch: int,
         protection: Mapping[str, str] = MappingProxyType({}),
+        memory_bytes: int = MEMORY_BYTES,
+        group_bytes: int = GROUP_BYTES,
     ) -> None:
         self._store = store
         self._layout = layout
@@ -111,8 +115,9 @@ class BatchParts:
         self._batch = batch
         self._protection = dict(protection)
         self._redacted: Counter[str] = Counter()
-        self._events = Rows()
-        self._quarantined = Rows()
+        self._events = Rows(memory_bytes=memory_bytes)
+        self._quarantined = Rows(memory_bytes=memory_bytes)
+        self._group_bytes = group_bytes
         # The partitions by number, and the number of each event's.
         self._partitions: dict[_Partition, int] = {}
         self._partition_of: list[_Numbers] = []
@@ -238,7 +243,7 @@ class BatchParts:
         schema = schema.with_metadata(schema.metadata | as_bytes(self._protection))
         completed = self._completed(event_class)
         try:
-            written = write_rows(file, rows, order, schema=schema, completed=completed)
+            written = write_rows(file, rows, order, schema=schema, completed=completed, group_bytes=self._group_bytes)
         except (pa.ArrowException, MemoryError) as error:
             refused = frozenset() if isinstance(error, MemoryError) else _unwritable(rows, completed)
             kind = UnwritableRowsError if refused else LakeError
@@ -334,6 +339,7 @@ def write_rows(
     schema: pa.Schema,
     sorted_by: Sequence[str] = (),
     completed: Completion | None = None,
+    group_bytes: int = GROUP_BYTES,
 ) -> HashingFile:
     """Write some rows as a part, a row group at a time.
 
@@ -342,13 +348,14 @@ def write_rows(
     :param schema: the types and the metadata that the part has.
     :param sorted_by: the columns that the order follows from, ascending, nulls last; the footer says so.
     :param completed: what rows lack of the schema.
+    :param group_bytes: Arrow bytes of a row group, more or less.
     :returns: what knows the size and SHA-256 of what was written.
     """
     hashing = HashingFile(file)
     held = completed.schema if completed else rows.blocks[0].table.schema
     buffered = pa.BufferedOutputStream(pa.PythonFile(hashing, "w"), _BUFFER_BYTES)
     with buffered, parquet_writer(buffered, schema, held=held, sorted_by=sorted_by) as writer:
-        for group in row_groups(rows.blocks, order, forget=rows.forget):
+        for group in row_groups(rows.blocks, order, forget=rows.forget, group_bytes=group_bytes):
             if completed:
                 group = completed.of(group)
             writer.write_table(group, row_group_size=group.num_rows)

@@ -21,9 +21,12 @@ class Rows:
 
     The temporary file is in the folder that ``TMPDIR`` names. It has no name, so it is gone with the process, however
     that ends.
+
+    :param memory_bytes: Arrow bytes that stay in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._memory_bytes = memory_bytes
         self._in_memory: list[Block] = []
         self._on_disk: list[Block] = []
         self._size = 0
@@ -37,7 +40,7 @@ class Rows:
         block = Block.of(rows)
         self._in_memory.append(block)
         self._size += sum(block.sizes)
-        if self._size >= MEMORY_BYTES:
+        if self._size >= self._memory_bytes:
             self._move_to_disk()
 
     def keep(self, count: int) -> None:

@@ -26,11 +26,11 @@ from airflow_provider_imperva.events.schema.schema import (
     SCHEMA,
     SCHEMA_VERSION,
 )
-from airflow_provider_imperva.lake import groups, spill
-from airflow_provider_imperva.lake.groups import Block, by_time, in_arrival_order, row_groups
+from airflow_provider_imperva.lake.groups import GROUP_BYTES, Block, by_time, in_arrival_order, row_groups
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts
 from airflow_provider_imperva.lake.records import Part
+from airflow_provider_imperva.lake.spill import MEMORY_BYTES
 from airflow_provider_imperva.lake.store import Store, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,8 +72,16 @@ def on_another_day(events: pa.Table) -> pa.Table:
     return events.set_column(events.schema.get_field_index("event_date"), "event_date", days)
 
 
-def write(store: Store, added: Iterable[tuple[pa.Table, pa.Table]]) -> tuple[Part, ...]:
-    with BatchParts(store, Layout("8416_1745073"), commit=1, batch=0) as parts:
+def write(
+    store: Store,
+    added: Iterable[tuple[pa.Table, pa.Table]],
+    *,
+    memory_bytes: int = MEMORY_BYTES,
+    group_bytes: int = GROUP_BYTES,
+) -> tuple[Part, ...]:
+    with BatchParts(
+        store, Layout("8416_1745073"), commit=1, batch=0, memory_bytes=memory_bytes, group_bytes=group_bytes
+    ) as parts:
         for events, quarantined in added:
             parts.add(events, quarantined)
         return parts.write()
@@ -87,12 +95,9 @@ def rows(store: Store, part: Part) -> list[dict[str, object]]:
 # A temporary file that is left to the garbage collector.
 @pytest.mark.filterwarnings("error::ResourceWarning", "error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("memory_bytes", [1, 20_000, 60_000])
-def test_parts_are_the_same_bytes_whether_rows_went_over_the_disk_or_not(
-    store: Store, monkeypatch: pytest.MonkeyPatch, memory_bytes: int
-) -> None:
+def test_parts_are_the_same_bytes_whether_rows_went_over_the_disk_or_not(store: Store, memory_bytes: int) -> None:
     in_memory = write(store, blocks(20))
-    monkeypatch.setattr(spill, "MEMORY_BYTES", memory_bytes)
-    on_disk = write(store, blocks(20))
+    on_disk = write(store, blocks(20), memory_bytes=memory_bytes)
     assert sum(part.rows for part in on_disk) == 20 * 55
     assert on_disk == in_memory
 
@@ -100,11 +105,9 @@ def test_parts_are_the_same_bytes_whether_rows_went_over_the_disk_or_not(
 @pytest.mark.parametrize("memory_bytes", [1, 20_000, 1 << 30])
 @pytest.mark.parametrize("group_bytes", [1, 5_000, 1 << 30])
 def test_rows_keep_their_order_and_values_however_they_are_cut(
-    store: Store, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, group_bytes: int
+    store: Store, memory_bytes: int, group_bytes: int
 ) -> None:
-    monkeypatch.setattr(spill, "MEMORY_BYTES", memory_bytes)
-    monkeypatch.setattr(groups, "GROUP_BYTES", group_bytes)
-    access, security, quarantined = write(store, blocks(6))
+    access, security, quarantined = write(store, blocks(6), memory_bytes=memory_bytes, group_bytes=group_bytes)
     added = list(blocks(6))
     for part in (access, security):
         mine = [row for events, _ in added for row in events.to_pylist() if row["event_class"] == part.event_class]
@@ -115,11 +118,9 @@ def test_rows_keep_their_order_and_values_however_they_are_cut(
     assert rows(store, quarantined) == [row for _, rejects in added for row in rejects.to_pylist()]
 
 
-def test_writing_again_over_the_disk_gives_the_same_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spill, "MEMORY_BYTES", 20_000)
-    monkeypatch.setattr(groups, "GROUP_BYTES", 10_000)
-    first = write(store, blocks(10))
-    assert write(store, blocks(10)) == first
+def test_writing_again_over_the_disk_gives_the_same_bytes(store: Store) -> None:
+    first = write(store, blocks(10), memory_bytes=20_000, group_bytes=10_000)
+    assert write(store, blocks(10), memory_bytes=20_000, group_bytes=10_000) == first
     file = pq.ParquetFile(io.BytesIO(store.read(first[0].path)))
     assert file.num_row_groups > 3
     assert file.schema_arrow.equals(SCHEMA, check_metadata=False)
@@ -145,11 +146,10 @@ def test_groups_put_one_after_the_other_are_a_stable_sort(
     blocks = [Block.of(table) for table in tables]
     flat = [time for some in times for time in some]
     by_rank = sorted(range(count), key=lambda row: (flat[row] is None, flat[row] or 0))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(groups, "GROUP_BYTES", group_bytes)
-        patch.setattr(groups, "_STRIDE", stride)
-        ordered = list(row_groups(blocks, by_time(blocks)))
-        kept = list(row_groups(blocks, in_arrival_order(blocks)))
+    ordered, kept = (
+        list(row_groups(blocks, order(blocks), group_bytes=group_bytes, stride=stride))
+        for order in (by_time, in_arrival_order)
+    )
     assert [int(word) for group in ordered for word in group["word"].to_pylist()] == by_rank
     assert [int(word) for group in kept for word in group["word"].to_pylist()] == list(range(count))
     assert all(group.num_rows for group in (*ordered, *kept))
@@ -165,10 +165,9 @@ def test_a_disk_without_room_is_named(store: Store, monkeypatch: pytest.MonkeyPa
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spill, "MEMORY_BYTES", 1)
     monkeypatch.setattr(tempfile, "TemporaryFile", FullDisk)
     with pytest.raises(LakeError, match=r"No space left on device\)\. Make room there, or set TMPDIR") as caught:
-        write(store, blocks(1))
+        write(store, blocks(1), memory_bytes=1)
     assert caught.value.about == tempfile.gettempdir()
 
 
@@ -178,8 +177,7 @@ def test_the_temporary_file_is_where_tmpdir_says_and_gone_with_the_process(tmp_p
 import os, signal
 import pyarrow as pa
 from airflow_provider_imperva.lake import spill
-spill.MEMORY_BYTES = 1
-rows = spill.Rows()
+rows = spill.Rows(memory_bytes=1)
 rows.add(pa.table({"text": ["x" * 100_000]}))
 print([os.readlink(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")
        if os.path.exists(f"/proc/self/fd/{name}") and os.stat(f"/proc/self/fd/{name}").st_size > 100_000], flush=True)
@@ -200,12 +198,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 import pyarrow as pa
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
-from airflow_provider_imperva.lake import groups, spill
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.parts import BatchParts
 from airflow_provider_imperva.lake.store import open_store
 
-spill.MEMORY_BYTES = groups.GROUP_BYTES = 4 << 20
+limits = dict.fromkeys(("memory_bytes", "group_bytes"), 4 << 20)
 where = {{"event_class": "access", "event_date": date(2026, 11, 22)}}
 events = [
     {{"event_time": datetime(2026, 11, 22, 12, row * 7 % 60, tzinfo=UTC), "url": str(row) * 6000, **where}}
@@ -215,7 +212,7 @@ rejects = [{{"raw": str(row).encode() * 6000}} for row in range(100)]
 events = pa.Table.from_pylist(events if {kind == "events"} else [], schema=PARSED_SCHEMA)
 rejects = pa.Table.from_pylist(rejects if {kind == "quarantine"} else [], schema=QUARANTINE_SCHEMA)
 for blocks in (10, 100):
-    with BatchParts(open_store(sys.argv[1]), Layout("r"), commit=blocks, batch=0) as parts:
+    with BatchParts(open_store(sys.argv[1]), Layout("r"), commit=blocks, batch=0, **limits) as parts:
         for _ in range(blocks):
             parts.add(events, rejects)
         assert parts.write()[0].rows == blocks * 100
@@ -230,11 +227,10 @@ for blocks in (10, 100):
 
 
 @pytest.mark.parametrize("memory_bytes", [1, 20_000, 60_000, 1 << 30])
-def test_dropped_rows_leave_no_trace(store: Store, monkeypatch: pytest.MonkeyPatch, memory_bytes: int) -> None:
+def test_dropped_rows_leave_no_trace(store: Store, memory_bytes: int) -> None:
     """Wherever they are, and even if no other rows are in their partition."""
-    monkeypatch.setattr(spill, "MEMORY_BYTES", memory_bytes)
     added = list(blocks(9))
-    with BatchParts(store, Layout("8416_1745073"), commit=1, batch=0) as parts:
+    with BatchParts(store, Layout("8416_1745073"), commit=1, batch=0, memory_bytes=memory_bytes) as parts:
         for number, (events, quarantined) in enumerate(added):
             mark = parts.mark()
             parts.add(events, quarantined)

@@ -31,6 +31,7 @@ from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.maintenance import GRACE
 from airflow_provider_imperva.lake.parts import write_rows
 from airflow_provider_imperva.lake.records import Commit, Kind, Part, Plan
+from airflow_provider_imperva.lake.spill import Rows
 from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.compact import commit_compaction, compact, make_compaction_plan
 from airflow_provider_imperva.load.normalize import NormalizeOptions
@@ -203,9 +204,8 @@ class TestMerged:
         assert plan is not None
         first = merge.merge_batch(account.ledger, plan, 0)
         account.ledger.store.delete([account.ledger.layout.report(plan.commit, 0)])
-        monkeypatch.setattr("airflow_provider_imperva.lake.spill.MEMORY_BYTES", 1)
         monkeypatch.setattr("airflow_provider_imperva.lake.inputs._SMALL_BYTES", 0)
-        assert merge.merge_batch(account.ledger, plan, 0) == first
+        assert merge.merge_batch(account.ledger, plan, 0, memory_bytes=1) == first
 
     def test_a_column_that_a_part_lacks_is_null(self, account: Account) -> None:
         """As in the parts of an older release."""
@@ -379,7 +379,7 @@ class TestNothingIsLost:
             if place == "the lake":
                 patch.setattr("airflow_provider_imperva.lake.parts.pq.ParquetWriter.write_table", full)
             else:
-                patch.setattr("airflow_provider_imperva.lake.spill.MEMORY_BYTES", 1)
+                patch.setattr(merge, "Rows", lambda **_: Rows(memory_bytes=1))
                 patch.setattr("airflow_provider_imperva.lake.spill.pa.ipc.new_stream", full)
             with pytest.raises(LakeError, match="No space left on device"):
                 run_compaction(account)
