@@ -42,7 +42,8 @@ _A_RUN = timedelta(minutes=5)
 _MOST_NEXT = 4
 """Since counters leave out numbers, more than one log may be the next to be overwritten."""
 _OF_RECORD = frozenset(
-    {"name", "state", "raw_key", "raw_sha256", "raw_removed", "fetched_at", "checksum", "checksum_ok", "reason_code"}
+    {"name", "state", "reason_code", "raw_key", "raw_sha256", "replaced_sha256", "raw_removed", "fetched_at"}
+    | {"checksum", "checksum_ok"}
 )
 _LOADED = (State.COMMITTED.value, State.DUPLICATE.value)
 

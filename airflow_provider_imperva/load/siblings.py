@@ -58,7 +58,7 @@ class Siblings:
         for other in self.names:
             sizes = (size, stored_size(size))
             same = (item for item in self._objects(other) if item.size in sizes and self._sha256(item) == sha256)
-            if any(same) and self._stands_for_itself(other):
+            if any(same) and self._stands_for_itself(other) and self._is_of(other, sha256):
                 return other
         return None
 
@@ -90,6 +90,16 @@ class Siblings:
         # If neither is decided, the earlier one is in raw/ for certain.
         both_wait = undecided and mine in (None, State.AWAITING_KEY)
         return both_wait or (code != LATER and theirs in _STANDING | {State.AWAITING_KEY})
+
+    def _is_of(self, other: LogName, sha256: str) -> bool:
+        """Return whether bytes are those that a sibling was decided by, or nothing is decided yet.
+
+        A task that hung may have fetched what is listed under the sibling's name by now, and left it beside its bytes.
+        """
+        record = last_record(self.ledger, other)
+        if record is None or record["raw_sha256"] is None:
+            return True
+        return sha256 in (record["raw_sha256"], record.get("replaced_sha256"))
 
     def _last_outcome(self, log: LogName) -> tuple[State | None, str | None]:
         record = last_record(self.ledger, log)

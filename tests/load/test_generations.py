@@ -296,6 +296,20 @@ class TestLeftOver:
         del loaded.forged[name(3)]
         self.assert_accounted_for(loaded, [*loaded.forged.values(), *new])
 
+    def test_bytes_that_a_hung_task_left_beside_another_log_do_not_make_a_new_one_its_duplicate(
+        self, account: Account
+    ) -> None:
+        """It asked once more for what had come cut, when the name was another log's already."""
+        account.serve(1, 2, 3, 4)
+        account.run_some()
+        new = forge_anew(account, 1, 3)
+        layout, sha256 = account.ledger.layout, hashlib.sha256(new[1].content).hexdigest()
+        account.ledger.raw.create(layout.raw_beside(LogName.parse(name(3)), sha256), new[1].content)
+        assert account.run_some().restarts
+        assert account.states()["8416-2_3.log"] == "committed"
+        found = Counter(row[2] for row in account.rows().elements())
+        assert found == requests_of([*account.forged.values(), *new])
+
     def test_one_that_came_cut_and_is_still_listed_is_a_duplicate_of_what_comes(self, loaded: Account) -> None:
         new = self.restart(loaded, 1)
         loaded.run_some()

@@ -175,6 +175,13 @@ MUTATIONS = [
         ("load/test_generations.py::TestLeftOver",),
     ),
     Mutation(
+        "whatever lies beside a log's bytes is that log",
+        "load/siblings.py",
+        " and self._is_of(other, sha256):\n",
+        ":\n",
+        ("load/test_generations.py::TestLeftOver",),
+    ),
+    Mutation(
         "two logs are duplicates of each other",
         "load/siblings.py",
         "        theirs, code = self._last_outcome(other)\n",
