@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from airflow_provider_imperva.errors import LakeError
-from airflow_provider_imperva.seal.anchors import Anchor
+
+if TYPE_CHECKING:
+    # DAG files come this far when they are parsed.
+    from airflow_provider_imperva.seal.anchors import Anchor
 
 SCHEME = "mailto:"
 """What an anchor's address begins with that is one or several e-mail addresses, apart by commas."""

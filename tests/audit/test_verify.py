@@ -416,7 +416,7 @@ class TestAnchors:
 
     def test_what_is_no_anchor_is_refused(self, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(lake), "--anchor", "5"]) == 2
-        assert "no anchor" in capsys.readouterr().err
+        assert "5: it is not an anchor" in capsys.readouterr().err
 
 
 class TestSample:
