@@ -50,6 +50,10 @@ _OF_VERSION = re.compile(rf"\d{{{_DIGITS}}}\.")
 _PROTOCOL = (1, 2)
 """Versions that a reader and a writer have to know: what every engine reads."""
 
+_CLEANED_EVERY = 100
+"""Versions after which those that are older than the table's thirty days are cleared away: to look for them after each
+takes as long as the commit itself."""
+
 _READERS = 16
 _PROPERTIES = {"delta.checkpointInterval": "10", "delta.dataSkippingStatsColumns": ",".join(COLUMNS)}
 
@@ -101,7 +105,8 @@ class Delta:
 
     def __init__(self, store: Store, table: DeltaTable) -> None:
         self._store = store
-        self._table = table
+        self._opened = table
+        self._is_behind = False
         self.about = store.uri(DELTA_LOG)
 
     @classmethod
@@ -126,6 +131,14 @@ class Delta:
                 raise TableError("this is not a table that we made", do=_ANEW, about=store.uri(DELTA_LOG))
             _check_last_version(store, table.version())
         return cls(store, table)
+
+    @property
+    def _table(self) -> DeltaTable:
+        """The last version. To read what was just written takes as long as to write it, and few ask for it."""
+        if self._is_behind:
+            self._opened.update_incremental()
+            self._is_behind = False
+        return self._opened
 
     @property
     def version(self) -> int:
@@ -158,20 +171,24 @@ class Delta:
         ]
         with _lake_errors(self._store):
             self._put(change, actions)
-            # The next change may remove what this one added, and is refused on top of an older version.
-            self._table.update_incremental()
 
     def _put(self, change: Change, actions: list[AddAction | RemoveAction]) -> None:
-        from deltalake.transaction import CommitProperties, Transaction
+        from deltalake.transaction import CommitProperties, PostCommitHookProperties, Transaction
 
-        self._table.create_write_transaction(
+        # The change may remove what the last one added, and is refused on top of an older version.
+        table = self._table
+        self._is_behind = True
+        table.create_write_transaction(
             actions,
             mode="append",
-            schema=self._table.schema(),
+            schema=table.schema(),
             partition_by=list(PARTITION_BY),
             commit_properties=CommitProperties(
                 custom_metadata=commit_properties(change),
                 app_transactions=[Transaction(application(change.repository), change.commit)],
+            ),
+            post_commithook_properties=PostCommitHookProperties(
+                cleanup_expired_logs=table.version() % _CLEANED_EVERY == 0
             ),
         )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +121,22 @@ class TestCommits:
             account.serve(number, events=1)
             account.run()
         assert [path.name for path in log_of(account).glob("*.checkpoint.parquet")]
+        assert rows_of_table(account.ledger.store, account.lake) == account.expected()
+
+    def test_old_versions_are_cleared_away_now_and_then(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Those that are older than thirty days, once a checkpoint stands for them; to look for them takes long."""
+        monkeypatch.setattr(delta, "_CLEANED_EVERY", 4)
+        there = []
+        for number in range(1, 13):
+            account.serve(number, events=1)
+            account.run()
+            for path in log_of(account).glob("*.json"):
+                os.utime(path, (time.time() - 40 * 86_400,) * 2)
+            there.append(len(versions(account)))
+        # With version 5 there is no checkpoint yet; version 9 has one.
+        assert there == [*range(2, 10), 1, 2, 3, 4]
         assert rows_of_table(account.ledger.store, account.lake) == account.expected()
 
 
