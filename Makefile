@@ -14,7 +14,8 @@ ready = $(1:%=.venv/.ready-%)
 # Some tests try what other purposes do.
 # The layers are tested too, by what checks them in `make lint`.
 TESTED := test lint cluster docs bench build pins
-PYTEST := $(BIN)/python -m pytest -n 2 --dist=worksteal
+# Three at once keep two cores busy: tests wait for the services that they start.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist=worksteal
 
 # Some tests try what is drawn at random: as much as LONG_FORM says, or little of it each time that all tests run.
 LONG ?=
