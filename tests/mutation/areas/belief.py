@@ -226,7 +226,7 @@ MUTATIONS = [
     Mutation(
         "an old log that is still listed at a restart is loaded again",
         "load/siblings.py",
-        "            if any(same) and self._stands_for_itself(other):\n",
+        "            if any(same) and self._stands_for_itself(other) and self._is_of(other, sha256):\n",
         "            if False:\n",
         ("load/test_generations.py::TestRestart",),
     ),
