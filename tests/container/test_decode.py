@@ -452,7 +452,9 @@ class TestAround:
         plain = decode(content, log=LOG, keys=ring)
         assert (plain.body, plain.checksum_ok) == (BODY, True)
 
-    @pytest.mark.parametrize("end", [b"x", b"\n\0x", gzip.compress(b"x")], ids=repr)
+    @pytest.mark.parametrize(
+        "end", [b"x", b"\n\0x", gzip.compress(b"x")], ids=["a letter", "a line", "another gzip stream"]
+    )
     def test_but_not_one_with_anything_else_behind_it(self, end: bytes) -> None:
         with pytest.raises(ContainerError):
             decode(gzip.compress(forge_log(BODY)) + end, log=LOG, keys=EMPTY)
