@@ -87,8 +87,8 @@ def interpreter(version: str) -> str:
 
 
 def _candidates(version: str) -> Iterator[str]:
-    if found := shutil.which(f"python{version}"):
-        yield found
+    if path := shutil.which(f"python{version}"):
+        yield path
     # What pyenv has installed but not chosen is on the PATH as a stand-in that does not run.
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     yield from map(str, sorted(root.glob(f"versions/{version}.*/bin/python{version}")))

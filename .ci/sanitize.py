@@ -62,8 +62,8 @@ def main() -> int:
 
 
 def _library(compiler: str, name: str) -> str:
-    found = subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True)
-    path = Path(found.stdout.strip())
+    answer = subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+    path = Path(answer.stdout.strip())
     if not path.is_absolute():
         raise SystemExit(f"{compiler} has no {name}: install gcc with its sanitizers (Debian package gcc).")
     return str(path)

@@ -52,10 +52,10 @@ NAMES = {
 
 def main() -> int:
     """Check, and return the exit code."""
-    found = [*_check_texts(), *_check_code()]
-    for place, word, instead in found:
+    places = [*_check_texts(), *_check_code()]
+    for place, word, instead in places:
         print(f"{place}: {word!r}: write {instead}")
-    return 1 if found else 0
+    return 1 if places else 0
 
 
 def _check_texts() -> Iterator[tuple[str, str, str]]:

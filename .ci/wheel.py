@@ -11,7 +11,7 @@ spec = spec_from_file_location("_kernel", file)
 kernel = module_from_spec(spec)
 spec.loader.exec_module(kernel)
 places = array("q", [0, 0])
-found = kernel.find_line_ends(b"one\ntwo\nthree\n", places)
-if (found, places.tolist()) != (3, [3, 7]):
-    raise SystemExit(f"{file} finds {found} line ends, at {places.tolist()}")
+count = kernel.find_line_ends(b"one\ntwo\nthree\n", places)
+if (count, places.tolist()) != (3, [3, 7]):
+    raise SystemExit(f"{file} finds {count} line ends, at {places.tolist()}")
 print(f"{file} works")

@@ -50,16 +50,16 @@ def read_accounts(accounts: Accounts, *, tag: str | None = None) -> list[dict[st
         entries = _parsed(_text(accounts), about)
     else:
         entries = list(accounts() if callable(accounts) else accounts)
-    found: dict[str, dict[str, Any]] = {}
+    by_conn_id: dict[str, dict[str, Any]] = {}
     for entry in entries:
         account = _account(entry, about)
         tags = account.pop("tags", ())
         conn_id = account["imperva_conn_id"]
-        if conn_id in found:
+        if conn_id in by_conn_id:
             raise ConfigurationError(f"the connection {conn_id} is named twice", do="Name each once", about=about)
         if tag is None or tag in ([tags] if isinstance(tags, str) else tags):
-            found[conn_id] = account
-    return list(found.values())
+            by_conn_id[conn_id] = account
+    return list(by_conn_id.values())
 
 
 def _text(source: str) -> str:
@@ -86,20 +86,20 @@ def _parsed(text: str, about: str) -> list[Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigurationError(
             f"the list of accounts is neither YAML nor JSON ({type(error).__name__})", do="Correct it", about=about
         ) from None
-    if isinstance(found, str):
-        return found.replace(",", " ").split()
-    if found is None:
+    if isinstance(content, str):
+        return content.replace(",", " ").split()
+    if content is None:
         return []
-    if not isinstance(found, list):
+    if not isinstance(content, list):
         raise ConfigurationError(
-            f"the list of accounts is a {type(found).__name__}", do="Write a list of connections", about=about
+            f"the list of accounts is a {type(content).__name__}", do="Write a list of connections", about=about
         )
-    return found
+    return content
 
 
 def _account(entry: Any, about: str) -> dict[str, Any]:

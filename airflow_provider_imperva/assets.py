@@ -136,12 +136,12 @@ def changed_dates(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> dict[
 
     :param triggering_asset_events: as the task's context has it; events of other assets are skipped.
     """
-    found: dict[str, set[str]] = {}
+    changed: dict[str, set[str]] = {}
     for events in triggering_asset_events.values():
         for extra in (event.extra for event in events):
             if "first_commit" in extra:
-                found.setdefault(extra["repository"], set()).update(_dates(extra))
-    return {repository: sorted(dates) for repository, dates in found.items()}
+                changed.setdefault(extra["repository"], set()).update(_dates(extra))
+    return {repository: sorted(dates) for repository, dates in changed.items()}
 
 
 def _dates(extra: Mapping[str, Any]) -> Iterable[str]:

@@ -224,10 +224,10 @@ def imperva_fleet_maintenance_dag(
                 for account in read_accounts(accounts, tag=tag)
             ]
 
-        found = listed()
+        listed_accounts = listed()
         compact = ImpervaCompactLakeOperator.partial(
             **{"task_id": "compact"} | common | compacting | dict(given.get("compact", {}))
-        ).expand_kwargs(found, strict=False)
+        ).expand_kwargs(listed_accounts, strict=False)
         if policy is not None:
             ImpervaExpireLakeOperator(task_id="expire", dag=checked, lake_uri=lake_uri, **expiring)
             # Both plan in the account's ledger, so the one waits for the other, whatever came of it.
@@ -236,7 +236,7 @@ def imperva_fleet_maintenance_dag(
                 | common
                 | expiring
                 | dict(given.get("expire", {}))
-            ).expand_kwargs(found, strict=False)
+            ).expand_kwargs(listed_accounts, strict=False)
             compact >> expire
     return dag
 

@@ -82,15 +82,15 @@ class Lineage:
         from airflow.providers.openlineage.extractors import OperatorLineage
 
         return OperatorLineage(
-            inputs=[InputDataset(namespace=found.namespace, name=found.name) for found in self.inputs],
+            inputs=[InputDataset(namespace=dataset.namespace, name=dataset.name) for dataset in self.inputs],
             outputs=[
                 OutputDataset(
-                    namespace=found.namespace,
-                    name=found.name,
-                    facets={"schema": _schema()} if found.has_events else {},
-                    outputFacets={"outputStatistics": _statistics(found)},
+                    namespace=dataset.namespace,
+                    name=dataset.name,
+                    facets={"schema": _schema()} if dataset.has_events else {},
+                    outputFacets={"outputStatistics": _statistics(dataset)},
                 )
-                for found in self.outputs
+                for dataset in self.outputs
             ],
         )
 

@@ -69,9 +69,9 @@ def refuse_pools(context: Context) -> None:
 
     :raises ConfigurationError: if the scheduler found one when the run began.
     """
-    if found := (getattr(context.get("dag_run"), "conf", None) or {}).get(POOLS_FOUND):
+    if problems := (getattr(context.get("dag_run"), "conf", None) or {}).get(POOLS_FOUND):
         raise ConfigurationError(
-            f"tasks of this DAG would never start: {'; '.join(found)}",
+            f"tasks of this DAG would never start: {'; '.join(problems)}",
             do="Make the pool, with at least as many slots as fetch_slots: `airflow pools set NAME SLOTS DESCRIPTION`."
             " The next run loads what is listed",
             about="pool",

@@ -65,12 +65,12 @@ class LakeUri:
             raise _refused("it holds line ends or other control characters", do=_DO)
         if "?" in text or "#" in text:
             raise _refused("it holds '?' or '#'", do="Leave out queries and fragments, and rename such a folder")
-        found = _SCHEME.fullmatch(text)
-        if not found and "://" in text:
+        match = _SCHEME.fullmatch(text)
+        if not match and "://" in text:
             raise _refused("it does not begin with a single protocol", do=_DO)
-        if not found:
+        if not match:
             return cls("file", "", _folder(text, shown=text))
-        given, rest = found[1].lower(), found[2]
+        given, rest = match[1].lower(), match[2]
         scheme = "s3" if given in _S3 else "file" if given in _DISK else given
         host, _, path = rest.partition("/")
         if "@" in host and (scheme not in _AT_ACCOUNT or ":" in host):
@@ -155,5 +155,5 @@ def _refuse_variables(text: str) -> None:
         )
 
 
-def _refused(found: str, *, do: str) -> ConfigurationError:
-    return ConfigurationError(f"the lake's URI cannot be used: {found}", do=do)
+def _refused(problem: str, *, do: str) -> ConfigurationError:
+    return ConfigurationError(f"the lake's URI cannot be used: {problem}", do=do)

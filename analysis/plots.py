@@ -51,11 +51,11 @@ summary { cursor: pointer; color: #1a5fb4; }
 """
 
 
-def attacks_over_time(axes: Axes, found: Columns) -> None:
+def attacks_over_time(axes: Axes, columns: Columns) -> None:
     """Stack the kinds of attack on each hour."""
-    hours = sorted(set(found["hour"]))
+    hours = sorted(set(columns["hour"]))
     counts: dict[str, dict[Any, int]] = {}
-    for hour, attack, events in zip(found["hour"], found["attack"], found["events"], strict=True):
+    for hour, attack, events in zip(columns["hour"], columns["attack"], columns["events"], strict=True):
         counts.setdefault(attack, {})[hour] = events
     kinds = sorted(counts, key=lambda kind: -sum(counts[kind].values()))
     shown = [(kind, [counts[kind].get(hour, 0) for hour in hours]) for kind in kinds[: _MOST_KINDS - 1]]
@@ -67,39 +67,41 @@ def attacks_over_time(axes: Axes, found: Columns) -> None:
     axes.set(xlabel="hour (UTC)", ylabel="security events")
 
 
-def blocked_by_rule(axes: Axes, found: Columns) -> None:
+def blocked_by_rule(axes: Axes, columns: Columns) -> None:
     """Draw a bar for each rule, whatever the site."""
     totals: dict[str, int] = {}
-    for rule, blocked in zip(found["rule"], found["blocked"], strict=True):
+    for rule, blocked in zip(columns["rule"], columns["blocked"], strict=True):
         totals[rule] = totals.get(rule, 0) + blocked
     top = sorted(totals.items(), key=lambda item: -item[1])[:12]
     _bars(axes, [rule for rule, _ in top], [blocked for _, blocked in top])
     axes.set(xlabel="blocked requests")
 
 
-def top_attackers(axes: Axes, found: Columns) -> None:
+def top_attackers(axes: Axes, columns: Columns) -> None:
     """Draw a bar for each client, the blocked part of it darker."""
-    names = [f"{ip} ({country or '?'})" for ip, country in zip(found["client_ip"], found["country"], strict=True)][:12]
-    events = found["events"][:12]
+    names = [f"{ip} ({country or '?'})" for ip, country in zip(columns["client_ip"], columns["country"], strict=True)][
+        :12
+    ]
+    events = columns["events"][:12]
     axes.barh(names, events, color="#9ecae1", label="security events")
-    axes.barh(names, found["blocked"][:12], color=COLOURS[0], hatch="//", label="of them blocked")
+    axes.barh(names, columns["blocked"][:12], color=COLOURS[0], hatch="//", label="of them blocked")
     axes.invert_yaxis()
     axes.legend(frameon=False)
     axes.set(xlabel="events")
 
 
-def bot_share(axes: Axes, found: Columns) -> None:
+def bot_share(axes: Axes, columns: Columns) -> None:
     """Stack the kinds of client on each site, in percent."""
-    sites = list(dict.fromkeys(found["site"]))
+    sites = list(dict.fromkeys(columns["site"]))
     shares: dict[str, dict[str, float]] = {}
-    for site, kind, percent in zip(found["site"], found["client_type"], found["percent_of_site"], strict=True):
+    for site, kind, percent in zip(columns["site"], columns["client_type"], columns["percent_of_site"], strict=True):
         shares.setdefault(kind or "unknown", {})[site] = percent
     kinds = sorted(shares, key=lambda kind: -sum(shares[kind].values()))
     _stack(axes, sites, [(kind, [shares[kind].get(site, 0.0) for site in sites]) for kind in kinds], width=0.6)
     axes.set(ylabel="percent of requests", ylim=(0, 100))
 
 
-def status_by_site(axes: Axes, found: Columns) -> None:
+def status_by_site(axes: Axes, columns: Columns) -> None:
     """Stack the classes of status on each site."""
     kinds = {
         "success": "2xx",
@@ -108,25 +110,25 @@ def status_by_site(axes: Axes, found: Columns) -> None:
         "server_error": "5xx",
         "none": "no response",
     }
-    _stack(axes, found["site"], [(label, found[kind]) for kind, label in kinds.items()], width=0.6)
+    _stack(axes, columns["site"], [(label, columns[kind]) for kind, label in kinds.items()], width=0.6)
     axes.set(ylabel="requests")
 
 
-def slow_requests(axes: Axes, found: Columns) -> None:
+def slow_requests(axes: Axes, columns: Columns) -> None:
     """Draw the median and the 95th percentile of each page."""
-    pages = [f"{host}{path}" for host, path in zip(found["host"], found["path"], strict=True)][:12]
-    axes.hlines(pages, found["median_ms"][:12], found["p95_ms"][:12], color="#b0b5bd", linewidth=3)
-    axes.plot(found["median_ms"][:12], pages, "o", color=COLOURS[0], label="median")
-    axes.plot(found["p95_ms"][:12], pages, "D", color=COLOURS[5], label="95th percentile")
+    pages = [f"{host}{path}" for host, path in zip(columns["host"], columns["path"], strict=True)][:12]
+    axes.hlines(pages, columns["median_ms"][:12], columns["p95_ms"][:12], color="#b0b5bd", linewidth=3)
+    axes.plot(columns["median_ms"][:12], pages, "o", color=COLOURS[0], label="median")
+    axes.plot(columns["p95_ms"][:12], pages, "D", color=COLOURS[5], label="95th percentile")
     axes.invert_yaxis()
     axes.legend(frameon=False)
     axes.set(xlabel="ms from request to end of response", xlim=(0, None))
 
 
-def delivery_lag(axes: Axes, found: Columns) -> None:
+def delivery_lag(axes: Axes, columns: Columns) -> None:
     """Draw the average and the longest lag of each hour."""
-    axes.plot(found["hour"], found["average_seconds"], "o-", color=COLOURS[0], label="average")
-    axes.plot(found["hour"], found["longest_seconds"], "D--", color=COLOURS[5], label="longest")
+    axes.plot(columns["hour"], columns["average_seconds"], "o-", color=COLOURS[0], label="average")
+    axes.plot(columns["hour"], columns["longest_seconds"], "D--", color=COLOURS[5], label="longest")
     axes.xaxis.set_major_locator(locator := AutoDateLocator())
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.legend(frameon=False)
@@ -206,19 +208,19 @@ def page(lake: str) -> str:
 def _figure(plot: Plot, connection: duckdb.DuckDBPyConnection) -> str:
     answer = connection.sql(plot.sql)
     rows = answer.fetchall()
-    found = dict(zip(answer.columns, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}
-    drawing = _svg(plot, found) if found else "<p>Nothing found.</p>"
+    columns = dict(zip(answer.columns, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}
+    drawing = _svg(plot, columns) if columns else "<p>Nothing found.</p>"
     return (
         f"<figure><h2>{escape(plot.title)}</h2>{drawing}<figcaption>{escape(plot.about)}"
         f"<details><summary>The query</summary><pre>{escape(plot.sql)}</pre></details></figcaption></figure>"
     )
 
 
-def _svg(plot: Plot, found: Columns) -> str:
+def _svg(plot: Plot, columns: Columns) -> str:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
-    plot.draw(axes, found)
+    plot.draw(axes, columns)
     drawn = io.StringIO()
     figure.savefig(drawn, format="svg", metadata={"Date": None, "Title": plot.title})
     return drawn.getvalue()[drawn.getvalue().index("<svg") :]

@@ -57,11 +57,11 @@ class QueueingHec(HecReceiver):
         super().__init__(TOKEN, acknowledges=acknowledges)
         self.queue: list[tuple[float, list[tuple[str, Any]]]] = []
 
-    def _take(self, found: list[tuple[str, Any]]) -> SiemAnswer:
+    def _take(self, events: list[tuple[str, Any]]) -> SiemAnswer:
         self.index(until=time.monotonic() - INDEXED_AFTER)
         if self.acknowledges:
-            return super()._take(found)
-        self.queue.append((time.monotonic(), found))
+            return super()._take(events)
+        self.queue.append((time.monotonic(), events))
         return SiemAnswer(200, {"text": "Success", "code": 0})
 
     def index(self, *, until: float) -> None:
@@ -111,8 +111,8 @@ def _told(figures: list[int]) -> str:
 
 def _counted(received: list[str], logs: list[ForgedLog]) -> tuple[int, int]:
     """Return how many lines are missing, and how many are there once more."""
-    expected, found = Counter(line for log in logs for line in log.events), Counter(received)
-    return (expected - found).total(), (found - expected).total()
+    expected, received_lines = Counter(line for log in logs for line in log.events), Counter(received)
+    return (expected - received_lines).total(), (received_lines - expected).total()
 
 
 def _script_by_syslog(folder: Path, chance: random.Random) -> tuple[int, int]:

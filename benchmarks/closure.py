@@ -22,17 +22,17 @@ def installed() -> dict[str, float]:
         if name in sizes:
             continue
         try:
-            found = distribution(name)
+            package = distribution(name)
         except PackageNotFoundError:
             continue
-        sizes[name] = _megabytes(found)
-        required = map(Requirement, found.requires or ())
+        sizes[name] = _megabytes(package)
+        required = map(Requirement, package.requires or ())
         wanted += [
             canonicalize_name(one.name) for one in required if not one.marker or one.marker.evaluate({"extra": ""})
         ]
     return sizes
 
 
-def _megabytes(found: Distribution) -> float:
-    paths = [found.locate_file(file) for file in found.files or () if file.suffix != ".pyc"]
+def _megabytes(package: Distribution) -> float:
+    paths = [package.locate_file(file) for file in package.files or () if file.suffix != ".pyc"]
     return sum(path.stat().st_size for path in paths if path.is_file()) / 1e6  # type: ignore[attr-defined]

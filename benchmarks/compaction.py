@@ -128,10 +128,10 @@ _OF_ADDRESS = {
 def _addresses(lake: Path) -> list[tuple[str, str, int]]:
     """Return the address with the most rows and one with the fewest, and how many those are."""
     with duckdb.connect() as connection:
-        found = connection.execute(
+        addresses = connection.execute(
             f"SELECT client_address, count(*) FROM {_events(lake)} GROUP BY 1 ORDER BY 2, 1"  # noqa: S608
         ).fetchall()
-    return [("the most frequent", *found[-1]), ("the rarest", *found[0])]
+    return [("the most frequent", *addresses[-1]), ("the rarest", *addresses[0])]
 
 
 def _bytes_read(question: str) -> int:
@@ -143,8 +143,8 @@ def _bytes_read(question: str) -> int:
 
 
 def _read_so_far() -> int:
-    found = re.search(r"^rchar: (\d+)$", Path("/proc/self/io").read_text(), re.MULTILINE)
-    return int(found[1]) if found else 0
+    match = re.search(r"^rchar: (\d+)$", Path("/proc/self/io").read_text(), re.MULTILINE)
+    return int(match[1]) if match else 0
 
 
 def _cpu_of(question: Callable[[Path, int], str], lake: Path, days: int) -> float:
@@ -174,8 +174,8 @@ def _compact(lake: Path) -> None:
     began = time.process_time()
     compact_lake(lake)
     seconds = time.process_time() - began
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    print(seconds, int(found[1]) * 1024 if found else 0)
+    match = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    print(seconds, int(match[1]) * 1024 if match else 0)
 
 
 def make_lake(lake: Path, *, commits: int, rows: int, days: int, forged: int) -> None:
@@ -196,12 +196,12 @@ def _forged(events: int) -> dict[str, pa.Table]:
     """Return forged events by class, to draw rows from."""
     key = KeyPair.generate(bits=1024)
     ring = KeyRing({key.public_key_id: key.private_key})
-    found = []
+    tables = []
     for log in forge_corpus(key, events=events, logs=6)["CEF"]:
         plain = decode(log.content, log=log.name, keys=ring)
         source = source_of(plain, file=log.name, sequence=1, fetched_at=int(time.time() * 1000))
-        found += [block.events for block in parse(plain.chunks(), source)]
-    table = pa.concat_tables(found).unify_dictionaries().combine_chunks()
+        tables += [block.events for block in parse(plain.chunks(), source)]
+    table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
     classes = table["event_class"].cast(pa.string())
     return {name: table.filter(pc.equal(classes, name)) for name in ("access", "security")}
 

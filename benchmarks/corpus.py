@@ -82,8 +82,8 @@ def _later_and_later(block: bytes) -> Iterator[bytes]:
         yield _TIME.sub(partial(_put_off, by=ahead), block)
 
 
-def _put_off(found: re.Match[bytes], *, by: int) -> bytes:
-    return b" %b=%d" % (found[1], int(found[2]) + by)
+def _put_off(match: re.Match[bytes], *, by: int) -> bytes:
+    return b" %b=%d" % (match[1], int(match[2]) + by)
 
 
 def _write_cef(events: Iterable[str]) -> Iterator[str]:

@@ -72,15 +72,15 @@ _Once = tuple[float, int]
 
 def _round(batch: Batch, keys: KeyRing, *, redact: bool, bare_first: bool = False) -> tuple[_Once, _Once]:
     """Normalize a batch with derived columns and without, and return both in this order."""
-    found = {}
+    once = {}
     for is_bare in (bare_first, not bare_first):
         batch.forget()
         gc.collect()
         with _without_derived() if is_bare else nullcontext():
             began = time.process_time()
             report = batch.normalize(keys, redact=redact)
-            found[is_bare] = time.process_time() - began, sum(part.size for part in report.parts)
-    return found[False], found[True]
+            once[is_bare] = time.process_time() - began, sum(part.size for part in report.parts)
+    return once[False], once[True]
 
 
 @contextmanager

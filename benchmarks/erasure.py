@@ -55,9 +55,9 @@ def main() -> None:
     for share in (3, 1):
         with tempfile.TemporaryDirectory() as folder:
             days = options.days // share
-            found = _measure(Path(folder) / "lake", options.commits // share, options.rows, days, options.events)
-        told = f"{found.seconds:.1f} | {found.cpu:.1f} | {found.peak / 2**20:.0f}"
-        print(f"| {days} | {found.rows:,} | {found.parts} | {found.erased:,} | {told} |", flush=True)
+            measured = _measure(Path(folder) / "lake", options.commits // share, options.rows, days, options.events)
+        told = f"{measured.seconds:.1f} | {measured.cpu:.1f} | {measured.peak / 2**20:.0f}"
+        print(f"| {days} | {measured.rows:,} | {measured.parts} | {measured.erased:,} | {told} |", flush=True)
 
 
 def _measure(lake: Path, commits: int, rows: int, days: int, forged: int) -> _Figures:
@@ -86,13 +86,13 @@ def _erase(lake: Path, address: str) -> None:
         ledger, Subject(client_ip=address), keys=KeyRing(), by="dpo", why="benchmark", reference="B-1", run=_RUN
     )
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    match = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if erasure.commit is None:
         raise SystemExit("nobody was found")
     removed = {str(lake / part.path) for part in erasure.commit.removed}
     live = [path for path in map(str, lake.glob("events/repository=*/**/*.parquet")) if path not in removed]
     ((left,),) = duckdb.execute("SELECT count(*) FROM read_parquet(?) WHERE client_ip = ?", [live, address]).fetchall()
-    print(seconds, cpu, int(found[1]) * 1024 if found else 0, left)
+    print(seconds, cpu, int(match[1]) * 1024 if match else 0, left)
 
 
 if __name__ == "__main__":

@@ -206,9 +206,9 @@ def _forwarding(
 
 def _memory(name: str) -> float:
     """Return a figure of the process's memory in MB."""
-    found = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
-    assert found  # noqa: S101
-    return int(found[1]) / 1024
+    match = re.search(rf"{name}:\s+(\d+) kB", _STATUS.read_text())
+    assert match  # noqa: S101
+    return int(match[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ def peak_of(*arguments: str | Path) -> int:
 
 def _peak() -> int:
     # Not ru_maxrss: that one outlives exec, and would count the pages of the process that started this one.
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    if found is None:
+    match = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if match is None:
         raise SystemExit("This kernel does not tell the peak of a process (VmHWM). Run the benchmark on Linux.")
-    return int(found[1]) * 1024
+    return int(match[1]) * 1024
 
 
 def main(arguments: list[str]) -> None:

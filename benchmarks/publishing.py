@@ -138,15 +138,15 @@ class _Parts:
         self._drawn = [(drawn_from / part.path, part) for part in ledger.commit(1).parts]
 
     def of(self, day: int, name: str) -> tuple[Part, ...]:
-        found = []
+        parts = []
         for file, part in self._drawn:
             when = f"{_FIRST_DAY + timedelta(day)}"
             folder = f"events/repository={REPOSITORY}/event_class={part.event_class}/event_date={when}"
             path = f"{folder}/part-{name}.parquet"
             (self._lake / folder).mkdir(parents=True, exist_ok=True)
             os.link(file, self._lake / path)
-            found.append(msgspec.structs.replace(part, path=path, event_date=when))
-        return tuple(found)
+            parts.append(msgspec.structs.replace(part, path=path, event_date=when))
+        return tuple(parts)
 
 
 def _lengthen_log(log: Path) -> None:

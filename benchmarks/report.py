@@ -257,9 +257,9 @@ def _no_slower_than_cef(result: Result, way: str, name: str) -> tuple[str, str, 
 
 
 def _machine() -> str:
-    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    match = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     return (
-        f"Pinned to one core of {os.cpu_count()} ({found[1] if found else platform.machine()}), {platform.system()}, "
+        f"Pinned to one core of {os.cpu_count()} ({match[1] if match else platform.machine()}), {platform.system()}, "
         f"Python {platform.python_version()}, {libraries}."
     )

@@ -74,14 +74,14 @@ def _fetching(folder: Path) -> tuple[dict[int, float], int]:
     seconds: dict[int, list[float]] = {1: [], CONCURRENCY: []}
     with _repository(_serve_blobs, LATENCY) as (address, peak):
         for run in range(FETCHES):
-            for concurrency, found in seconds.items():
+            for concurrency, times in seconds.items():
                 ledger = Ledger(open_store(str(folder / f"{run}-{concurrency}")), "8416_1")
                 with _client(address, concurrency) as client:
                     plan = _plan(ledger, client)
                     began = time.perf_counter()
                     fetch(ledger, client, plan, 0, max_concurrency=concurrency, window=timedelta(hours=48))
-                    found.append(time.perf_counter() - began)
-        return {concurrency: statistics.median(found) for concurrency, found in seconds.items()}, peak()
+                    times.append(time.perf_counter() - began)
+        return {concurrency: statistics.median(times) for concurrency, times in seconds.items()}, peak()
 
 
 def _loading(folder: Path) -> tuple[float, dict[str, float]]:
@@ -99,7 +99,7 @@ def _loading(folder: Path) -> tuple[float, dict[str, float]]:
                 _load(store, address)
                 seconds[kind].append(time.perf_counter() - began)
     megabytes = sum(len(event) + 1 for log in _logs() for event in log.events) / 1e6
-    return megabytes, {kind: statistics.median(found[1:]) for kind, found in seconds.items()}
+    return megabytes, {kind: statistics.median(times[1:]) for kind, times in seconds.items()}
 
 
 def _load(store: Store, address: Address) -> None:

@@ -44,8 +44,8 @@ def _columns() -> Iterator[tuple[str, str]]:
     yield "event.dataset", "concat('imperva.', event_class)"
     yield "event.kind", "CASE WHEN is_alert THEN 'alert' ELSE 'event' END"
     yield "event.category", "CASE WHEN event_class = 'access' THEN ['web'] ELSE ['web', 'intrusion_detection'] END"
-    yield "event.outcome", _case("outcome", {name: f"'{found}'" for name, found in OUTCOMES.items()}, "'unknown'")
-    yield "event.type", _case("outcome", {name: str(found) for name, found in TYPES.items()})
+    yield "event.outcome", _case("outcome", {name: f"'{value}'" for name, value in OUTCOMES.items()}, "'unknown'")
+    yield "event.type", _case("outcome", {name: str(value) for name, value in TYPES.items()})
     yield "event.start", "event_time"
     yield "event.duration", "duration_ms * 1000000"
     yield "rule.category", "CASE WHEN is_alert THEN event_name END"

@@ -149,7 +149,7 @@ def _vocabulary() -> str:
         + ".\n\n## `bot_classification` by `client_type`\n\n"
         f"Whatever the type, a client for which {bad_bots} fired is a `bad_bot`.\n\n| client type | classification |\n"
         "|---|---|\n"
-        + "".join(f"| {name} | `{found}` |\n" for name, found in CLIENT_TYPES.items())
+        + "".join(f"| {name} | `{value}` |\n" for name, value in CLIENT_TYPES.items())
         + "\n## Attack types\n\nImperva publishes no list of the codes. `attack_type_name` knows those that stand in "
         "public events; it is null for others.\n\n| code | name |\n|---|---|\n"
         + "".join(f"| {code} | {name} |\n" for code, name in ATTACK_TYPES.items())

@@ -16,14 +16,14 @@ ACCEPTED = "accepted"
 
 def with_accepted(history: History, prefix: str, ranges: Sequence[NumberRange]) -> list[NumberRange]:
     """Put the missing numbers of a prefix that somebody accepted into the state :data:`ACCEPTED`."""
-    found = list(ranges)
+    merged = list(ranges)
     for acceptance in history.accepted:
         numbers = accepted_numbers(acceptance)
         if numbers and numbers[0] == prefix:
-            missing = [item for item in found if item.state not in FINISHED]
+            missing = [item for item in merged if item.state not in FINISHED]
             covered = [NumberRange(part.first, part.last, ACCEPTED) for part in clip(missing, numbers[1], numbers[2])]
-            found = overlay(found, covered)
-    return found
+            merged = overlay(merged, covered)
+    return merged
 
 
 def accepted_states(history: History, numbers: Iterable[Numbers]) -> dict[str, int]:

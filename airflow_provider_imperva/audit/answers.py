@@ -191,9 +191,9 @@ def _answers(connection: duckdb.DuckDBPyConnection, first: date, last: date) -> 
     for question in questions():
         statement = question.statement.replace(_PERIOD[0], f"DATE '{first}'").replace(_PERIOD[1], f"DATE '{last}'")
         # By way of Arrow: to make Python's times itself, DuckDB needs the package pytz.
-        found = connection.sql(statement).to_arrow_table()
-        rows = found.slice(0, _ROWS).to_pylist()
-        yield Answer(question, found.column_names, [tuple(map(_in_utc, row.values())) for row in rows])
+        table = connection.sql(statement).to_arrow_table()
+        rows = table.slice(0, _ROWS).to_pylist()
+        yield Answer(question, table.column_names, [tuple(map(_in_utc, row.values())) for row in rows])
 
 
 def _in_utc(value: Any) -> Any:

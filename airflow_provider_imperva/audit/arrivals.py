@@ -29,19 +29,19 @@ def check_arrivals(
     if isinstance(cataloged, LedgerCorruptError):
         yield Finding(Kind.UNREADABLE, folder, cataloged.found)
         return
-    yield from (Finding(Kind.CONTRADICTION, path, found) for path, found in cataloged.contradictions)
+    yield from (Finding(Kind.CONTRADICTION, path, problem) for path, problem in cataloged.contradictions)
     paths = {number: arrival.path for number, arrival in enumerate(cataloged.arrivals.ordered, 1)}
     for number, path in sorted(delivered.items()):
         if paths.get(number) != path:
-            found = f"arrival {number} is {paths.get(number)!a} there, and was loaded as {path!a}"
-            yield Finding(Kind.CONTRADICTION, folder, found)
+            problem = f"arrival {number} is {paths.get(number)!a} there, and was loaded as {path!a}"
+            yield Finding(Kind.CONTRADICTION, folder, problem)
     last = history.open_plan or history.head
     known = last.prefixes[PREFIX].highest if last and PREFIX in last.prefixes else 0
     for page in cataloged.pages:
         passed = last and (not known or _was_passed(page.written, last.observed_at))
         if page.last > known and passed:
-            found = f"it has arrivals up to {page.last}, and no plan since has any above {known}"
-            yield Finding(Kind.UNNAMED, page.path, found)
+            problem = f"it has arrivals up to {page.last}, and no plan since has any above {known}"
+            yield Finding(Kind.UNNAMED, page.path, problem)
 
 
 def _was_passed(written: datetime, observed_at: datetime) -> bool:

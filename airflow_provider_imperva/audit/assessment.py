@@ -94,25 +94,25 @@ def describe_missing_numbers(missing: Mapping[str, int]) -> Iterator[Note]:
         yield Note(level, f"{counted(count, 'number')} {'is' if count == 1 else 'are'} {text}", section)
 
 
-def make_notes(found: Coverage) -> list[Note]:
+def make_notes(coverage: Coverage) -> list[Note]:
     """List what is not as it should be in a repository, the worst first, apart from how long ago it was looked at."""
-    return sorted(_notes(found), key=lambda note: note.level.rank)
+    return sorted(_notes(coverage), key=lambda note: note.level.rank)
 
 
-def _notes(found: Coverage) -> Iterator[Note]:
-    if found.unread:
-        text = f"{counted(len(found.unread), 'object')} cannot be read, and what is in them is not shown"
+def _notes(coverage: Coverage) -> Iterator[Note]:
+    if coverage.unread:
+        text = f"{counted(len(coverage.unread), 'object')} cannot be read, and what is in them is not shown"
         yield Note(Level.RED, text, "an-object-of-the-ledger-does-not-read")
-    if wrong := sum(not item.holds for item in found.sums):
+    if wrong := sum(not item.holds for item in coverage.sums):
         yield Note(Level.RED, f"{counted(wrong, 'total')} does not add up", "the-lake-is-not-what-its-ledger-says")
-    yield from describe_missing_numbers(missing_numbers(found.states, found.accepted))
-    if found.headroom and found.headroom[-1].hours < found.window / timedelta(hours=2):
-        left = found.headroom[-1].hours
+    yield from describe_missing_numbers(missing_numbers(coverage.states, coverage.accepted))
+    if coverage.headroom and coverage.headroom[-1].hours < coverage.window / timedelta(hours=2):
+        left = coverage.headroom[-1].hours
         yield Note(Level.AMBER, f"the oldest log that is not loaded has {left:.1f} h left", "the-headroom-is-low")
-    if found.quarantined_lines > QUARANTINED_SHARE * found.lines:
-        share = f"{found.quarantined_lines:,} of {counted(found.lines, 'line')}"
+    if coverage.quarantined_lines > QUARANTINED_SHARE * coverage.lines:
+        share = f"{coverage.quarantined_lines:,} of {counted(coverage.lines, 'line')}"
         yield Note(Level.AMBER, f"{share} are in quarantine", _QUARANTINE)
-    if found.head is None and not found.unread:
+    if coverage.head is None and not coverage.unread:
         yield Note(Level.AMBER, "no run has made a commit yet", "there-is-no-plan")
 
 

@@ -205,7 +205,7 @@ class PeriodLedger:
         accepted = states.pop(ACCEPTED, 0)
         if accepted:
             prefixes = dict(_prefixes(history, self._numbers, self._period, accepts=False))
-        found = tuple(
+        open_reasons = tuple(
             reasons(
                 states or ({State.SKIPPED: accepted} if accepted else {}),
                 observed_at=head.observed_at,
@@ -233,8 +233,8 @@ class PeriodLedger:
             holdings=holdings(self.named),
             looked=looked,
             bridge=bridge,
-            complete=not found,
-            reasons=found,
+            complete=not open_reasons,
+            reasons=open_reasons,
             accepted_numbers=accepted,
             encrypted=len(self._logs) - self._logs["data_key"].null_count,
             exceptions=tuple(history.accepted),
@@ -276,19 +276,19 @@ def _logs_of(history: History, numbers: list[Numbers], period: Period) -> pa.Tab
     """Return the last row of each log of a period, by prefix and number."""
     rows = last_rows(history.logs)
     rows = rows.filter(pc.is_valid(rows["name"]))
-    found = []
+    selected = []
     for item in numbers:
         if bounds := numbers_of(history, item, *period.bounds):
             sequence = rows["sequence"]
             mine = pc.and_(pc.greater_equal(sequence, bounds[0]), pc.less_equal(sequence, bounds[1]))
-            found.append(rows.filter(pc.and_(pc.equal(rows["prefix"], item.prefix), mine)).sort_by("sequence"))
-    return pa.concat_tables(found) if found else rows.slice(0, 0)
+            selected.append(rows.filter(pc.and_(pc.equal(rows["prefix"], item.prefix), mine)).sort_by("sequence"))
+    return pa.concat_tables(selected) if selected else rows.slice(0, 0)
 
 
 def _events(history: History, period: Period) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for part, _ in history.live.parts.values():
         if part.event_class and part.event_date and period.first <= date.fromisoformat(part.event_date) < period.end:
-            classes = found.setdefault(part.event_date, {})
+            classes = counts.setdefault(part.event_date, {})
             classes[part.event_class] = classes.get(part.event_class, 0) + part.rows
-    return {day: dict(sorted(found[day].items())) for day in sorted(found)}
+    return {day: dict(sorted(counts[day].items())) for day in sorted(counts)}

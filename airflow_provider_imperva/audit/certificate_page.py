@@ -38,9 +38,9 @@ def describe_certificate(certificate: Certificate) -> Iterator[str]:
     yield f"  as of commit {head.commit} ({head.committed_at:%Y-%m-%d %H:%M:%S} UTC), SHA-256 {head.sha256}"
     signed = f"signed by key {certificate.signed_by}" if certificate.signed_by else "not signed"
     yield f"  issued {certificate.issued_at:%Y-%m-%d %H:%M:%S} UTC, {signed}"
-    for prefix, found in certificate.prefixes.items():
-        yield f"  {prefix}: {found.first} to {found.last}, {describe_states(found.states)}"
-        for item in found.ranges:
+    for prefix, of_prefix in certificate.prefixes.items():
+        yield f"  {prefix}: {of_prefix.first} to {of_prefix.last}, {describe_states(of_prefix.states)}"
+        for item in of_prefix.ranges:
             if item.state != "committed":
                 numbers = f"{item.first}" if item.first == item.last else f"{item.first} to {item.last}"
                 yield f"    {numbers}: {item.state}"
@@ -61,10 +61,10 @@ def describe_certificate(certificate: Certificate) -> Iterator[str]:
 
 def describe_lines(certificate: Certificate) -> str:
     """Describe what became of the lines of its logs."""
-    found = f"{certificate.lines:,} lines = {certificate.rows:,} rows in events/"
-    found += f" + {certificate.quarantined_lines:,} in quarantine/"
+    text = f"{certificate.lines:,} lines = {certificate.rows:,} rows in events/"
+    text += f" + {certificate.quarantined_lines:,} in quarantine/"
     taken = {"expired": certificate.expired_lines, "erased": certificate.erased_lines}
-    return found + "".join(f" + {count:,} {name}" for name, count in taken.items() if count)
+    return text + "".join(f" + {count:,} {name}" for name, count in taken.items() if count)
 
 
 def describe_reconciliation(certificate: Certificate) -> Iterator[str]:
@@ -93,7 +93,7 @@ def render(certificate: Certificate) -> str:
         undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("certificate.html.jinja").render(
-        found=certificate,
+        certificate=certificate,
         title=title(certificate),
         verdict=verdict_of(certificate),
         lines=describe_lines(certificate),

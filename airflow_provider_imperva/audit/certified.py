@@ -143,8 +143,8 @@ def _check_period(
     if not done.replaced and certificate.bridge not in (None, looked.bridge):
         done.findings.append(Finding(Kind.CONTRADICTION, about, "its bridge is not what the rows in the parts come to"))
     if not done.replaced and looked.bridge.both + looked.bridge.listed_only != certificate.rows:
-        found = f"the parts have {looked.bridge.both + looked.bridge.listed_only} rows of its logs, it says"
-        done.findings.append(Finding(Kind.CONTRADICTION, about, f"{found} {certificate.rows}"))
+        problem = f"the parts have {looked.bridge.both + looked.bridge.listed_only} rows of its logs, it says"
+        done.findings.append(Finding(Kind.CONTRADICTION, about, f"{problem} {certificate.rows}"))
 
 
 def _check_head(layout: Layout, history: History, certificate: Certificate) -> Iterator[Finding]:
@@ -152,8 +152,8 @@ def _check_head(layout: Layout, history: History, certificate: Certificate) -> I
     path = layout.commit(certified_head.commit)
     sha256, commit = history.sha256.get(certified_head.commit), history.commits.get(certified_head.commit)
     if sha256 != certified_head.sha256:
-        found = f"its SHA-256 is {sha256}" if sha256 else "it is not there"
-        yield Finding(Kind.CHAIN, path, f"{found}, the certificate has {certified_head.sha256}")
+        problem = f"its SHA-256 is {sha256}" if sha256 else "it is not there"
+        yield Finding(Kind.CHAIN, path, f"{problem}, the certificate has {certified_head.sha256}")
     elif commit and certified_head != Head(commit.commit, sha256, commit.committed_at, commit.observed_at):
         yield Finding(Kind.CONTRADICTION, path, "its times are not those that the certificate has")
 
@@ -161,5 +161,5 @@ def _check_head(layout: Layout, history: History, certificate: Certificate) -> I
 def _check_issued(certificate: Certificate, about: str, *, at: datetime) -> Iterator[Finding]:
     issued, committed = certificate.issued_at, certificate.head.committed_at
     if not committed - SKEW <= issued <= at + SKEW:
-        found = f"it was issued {issued:%Y-%m-%d %H:%M:%S} UTC, which is before its commit or in the future"
-        yield Finding(Kind.TIME, about, found)
+        problem = f"it was issued {issued:%Y-%m-%d %H:%M:%S} UTC, which is before its commit or in the future"
+        yield Finding(Kind.TIME, about, problem)

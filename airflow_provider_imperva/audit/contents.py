@@ -68,8 +68,8 @@ class Claims:
             elif claim is None:
                 yield Finding(Kind.UNREADABLE, path, "it does not say which log brought the content first")
             elif claim.repository not in repositories:
-                found = f"it names a log of repository {claim.repository}, which the lake has no ledger of"
-                yield Finding(Kind.UNNAMED, path, found)
+                problem = f"it names a log of repository {claim.repository}, which the lake has no ledger of"
+                yield Finding(Kind.UNNAMED, path, problem)
 
     def check(self, history: History, contents: Mapping[str, Content]) -> Iterator[Finding]:
         """Hold the claims that name a log of one repository against its ledger, and its logs against the claims.

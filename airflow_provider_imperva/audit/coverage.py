@@ -134,11 +134,11 @@ class Coverage(msgspec.Struct, frozen=True):
     @property
     def states(self) -> dict[str, int]:
         """How many numbers are in each state, of all prefixes together."""
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for item in self.numbers:
             for state, count in item.states.items():
-                found[state] = found.get(state, 0) + count
-        return found
+                counts[state] = counts.get(state, 0) + count
+        return counts
 
 
 def measure_coverage(
@@ -247,10 +247,10 @@ def by_state(missing: Iterable[Absence]) -> list[Group]:
 
 
 def _group(state: str, rows: Iterable[tuple[Absence, ...]]) -> Group:
-    found, shown = tuple(rows), SHOWN.get(state)
+    lists, shown = tuple(rows), SHOWN.get(state)
     label = shown.label if shown else LINES
     meaning = shown.meaning if shown else "loaded, except for lines that cannot be decoded"
-    return Group(label, meaning, sum(item.count for row in found for item in row), found)
+    return Group(label, meaning, sum(item.count for row in lists for item in row), lists)
 
 
 def _unread_lines(head: Commit) -> Iterator[Finding]:

@@ -94,21 +94,23 @@ class Detections:
 
         Nothing is recorded yet: whoever has reported what is new says so to :meth:`record`.
         """
-        found: dict[date, list[Row]] = {}
+        by_day: dict[date, list[Row]] = {}
         detections = self._statements.keys() - {"profile", _OF_WHOLE_DAYS}
         for day in sorted(days):
             with self._connection(day) as connection:
                 self._load_events(connection, day)
                 self._write(self._path(day, "profile"), self._ask(connection, "profile"))
                 self._load_profile(connection, day)
-                found[day] = self._answers(connection, detections)
+                by_day[day] = self._answers(connection, detections)
         profiled = {date.fromisoformat(name.partition("=")[2]) for name in self._store.folders(self._folder)}
-        before = {day - timedelta(days=1) for day in found}
-        for day in (found.keys() | before) & profiled - {max(profiled, default=date.min)}:
+        before = {day - timedelta(days=1) for day in by_day}
+        for day in (by_day.keys() | before) & profiled - {max(profiled, default=date.min)}:
             with self._connection(day) as connection:
                 self._load_profile(connection, day)
-                found[day] = found.get(day, []) + self._answers(connection, {_OF_WHOLE_DAYS} & self._statements.keys())
-        return [self._findings(day, rows) for day, rows in sorted(found.items())]
+                by_day[day] = by_day.get(day, []) + self._answers(
+                    connection, {_OF_WHOLE_DAYS} & self._statements.keys()
+                )
+        return [self._findings(day, rows) for day, rows in sorted(by_day.items())]
 
     def record(self, findings: Iterable[Findings]) -> None:
         """Write what is new to the lake, so that it is new no more."""
@@ -200,10 +202,10 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def counts(findings: Iterable[Findings]) -> dict[str, int]:
     """Return how many are new, by detection: what a task log or a message may have."""
-    found: dict[str, int] = {}
+    by_detection: dict[str, int] = {}
     for row in _new(findings):
-        found[row["detection"]] = found.get(row["detection"], 0) + 1
-    return found
+        by_detection[row["detection"]] = by_detection.get(row["detection"], 0) + 1
+    return by_detection
 
 
 def _new(findings: Iterable[Findings]) -> Iterator[Row]:

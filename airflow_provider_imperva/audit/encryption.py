@@ -33,8 +33,8 @@ def check_data_keys(store: Store, keys: DataKeys, history: History, rows: pa.Tab
             continue
         if record is None:
             yield Finding(Kind.MISSING, path, "without this data key nothing of its month in raw/ can be read")
-        elif found := _contradiction(store, record, destroyed.get(month), history):
-            yield Finding(Kind.CONTRADICTION, path, found)
+        elif problem := _contradiction(store, record, destroyed.get(month), history):
+            yield Finding(Kind.CONTRADICTION, path, problem)
 
 
 def _contradiction(store: Store, record: DataKey, by: int | None, history: History) -> str | None:

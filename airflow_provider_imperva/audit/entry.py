@@ -30,8 +30,8 @@ def check_revised(layout: Layout, entry: Entry, before: Commit | None) -> Iterat
     if commit is None or commit.revised is None or entry.plan is None or (before is None and entry.number > 1):
         return
     if commit.revised != (revised := last_revision(before, entry.plan)):
-        found = f"it says that commit {commit.revised} was the last that revised others, and {revised} was"
-        yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), found)
+        problem = f"it says that commit {commit.revised} was the last that revised others, and {revised} was"
+        yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), problem)
 
 
 def check_entry(layout: Layout, entry: Entry, *, before: str | None, last: bool) -> Iterator[Finding]:
@@ -94,8 +94,8 @@ def _check_logs(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findin
         yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), "its totals are not those of its logs")
     written = sum(part.rows for part in commit.parts if part.event_class is not None)
     if written != totals.rows + commit.carried_rows:
-        found = f"its parts have {written} rows, its logs {totals.rows}, and it carried {commit.carried_rows} over"
-        yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), found)
+        problem = f"its parts have {written} rows, its logs {totals.rows}, and it carried {commit.carried_rows} over"
+        yield Finding(Kind.CONTRADICTION, layout.commit(entry.number), problem)
 
 
 def _check_taken(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Finding]:
@@ -108,8 +108,8 @@ def _check_taken(layout: Layout, entry: Entry, commit: Commit) -> Iterator[Findi
         kept = [part for part in commit.parts if bool(part.event_class) == (carried is not None)]
         left = sum(part.rows for part in kept)
         if sum(part.rows for part in parts) != rows + left or carried not in (None, left):
-            found = f"it took {rows} rows out of parts of {sum(part.rows for part in parts)}, and {left} are left"
-            yield Finding(Kind.CONTRADICTION, path, found)
+            problem = f"it took {rows} rows out of parts of {sum(part.rows for part in parts)}, and {left} are left"
+            yield Finding(Kind.CONTRADICTION, path, problem)
     if commit.kind is not CommitKind.EXPIRE:
         return
     before = commit.purpose.before if commit.purpose else {}
@@ -191,8 +191,8 @@ def _check_removed(path: str, plan: Plan, commit: Commit, reports: list[Report])
         yield Finding(Kind.CONTRADICTION, path, "the hold that it sets or lifts is not that of its plan")
     for report in reports:
         if report.removed and report.removed != plan.inputs.get(report.batch):
-            found = f"batch {report.batch} removed other parts than its plan says"
-            yield Finding(Kind.CONTRADICTION, path, found)
+            problem = f"batch {report.batch} removed other parts than its plan says"
+            yield Finding(Kind.CONTRADICTION, path, problem)
 
 
 def _rows_by_partition(parts: Iterable[Part]) -> Counter[tuple[str, str] | None]:

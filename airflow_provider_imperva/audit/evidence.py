@@ -86,7 +86,7 @@ def evidence_files(history: History, period: Period) -> dict[str, bytes]:
     assert head is not None  # noqa: S101
     commits = [commit for _, commit in sorted(history.commits.items())]
     within = [commit for commit in commits if _is_in(commit.committed_at, period)]
-    found = {
+    files = {
         "gaps": [item for item in absences(history) if _touches(history, item.prefix, item.first, item.last, period)],
         "alarms": list(_alarms(commits, period)),
         "quarantine": list(_quarantined(history, period)),
@@ -95,7 +95,7 @@ def evidence_files(history: History, period: Period) -> dict[str, bytes]:
     }
     return {
         f"{name}-{history.repository}.json": msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-        for name, value in found.items()
+        for name, value in files.items()
     }
 
 

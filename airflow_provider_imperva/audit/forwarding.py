@@ -42,8 +42,8 @@ def check_forwards(store: Store, history: History) -> Iterator[Finding]:
             if outcome is None:
                 yield Finding(Kind.UNREADABLE, path, "it does not read; delete it, and its commit is sent again")
             else:
-                found = _contradictions(store, history, outcome)
-                yield from (Finding(Kind.CONTRADICTION, path, text) for text in found)
+                problems = _contradictions(store, history, outcome)
+                yield from (Finding(Kind.CONTRADICTION, path, text) for text in problems)
 
 
 def _contradictions(store: Store, history: History, outcome: Forwarded) -> Iterator[str]:
@@ -90,18 +90,18 @@ def describe(status: ForwardStatus) -> str:
 
 def describe_missing(outcomes: Sequence[Forwarded]) -> str:
     """Describe which logs a destination did not get although nobody chose so, and what to do; empty if it got all."""
-    found = []
+    parts = []
     if unread := sorted(log for outcome in outcomes for log in outcome.unread_logs):
-        found.append(
+        parts.append(
             f"{counted(len(unread), 'log')} could not be sent, since raw/ lacks the bytes that the ledger names:"
             f" {', '.join(unread[:5])}. Restore them, then send their commits again: imperva-logs forward --commit."
         )
     if removed := {log: by for outcome in outcomes for log, by in outcome.removed_logs.items()}:
         numbers = ", ".join(map(str, sorted(set(removed.values()))[:5]))
         lines = counted(sum(outcome.removed for outcome in outcomes), "line")
-        found.append(
+        parts.append(
             f"{counted(len(removed), 'log')} with {lines} could not be sent, since retention had removed their bytes"
             f" from raw/ (commit {numbers}): {', '.join(sorted(removed)[:5])}. The next run goes on without them. Keep"
             " raw/ for longer than a destination may be down; for a new destination set start=now."
         )
-    return " ".join(found)
+    return " ".join(parts)

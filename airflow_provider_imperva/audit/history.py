@@ -120,11 +120,11 @@ def repositories(store: Store, *, only: str | None = None) -> list[str]:
     :param only: the one that is asked for; by default all.
     :raises ConfigurationError: if it is not a lake, or has no ledger of that repository.
     """
-    found = [name.removeprefix("repository=") for name in store.folders("ledger") if name.startswith("repository=")]
-    named = [name for name in found if only in (None, name)]
+    names = [name.removeprefix("repository=") for name in store.folders("ledger") if name.startswith("repository=")]
+    named = [name for name in names if only in (None, name)]
     if not named:
         raise ConfigurationError(
-            f"there is no ledger of {only} here, but of {', '.join(found)}" if found else "there is no ledger here",
+            f"there is no ledger of {only} here, but of {', '.join(names)}" if names else "there is no ledger here",
             do="Name the root of a lake: the folder with raw/, events/ and ledger/ in it",
             about=store.uri(),
         )
@@ -137,8 +137,8 @@ def last_number(store: Store, layout: Layout) -> int:
         folder = f"{layout.ledger}/{thousand}"
         numbers = [number_of(item.path) for item in store.objects(folder)]
         # What lies in a folder that is not its own does not count as an entry.
-        if found := [number for number in numbers if number and layout.thousand(number) == folder]:
-            return max(found)
+        if in_folder := [number for number in numbers if number and layout.thousand(number) == folder]:
+            return max(in_folder)
     return 0
 
 
@@ -237,8 +237,8 @@ def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool, with_
     reports: dict[int, Report] = {}
     intents: dict[int, Intent] = {}
     if whole and commit:
-        found = {batch: record(layout.report(number, batch), Report)[0] for batch in commit.batches}
-        reports = {batch: report for batch, report in found.items() if report}
+        records = {batch: record(layout.report(number, batch), Report)[0] for batch in commit.batches}
+        reports = {batch: report for batch, report in records.items() if report}
         begun = {batch: record(layout.intent(number, batch), Intent)[0] for batch in commit.batches}
         intents = {batch: intent for batch, intent in begun.items() if intent}
     for name, value in _ADDED.items():

@@ -65,7 +65,7 @@ def certify_lake(issued: Iterable[tuple[Certificate, bytes]], *, signer: Signer 
     """
     pairs = sorted(issued, key=lambda pair: pair[0].repository)
     repositories = tuple(_certified(certificate, content) for certificate, content in pairs)
-    found = LakeCertificate(
+    unsigned = LakeCertificate(
         v=VERSION,
         period=pairs[0][0].period,
         issued_at=max(certificate.issued_at for certificate, _ in pairs),
@@ -78,7 +78,7 @@ def certify_lake(issued: Iterable[tuple[Certificate, bytes]], *, signer: Signer 
         signed_by=signer.key_id if signer else None,
         signature=UNSIGNED if signer else None,
     )
-    content = msgspec.json.format(msgspec.json.encode(found), indent=1)
+    content = msgspec.json.format(msgspec.json.encode(unsigned), indent=1)
     return signer.sign(content) if signer else content
 
 
@@ -102,5 +102,5 @@ def without_signature(content: bytes) -> LakeCertificate:
 
     :raises msgspec.DecodeError: if it is not one.
     """
-    found = msgspec.json.decode(content, type=LakeCertificate)
-    return msgspec.structs.replace(found, signed_by=None, signature=None)
+    certificate = msgspec.json.decode(content, type=LakeCertificate)
+    return msgspec.structs.replace(certificate, signed_by=None, signature=None)

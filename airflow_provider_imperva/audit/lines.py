@@ -45,7 +45,7 @@ def check_lines(
         expected = (row["rows"], row["quarantined_lines"] + whole)
         there = (events[key].rows, quarantine[key].rows)
         if expected != there:
-            found = f"events/ has {there[0]} rows of it and quarantine/ {there[1]}"
-            yield Finding(Kind.CONTRADICTION, name, f"{found}; the commits say {expected[0]} and {expected[1]}")
+            problem = f"events/ has {there[0]} rows of it and quarantine/ {there[1]}"
+            yield Finding(Kind.CONTRADICTION, name, f"{problem}; the commits say {expected[0]} and {expected[1]}")
         elif row["rows_digest"] not in (None, str(events[key])):
             yield Finding(Kind.CONTRADICTION, name, f"its {there[0]} rows in events/ are not those that were loaded")

@@ -124,16 +124,16 @@ def _firsts(history: History, logs: pa.Table) -> dict[str, int]:
 
 
 def _ranges(rows: pa.Table) -> list[NumberRange]:
-    found = [
+    pieces = [
         NumberRange(row["sequence"], row["sequence_to"], row["state"])
         for row in rows.select(["sequence", "sequence_to", "state"]).to_pylist()
     ]
-    ranges = sorted(found, key=lambda part: part.first)
+    ranges = sorted(pieces, key=lambda part: part.first)
     if all(one.last < other.first for one, other in pairwise(ranges)):
         return ranges
     # Not in a ledger that is sound.
     ranges = []
-    for item in found:
+    for item in pieces:
         ranges = overlay(ranges, [item])
     return ranges
 

@@ -111,15 +111,15 @@ def _check_raw(raw: RawBytes, named: NamedObject) -> Checked:
     except SealedObjectError as error:
         return _altered(named, error.found)
     except FileNotFoundError:
-        found = f"{named.by} names it, and it is not there"
-        return Checked(named, (Finding(Kind.MISSING, named.path, found),))
+        problem = f"{named.by} names it, and it is not there"
+        return Checked(named, (Finding(Kind.MISSING, named.path, problem),))
     except (OSError, LakeError) as error:
-        found = f"it could not be read ({type(error).__name__})"
-        return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
+        problem = f"it could not be read ({type(error).__name__})"
+        return Checked(named, (Finding(Kind.UNREADABLE, named.path, problem),))
 
 
-def _altered(named: NamedObject, found: str) -> Checked:
-    return Checked(named, (Finding(Kind.ALTERED, named.path, found),))
+def _altered(named: NamedObject, problem: str) -> Checked:
+    return Checked(named, (Finding(Kind.ALTERED, named.path, problem),))
 
 
 def _check(store: Store, named: NamedObject) -> Checked:
@@ -136,11 +136,11 @@ def _check(store: Store, named: NamedObject) -> Checked:
             rows = pq.read_table(file, columns=[*columns, "event_time"])
             return Checked(named, tuple(_check_date(named, rows["event_time"], partition[1])), digests_of(rows))
     except FileNotFoundError:
-        found = f"{named.by} names it, and it is not there"
-        return Checked(named, (Finding(Kind.MISSING, named.path, found),))
+        problem = f"{named.by} names it, and it is not there"
+        return Checked(named, (Finding(Kind.MISSING, named.path, problem),))
     except (OSError, LakeError, pa.ArrowException) as error:
-        found = f"it could not be read ({type(error).__name__})"
-        return Checked(named, (Finding(Kind.UNREADABLE, named.path, found),))
+        problem = f"it could not be read ({type(error).__name__})"
+        return Checked(named, (Finding(Kind.UNREADABLE, named.path, problem),))
 
 
 def _check_date(named: NamedObject, times: pa.ChunkedArray, day: str) -> Iterator[Finding]:

@@ -34,13 +34,13 @@ def render(covers: Sequence[Coverage], *, lake: str, traffic: str = "") -> str:
     :param lake: the lake's address.
     :param traffic: address of the page that says what the traffic was, if there is one.
     """
-    summaries = [Summary.of(found) for found in covers]
+    summaries = [Summary.of(coverage) for coverage in covers]
     return fill(
         "coverage.html.jinja",
         lake=lake,
         traffic=traffic,
-        repositories=[_repository(found, summary) for found, summary in zip(covers, summaries, strict=True)],
-        rows=_rows(summaries, at=max((found.made_at for found in covers), default=None)),
+        repositories=[_repository(coverage, summary) for coverage, summary in zip(covers, summaries, strict=True)],
+        rows=_rows(summaries, at=max((coverage.made_at for coverage in covers), default=None)),
         link="#{}",
     )
 
@@ -84,15 +84,15 @@ def _rows(summaries: Iterable[Summary], *, at: datetime | None) -> list[tuple[Su
     return sorted(rows, key=lambda row: (row[1].level.rank, row[0].repository))
 
 
-def _repository(found: Coverage, summary: Summary) -> dict[str, Any]:
-    bar_hours, bars = _bars(found.volume)
+def _repository(coverage: Coverage, summary: Summary) -> dict[str, Any]:
+    bar_hours, bars = _bars(coverage.volume)
     return {
-        "found": found,
-        "assessment": summary.assess(at=found.made_at),
-        "fine": sum(count for state, count in found.states.items() if state in FINISHED),
-        "count": sum(found.states.values()),
-        "accepted": sum(found.accepted.values()),
-        "states": [(shown, found.states[state]) for state, shown in SHOWN.items() if state in found.states],
+        "coverage": coverage,
+        "assessment": summary.assess(at=coverage.made_at),
+        "fine": sum(count for state, count in coverage.states.items() if state in FINISHED),
+        "count": sum(coverage.states.values()),
+        "accepted": sum(coverage.accepted.values()),
+        "states": [(shown, coverage.states[state]) for state, shown in SHOWN.items() if state in coverage.states],
         "strips": [
             {
                 "strip": strip,
@@ -100,19 +100,19 @@ def _repository(found: Coverage, summary: Summary) -> dict[str, Any]:
                     (row, svg.strip_row(row, cells=max(len(row.cells) for row in strip.rows))) for row in strip.rows
                 ],
             }
-            for strip in found.strips
+            for strip in coverage.strips
         ],
-        "absences": by_state(found.absences),
+        "absences": by_state(coverage.absences),
         "bar_hours": bar_hours,
         "bars": bars,
         "volume": _volume_chart(bars, bar_hours),
         "volume_most": max((sum(counts.values()) for _, counts in bars), default=0),
         "classes": [name for name in _CLASSES if any(counts[name] for _, counts in bars)],
-        "events": sum(item.events for item in found.volume),
-        "lags": list(_lags(found.lags)),
-        "headroom": _headroom_chart(found),
-        "least": min(found.headroom, key=lambda item: item.hours, default=None),
-        "least_by_day": _least_by_day(found.headroom),
+        "events": sum(item.events for item in coverage.volume),
+        "lags": list(_lags(coverage.lags)),
+        "headroom": _headroom_chart(coverage),
+        "least": min(coverage.headroom, key=lambda item: item.hours, default=None),
+        "least_by_day": _least_by_day(coverage.headroom),
     }
 
 
@@ -156,13 +156,13 @@ def _log(seconds: float, longest: float) -> float:
     return min(1.0, math.log1p(max(seconds, 0)) / math.log1p(max(longest, 1)))
 
 
-def _headroom_chart(found: Coverage) -> Markup | None:
-    points = _thinned(found.headroom)
+def _headroom_chart(coverage: Coverage) -> Markup | None:
+    points = _thinned(coverage.headroom)
     if not points:
         return None
     begin, end = points[0].at, points[-1].at
     whole = max((end - begin).total_seconds(), 1)
-    window = found.window / timedelta(hours=1)
+    window = coverage.window / timedelta(hours=1)
     placed = [((item.at - begin).total_seconds() / whole, min(max(item.hours / window, 0), 1)) for item in points]
     least = min(points, key=lambda item: item.hours)
     label = (

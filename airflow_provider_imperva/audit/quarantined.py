@@ -91,7 +91,7 @@ def shape(line: bytes) -> str:
     text = line[: 4 * _SHAPE_LENGTH].decode("utf-8", "replace")
     start = next((name for name in _FORMATS if text.startswith(name)), "")
     rest = _WORD.sub(
-        lambda found: found[0] if found[2] and found[1] in _keys() else _mask(found[0]), text[len(start) :]
+        lambda match: match[0] if match[2] and match[1] in _keys() else _mask(match[0]), text[len(start) :]
     )
     # Letters of other scripts are not words of the pattern.
     masked = start + re.sub(r"[^\W\d_A-Za-z]", "x", rest)

@@ -77,9 +77,9 @@ class AuditedLedger:
             if log.name and log.state in IN_PARTS:
                 before = self.loaded_by.get(log.name)
                 if before not in (None, replaced):
-                    found = f"batch {batch} of commit {commit.commit} loads it, and batch {before.batch} of commit"
-                    found += f" {before.commit}, whose parts it does not replace, did before"
-                    self.findings.append(Finding(Kind.CONTRADICTION, log.name, found))
+                    problem = f"batch {batch} of commit {commit.commit} loads it, and batch {before.batch} of commit"
+                    problem += f" {before.commit}, whose parts it does not replace, did before"
+                    self.findings.append(Finding(Kind.CONTRADICTION, log.name, problem))
                 self.loaded_by[log.name] = batch_id
 
     def _note(self, commit: Commit, batch: int, log: LogRecord) -> None:
@@ -140,8 +140,8 @@ def missing_anchors(history: History, anchors: Iterable[Anchor]) -> Iterator[Fin
     for anchor in anchors:
         there = history.sha256.get(anchor.commit)
         if there != anchor.sha256:
-            found = f"its SHA-256 is {there}" if there else "it is not there"
-            noted = f"{found}; it was noted as {anchor.sha256}"
+            problem = f"its SHA-256 is {there}" if there else "it is not there"
+            noted = f"{problem}; it was noted as {anchor.sha256}"
             yield Finding(Kind.CHAIN, history.layout.commit(anchor.commit), noted)
 
 

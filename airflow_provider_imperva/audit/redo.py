@@ -96,7 +96,7 @@ def redo(
     drawn = random.Random(seed).sample(loaded, min(wanted.logs, len(loaded)))  # noqa: S311
     for position, row in enumerate(drawn, 1):
         try:
-            found = _again(store, raw, ledger, row, wanted)
+            problems = _again(store, raw, ledger, row, wanted)
         except _LeftOutError as reason:
             done.left_out[str(reason)] = done.left_out.get(str(reason), 0) + 1
         except (ContainerError, LakeError, OSError, pa.ArrowException) as error:
@@ -107,7 +107,7 @@ def redo(
         else:
             done.logs += 1
             done.rows += row["rows"]
-            done.findings += (Finding(Kind.CONTRADICTION, row["name"], text) for text in found)
+            done.findings += (Finding(Kind.CONTRADICTION, row["name"], text) for text in problems)
         progress("Decoding again", position, len(drawn))
     return done
 

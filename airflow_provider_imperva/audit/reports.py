@@ -13,7 +13,7 @@ from airflow_provider_imperva.lake.layout import OVERVIEW_PAGE, TRAFFIC_PAGE, La
 from airflow_provider_imperva.lake.store import Store
 
 
-def write_reports(store: Store, found: Coverage) -> Assessment:
+def write_reports(store: Store, coverage: Coverage) -> Assessment:
     """Write all of them, and return how the repository stands.
 
     Of two tasks that write the overview at the same time, the later one counts, which may have an older row of the
@@ -21,15 +21,15 @@ def write_reports(store: Store, found: Coverage) -> Assessment:
 
     :raises LakeError: if the store fails.
     """
-    layout, summary = Layout(found.repository), Summary.of(found)
-    assessment = summary.assess(at=found.made_at)
+    layout, summary = Layout(coverage.repository), Summary.of(coverage)
+    assessment = summary.assess(at=coverage.made_at)
     name = TRAFFIC_PAGE.rsplit("/", 1)[1] if store.exists(TRAFFIC_PAGE) else ""
-    page = render([found], lake=store.uri(), traffic=name and f"../{name}")
+    page = render([coverage], lake=store.uri(), traffic=name and f"../{name}")
     store.write(layout.coverage_page, page.encode())
     store.write(layout.coverage_summary, msgspec.json.encode(summary))
-    store.write(layout.badge, badge(found.repository, assessment).encode())
+    store.write(layout.badge, badge(coverage.repository, assessment).encode())
     names = [name.removeprefix("repository=") for name in store.folders("reports") if name.startswith("repository=")]
     summaries = [found_summary for name in names if (found_summary := read_summary(store, name))]
-    overview = render_overview(summaries, lake=store.uri(), at=found.made_at, traffic=name)
+    overview = render_overview(summaries, lake=store.uri(), at=coverage.made_at, traffic=name)
     store.write(OVERVIEW_PAGE, overview.encode())
     return assessment

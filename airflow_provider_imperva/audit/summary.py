@@ -40,23 +40,23 @@ class Summary(msgspec.Struct, frozen=True):
     lag_p99: float | None
 
     @classmethod
-    def of(cls, found: Coverage) -> Summary:
+    def of(cls, coverage: Coverage) -> Summary:
         """Sum a repository's coverage up."""
         return cls(
             v=VERSION,
-            repository=found.repository,
-            made_at=found.made_at,
-            observed_at=found.observed_at,
-            window=found.window,
-            commit=found.head,
-            complete=_complete(found),
-            notes=tuple(make_notes(found)),
-            states=found.states,
-            logs=found.logs,
-            rows=found.rows,
-            headroom_hours=found.headroom[-1].hours if found.headroom else None,
-            lag_median=found.lag.listed_p50 if found.lag else None,
-            lag_p99=found.lag.listed_p99 if found.lag else None,
+            repository=coverage.repository,
+            made_at=coverage.made_at,
+            observed_at=coverage.observed_at,
+            window=coverage.window,
+            commit=coverage.head,
+            complete=_complete(coverage),
+            notes=tuple(make_notes(coverage)),
+            states=coverage.states,
+            logs=coverage.logs,
+            rows=coverage.rows,
+            headroom_hours=coverage.headroom[-1].hours if coverage.headroom else None,
+            lag_median=coverage.lag.listed_p50 if coverage.lag else None,
+            lag_p99=coverage.lag.listed_p99 if coverage.lag else None,
         )
 
     def assess(self, *, at: datetime, observed_at: datetime | None = None) -> Assessment:
@@ -71,11 +71,11 @@ class Summary(msgspec.Struct, frozen=True):
         return assess(notes, complete=self.complete, states=self.states)
 
 
-def _complete(found: Coverage) -> str:
+def _complete(coverage: Coverage) -> str:
     """Say up to which number each prefix is complete, and until when events are there."""
-    ends = [f"{prefix}_{number}" for prefix, number in found.complete.items()]
+    ends = [f"{prefix}_{number}" for prefix, number in coverage.complete.items()]
     names = " and ".join(ends) if len(ends) <= 2 else f"{', '.join(ends[:2])} and {len(ends) - 2} more prefixes"
-    until = f", all events until {found.until:%Y-%m-%d %H:%M} UTC" if found.until else ""
+    until = f", all events until {coverage.until:%Y-%m-%d %H:%M} UTC" if coverage.until else ""
     return f"{names or 'nothing'}{until}"
 
 

@@ -27,13 +27,13 @@ def check_times(layout: Layout, entry: Entry, before: Commit | None, *, at: date
     path = layout.commit(entry.number)
     committed = commit.committed_at
     if before and committed < before.committed_at - SKEW:
-        found = f"it was committed {_said(committed)}, before commit {before.commit}, {_said(before.committed_at)}"
-        yield Finding(Kind.TIME, path, found)
+        problem = f"it was committed {_said(committed)}, before commit {before.commit}, {_said(before.committed_at)}"
+        yield Finding(Kind.TIME, path, problem)
     if committed > at + SKEW:
         yield Finding(Kind.TIME, path, f"it was committed {_said(committed)}, which is in the future")
     if entry.plan and committed < entry.plan.created_at - SKEW:
-        found = f"it was committed {_said(committed)}, before it was planned, {_said(entry.plan.created_at)}"
-        yield Finding(Kind.TIME, path, found)
+        problem = f"it was committed {_said(committed)}, before it was planned, {_said(entry.plan.created_at)}"
+        yield Finding(Kind.TIME, path, problem)
     if commit.observed_at > committed + SKEW:
         yield Finding(Kind.TIME, path, f"it observed the index {_said(commit.observed_at)}, after it was committed")
     if entry.logs is None:
@@ -49,8 +49,8 @@ def check_times(layout: Layout, entry: Entry, before: Commit | None, *, at: date
 
 
 def _of_log(row: dict[str, str], number: int, one: str, when: datetime, other: str, then: datetime) -> Finding:
-    found = f"commit {number} says it was {one} {_said(when)}, after it was {other}, {_said(then)}"
-    return Finding(Kind.TIME, row["name"], found)
+    problem = f"commit {number} says it was {one} {_said(when)}, after it was {other}, {_said(then)}"
+    return Finding(Kind.TIME, row["name"], problem)
 
 
 def _said(time: datetime) -> str:

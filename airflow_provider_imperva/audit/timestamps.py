@@ -46,33 +46,35 @@ def check_timestamps(store: Store, history: History, authorities: TrustedAuthori
 
     :param at: now, UTC.
     """
-    found = Timestamps()
+    timestamps = Timestamps()
     if not authorities or not history.commits:
-        return found
+        return timestamps
     layout = history.layout
     for number, response in _read(store, history):
         path, sha256 = layout.timestamp(number), history.sha256.get(number)
         time = authorities.time_of(response, sha256) if sha256 else None
         if time:
-            found.times[number] = time
+            timestamps.times[number] = time
         else:
             objection = f"it is not a timestamp of this commit by {authorities.names}"
-            found.findings.append(Finding(Kind.SIGNATURE, path, objection if sha256 else "its commit is not there"))
-    if found.first is None:
+            timestamps.findings.append(
+                Finding(Kind.SIGNATURE, path, objection if sha256 else "its commit is not there")
+            )
+    if timestamps.first is None:
         objection = "it has no timestamp, nor has any before it"
-        found.findings.append(Finding(Kind.SIGNATURE, layout.commit(max(history.commits)), objection))
-    found.findings += _check_times(history, found, at=at)
-    return found
+        timestamps.findings.append(Finding(Kind.SIGNATURE, layout.commit(max(history.commits)), objection))
+    timestamps.findings += _check_times(history, timestamps, at=at)
+    return timestamps
 
 
-def _check_times(history: History, found: Timestamps, *, at: datetime) -> Iterator[Finding]:
+def _check_times(history: History, timestamps: Timestamps, *, at: datetime) -> Iterator[Finding]:
     """Say which commits were there later than they say, or before it, going back from the last one."""
     vouched, what = at, "no timestamp vouches for it"
     for number in sorted(history.commits, reverse=True):
-        if found.first is None or number < found.first:
+        if timestamps.first is None or number < timestamps.first:
             return
         committed, path = history.commits[number].committed_at, history.layout.commit(number)
-        if time := found.times.get(number):
+        if time := timestamps.times.get(number):
             vouched, what = (
                 min(vouched, time),
                 f"the first timestamp that vouches for it is of {_said(min(vouched, time))}",

@@ -107,12 +107,12 @@ def read_traffic(store: Store, history: History, *, days: int, progress: Progres
     times = _times(history)
     total, unread = _Tally.empty(), []
     with ThreadPoolExecutor(_READERS) as pool:
-        for done, found in enumerate(pool.map(lambda part: _tally(store, part, times), recent), 1):
+        for done, tally in enumerate(pool.map(lambda part: _tally(store, part, times), recent), 1):
             progress("Reading events", done, len(recent))
-            if isinstance(found, Finding):
-                unread.append(found)
+            if isinstance(tally, Finding):
+                unread.append(tally)
             else:
-                total.add(found)
+                total.add(tally)
     lags = [_lag(_day(day), counts) for day, counts in sorted(total.lags.items())]
     everything = sum(total.lags.values(), np.zeros((2, _BINS), np.int64))
     return Traffic(tuple(_volume(total.hours)), tuple(lags), _lag(None, everything) if lags else None, tuple(unread))

@@ -37,11 +37,11 @@ class TrustedInputs:
     @property
     def repositories(self) -> dict[str, str]:
         """The repositories that the lake has to have, each with what says so."""
-        found = dict.fromkeys(self.expected, "it is expected")
+        reasons = dict.fromkeys(self.expected, "it is expected")
         for anchor in self.anchors:
             named = (*anchor.repositories, *([anchor.repository] if anchor.repository else []))
-            found |= {name: "an anchor names it" for name in named if name not in found}
-        return found
+            reasons |= {name: "an anchor names it" for name in named if name not in reasons}
+        return reasons
 
 
 class Assurance(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ def _assurance(attack: str, by: str | None, needs: str) -> Assurance:
     return Assurance(attack, by is not None, by or needs)
 
 
-def describe_assurances(found: Iterable[Assurance]) -> Iterator[str]:
+def describe_assurances(checks: Iterable[Assurance]) -> Iterator[str]:
     """Yield them in words, one a line."""
-    for item in found:
+    for item in checks:
         yield f"{'ruled out by' if item.ruled_out else 'NOT ruled out; needs'} {item.by}: {item.attack}"

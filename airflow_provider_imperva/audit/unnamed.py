@@ -43,12 +43,12 @@ def check_unnamed(layout: Layout, history: History, inventory: Inventory, named:
         elif not is_planned(history, batch_id) and batch_id not in in_flux:
             commit = history.commits.get(batch_id.commit)
             unfinished = commit is not None and batch_id.batch in commit.failed_batches
-            found = (
+            problem = (
                 "it is of a batch that did not finish; the next commits sweep it"
                 if unfinished
                 else "no commit names it"
             )
-            yield Finding(Kind.UNNAMED, path, found)
+            yield Finding(Kind.UNNAMED, path, problem)
     for path in inventory.ledger:
         if not _is_of_ledger(layout, history, path):
             yield Finding(Kind.UNNAMED, path, "the ledger does not name it")

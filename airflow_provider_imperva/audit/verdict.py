@@ -78,11 +78,11 @@ def reasons(states: Mapping[str, int], *, observed_at: datetime, end: datetime, 
         yield Reason(Code.NOT_LOOKED_AT, 0, "the objects in raw/, events/ and quarantine/ were not looked at")
 
 
-def verdict(found: Iterable[Reason], *, accepted: int) -> str:
+def verdict(causes: Iterable[Reason], *, accepted: int) -> str:
     """Say it in a sentence or more.
 
     :param accepted: how many numbers are left out since somebody accepted that they are missing.
     """
-    why = "; ".join(reason.sentence for reason in found)
+    why = "; ".join(reason.sentence for reason in causes)
     exceptions = f", but for {accepted:,} {'number' if accepted == 1 else 'numbers'} that somebody accepted as missing"
     return f"Not complete: {why}." if why else f"Complete{exceptions if accepted else ''}."

@@ -142,7 +142,7 @@ def verify_lake(
     :param announce: takes the estimate for a repository before it is verified, if its ledger is long.
     :raises ConfigurationError: if it is not a lake.
     """
-    found = repositories(store, only=repository)
+    names = repositories(store, only=repository)
     # Before any ledger is read: so whatever claims them has been planned, at least, when its ledger is.
     claims = Claims.read(store)
     verified = tuple(
@@ -159,16 +159,16 @@ def verify_lake(
             progress=progress,
             announce=announce,
         )
-        for name in found
+        for name in names
     )
-    foreign = () if repository else (*_foreign(store, found), *claims.unknown_claims(found), *_check_versions(store))
+    foreign = () if repository else (*_foreign(store, names), *claims.unknown_claims(names), *_check_versions(store))
     foreign += (*_check_repositories(store, trusted, repositories(store)),)
     ok = not foreign and all(item.ok for item in verified)
     return LakeVerification(1, store.uri(), ok, verified, foreign)
 
 
-def _foreign(store: Store, found: list[str]) -> Iterator[Finding]:
-    for path in unknown_objects(store, found):
+def _foreign(store: Store, names: list[str]) -> Iterator[Finding]:
+    for path in unknown_objects(store, names):
         yield Finding(Kind.UNNAMED, path, "it does not belong to a lake")
 
 

@@ -27,36 +27,36 @@ def describe_lake(lake: LakeVerification) -> Iterator[str]:
     yield f"{lake.lake} is what its ledger says." if lake.ok else wrong
 
 
-def describe_completeness(found: Verification) -> str:
+def describe_completeness(verification: Verification) -> str:
     """Describe whether anything is lost or waits, which the ledger may say of a lake that is as it should be."""
-    if found.observed_at is None:
+    if verification.observed_at is None:
         return "Nobody has looked at the repository yet, so nothing can be said of what is missing."
-    seen = f"when the repository was last looked at, {found.observed_at:%Y-%m-%d %H:%M} UTC"
-    if found.is_complete:
+    seen = f"when the repository was last looked at, {verification.observed_at:%Y-%m-%d %H:%M} UTC"
+    if verification.is_complete:
         return f"Nothing was missing {seen}."
-    return f"Not complete {seen}: {'; '.join(note.text for note in describe_missing_numbers(found.missing))}."
+    return f"Not complete {seen}: {'; '.join(note.text for note in describe_missing_numbers(verification.missing))}."
 
 
-def describe_repository(found: Verification) -> Iterator[str]:
+def describe_repository(verification: Verification) -> Iterator[str]:
     """Yield the lines of a report on one repository of it."""
-    yield f"Repository {found.repository}"
-    if found.head:
-        yield f"  chain     {found.head.commit} commits, the last has SHA-256 {found.head.sha256}"
-    for prefix, states in found.numbers.items():
+    yield f"Repository {verification.repository}"
+    if verification.head:
+        yield f"  chain     {verification.head.commit} commits, the last has SHA-256 {verification.head.sha256}"
+    for prefix, states in verification.numbers.items():
         yield f"  {prefix:9} {describe_states(states)}"
-    yield f"  lines     {found.lines:,} = {describe_lines(found)}"
-    size = f"{found.hashed_bytes / 1e6:,.1f} MB"
-    yield f"  objects   {found.objects:,} are named, {found.hashed:,} of them hashed ({size})"
-    if found.seed is not None:
-        looked = f"{found.not_hashed:,} objects were only looked for, with their size"
-        yield f"  sample    {looked}: their bytes were not read (seed {found.seed})"
-    for note in found.notes:
+    yield f"  lines     {verification.lines:,} = {describe_lines(verification)}"
+    size = f"{verification.hashed_bytes / 1e6:,.1f} MB"
+    yield f"  objects   {verification.objects:,} are named, {verification.hashed:,} of them hashed ({size})"
+    if verification.seed is not None:
+        looked = f"{verification.not_hashed:,} objects were only looked for, with their size"
+        yield f"  sample    {looked}: their bytes were not read (seed {verification.seed})"
+    for note in verification.notes:
         yield f"  note      {note}"
-    yield from (f"  insider   {line}" for line in describe_assurances(found.assurances))
-    yield from (f"  accepted  {finding}" for finding in found.accepted)
-    yield from (f"  {line}" for line in _describe_findings(found.findings))
-    yield f"  sound     {'The lake is what its ledger says.' if found.ok else 'No: see the findings.'}"
-    yield f"  complete  {describe_completeness(found)}"
+    yield from (f"  insider   {line}" for line in describe_assurances(verification.assurances))
+    yield from (f"  accepted  {finding}" for finding in verification.accepted)
+    yield from (f"  {line}" for line in _describe_findings(verification.findings))
+    yield f"  sound     {'The lake is what its ledger says.' if verification.ok else 'No: see the findings.'}"
+    yield f"  complete  {describe_completeness(verification)}"
 
 
 class _Lines(Protocol):
@@ -70,11 +70,11 @@ class _Lines(Protocol):
     def erased_lines(self) -> int: ...
 
 
-def describe_lines(found: _Lines) -> str:
+def describe_lines(lines: _Lines) -> str:
     """Describe what became of lines; of those that were removed only if there are any."""
-    text = f"{found.rows:,} rows in events/ + {found.quarantined_lines:,} in quarantine/"
-    text += f" + {found.expired_lines:,} expired" if found.expired_lines else ""
-    return text + (f" + {found.erased_lines:,} erased" if found.erased_lines else "")
+    text = f"{lines.rows:,} rows in events/ + {lines.quarantined_lines:,} in quarantine/"
+    text += f" + {lines.expired_lines:,} expired" if lines.expired_lines else ""
+    return text + (f" + {lines.erased_lines:,} erased" if lines.erased_lines else "")
 
 
 def describe_states(states: Mapping[str, int]) -> str:

@@ -80,12 +80,12 @@ def _run(options: argparse.Namespace) -> int:
     for name in repositories(store, only=options.repository):
         with progress_bar() as progress:
             history = History.read(store, name, progress=progress)
-            found = measure_coverage(store, history, window=window, days=options.days, progress=progress)
-            strips = [make_strip(history, item, width=width) for item in found.numbers]
-        for line in _show(found, strips):
+            coverage = measure_coverage(store, history, window=window, days=options.days, progress=progress)
+            strips = [make_strip(history, item, width=width) for item in coverage.numbers]
+        for line in _show(coverage, strips):
             console.print(line)
-        covers.append(found)
-    assessments = {found.repository: Summary.of(found).assess(at=found.made_at) for found in covers}
+        covers.append(coverage)
+    assessments = {coverage.repository: Summary.of(coverage).assess(at=coverage.made_at) for coverage in covers}
     for line in _show_levels(assessments):
         # An address that is broken in two cannot be followed.
         console.print(line, soft_wrap=isinstance(line, str))
@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
             console.print(f"Written to {path}")
     except OSError as error:
         return print_error(f"{error.filename}: {error.strerror}. Name a file that can be written.", code=2)
-    if unread := [finding for found in covers for finding in found.unread]:
+    if unread := [finding for coverage in covers for finding in coverage.unread]:
         return print_error(f"{len(unread)} objects could not be read. Run verify.", code=1)
     is_complete = all(assessment.level is Level.GREEN for assessment in assessments.values())
     return INCOMPLETE if options.complete and not is_complete else 0
@@ -137,27 +137,28 @@ def _show_levels(assessments: dict[str, Assessment]) -> Iterator[RenderableType]
             yield f"    {troubleshooting(note.section)}"
 
 
-def _show(found: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
+def _show(coverage: Coverage, strips: Iterable[Strip]) -> Iterator[RenderableType]:
     from rich.rule import Rule
 
     from airflow_provider_imperva.audit.words import describe_states
 
-    yield Rule(found.repository, style="bold")
-    if found.head is None:
+    yield Rule(coverage.repository, style="bold")
+    if coverage.head is None:
         yield "No commit could be read."
     else:
-        yield f"Commit {found.head}, {found.at:%Y-%m-%d %H:%M} UTC; index last seen {found.observed_at:%m-%d %H:%M}"
-    for item in found.numbers:
+        seen = f"{coverage.observed_at:%m-%d %H:%M}"
+        yield f"Commit {coverage.head}, {coverage.at:%Y-%m-%d %H:%M} UTC; index last seen {seen}"
+    for item in coverage.numbers:
         first = f" from {item.ranges[0].first}" if item.ranges else ""
         yield f"Prefix {item.prefix}{first} to {item.highest}: {describe_states(item.states)}"
     for strip in strips:
         yield from _show_strip(strip)
-    yield _legend(found)
-    yield from _show_figures(found)
-    yield from _show_absences(found)
-    for restart in found.restarts:
+    yield _legend(coverage)
+    yield from _show_figures(coverage)
+    yield from _show_absences(coverage)
+    for restart in coverage.restarts:
         yield f"{restart.noticed_at:%Y-%m-%d %H:%M} UTC: a counter began again. {restart} ({restart.reason})"
-    for finding in found.unread[:_SHOWN]:
+    for finding in coverage.unread[:_SHOWN]:
         yield f"Could not be read: {finding.about}: {finding.found}"
 
 
@@ -178,45 +179,45 @@ def _show_strip(strip: Strip) -> Iterator[RenderableType]:
         yield line
 
 
-def _legend(found: Coverage) -> RenderableType:
+def _legend(coverage: Coverage) -> RenderableType:
     from rich.text import Text
 
     from airflow_provider_imperva.audit.states import SHOWN
 
     legend = Text()
     for state, shown in SHOWN.items():
-        if state in found.states:
+        if state in coverage.states:
             legend.append(f" {shown.letter} ", style=shown.style)
             legend.append(f"{shown.label}  ")
     return legend
 
 
-def _show_figures(found: Coverage) -> Iterator[RenderableType]:
+def _show_figures(coverage: Coverage) -> Iterator[RenderableType]:
     from airflow_provider_imperva.audit.figures import duration
 
-    for item in found.sums:
+    for item in coverage.sums:
         mark = "adds up" if item.holds else "DOES NOT ADD UP"
         yield f"{item.total:,} {item.left} = {item.parts:,} {item.right}: {mark}"
-    if found.lag:
-        lag = found.lag
+    if coverage.lag:
+        lag = coverage.lag
         yield (
-            f"Lag over {found.days} days, median and p99: event to log {duration(lag.listed_p50)}, "
+            f"Lag over {coverage.days} days, median and p99: event to log {duration(lag.listed_p50)}, "
             f"{duration(lag.listed_p99)}; log to lake {duration(lag.loaded_p50)}, {duration(lag.loaded_p99)}"
         )
-    if found.headroom:
-        least = min(found.headroom, key=lambda item: item.hours)
-        now = found.headroom[-1]
+    if coverage.headroom:
+        least = min(coverage.headroom, key=lambda item: item.hours)
+        now = coverage.headroom[-1]
         yield f"Headroom {now.hours:.1f} h at the last commit; least {least.hours:.1f} h, {least.at:%Y-%m-%d %H:%M}"
 
 
-def _show_absences(found: Coverage) -> Iterator[RenderableType]:
+def _show_absences(coverage: Coverage) -> Iterator[RenderableType]:
     """Show what is missing in lines, which fit any terminal as a table with five columns does not."""
     from rich.padding import Padding
 
     from airflow_provider_imperva.audit.coverage import by_state
 
     left = _SHOWN
-    for group in by_state(found.absences):
+    for group in by_state(coverage.absences):
         yield f"{group.label} ({group.count:,}): {group.meaning}"
         for row in group.rows[:left]:
             count = sum(item.count for item in row)
@@ -227,5 +228,5 @@ def _show_absences(found: Coverage) -> Iterator[RenderableType]:
         if len(group.rows) > left:
             yield f"  ... and {len(group.rows) - left} more, which the page of --html names"
         left = max(0, left - len(group.rows))
-    if not found.absences:
+    if not coverage.absences:
         yield "Every number is loaded, or was skipped by Imperva."

@@ -94,8 +94,8 @@ def _make(options: argparse.Namespace) -> int:
     files: dict[str, bytes] = {}
     issued = []
     with progress_bar() as progress:
-        found = verify_lake(store, repository=options.repository, trusted=trusted, at=at, progress=progress)
-        files[_VERIFY] = msgspec.json.format(msgspec.json.encode(found), indent=1)
+        verification = verify_lake(store, repository=options.repository, trusted=trusted, at=at, progress=progress)
+        files[_VERIFY] = msgspec.json.format(msgspec.json.encode(verification), indent=1)
         for name in repositories(store, only=options.repository):
             history = History.read(store, name, progress=progress)
             if history.head is None:
@@ -117,7 +117,7 @@ def _make(options: argparse.Namespace) -> int:
     for path, content in files.items():
         (options.to / path).write_bytes(content)
     print(f"{options.to} has {len(files)} files for {options.period}.")
-    if not found.ok:
+    if not verification.ok:
         return print_error(f"verify found something wrong with the lake; {_VERIFY} has it.", code=1)
     return 0
 
@@ -134,12 +134,12 @@ def _check(options: argparse.Namespace) -> int:
     sums = files.pop(SUMS, b"")
     store, trusted = open_lake(options), read_trusted_inputs(options)
     with progress_bar() as progress:
-        found = [] if sums == sums_of(files) else [f"{SUMS}: the files are not those that it names"]
-        found += _check_files(store, files, trusted, progress=progress)
-    for line in found:
+        problems = [] if sums == sums_of(files) else [f"{SUMS}: the files are not those that it names"]
+        problems += _check_files(store, files, trusted, progress=progress)
+    for line in problems:
         print(line)
-    print("It does not hold." if found else f"It holds: {len(files)} files, against the lake {store.uri()}.")
-    return 1 if found else 0
+    print("It does not hold." if problems else f"It holds: {len(files)} files, against the lake {store.uri()}.")
+    return 1 if problems else 0
 
 
 def _check_files(store: Store, files: dict[str, bytes], trusted: TrustedInputs, *, progress: Progress) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _check_files(store: Store, files: dict[str, bytes], trusted: TrustedInputs, 
         yield "there is no certificate in it"
         return
     issued = {name: read_certificate(files[name], about=name) for name in named}
-    yield from _check_lake(files, [(found, files[name]) for name, (found, _) in issued.items()], trusted)
+    yield from _check_lake(files, [(of_period, files[name]) for name, (of_period, _) in issued.items()], trusted)
     for name, (certificate, digest) in issued.items():
         done = check(store, certificate, digest=digest, trusted=trusted, at=datetime.now(UTC), progress=progress)
         yield from (f"{name}: {finding}" for finding in done.findings)
@@ -178,12 +178,14 @@ def _check_lake(
 
     content = files.get(_LAKE, b"")
     try:
-        found = msgspec.json.decode(content, type=LakeCertificate)
+        certificate = msgspec.json.decode(content, type=LakeCertificate)
         if without_signature(content) != without_signature(certify_lake(issued)):
             yield f"{_LAKE}: the certificates of the repositories come to something else"
     except msgspec.DecodeError:
         yield f"{_LAKE}: it is missing, or does not read"
         return
     keys = trusted.public_keys
-    if keys and (objection := keys.objection(found.signed_by, found.signature, digest_of_unsigned(content))):
+    if keys and (
+        objection := keys.objection(certificate.signed_by, certificate.signature, digest_of_unsigned(content))
+    ):
         yield f"{_LAKE}: {objection}"

@@ -86,12 +86,12 @@ def _oldest(options: argparse.Namespace) -> int:
     from airflow_provider_imperva.retention.expire import oldest_days
 
     store = open_lake(options)
-    found = {name: oldest_days(Ledger(store, name)) for name in repositories(store, only=options.repository)}
+    oldest = {name: oldest_days(Ledger(store, name)) for name in repositories(store, only=options.repository)}
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(oldest, indent=1))
         return 0
     shown = Table("repository", "class", "oldest day")
-    for name, days in found.items():
+    for name, days in oldest.items():
         for what, day in days.items():
             shown.add_row(name, what, day or "none")
     Console().print(shown)

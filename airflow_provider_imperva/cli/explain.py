@@ -34,8 +34,8 @@ def _explain(options: argparse.Namespace) -> int:
     store = open_lake(options)
     names = repositories(store, only=options.repository)
     with progress_bar() as progress:
-        found = [explain_log(store, name, options.log, progress=progress) for name in names]
-    explanations = [explanation for of_repository in found for explanation in of_repository]
+        explained = [explain_log(store, name, options.log, progress=progress) for name in names]
+    explanations = [explanation for of_repository in explained for explanation in of_repository]
     known = [explanation for explanation in explanations if explanation.state]
     # Of several repositories and prefixes, only those that know of it are of interest.
     explanations = known or explanations

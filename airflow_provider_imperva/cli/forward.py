@@ -170,8 +170,8 @@ def _address(options: argparse.Namespace, port: int) -> Address:
 
 
 def _option(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found:
+    name, separator, value = text.partition("=")
+    if not separator:
         raise ConfigurationError("an option without a value", do="Write it as NAME=VALUE", about=text)
     try:
         return name, json.loads(value)

@@ -60,12 +60,12 @@ def number(kind: Callable[[str], float], least: float, most: float) -> Callable[
 
     def read(text: str) -> float:
         try:
-            found = kind(text)
+            value = kind(text)
         except ValueError:
-            found = math.nan
-        if not least <= found <= most:
+            value = math.nan
+        if not least <= value <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
-        return found
+        return value
 
     return read
 
@@ -93,11 +93,11 @@ def one_repository(store: Store, repository: str | None) -> str:
 
     :raises ConfigurationError: if there is no such one, or it is not clear which.
     """
-    found = [name.removeprefix("repository=") for name in store.folders("ledger")]
-    named = [name for name in found if repository in (None, name)]
+    names = [name.removeprefix("repository=") for name in store.folders("ledger")]
+    named = [name for name in names if repository in (None, name)]
     if len(named) != 1:
         raise ConfigurationError(
-            f"the lake has ledgers of {len(found)} repositories: {', '.join(found) or 'none'}",
+            f"the lake has ledgers of {len(names)} repositories: {', '.join(names) or 'none'}",
             do="Check the lake, and name one of its repositories with --repository",
             about=store.uri(),
         )
@@ -159,8 +159,8 @@ def load_raw_key(options: argparse.Namespace) -> MasterKeys | None:
     try:
         text = Path(options.raw_key).read_text("utf-8")
     except (OSError, ValueError) as error:
-        found = getattr(error, "strerror", None) or "is not text"
-        raise ConfigurationError(f"cannot be read: {found}", do="Name a file with a key", about="--raw-key") from None
+        problem = getattr(error, "strerror", None) or "is not text"
+        raise ConfigurationError(f"cannot be read: {problem}", do="Name a file with a key", about="--raw-key") from None
     return AesKeys.of_text(text, about="--raw-key")
 
 

@@ -76,7 +76,7 @@ def _verify(options: argparse.Namespace) -> int:
     trusted = read_trusted_inputs(options)
     repository = one_repository(store, options.repository) if options.anchor else options.repository
     with progress_bar() as progress:
-        found = verify_lake(
+        verification = verify_lake(
             store,
             repository=repository,
             sample=options.sample,
@@ -88,21 +88,22 @@ def _verify(options: argparse.Namespace) -> int:
             announce=lambda expected: print(expected, file=sys.stderr, flush=True),
         )
     if options.json:
-        print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+        print(msgspec.json.format(msgspec.json.encode(verification), indent=1).decode())
     else:
-        print_report(describe_lake(found))
-    if not found.ok:
+        print_report(describe_lake(verification))
+    if not verification.ok:
         return 1
-    return INCOMPLETE if options.complete and not _is_complete(found) else 0
+    return INCOMPLETE if options.complete and not _is_complete(verification) else 0
 
 
-def _is_complete(found: LakeVerification) -> bool:
+def _is_complete(verification: LakeVerification) -> bool:
     from airflow_provider_imperva.audit.assessment import note_silence
     from airflow_provider_imperva.options import WINDOW
 
     now = datetime.now(UTC)
     return all(
-        item.is_complete and not note_silence(item.observed_at, window=WINDOW, at=now) for item in found.repositories
+        item.is_complete and not note_silence(item.observed_at, window=WINDOW, at=now)
+        for item in verification.repositories
     )
 
 

@@ -150,13 +150,13 @@ def _read_entry(entry: Path, *, passphrase: str | None) -> KeyRing:
 
 def _read_id(folder: Path, *, passphrase: str | None) -> KeyRing:
     """Read the key of one id, whichever of the files in its folder holds it."""
-    found: dict[Path, RSAPrivateKey] = {}
+    loaded: dict[Path, RSAPrivateKey] = {}
     problems, publics = [], []
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in _SUFFIXES or not file.is_file():
             continue
         try:
-            found[file] = _load_pem(file.read_text("utf-8"), passphrase=passphrase, about=str(file))
+            loaded[file] = _load_pem(file.read_text("utf-8"), passphrase=passphrase, about=str(file))
         except _NotPrivateError as error:
             publics.append(str(error))
         except ConfigurationError as error:
@@ -165,14 +165,14 @@ def _read_id(folder: Path, *, passphrase: str | None) -> KeyRing:
             problems.append(_problem("is not text", do="Store the private key as PEM", about=file))
         except OSError as error:
             problems.append(_problem(f"cannot be read: {error.strerror}", do="Let this user read it", about=file))
-    if not found:
+    if not loaded:
         return KeyRing(problems=problems + publics)
-    usual = [file for file in found if file.name.lower() == "private.key"] or list(found)
-    if not all(_is_same(found[file], found[usual[0]]) for file in usual):
+    usual = [file for file in loaded if file.name.lower() == "private.key"] or list(loaded)
+    if not all(_is_same(loaded[file], loaded[usual[0]]) for file in usual):
         several = f"{len(usual)} key files for one publicKeyId hold different keys, and none is used"
         do = "Name the one that holds the private key Private.key"
         return KeyRing(problems=[*problems, _problem(several, do=do, about=folder)])
-    return KeyRing({folder.name: found[usual[0]]}, problems=problems, cautions=_writable(usual[0], folder))
+    return KeyRing({folder.name: loaded[usual[0]]}, problems=problems, cautions=_writable(usual[0], folder))
 
 
 def _writable(*paths: Path) -> Iterator[str]:
@@ -192,8 +192,8 @@ def _is_same(one: RSAPrivateKey, other: RSAPrivateKey) -> bool:
     return one.public_key() == other.public_key()
 
 
-def _problem(found: str, *, do: str, about: Path) -> str:
-    return str(ConfigurationError(found, do=do, about=str(about)))
+def _problem(problem: str, *, do: str, about: Path) -> str:
+    return str(ConfigurationError(problem, do=do, about=str(about)))
 
 
 class _NotPrivateError(ConfigurationError):

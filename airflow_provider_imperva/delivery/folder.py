@@ -187,11 +187,11 @@ class DeliveryFolder:
                     do="Correct the connection's host, or create it; configure the same place at Imperva",
                     about=self.url,
                 ) from None
-            found = sorted(
+            by_age = sorted(
                 ((_modified(entry), self._object(entry)) for entry in entries), key=lambda pair: (pair[0], pair[1].path)
             )
         objects, waiting = [], []
-        for modified, item in found:
+        for modified, item in by_age:
             if any(fnmatchcase(item.path, pattern) for pattern in self._ignore) or item.path.endswith("/"):
                 continue
             if why := _why_no_log(item):
@@ -297,10 +297,10 @@ class DeliveryFolder:
             return self._recent.entries(self._fs, self._root, after)
         if self._in_bucket:
             # An object store lists all depths at once, and fails as a whole.
-            found = self._fs.find(self._root, detail=True)
-            if not found:
+            entries = self._fs.find(self._root, detail=True)
+            if not entries:
                 self._fs.ls(self._bucket)  # nothing there, or no such bucket?
-            return list(found.values())
+            return list(entries.values())
         return list(self._walk(self._root or "/"))
 
     def _walk(self, folder: str) -> Iterator[dict[str, Any]]:
@@ -329,12 +329,12 @@ def _why_no_log(item: DeliveredObject) -> str | None:
 
 def as_text(name: str) -> str:
     """Write the bytes of a name that are not UTF-8, which Python has as halves of surrogate pairs, as ``%FF``."""
-    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) - _ESCAPE:02X}", name)
+    return _NO_TEXT.sub(lambda match: f"%{ord(match[0]) - _ESCAPE:02X}", name)
 
 
 def as_named(text: str) -> str:
     """Return the name that a text stands for, if it was written by :func:`as_text`."""
-    return _ESCAPED.sub(lambda found: chr(_ESCAPE + int(found[1], 16)), text)
+    return _ESCAPED.sub(lambda match: chr(_ESCAPE + int(match[1], 16)), text)
 
 
 def _modified(entry: dict[str, Any]) -> datetime:
@@ -345,8 +345,8 @@ def _modified(entry: dict[str, Any]) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
-def _gone(found: str, about: str) -> LogNotFoundError:
-    return LogNotFoundError(found, do="See who else deletes or writes there", about=about)
+def _gone(problem: str, about: str) -> LogNotFoundError:
+    return LogNotFoundError(problem, do="See who else deletes or writes there", about=about)
 
 
 @contextmanager

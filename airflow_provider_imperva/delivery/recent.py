@@ -59,10 +59,10 @@ class Recent:
         if self.pattern is None:
             return _after(fs, root, after)
         today = self.clock()
-        found: dict[str, dict[str, Any]] = {}
+        entries: dict[str, dict[str, Any]] = {}
         for day in _DAYS:
-            found |= fs.find(f"{root}/{_day(self.pattern, today + timedelta(days=day))}", detail=True)
-        return list(found.values())
+            entries |= fs.find(f"{root}/{_day(self.pattern, today + timedelta(days=day))}", detail=True)
+        return list(entries.values())
 
 
 def _day(pattern: str, at: datetime) -> str:
@@ -76,11 +76,11 @@ def _after(fs: Any, root: str, after: str) -> list[dict[str, Any]]:
     call: Callable[..., dict[str, Any]] = fs.call_s3
     bucket, key, _ = fs.split_path(root)
     prefix = f"{key}/" if key else ""
-    found = []
+    entries = []
     position = {"StartAfter": f"{prefix}{after}"}
     while position:
         page = call("list_objects_v2", Bucket=bucket, Prefix=prefix, **position)
-        found += [
+        entries += [
             {
                 "name": f"{bucket}/{item['Key']}",
                 "type": "file",
@@ -92,4 +92,4 @@ def _after(fs: Any, root: str, after: str) -> list[dict[str, Any]]:
             if not item["Key"].endswith("/")
         ]
         position = {"ContinuationToken": page["NextContinuationToken"]} if page.get("IsTruncated") else {}
-    return found
+    return entries

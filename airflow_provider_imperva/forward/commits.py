@@ -130,9 +130,9 @@ def _counts(ledger: Ledger, commit: Commit, row: dict[str, Any], replays: Replay
         return replays == "all"
     for number in range(commit.commit - 1, max(0, commit.commit - 1 - _BACK), -1):
         logs = ledger.logs(number)
-        found = logs.filter(pc.equal(logs["name"], row["name"])).to_pylist()
-        if found:
-            return any(found[0][name] != row[name] for name in _WHAT_CHANGES)
+        before = logs.filter(pc.equal(logs["name"], row["name"])).to_pylist()
+        if before:
+            return any(before[0][name] != row[name] for name in _WHAT_CHANGES)
     return True
 
 
@@ -185,15 +185,15 @@ def _read(
 
 def _protected(block: Block, protection: Protection) -> Block:
     """Take secrets out, and put pseudonyms in. A line that changes is sent as text: its exact bytes have what was."""
-    found = protection.apply(block.events, block.quarantined)
+    protected = protection.apply(block.events, block.quarantined)
     if not block.exact:
-        return Block(found.events, found.quarantined, {})
+        return Block(protected.events, protected.quarantined, {})
     numbers, before, after = (
-        column.to_pylist() for column in (block.events["src_line"], block.events["raw"], found.events["raw"])
+        column.to_pylist() for column in (block.events["src_line"], block.events["raw"], protected.events["raw"])
     )
     changed = {number for number, was, now in zip(numbers, before, after, strict=True) if was != now}
     exact = {number: content for number, content in block.exact.items() if number not in changed}
-    return Block(found.events, found.quarantined, exact)
+    return Block(protected.events, protected.quarantined, exact)
 
 
 def _in_order(events: pa.Table) -> pa.Table:
@@ -224,25 +224,25 @@ def _exact(plain: PlainLog, events: pa.Table) -> dict[int, bytes]:
     last = max(number + text.count("\n") for number, text in wanted.items())
     first = min(wanted)
     stretch = _lines(plain, first, last)
-    found = {}
+    contents = {}
     for number, text in wanted.items():
         begin = number - first
         content = b"\n".join(stretch[begin : begin + text.count("\n") + 1]).rstrip(b"\r")
         if content.decode(errors="replace") == text:
-            found[number] = content
-    return found
+            contents[number] = content
+    return contents
 
 
 def _lines(plain: PlainLog, first: int, last: int) -> list[bytes]:
     """Read some lines of a body, by their numbers, both included."""
-    found: list[bytes] = []
+    lines: list[bytes] = []
     number, begun = 1, b""
     for chunk in plain.chunks():
         pieces = chunk.split(b"\n")
         pieces[0] = begun + pieces[0]
         begun = pieces.pop()
-        found += [piece for place, piece in enumerate(pieces, number) if first <= place <= last]
+        lines += [piece for place, piece in enumerate(pieces, number) if first <= place <= last]
         number += len(pieces)
         if number > last:
-            return found
-    return [*found, begun]
+            return lines
+    return [*lines, begun]

@@ -76,31 +76,31 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
 
     :param row: columns of ``events/`` by name, null ones left out.
     """
-    found: dict[str, Any] = {"ecs": {"version": VERSION}}
+    nested: dict[str, Any] = {"ecs": {"version": VERSION}}
     event_class = row.get("event_class")
-    _put(found, "event.module", "imperva")
-    _put(found, "event.dataset", f"imperva.{event_class}")
-    _put(found, "event.kind", "alert" if row.get("is_alert") else "event")
-    _put(found, "event.category", ["web"] if event_class == "access" else ["web", "intrusion_detection"])
+    _put(nested, "event.module", "imperva")
+    _put(nested, "event.dataset", f"imperva.{event_class}")
+    _put(nested, "event.kind", "alert" if row.get("is_alert") else "event")
+    _put(nested, "event.category", ["web"] if event_class == "access" else ["web", "intrusion_detection"])
     if "outcome" in row:
-        _put(found, "event.outcome", OUTCOMES.get(row["outcome"], "unknown"))
+        _put(nested, "event.outcome", OUTCOMES.get(row["outcome"], "unknown"))
         if row["outcome"] in TYPES:
-            _put(found, "event.type", TYPES[row["outcome"]])
+            _put(nested, "event.type", TYPES[row["outcome"]])
     if "event_time" in row:
-        _put(found, "event.start", row["event_time"])
+        _put(nested, "event.start", row["event_time"])
     if row.get("is_alert") and "event_name" in row:
-        _put(found, "rule.category", row["event_name"])
+        _put(nested, "rule.category", row["event_name"])
     if "url" in row and "protocol" in row:
         scheme = str(row["protocol"]).lower()
-        _put(found, "url.scheme", scheme)
-        _put(found, "url.full", f"{scheme}://{row['url']}")
+        _put(nested, "url.scheme", scheme)
+        _put(nested, "url.full", f"{scheme}://{row['url']}")
     if "duration_ms" in row:
-        _put(found, "event.duration", row["duration_ms"] * 1_000_000)
+        _put(nested, "event.duration", row["duration_ms"] * 1_000_000)
     if "client_latitude" in row and "client_longitude" in row:
-        _put(found, "source.geo.location", {"lat": row["client_latitude"], "lon": row["client_longitude"]})
+        _put(nested, "source.geo.location", {"lat": row["client_latitude"], "lon": row["client_longitude"]})
     addresses = [row[name] for name in ("client_address", "server_ip") if name in row and _is_address(row[name])]
     if addresses:
-        _put(found, "related.ip", addresses)
+        _put(nested, "related.ip", addresses)
     for name, value in row.items():
         field = FIELDS.get(name, f"imperva.{name}")
         converted = _CONVERTED[name](value) if name in _CONVERTED else value
@@ -108,8 +108,8 @@ def document(row: Mapping[str, Any]) -> dict[str, Any]:
             field = _ADDRESSES[field]
         elif name == "x_forwarded_for" and not _is_address(converted):
             field, converted = f"imperva.{name}", value
-        _put(found, field, converted)
-    return found
+        _put(nested, field, converted)
+    return nested
 
 
 @lru_cache(maxsize=4096)

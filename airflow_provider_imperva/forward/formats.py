@@ -126,9 +126,9 @@ def _converted(
 ) -> list[bytes]:
     if events["raw"].null_count:
         return [write(row).encode() for row in _rows(events, times_as_text=False)]
-    found = events["src_format"].to_pylist()
+    formats = events["src_format"].to_pylist()
     bodies = as_received(events, exact)
-    others = [place for place, name in enumerate(found) if name != wanted]
+    others = [place for place, name in enumerate(formats) if name != wanted]
     if others:
         for place, row in zip(others, _rows(events.take(others), times_as_text=False), strict=True):
             bodies[place] = write(row).encode()

@@ -45,8 +45,8 @@ class TooLargeRequestError(Exception):
 class _TransientError(Exception):
     """What another try may put right."""
 
-    def __init__(self, found: str, *, retry_after: float = 0) -> None:
-        super().__init__(found)
+    def __init__(self, problem: str, *, retry_after: float = 0) -> None:
+        super().__init__(problem)
         self.retry_after = retry_after
 
 

@@ -105,8 +105,8 @@ class Forwarding:
         :raises ConfigurationError: if it is none of them, or nobody says whether this is a new destination.
         """
         forwards = self.forwards
-        if found := forwards.start():
-            return found
+        if begun := forwards.start():
+            return begun
         sent = forwards.numbers()
         if not sent and start is None:
             self._stop_if_renamed()
@@ -399,5 +399,5 @@ class _CommitSending:
 
 def _slices(messages: Iterable[Event], most: int) -> Iterator[list[Event]]:
     remaining = iter(messages)
-    while found := list(islice(remaining, most)):
-        yield found
+    while events := list(islice(remaining, most)):
+        yield events

@@ -142,9 +142,9 @@ class StreamTransport:
                 return
         raise self._gave_up(str(error))
 
-    def _gave_up(self, found: str) -> DestinationUnavailableError:
+    def _gave_up(self, problem: str) -> DestinationUnavailableError:
         return DestinationUnavailableError(
-            found,
+            problem,
             do="See the receiver's own log, whether framing and TLS are those it expects, and whether it demands a"
             " client certificate; what is not settled is sent again by a later run",
             about=str(self._address),

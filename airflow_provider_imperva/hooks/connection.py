@@ -54,12 +54,12 @@ def log_server_url(connection: Connection) -> str:
     :raises ConfigurationError: if host and port contradict each other.
     """
     host, schema = str(connection.host or "").strip(), str(connection.schema or "").strip().strip("/")
-    scheme, found, rest = host.partition("://")
-    if not found:
+    scheme, separator, rest = host.partition("://")
+    if not separator:
         scheme, rest = "https", host
     if schema.lower() in _SCHEMES:
-        scheme = scheme if found else schema.lower()
-    elif schema and not found:
+        scheme = scheme if separator else schema.lower()
+    elif schema and not separator:
         rest = f"{rest.rstrip('/')}/{schema}"
     url = f"{scheme}://{rest.lstrip('/')}" if rest else ""
     return _with_port(url, connection.port) if connection.port else url
@@ -222,17 +222,17 @@ def cautions(connection: Connection) -> list[str]:
     """Describe what works and is not as it should be: settings nobody reads, and certificates that nobody verifies."""
     extra = extra_of(connection)
     about = f"Connection {connection.conn_id}"
-    found = [
+    texts = [
         f"{about}: nobody reads a setting in its extra: {unknown_name(name, CONNECTION_FIELDS)}. Correct its name."
         for name in extra
         if name not in CONNECTION_FIELDS
     ]
     if verify_of(extra) is False:
-        found.append(
+        texts.append(
             f"{about}: verify is false, so that anybody on the way can read the API key and"
             " give false logs. Set verify to the path of a CA bundle, or to true."
         )
-    return found
+    return texts
 
 
 def secrets_of(connection: Connection) -> Iterator[str]:

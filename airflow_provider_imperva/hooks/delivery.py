@@ -23,8 +23,8 @@ _TREES = _SFTP | {"file", "local"}
 
 def is_delivery(host: str) -> bool:
     """Return whether the host of a connection is a place that Imperva delivers to, rather than a Log Server URL."""
-    scheme, found, _ = host.strip().partition("://")
-    return bool(found) and scheme.lower() not in {"http", "https"}
+    scheme, separator, _ = host.strip().partition("://")
+    return bool(separator) and scheme.lower() not in {"http", "https"}
 
 
 def repository_of(connection: Connection) -> str:

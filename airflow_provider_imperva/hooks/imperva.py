@@ -343,13 +343,13 @@ class ImpervaLogHook(BaseHook):
         """
         try:
             keys = self.key_ring(logs_problems=False)
-            good, found = self._check_source(keys)
+            good, answer = self._check_source(keys)
         except IndexNotFoundError as error:
             return False, f"{error} The private keys load."
         except ImpervaError as error:
             return False, str(error)
         held = ", ".join(sorted(keys.ids)) or "none; encrypted logs will wait for theirs"
-        said = [found, f"Private keys: {held}.", *keys.problems, *keys.cautions, *cautions(self.connection)]
+        said = [answer, f"Private keys: {held}.", *keys.problems, *keys.cautions, *cautions(self.connection)]
         return good and not keys.problems, " ".join(said)
 
     def _check_source(self, keys: KeyRing) -> tuple[bool, str]:
@@ -358,14 +358,14 @@ class ImpervaLogHook(BaseHook):
             repository = self.repository
             with open_folder(self.connection) as folder:
                 listing = folder.listing()
-                found = f"{len(listing.objects)} logs lie in {folder.url}, of repository {repository}."
+                answer = f"{len(listing.objects)} logs lie in {folder.url}, of repository {repository}."
                 if listing.waiting:
-                    found += f" {len(listing.waiting)} objects are uploads under way, or too small for a log."
+                    answer += f" {len(listing.waiting)} objects are uploads under way, or too small for a log."
                 if not listing.objects:
-                    return True, found
+                    return True, answer
                 newest = listing.objects[-1]
                 good, detail = _open_newest(partial(folder.read, newest), f"{newest.path!a}", keys)
-            return good, f"{found} {detail}"
+            return good, f"{answer} {detail}"
         with self._client(attempts=1) as client:
             index = client.read_index()
             if not index.names:

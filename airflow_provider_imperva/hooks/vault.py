@@ -35,13 +35,13 @@ class VaultKeys:
                 do=f"Install it ({install_command('vault')})",
                 about="raw_vault_key",
             )
-        if not (found := _KEY.fullmatch(key)):
+        if not (match := _KEY.fullmatch(key)):
             raise ConfigurationError(
                 "raw_vault_key is not the name of a key",
                 do="Give the name of a key of the transit engine, such as lake, or transit/lake",
                 about=conn_id,
             )
-        self._key = f"{found['mount'] or 'transit'}/{found['name']}"
+        self._key = f"{match['mount'] or 'transit'}/{match['name']}"
         self._conn_id = conn_id
 
     @property

@@ -17,8 +17,8 @@ _LONGEST = 1000
 
 def accepted_numbers(acceptance: Acceptance) -> tuple[str, int, int] | None:
     """Return prefix, first and last number of what was accepted; None if it is about something else."""
-    found = _NUMBERS.fullmatch(acceptance.about)
-    return (found[1], int(found[2]), int(found[3] or found[2])) if found else None
+    match = _NUMBERS.fullmatch(acceptance.about)
+    return (match[1], int(match[2]), int(match[3] or match[2])) if match else None
 
 
 def accept(

@@ -159,14 +159,14 @@ class Catalog:
     def _read(self) -> tuple[list[DeliveredObject], int]:
         """Return all arrivals, and how many pages had to be read."""
         gathered = max((item.path for item in self._store.objects(self._layout.gathered_arrivals)), default=None)
-        found = self._read_gathered(gathered) if gathered else []
-        paths = self._pages(after=len(found))
+        objects = self._read_gathered(gathered) if gathered else []
+        paths = self._pages(after=len(objects))
         with ThreadPoolExecutor(_READERS) as pool:
             for path, page in zip(paths, pool.map(self._read_page, paths), strict=True):
-                if page.first != len(found) + 1:
-                    raise self._corrupt(path, f"it begins at {page.first}, and the page before ends at {len(found)}")
-                found += page.arrivals
-        return found, len(paths)
+                if page.first != len(objects) + 1:
+                    raise self._corrupt(path, f"it begins at {page.first}, and the page before ends at {len(objects)}")
+                objects += page.arrivals
+        return objects, len(paths)
 
     def audit(self) -> Cataloged | None:
         """Read every page, and hold what was gathered against them; None if there is no catalog.
@@ -178,19 +178,21 @@ class Catalog:
         gathered = self._store.objects(self._layout.gathered_arrivals)
         if not objects and not gathered:
             return None
-        found: list[DeliveredObject] = []
+        cataloged: list[DeliveredObject] = []
         pages = []
         for item in objects:
             page = self._read_page(item.path)
-            if page.first != len(found) + 1 or item.path != self._layout.arrivals(page.first):
-                raise self._corrupt(item.path, f"it begins at {page.first}, and the page before ends at {len(found)}")
-            found += page.arrivals
-            pages.append(CatalogPage(item.path, page.first, len(found), item.modified))
+            if page.first != len(cataloged) + 1 or item.path != self._layout.arrivals(page.first):
+                raise self._corrupt(
+                    item.path, f"it begins at {page.first}, and the page before ends at {len(cataloged)}"
+                )
+            cataloged += page.arrivals
+            pages.append(CatalogPage(item.path, page.first, len(cataloged), item.modified))
         different = []
         for item in gathered:
-            if (these := self._read_gathered(item.path)) != found[: len(these)]:
+            if (these := self._read_gathered(item.path)) != cataloged[: len(these)]:
                 different.append((item.path, "the arrivals that were gathered are not those of the pages"))
-        return Cataloged(Arrivals(found), tuple(pages), tuple(different))
+        return Cataloged(Arrivals(cataloged), tuple(pages), tuple(different))
 
     def add(self, listed: Sequence[DeliveredObject], *, pages_at_a_time: int = _PAGES_AT_A_TIME) -> Arrivals:
         """Give numbers to those listed that have none, in the order given, and return all arrivals.
@@ -200,8 +202,8 @@ class Catalog:
         :raises LedgerCorruptError: as :meth:`read`.
         """
         for _ in range(_ATTEMPTS):
-            found, pages = self._read()
-            known = Arrivals(found)
+            objects, pages = self._read()
+            known = Arrivals(objects)
             if pages >= pages_at_a_time:
                 self._gather(known)
             every = known.with_new(listed)
@@ -237,8 +239,8 @@ class Catalog:
         first = self._layout.arrivals(after + 1)
         thousands = [name for name in self._store.folders(folder) if f"{folder}/{name}" >= first.rpartition("/")[0]]
         # Names of the same length: their order is that of the numbers.
-        found = [item.path for name in thousands for item in self._store.objects(f"{folder}/{name}")]
-        return sorted(path for path in found if path >= first)
+        pages = [item.path for name in thousands for item in self._store.objects(f"{folder}/{name}")]
+        return sorted(path for path in pages if path >= first)
 
     def _read_page(self, path: str) -> _Page:
         try:
@@ -262,9 +264,9 @@ class Catalog:
             raise self._corrupt(path, "it does not read as a table of arrivals") from error
         return [DeliveredObject(*row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
 
-    def _corrupt(self, path: str, found: str) -> LedgerCorruptError:
+    def _corrupt(self, path: str, problem: str) -> LedgerCorruptError:
         return LedgerCorruptError(
-            found,
+            problem,
             do="Restore the catalog of arrivals from a backup of the lake, then run again",
             about=self._store.uri(path),
         )

@@ -243,11 +243,11 @@ class S3Store(ObjectStore):
         position: dict[str, str] | None = {}
         while position is not None:
             page = self._fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, Delimiter="/", **position)
-            entries += [{"name": found["Prefix"], "type": "directory"} for found in page.get("CommonPrefixes", [])]
+            entries += [{"name": entry["Prefix"], "type": "directory"} for entry in page.get("CommonPrefixes", [])]
             entries += [
-                {"name": found["Key"], "type": "file", "size": found["Size"], "LastModified": found["LastModified"]}
-                for found in page.get("Contents", [])
-                if found["Key"] != prefix  # some tools mark a folder with an object of its name
+                {"name": entry["Key"], "type": "file", "size": entry["Size"], "LastModified": entry["LastModified"]}
+                for entry in page.get("Contents", [])
+                if entry["Key"] != prefix  # some tools mark a folder with an object of its name
             ]
             position = {"ContinuationToken": page["NextContinuationToken"]} if page["IsTruncated"] else None
         return entries
@@ -275,10 +275,10 @@ class S3Store(ObjectStore):
         if self._fs.key:
             key, secret, token = self._fs.key, self._fs.secret, self._fs.token
         else:
-            found = sync(self._fs.loop, self._fs.session.get_credentials)
-            if found is None:
+            credentials = sync(self._fs.loop, self._fs.session.get_credentials)
+            if credentials is None:
                 return {}
-            frozen = sync(self._fs.loop, found.get_frozen_credentials)
+            frozen = sync(self._fs.loop, credentials.get_frozen_credentials)
             # By name: botocore has added an account's id to these three.
             key, secret, token = frozen.access_key, frozen.secret_key, frozen.token
         options = {"access_key_id": key, "secret_access_key": secret}

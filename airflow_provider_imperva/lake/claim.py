@@ -102,7 +102,7 @@ def check_claim(ledger: Ledger, source: str) -> None:
     """
     path = ledger.layout.claim
     try:
-        found = _CLAIMS.decode(ledger.store.read(path))
+        claimed = _CLAIMS.decode(ledger.store.read(path))
     except FileNotFoundError:
         return
     except msgspec.DecodeError as error:
@@ -113,9 +113,9 @@ def check_claim(ledger: Ledger, source: str) -> None:
             do="Delete it, if you know that this lake is the right one; it is written anew",
             about=ledger.store.uri(path),
         ) from error
-    if found.source != source:
+    if claimed.source != source:
         raise LakeMismatchError(
-            f"the ledger of repository {found.repository} is that of the source {found.source}, not of {source}",
+            f"the ledger of repository {claimed.repository} is that of the source {claimed.source}, not of {source}",
             do="Give one of the two connections another id in its extra `repository`; if both are the same account at"
             " an old and a new address, delete this object",
             about=ledger.store.uri(path),

@@ -148,10 +148,10 @@ def _repair_logs(ledger: Ledger, commit: Commit) -> None:
     """
     path = ledger.layout.logs(commit.commit)
     try:
-        found = hashlib.sha256(ledger.store.read(path)).hexdigest()
+        sha256 = hashlib.sha256(ledger.store.read(path)).hexdigest()
     except FileNotFoundError:
-        found = ""
-    if found != commit.logs_sha256:
+        sha256 = ""
+    if sha256 != commit.logs_sha256:
         reports = [report for batch in commit.batches if (report := ledger.report(commit.commit, batch))]
         ledger.store.write(path, _logs_parquet(ledger.plan(commit.commit), reports))
 
@@ -246,11 +246,11 @@ def _redacted(reports: Iterable[Report]) -> dict[str, int]:
 
 
 def _protections(reports: Iterable[Report]) -> tuple[dict[str, str], ...]:
-    found: list[dict[str, str]] = []
+    protections: list[dict[str, str]] = []
     for report in reports:
-        if report.protection and report.protection not in found:
-            found.append(report.protection)
-    return tuple(found)
+        if report.protection and report.protection not in protections:
+            protections.append(report.protection)
+    return tuple(protections)
 
 
 def advance(plan: Plan, records: Iterable[LogRecord]) -> dict[str, Prefix]:

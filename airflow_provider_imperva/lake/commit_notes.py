@@ -54,7 +54,7 @@ class CommitNotes(Generic[_Note]):
         """Return the commits that have a note, ascending."""
         # An empty object is what a broken copy of a lake may leave; its commit is done again.
         names = (item.path.rsplit("/", 1)[1] for item in self.store.objects(self.folder) if item.size)
-        return [int(found[1]) for name in names if (found := _COMMIT.fullmatch(name))]
+        return [int(match[1]) for name in names if (match := _COMMIT.fullmatch(name))]
 
     def read(self, commit: int) -> _Note | None:
         """Read what became of a commit; None if it has no note, or the object does not read."""
@@ -91,13 +91,13 @@ class CommitNotes(Generic[_Note]):
         except FileNotFoundError:
             return None
         try:
-            found = decoder.decode(content)
+            note = decoder.decode(content)
         except msgspec.DecodeError:
             return None
-        if found.v > VERSION:
+        if note.v > VERSION:
             raise UnreadableObjectError(
-                f"it is of version {found.v}, which this provider does not know",
+                f"it is of version {note.v}, which this provider does not know",
                 do="Upgrade the provider to at least the version that last wrote to this lake",
                 about=self.store.uri(path),
             )
-        return found
+        return note

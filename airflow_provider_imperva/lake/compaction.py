@@ -42,11 +42,11 @@ def parts_to_merge(ledger: Ledger, *, at: datetime, options: CompactionOptions) 
 
 def _partitions(live: LiveSet) -> list[list[Part]]:
     """Return the live parts of each class and date, in the order they came to be; the oldest date first."""
-    found: defaultdict[tuple[str, str], list[Part]] = defaultdict(list)
+    partitions: defaultdict[tuple[str, str], list[Part]] = defaultdict(list)
     for part, _ in live.parts.values():
         if part.event_class is not None and part.event_date is not None:
-            found[part.event_date, part.event_class].append(part)
-    return [sorted(found[key], key=lambda part: part.path) for key in sorted(found)]
+            partitions[part.event_date, part.event_class].append(part)
+    return [sorted(partitions[key], key=lambda part: part.path) for key in sorted(partitions)]
 
 
 def _last_added(ledger: Ledger, live: LiveSet, parts: Iterable[Part]) -> datetime:

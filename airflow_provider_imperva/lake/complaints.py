@@ -17,19 +17,19 @@ def left_behind(commit: Commit, *, lost: Sequence[str] = ()) -> list[str]:
 
     :param lost: the lost numbers, as :func:`lost_ranges` names them.
     """
-    found = []
+    complaints = []
     if commit.lost:
-        found.append(f"{commit.lost} logs are lost ({_joined(lost)}; logs.parquet names them)")
-    found += [f"the counter of prefix {one.prefix} began again. {one} ({one.reason})" for one in commit.restarts]
+        complaints.append(f"{commit.lost} logs are lost ({_joined(lost)}; logs.parquet names them)")
+    complaints += [f"the counter of prefix {one.prefix} began again. {one} ({one.reason})" for one in commit.restarts]
     if commit.unread_count:
         lines = ", ".join(f"'{line}'" for line in commit.unread[:3])
-        found.append(f"{commit.unread_count} entries of the index or folder are not read, such as {lines}")
+        complaints.append(f"{commit.unread_count} entries of the index or folder are not read, such as {lines}")
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))
-        found.append(f"batches {batches} did not finish; their logs are in the next plan")
+        complaints.append(f"batches {batches} did not finish; their logs are in the next plan")
     elif commit.stuck:
-        found.append(f"{len(commit.stuck)} logs could not be loaded; they are in the next plan")
-    return found
+        complaints.append(f"{len(commit.stuck)} logs could not be loaded; they are in the next plan")
+    return complaints
 
 
 def _joined(ranges: Sequence[str]) -> str:

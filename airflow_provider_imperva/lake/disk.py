@@ -105,7 +105,7 @@ class LocalStore:
 
     def objects(self, folder: str) -> list[StoredObject]:
         """Return the objects right in a folder."""
-        found = []
+        objects = []
         with self._entries(folder) as entries:
             for entry in entries:
                 # What another writer has removed or moved away since the folder was read is not there any more.
@@ -113,8 +113,8 @@ class LocalStore:
                     if entry.is_file():
                         stat = entry.stat()
                         modified = datetime.fromtimestamp(stat.st_mtime, UTC)
-                        found.append(StoredObject(posixpath.join(folder, entry.name), stat.st_size, modified))
-        return sorted(found, key=lambda item: item.path)
+                        objects.append(StoredObject(posixpath.join(folder, entry.name), stat.st_size, modified))
+        return sorted(objects, key=lambda item: item.path)
 
     def folders(self, folder: str) -> list[str]:
         """Return the names of the folders right in a folder."""
@@ -125,12 +125,12 @@ class LocalStore:
     def _entries(self, folder: str) -> Iterator[Iterable[os.DirEntry[str]]]:
         with failing_disk(self.uri(folder)):
             try:
-                found = os.scandir(self._root / folder)
+                entries = os.scandir(self._root / folder)
             except FileNotFoundError:
                 yield ()
                 return
-            with found:
-                yield found
+            with entries:
+                yield entries
 
     def sweep(self) -> None:
         """Remove scratch files of writers that died more than a day ago."""

@@ -11,7 +11,7 @@ from airflow_provider_imperva.errors import ImpervaError, LakeError, ObjectExist
 
 
 class _Meaning(NamedTuple):
-    found: str
+    problem: str
     do: str
 
 
@@ -138,7 +138,7 @@ def no_links(uri: str) -> LakeError:
 
 def no_folder(path: str) -> LakeError:
     """Return the error that a file is in the place of a folder."""
-    return LakeError(_NO_FOLDER.found, do=_NO_FOLDER.do, about=path)
+    return LakeError(_NO_FOLDER.problem, do=_NO_FOLDER.do, about=path)
 
 
 def failure(error: BaseException, *, about: str) -> LakeError:
@@ -154,7 +154,7 @@ def failure(error: BaseException, *, about: str) -> LakeError:
         # In writing, that a path does not exist can only mean its bucket.
         or (_NO_BUCKET if isinstance(error, FileNotFoundError) else _OTHER)
     )
-    return LakeError(f"{meaning.found} ({code or type(error).__name__})", do=meaning.do, about=about)
+    return LakeError(f"{meaning.problem} ({code or type(error).__name__})", do=meaning.do, about=about)
 
 
 @contextmanager

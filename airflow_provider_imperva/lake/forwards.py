@@ -204,8 +204,8 @@ class Forwards(CommitNotes[Forwarded]):
 
     def progress(self, commit: int) -> ForwardProgress | None:
         """Read how far a commit is acknowledged; None if it was not begun, or the object does not read."""
-        found = self.find(self._progress, _PROGRESS)
-        return found if found and found.commit == commit else None
+        progress = self.find(self._progress, _PROGRESS)
+        return progress if progress and progress.commit == commit else None
 
     def write_progress(self, progress: ForwardProgress) -> None:
         """Write how far the commit that is being sent is acknowledged."""

@@ -39,14 +39,14 @@ class Headroom(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """Say it in words."""
-        found = [f"{self.backlog} logs wait to be loaded, {self.seconds / 3600:.1f} h before the oldest is gone"]
+        parts = [f"{self.backlog} logs wait to be loaded, {self.seconds / 3600:.1f} h before the oldest is gone"]
         if self.bytes is not None:
-            found.append(f"{self.bytes / 1e6:.0f} MB until it is overwritten")
+            parts.append(f"{self.bytes / 1e6:.0f} MB until it is overwritten")
         if self.logs_in_per_hour is not None and self.logs_out_per_hour is not None:
-            found.append(f"{self.logs_in_per_hour:.0f} logs/h come in, {self.logs_out_per_hour:.0f} go out")
+            parts.append(f"{self.logs_in_per_hour:.0f} logs/h come in, {self.logs_out_per_hour:.0f} go out")
         if self.edge_at:
-            found.append(f"at these rates logs are lost from {self.edge_at:%Y-%m-%d %H:%M} UTC on")
-        return "; ".join(found)
+            parts.append(f"at these rates logs are lost from {self.edge_at:%Y-%m-%d %H:%M} UTC on")
+        return "; ".join(parts)
 
 
 def measure(commits: Sequence[Commit], *, at: datetime, window: timedelta, window_bytes: int | None) -> Headroom:

@@ -95,8 +95,8 @@ def _copied(store: Store, part: Part) -> Iterator[BinaryIO]:
 
 
 def _rows(store: Store, part: Part, file: BinaryIO, protection: Mapping[str, str]) -> Iterator[pa.Table]:
-    if (found := hashlib.file_digest(file, "sha256").hexdigest()) != part.sha256:  # type: ignore[arg-type]
-        raise _unusable(store, part, f"its SHA-256 is {found}, its commit says {part.sha256}")
+    if (sha256 := hashlib.file_digest(file, "sha256").hexdigest()) != part.sha256:  # type: ignore[arg-type]
+        raise _unusable(store, part, f"its SHA-256 is {sha256}, its commit says {part.sha256}")
     file.seek(0)
     try:
         footer = pq.ParquetFile(file)
@@ -162,9 +162,9 @@ def of_version_1(rows: pa.Table, event_class: str | None, severities: Severities
     return upgraded(read, event_class or "", severities=severities.by_rule_type)
 
 
-def _unusable(store: Store, part: Part, found: str) -> LakeError:
+def _unusable(store: Store, part: Part, problem: str) -> LakeError:
     return LakeError(
-        f"{found}: the parts of its batch stay as they are",
+        f"{problem}: the parts of its batch stay as they are",
         do="Run imperva-logs verify, and replay the logs of this part",
         about=store.uri(part.path),
     )

@@ -237,14 +237,14 @@ _PARTITION = re.compile(r"events/repository=[^/]+/event_class=([^/]+)/event_date
 
 def partition_of(path: str) -> tuple[str, str] | None:
     """Return the event class and date of a part by its path; None for one in ``quarantine/``."""
-    found = _PARTITION.match(path)
-    return (found[1], found[2]) if found else None
+    match = _PARTITION.match(path)
+    return (match[1], match[2]) if match else None
 
 
 def commit_of_part(path: str) -> int | None:
     """Tell by its name which commit a part is of; None if it does not have the name of a part."""
-    found = _PART.fullmatch(path.rsplit("/", 1)[-1])
-    return int(found[1]) if found else None
+    match = _PART.fullmatch(path.rsplit("/", 1)[-1])
+    return int(match[1]) if match else None
 
 
 def content(group: str, sha256: str) -> str:

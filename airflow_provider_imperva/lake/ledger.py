@@ -150,11 +150,11 @@ class Ledger:
         # What others put beside these folders, such as a copy of the ledger, is not part of it.
         thousands = [name for name in self.store.folders(self.layout.ledger) if _THOUSAND.fullmatch(name)]
         # The last folder may hold the plan of commit 1000 only, while commit 999 is in the one before.
-        found = [
+        names = [
             item.path for thousand in thousands[-2:] for item in self.store.objects(f"{self.layout.ledger}/{thousand}")
         ]
-        commit = _highest(found, ".commit.json")
-        plan = _highest(found, ".plan.json")
+        commit = _highest(names, ".commit.json")
+        plan = _highest(names, ".plan.json")
         if commit > plan or plan > commit + 1:
             raise LedgerCorruptError(
                 f"the last plan is {plan}, the last commit {commit}",
@@ -204,7 +204,7 @@ class Ledger:
     def batches_begun(self, number: int) -> int:
         """Return how many batches a plan must have had, by the objects that its batches wrote to the ledger."""
         named = (_OF_A_BATCH.fullmatch(item.path.rsplit("/", 1)[1]) for item in self._objects(number))
-        return max((int(found[2]) + 1 for found in named if found and int(found[1]) == number), default=0)
+        return max((int(match[2]) + 1 for match in named if match and int(match[1]) == number), default=0)
 
     def _objects(self, number: int) -> list[StoredObject]:
         return self.store.objects(self.layout.thousand(number))

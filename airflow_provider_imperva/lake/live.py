@@ -78,7 +78,7 @@ class LiveSet:
 
         :param paths: parts of any commit.
         """
-        found: set[str] = set()
+        results: set[str] = set()
         seen: set[str] = set()
         ahead = list(paths)
         while ahead:
@@ -87,10 +87,10 @@ class LiveSet:
                 continue
             seen.add(path)
             if path in self.parts:
-                found.add(path)
+                results.add(path)
             else:
                 ahead += self._successors.get(path, ())
-        return found
+        return results
 
 
 def live_set(ledger: Ledger, *, since: int = 1) -> LiveSet:

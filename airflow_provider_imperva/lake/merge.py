@@ -141,15 +141,15 @@ class _Merge:
 
     def _check(self, parts: tuple[Part, ...]) -> None:
         """Read again what is in the store now, since the inputs are given up for it."""
-        found: defaultdict[LogKey, RowsDigest] = defaultdict(RowsDigest)
+        digests: defaultdict[LogKey, RowsDigest] = defaultdict(RowsDigest)
         for part in parts:
             with self.ledger.store.reader(part.path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(columns=_IDENTITY, use_threads=False):
                     for key, digest in digests_of(pa.Table.from_batches([batch])).items():
-                        found[key] += digest
-        if found != self.expected:
+                        digests[key] += digest
+        if digests != self.expected:
             logs = sorted(
-                str(key[0]) for key in found.keys() | self.expected.keys() if found[key] != self.expected[key]
+                str(key[0]) for key in digests.keys() | self.expected.keys() if digests[key] != self.expected[key]
             )
             self.ledger.store.delete([part.path for part in parts])
             raise LakeError(
@@ -219,12 +219,12 @@ class _Keys:
 
     def numbered(self, pieces: Mapping[LogKey, int]) -> npt.NDArray[np.int32]:
         """Return the piece that each row goes to."""
-        found = np.full(len(self.files), _REST, np.int32)
+        numbers = np.full(len(self.files), _REST, np.int32)
         rank = {name: number for number, name in enumerate(self.names)}
         for (name, sequence), piece in pieces.items():
             if name in rank:
-                found[(self.files == rank[name]) & (self.sequences == sequence)] = piece
-        return found
+                numbers[(self.files == rank[name]) & (self.sequences == sequence)] = piece
+        return numbers
 
 
 def _whole(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

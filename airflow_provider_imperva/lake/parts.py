@@ -247,16 +247,16 @@ class BatchParts:
         except (pa.ArrowException, MemoryError) as error:
             refused = frozenset() if isinstance(error, MemoryError) else _unwritable(rows, completed)
             kind = UnwritableRowsError if refused else LakeError
-            found = kind(
+            refusal = kind(
                 f"the rows of {_named(refused) or _logs_of(rows)} could not be written as Parquet"
                 f" ({type(error).__name__})",
                 do="Nothing is lost: the bytes are in raw/. If it lasts, set logs_per_batch to 1, so that the log that"
                 " is the cause holds up no other, and report it",
                 about=self._store.uri(path),
             )
-            if isinstance(found, UnwritableRowsError):
-                found.logs = refused
-            raise found from error
+            if isinstance(refusal, UnwritableRowsError):
+                refusal.logs = refused
+            raise refusal from error
         return Part(
             path=path,
             rows=len(order),

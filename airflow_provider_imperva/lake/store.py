@@ -157,17 +157,17 @@ def open_store(
         filesystem speaks its protocol.
     """
     lake = LakeUri.parse(uri)
-    found, root = open_filesystem(lake) if fs is None else (fs, fs._strip_protocol(lake.address))
+    filesystem, root = open_filesystem(lake) if fs is None else (fs, fs._strip_protocol(lake.address))
     from airflow_provider_imperva.lake.bucket import ObjectStore, S3Store
     from airflow_provider_imperva.lake.disk import LocalStore
 
-    if "s3" in found.protocol:
-        return S3Store(found, root, lock=lock, catalog=catalog)
+    if "s3" in filesystem.protocol:
+        return S3Store(filesystem, root, lock=lock, catalog=catalog)
     if lock:
         raise no_object_lock(str(lake))
-    if isinstance(found, LocalFileSystem):
+    if isinstance(filesystem, LocalFileSystem):
         return LocalStore(Path(root), catalog=catalog)
-    return ObjectStore(found, root, catalog=catalog)
+    return ObjectStore(filesystem, root, catalog=catalog)
 
 
 def no_object_lock(about: str) -> ConfigurationError:

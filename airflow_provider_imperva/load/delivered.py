@@ -183,8 +183,8 @@ class DeliveredLogs:
         layout = self._ledger.layout
         names = {layout.raw(log_name(number)): number for number in numbers}
         folders = {layout.raw_folder(log_name(number)) for number in numbers}
-        found = [item for folder in folders for item in self._ledger.store.objects(folder)]
-        return {names[item.path]: item.size for item in found if item.path in names}
+        objects = [item for folder in folders for item in self._ledger.store.objects(folder)]
+        return {names[item.path]: item.size for item in objects if item.path in names}
 
     def _highest_planned(self) -> int:
         head = self._ledger.head()

@@ -52,34 +52,34 @@ def compare_deliveries(store: Store, repositories: Sequence[str]) -> DeliveryCom
     :raises ConfigurationError: if one of them has no log whose content was noted, or they have no time in common.
     """
     contents = {repository: _contents(Ledger(store, repository)) for repository in repositories}
-    for repository, found in contents.items():
-        if not found:
+    for repository, logs in contents.items():
+        if not logs:
             raise ConfigurationError(
                 "no content of a log is noted in this ledger",
                 do="Check the repository's id, and set the plan option account_group for all ways of the account",
                 about=repository,
             )
-    since = max(min(found.values()).at for found in contents.values())
-    until = min(max(found.values()).at for found in contents.values())
+    since = max(min(logs.values()).at for logs in contents.values())
+    until = min(max(logs.values()).at for logs in contents.values())
     if since > until:
         raise ConfigurationError(
             "the repositories have no time in common, so that no log can have come by all",
             do="Compare ways that were in use at the same time",
             about=", ".join(repositories),
         )
-    everywhere = set.intersection(*(set(found) for found in contents.values()))
+    everywhere = set.intersection(*(set(logs) for logs in contents.values()))
     only = {
         repository: tuple(
-            sorted(log for sha256, log in found.items() if sha256 not in everywhere and since <= log.at <= until)
+            sorted(log for sha256, log in logs.items() if sha256 not in everywhere and since <= log.at <= until)
         )
-        for repository, found in contents.items()
+        for repository, logs in contents.items()
     }
     return DeliveryComparison(since, until, len(everywhere), only)
 
 
 def _contents(ledger: Ledger) -> dict[str, ReceivedLog]:
     """Return the first log with each content."""
-    found: dict[str, ReceivedLog] = {}
+    by_content: dict[str, ReceivedLog] = {}
     for commit in ledger.commits():
         table = ledger.logs(commit.commit)
         if "content_sha256" not in table.column_names:
@@ -87,5 +87,5 @@ def _contents(ledger: Ledger) -> dict[str, ReceivedLog]:
         rows = table.filter(pc.is_valid(table["content_sha256"])).select(_COLUMNS).to_pylist()
         for row in rows:
             at = (row["start_time"] or row["fetched_at"]).astimezone(UTC)
-            found.setdefault(row["content_sha256"], ReceivedLog(at, row["name"], row["delivered_as"]))
-    return found
+            by_content.setdefault(row["content_sha256"], ReceivedLog(at, row["name"], row["delivered_as"]))
+    return by_content

@@ -74,7 +74,7 @@ def find_restarts(
     :param thorough: whether logs are asked for where nothing hints at a restart, too: the lowest and the highest number
         that is loaded, and one drawn at random.
     """
-    found: list[Restart] = []
+    restarts: list[Restart] = []
     doubts: list[str] = []
     for name, numbers in listed.items():
         prefix = head.prefixes.get(name)
@@ -85,10 +85,10 @@ def find_restarts(
             base, generation = prefix_order(name)
             restart = Restart(name, generation_prefix(str(base), generation + 1), at, reason)
             logger.error("The counter of prefix %s began again: %s. %s", base, reason, restart)
-            found.append(restart)
+            restarts.append(restart)
         elif comparison.doubt:
             doubts.append(comparison.doubt)
-    return tuple(found), tuple(doubts)
+    return tuple(restarts), tuple(doubts)
 
 
 class _PrefixComparison:
@@ -163,8 +163,8 @@ class _PrefixComparison:
         layout = self._ledger.layout
         paths = {layout.raw(log): log for log in (LogName(name or self._name, number) for number in numbers)}
         folders = {layout.raw_folder(log) for log in paths.values()}
-        found = [item for folder in folders for item in self._ledger.store.objects(folder)]
-        return {paths[item.path].sequence: item for item in found if item.path in paths}
+        objects = [item for folder in folders for item in self._ledger.store.objects(folder)]
+        return {paths[item.path].sequence: item for item in objects if item.path in paths}
 
     def _bytes_removed(self, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
         """Return what the ledger says of loaded logs whose bytes a retention policy or an erasure took out of raw/."""
@@ -237,18 +237,18 @@ def last_record(ledger: Ledger, log: LogName) -> dict[str, Any] | None:
 def last_records(ledger: Ledger, logs: Iterable[LogName]) -> dict[LogName, dict[str, Any]]:
     """Return what the ledger said last of each log of which it has said anything, from the newest commit back."""
     wanted = {str(log): log for log in logs}
-    found: dict[LogName, dict[str, Any]] = {}
+    records: dict[LogName, dict[str, Any]] = {}
     if not wanted:
-        return found
+        return records
     for commit in ledger.commits(newest_first=True):
         table = ledger.logs(commit.commit)
         columns = [name for name in _OF_RECORD if name in table.schema.names]
         for row in table.select(columns).to_pylist():
             if row["name"] in wanted:
-                found[wanted.pop(row["name"])] = row
+                records[wanted.pop(row["name"])] = row
         if not wanted:
             break
-    return found
+    return records
 
 
 def compare_with_record(record: Mapping[str, Any], came: bytes) -> bool | None:
@@ -280,8 +280,8 @@ def compare(before: bytes, came: bytes) -> bool | None:
 
 def _is_log(content: bytes) -> bool:
     """Return whether this is the begin of a log without a header, and of nothing else that a server may send."""
-    found = format_at_begin(content)
-    return classify(content) is Answer.EVENTS if found == "JSON" else found in ("CEF", "LEEF")
+    format_name = format_at_begin(content)
+    return classify(content) is Answer.EVENTS if format_name == "JSON" else format_name in ("CEF", "LEEF")
 
 
 def _header(content: bytes) -> LogHeader | None:

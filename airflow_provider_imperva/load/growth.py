@@ -84,13 +84,13 @@ def find_grown_batches(
             report = ledger.report(commit.commit, batch)
             logs = [log for log in (report.logs if report else ()) if log.name not in seen and log.state in _IN_PARTS]
             seen.update(log.name for log in (report.logs if report else ()))
-            if found := {log.name for log in logs if log.name in left}:
-                left -= found
+            if names := {log.name for log in logs if log.name in left}:
+                left -= names
                 batch_id = BatchId(commit.commit, batch)
                 batch_id = commit.replaced.get(batch, batch_id) if commit.v == 1 else batch_id
                 batch_ids[batch_id] = (
                     *(_with_growth(log, grown) for log in logs),
-                    *(grown[name] for name in sorted(found) if name),
+                    *(grown[name] for name in sorted(names) if name),
                 )
         if not left:
             break

@@ -378,14 +378,14 @@ def _pending(
     at: datetime,
     window: timedelta,
 ) -> tuple[PlannedLog, ...]:
-    found = []
+    pending = []
     last_tries = set()
     grown: dict[LogName, str] = {}
     grown_from: dict[LogName, str | None] = {}
     for name, prefix in prefixes.items():
         for number, item in prefix.numbers(State.LISTED):
             log = LogName(name, number)
-            found.append((item.since, log))
+            pending.append((item.since, log))
             if (came := index.came_again_as(log)) and came[1]:
                 grown[log] = str(came[0])
             grown_from[log] = _grown_from(ledger, prefix, index, log)
@@ -407,11 +407,11 @@ def _pending(
                 or log in last_tries
                 or (number in numbers and item.ask_again_at and item.ask_again_at <= at)
             ):
-                found.append((item.since, log))
+                pending.append((item.since, log))
                 grown_from[log] = _grown_from(ledger, prefix, index, log)
         for number, item in prefix.numbers(State.AWAITING_KEY):
             if item.public_key_id in key_ids:
-                found.append((item.since, LogName(name, number)))
+                pending.append((item.since, LogName(name, number)))
     return tuple(
         PlannedLog(
             str(log),
@@ -422,7 +422,7 @@ def _pending(
             may_have_grown_into=grown.get(log),
             may_have_grown_from=grown_from.get(log),
         )
-        for since, log in sorted(found)
+        for since, log in sorted(pending)
     )
 
 

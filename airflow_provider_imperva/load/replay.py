@@ -68,14 +68,14 @@ class SequenceRange:
         prefix, _, numbers = text.partition(":")
         first, _, last = numbers.partition("-")
         try:
-            found = cls(prefix, LogName(prefix, int(first)).sequence, LogName(prefix, int(last or first)).sequence)
+            parsed = cls(prefix, LogName(prefix, int(first)).sequence, LogName(prefix, int(last or first)).sequence)
         except ValueError:
-            found = None
-        if found is None or found.first > found.last:
+            parsed = None
+        if parsed is None or parsed.first > parsed.last:
             raise ConfigurationError(
                 "no range of sequence numbers", do="Write it as PREFIX:FROM-TO, such as 8416:100-200", about=text
             )
-        return found
+        return parsed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +183,7 @@ def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, BatchCon
 
     :raises ConfigurationError: if a log that is selected by its name has none, or cannot be loaded again.
     """
-    found: dict[BatchId, BatchContent] = {}
+    batches: dict[BatchId, BatchContent] = {}
     seen: set[str] = set()
     gone: dict[str, str] = {}
     missing = set(selection.names)
@@ -196,7 +196,7 @@ def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, BatchCon
             seen.update(str(log.name) for log in report.logs)
             if any(map(selection.takes, logs)) and not _lacks_bytes(logs, gone, selection):
                 batch_id = BatchId(commit.commit, report.batch)
-                found[commit.replaced.get(report.batch, batch_id) if commit.v == 1 else batch_id] = BatchContent(
+                batches[commit.replaced.get(report.batch, batch_id) if commit.v == 1 else batch_id] = BatchContent(
                     logs, report.parts
                 )
             missing -= {str(log.name) for log in logs}
@@ -206,7 +206,7 @@ def find_batches(ledger: Ledger, selection: Selection) -> dict[BatchId, BatchCon
             do="Check the names; a log that waits for its key is loaded by the next run that has it",
             about=", ".join(sorted(missing)[:5]),
         )
-    return found
+    return batches
 
 
 def _lacks_bytes(logs: Iterable[LogRecord], gone: Mapping[str, str], selection: Selection) -> bool:
@@ -219,16 +219,18 @@ def _lacks_bytes(logs: Iterable[LogRecord], gone: Mapping[str, str], selection: 
     if not lacking:
         return False
     name, why = min(lacking.items())
-    found = f"its bytes {why}" if len(lacking) == 1 else f"its bytes, and those of {len(lacking) - 1} more logs, {why}"
+    problem = (
+        f"its bytes {why}" if len(lacking) == 1 else f"its bytes, and those of {len(lacking) - 1} more logs, {why}"
+    )
     if asked := sorted(str(log.name) for log in logs if log.name in selection.names):
         if asked[0] in lacking:
-            name, found = asked[0], f"its bytes {lacking[asked[0]]}"
+            name, problem = asked[0], f"its bytes {lacking[asked[0]]}"
         raise ConfigurationError(
-            found,
+            problem,
             do="It cannot be replayed any more, nor can the logs that were loaded in the same batch; their rows stay",
             about=name,
         )
-    logger.warning("%s: %s. It is not replayed, nor are the logs that were loaded in the same batch", name, found)
+    logger.warning("%s: %s. It is not replayed, nor are the logs that were loaded in the same batch", name, problem)
     return True
 
 
@@ -293,12 +295,12 @@ def make_replay_plan(
     head = recover(ledger, head, run=run, at=at)
     if head.commit is None:
         return None
-    found = find_batches(ledger, selection)
-    batch_ids = {batch_id: tuple(log.planned_again() for log in loaded.logs) for batch_id, loaded in found.items()}
+    contents = find_batches(ledger, selection)
+    batch_ids = {batch_id: tuple(log.planned_again() for log in loaded.logs) for batch_id, loaded in contents.items()}
     batch_ids |= unfinished_replays(ledger, head.replaying)
     if not batch_ids:
         return None
-    ledger.raw.keys.check({log.data_key for loaded in found.values() for log in loaded.logs if log.data_key})
+    ledger.raw.keys.check({log.data_key for loaded in contents.values() for log in loaded.logs if log.data_key})
     batches = dict(enumerate(sorted(batch_ids)))
     parts, last = separate_parts(ledger, batch_ids, last=head.commit, run=run, at=at)
     return ledger.create_plan(

@@ -19,11 +19,11 @@ def stop_if_older_than_events(ledger: Ledger, folders: Iterable[str] | None = No
     store, layout = ledger.store, ledger.layout
     if folders is None:
         folders = [*partitions(store, layout, recent=True), layout.quarantine_folder]
-    found = next(later_parts(store, folders, commit=head), None)
-    if found:
+    path = next(later_parts(store, folders, commit=head), None)
+    if path:
         raise LakeMismatchError(
             f"this part is of a commit after {head}, the ledger's last: the ledger is older than the events",
             do="Restore the newest copy of ledger/ there is. If there is none, move away every part of a later commit"
             " (`imperva-logs verify` names them), and the next run loads their logs again",
-            about=store.uri(found),
+            about=store.uri(path),
         )

@@ -115,8 +115,8 @@ def _logs(ledger: Ledger, part: Part) -> set[LogKey]:
             do="Restore it from a backup of the lake; imperva-logs verify names what else is wrong",
             about=ledger.store.uri(part.path),
         ) from None
-    found = rows.group_by(["src_file", "src_seq"]).aggregate([])
-    return set(zip(found["src_file"].to_pylist(), found["src_seq"].to_pylist(), strict=True))
+    distinct = rows.group_by(["src_file", "src_seq"]).aggregate([])
+    return set(zip(distinct["src_file"].to_pylist(), distinct["src_seq"].to_pylist(), strict=True))
 
 
 def _take_apart(

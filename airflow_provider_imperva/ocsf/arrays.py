@@ -107,11 +107,11 @@ def decide(
 
 
 def _unpacked(number: int, values: list[list[Hashable]]) -> list[Hashable]:
-    found = []
+    chosen = []
     for choices in reversed(values):
         number, place = divmod(number, len(choices))
-        found.append(choices[place])
-    return found[::-1]
+        chosen.append(choices[place])
+    return chosen[::-1]
 
 
 def _taken(values: list[Any], indices: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -156,9 +156,9 @@ def first_text(array: pa.ListArray) -> pa.Array:
     parents, values = pc.list_parent_indices(array), array.flatten()
     filled = pc.not_equal(values, "").fill_null(False)
     parents, values = parents.filter(filled), values.filter(filled)
-    found, first = np.unique(parents.to_numpy(), return_index=True)
+    owners, first = np.unique(parents.to_numpy(), return_index=True)
     places = np.full(rows, -1, np.int64)
-    places[found] = first
+    places[owners] = first
     return values.take(pa.array(places, mask=places < 0))
 
 

@@ -292,9 +292,9 @@ class Events:
 def times(table: pa.Table, event_date: date) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return when each event was, in milliseconds since 1970, always within its date."""
     begin = (event_date - date(1970, 1, 1)).days * _DAY_MS
-    found = np.full(table.num_rows, begin, np.int64)
+    milliseconds = np.full(table.num_rows, begin, np.int64)
     for name in ("src_file_start", "event_time"):
         column = table[name].cast(LONG)
         given = column.fill_null(begin - 1).to_numpy()
-        found = np.where((given >= begin) & (given < begin + _DAY_MS), given, found)
-    return found
+        milliseconds = np.where((given >= begin) & (given < begin + _DAY_MS), given, milliseconds)
+    return milliseconds

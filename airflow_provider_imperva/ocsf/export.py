@@ -214,11 +214,11 @@ class OcsfExport:
 
     def _superseded_files(self, commit: Commit, *, kept: set[str]) -> list[str]:
         """Return the files of the batches that a commit loaded again."""
-        found: list[str] = []
+        paths: list[str] = []
         for batch_id in sorted(set(commit.replaced.values())):
             if outcome := self.exports.read(batch_id.commit):
-                found += [file.path for file in outcome.files if file.batch == batch_id.batch and file.path not in kept]
-        return found
+                paths += [file.path for file in outcome.files if file.batch == batch_id.batch and file.path not in kept]
+        return paths
 
 
 def _writer(file: HashingFile, schema: pa.Schema) -> pq.ParquetWriter:

@@ -111,12 +111,12 @@ def _severity(events: Events) -> dict[str, pa.Array]:
 
     def severity(known: str | None, code: int | None, is_alert: bool | None) -> tuple[int, str]:
         if is_alert and code is not None and code in own:
-            found = own[code]
+            severity_id = own[code]
         elif known is not None:
-            found = SEVERITY_IDS[known]
+            severity_id = SEVERITY_IDS[known]
         else:
-            found = UNKNOWN if code is None or not is_alert else OTHER
-        return found, str(code) if found == OTHER else SEVERITIES[found]
+            severity_id = UNKNOWN if code is None or not is_alert else OTHER
+        return severity_id, str(code) if severity_id == OTHER else SEVERITIES[severity_id]
 
     keys = [events.column(name) for name in ("severity", "rule_type_code", "is_alert")]
     return dict(zip(("severity_id", "severity"), decide(keys, severity, (INT, CODED)), strict=True))
@@ -129,8 +129,8 @@ def _verdict(events: Events, is_alert: pa.Array) -> dict[str, pa.Array]:
         return verdict(action, outcome, is_alert=alert, modern=events.modern)
 
     action = events.text("action")
-    found = decide([action, events.column("outcome"), is_alert], made, (INT, CODED) * 3)
-    return {**dict(zip(names, found, strict=True)), "status_code": action}
+    columns = decide([action, events.column("outcome"), is_alert], made, (INT, CODED) * 3)
+    return {**dict(zip(names, columns, strict=True)), "status_code": action}
 
 
 def _request(events: Events) -> pa.StructArray:

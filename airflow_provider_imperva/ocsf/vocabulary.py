@@ -84,11 +84,11 @@ def verdict(action: str | None, outcome: str | None, *, is_alert: bool, modern: 
     """
     if action is None:
         return _NONE
-    found = _verdict(action, outcome, is_alert=is_alert)
-    if modern or found.action_id <= 2 or found.action_id == OTHER:
-        return found
+    decided = _verdict(action, outcome, is_alert=is_alert)
+    if modern or decided.action_id <= 2 or decided.action_id == OTHER:
+        return decided
     # To be seen or challenged is to be let through for now.
-    return found._replace(action_id=1, action="Allowed")
+    return decided._replace(action_id=1, action="Allowed")
 
 
 def _verdict(action: str, outcome: str | None, *, is_alert: bool) -> Verdict:

@@ -54,14 +54,14 @@ class ImpervaCoverageOperator(ImpervaOperator):
         history = History.read(store, ledger.layout.repository)
         if not history.last:
             raise AirflowSkipException("Nothing has been planned for this lake yet")
-        found = measure_coverage(store, history, window=window, days=int(self.days))
-        assessment = write_reports(store, found)
-        for finding in found.unread:
+        coverage = measure_coverage(store, history, window=window, days=int(self.days))
+        assessment = write_reports(store, coverage)
+        for finding in coverage.unread:
             self.log.error("Could not be read: %s: %s", finding.about, finding.found)
         self.log.info("The page is %s. %s: %s.", store.uri(path), assessment.level, assessment.headline)
         return {
             "page": store.uri(path),
             "level": str(assessment.level),
-            "states": found.states,
-            "unread": len(found.unread),
+            "states": coverage.states,
+            "unread": len(coverage.unread),
         }

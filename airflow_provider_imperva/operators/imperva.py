@@ -421,10 +421,10 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
         states = ti.get_task_states(
             dag_id=ti.dag_id, task_ids=sorted(self.get_flat_relative_ids(upstream=True)), run_ids=[ti.run_id]
         )
-        found = states.get(ti.run_id, {})
+        task_states = states.get(ti.run_id, {})
         # Those that could not run since another failed are not to be looked at.
-        failed = sorted(task for task, state in found.items() if state == "failed")
-        if failed or "upstream_failed" in found.values():
+        failed = sorted(task for task, state in task_states.items() if state == "failed")
+        if failed or "upstream_failed" in task_states.values():
             named = f"{', '.join(failed)} failed, whose log says why" if failed else "a task before it did not run"
             raise AirflowFailException(f"There is no plan: {named}")
         raise AirflowSkipException("Nothing was planned")

@@ -189,8 +189,8 @@ class ImpervaAccountsOperator(BaseOperator):
         refuse_backfill(context)
         accounts = read_accounts(self.accounts, tag=self.tag)
         with ThreadPoolExecutor(self.side_by_side) as pool:
-            found = [*pool.map(self._has_work, accounts)]
-        work = [account for account, has_work in zip(accounts, found, strict=True) if has_work]
+            answers = [*pool.map(self._has_work, accounts)]
+        work = [account for account, has_work in zip(accounts, answers, strict=True) if has_work]
         self.log.info("%d of %d accounts have something to load, or could not be looked at", len(work), len(accounts))
         return work
 

@@ -135,11 +135,11 @@ def _run(context: Context) -> Run:
 
 def _left(commit: Commit) -> str:
     """Describe what of a replay was not done; nothing if all was."""
-    found = []
+    texts = []
     if commit.failed_batches:
         batches = ", ".join(map(str, commit.failed_batches))
-        found.append(f"batches {batches} failed; the next plan does them again")
+        texts.append(f"batches {batches} failed; the next plan does them again")
     kept = len(commit.batches) - len(commit.replaced)
     if kept:
-        found.append(f"{kept} batches stay as they were, since logs in them would be lost (the task's log names them)")
-    return " and ".join(found)
+        texts.append(f"{kept} batches stay as they were, since logs in them would be lost (the task's log names them)")
+    return " and ".join(texts)

@@ -81,21 +81,25 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
             TrustedAuthorities.of_files(self.timestamp_ca or ()),
             master=hook.master_keys(),
         )
-        found = verify(ledger.store, repository, sample=sample, seed=seed, trusted=trusted, announce=self.log.info)
-        for line in describe_repository(found):
+        verification = verify(
+            ledger.store, repository, sample=sample, seed=seed, trusted=trusted, announce=self.log.info
+        )
+        for line in describe_repository(verification):
             self.log.info("%s", line)
-        if not found.ok:
-            first = found.findings[0]
-            raise AirflowFailException(f"The lake is not what its ledger says: {len(found.findings)} findings, {first}")
+        if not verification.ok:
+            first = verification.findings[0]
+            raise AirflowFailException(
+                f"The lake is not what its ledger says: {len(verification.findings)} findings, {first}"
+            )
         return {
             "repository": repository,
-            "head": msgspec.to_builtins(found.head),
-            "objects": found.objects,
-            "hashed": found.hashed,
-            "seed": found.seed,
-            "lines": found.lines,
-            "rows": found.rows,
-            "quarantined_lines": found.quarantined_lines,
+            "head": msgspec.to_builtins(verification.head),
+            "objects": verification.objects,
+            "hashed": verification.hashed,
+            "seed": verification.seed,
+            "lines": verification.lines,
+            "rows": verification.rows,
+            "quarantined_lines": verification.quarantined_lines,
         }
 
     def _anchors(self, context: Context, repository: str) -> list[Anchor]:
@@ -104,8 +108,8 @@ class ImpervaVerifyLakeOperator(ImpervaOperator):
 
         where: dict[str, Any] = {"key": "return_value", "include_prior_dates": True, "map_indexes": -1}
         last = pull_earlier(context["ti"], task_id=self.task_id)
-        found = [last["head"]] if last and last["repository"] == repository and last["head"] else []
+        heads = [last["head"]] if last and last["repository"] == repository and last["head"] else []
         if self.load_dag_id:
             load = context["ti"].xcom_pull(dag_id=self.load_dag_id, task_ids=self.load_task_id, **where)
-            found += [load] if load and load["repository"] == repository and load.get("sha256") else []
-        return [Anchor(head["commit"], head["sha256"], repository) for head in found]
+            heads += [load] if load and load["repository"] == repository and load.get("sha256") else []
+        return [Anchor(head["commit"], head["sha256"], repository) for head in heads]

@@ -33,8 +33,8 @@ def on_dag_run_running(dag_run: DagRun) -> None:
         return
     wanted = wanted_slots(tasks)
     there = {pool.pool: pool.slots for pool in session.scalars(select(Pool).where(Pool.pool.in_(wanted)))}
-    if found := list(find_problems(wanted, there)):
-        dag_run.conf = {**(dag_run.conf or {}), POOLS_FOUND: found}
+    if problems := list(find_problems(wanted, there)):
+        dag_run.conf = {**(dag_run.conf or {}), POOLS_FOUND: problems}
 
 
 def wanted_slots(tasks: Iterable[Any]) -> dict[str, tuple[int, str]]:

@@ -63,13 +63,13 @@ def make_app() -> FastAPI:
 def list_dags(user: GetUserDep, session: SessionDep) -> HTMLResponse:
     """List the DAGs that load logs, as far as the user may see them; show the page at once if there is one lake."""
     visible = get_auth_manager().get_authorized_dag_ids(user=user)
-    found: dict[Destination, list[str]] = {}
+    dag_ids: dict[Destination, list[str]] = {}
     for dag_id, destination in _destinations(visible, session):
-        found.setdefault(destination, []).append(dag_id)
-    if len(found) == 1:
-        [(destination, [dag_id, *_])] = found.items()
+        dag_ids.setdefault(destination, []).append(dag_id)
+    if len(dag_ids) == 1:
+        [(destination, [dag_id, *_])] = dag_ids.items()
         return _page_of(destination, dag_id, session)
-    if not found:
+    if not dag_ids:
         return _notice(
             "No DAG loads Imperva logs",
             "No DAG that you may see has a task of this provider with a lake. "
@@ -77,9 +77,9 @@ def list_dags(user: GetUserDep, session: SessionDep) -> HTMLResponse:
         )
     at = datetime.now(UTC)
     with ThreadPoolExecutor(_READERS) as pool:
-        assessments = dict(zip(found, pool.map(partial(_assess, at=at), found), strict=True))
-    worst_first = sorted(found, key=lambda one: (_rank(assessments[one]), one.imperva_conn_id))
-    rows = [(one, found[one], assessments[one]) for one in worst_first]
+        assessments = dict(zip(dag_ids, pool.map(partial(_assess, at=at), dag_ids), strict=True))
+    worst_first = sorted(dag_ids, key=lambda one: (_rank(assessments[one]), one.imperva_conn_id))
+    rows = [(one, dag_ids[one], assessments[one]) for one in worst_first]
     return _notice("Coverage", "Each of these has its own lake or repository.", rows=rows)
 
 
@@ -180,8 +180,8 @@ def _assess(destination: Destination, *, at: datetime) -> Assessment | str:
         return str(error)
 
 
-def _rank(found: Assessment | str) -> int:
-    return -1 if isinstance(found, str) else found.level.rank
+def _rank(assessment: Assessment | str) -> int:
+    return -1 if isinstance(assessment, str) else assessment.level.rank
 
 
 def _notice(

@@ -26,9 +26,9 @@ class Check:
         """Replace what is a secret."""
         return self.pattern.sub(self._replace, text)
 
-    def _replace(self, found: re.Match[str]) -> str:
-        kept = found[1] if self.pattern.groups else ""
-        return f"{kept}{REDACTED}" if self.is_secret(found[0][len(kept) :]) else found[0]
+    def _replace(self, match: re.Match[str]) -> str:
+        kept = match[1] if self.pattern.groups else ""
+        return f"{kept}{REDACTED}" if self.is_secret(match[0][len(kept) :]) else match[0]
 
 
 def passes_luhn(text: str) -> bool:
@@ -40,7 +40,7 @@ def passes_luhn(text: str) -> bool:
 
 def is_basic(text: str) -> bool:
     """Whether a text is Base64 of a name, a colon and a password (RFC 7617)."""
-    plain = re.sub(r"(?i)%(?:25)*(2b|2f|3d)", lambda found: chr(int(found[1], 16)), text).rstrip("=")
+    plain = re.sub(r"(?i)%(?:25)*(2b|2f|3d)", lambda match: chr(int(match[1], 16)), text).rstrip("=")
     try:
         return b":" in base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):

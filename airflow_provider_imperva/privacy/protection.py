@@ -57,9 +57,9 @@ class Protection:
     @property
     def metadata(self) -> dict[str, str]:
         """What stands in the metadata of a part; nothing if rows are as the log has them."""
-        found = {redact.VERSION_KEY: self.rules.version} if self.rules else {}
-        found |= {pseudonyms.VERSION_KEY: self.pseudonyms.version} if self.pseudonyms else {}
-        return found | ({SEVERITIES_KEY: self.severities.version} if self.severities.own else {})
+        versions = {redact.VERSION_KEY: self.rules.version} if self.rules else {}
+        versions |= {pseudonyms.VERSION_KEY: self.pseudonyms.version} if self.pseudonyms else {}
+        return versions | ({SEVERITIES_KEY: self.severities.version} if self.severities.own else {})
 
     @property
     def fingerprint(self) -> tuple[str, ...]:

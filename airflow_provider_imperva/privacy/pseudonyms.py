@@ -122,9 +122,9 @@ class Pseudonyms:
 
     def in_text(self, text: str) -> str:
         """Return a text with a pseudonym for each address in it."""
-        return _ADDRESS.sub(self._found, text)
+        return _ADDRESS.sub(self._replace_address, text)
 
-    def _found(self, match: re.Match[str]) -> str:
+    def _replace_address(self, match: re.Match[str]) -> str:
         try:
             ipaddress.ip_address(match[0])
         except ValueError:

@@ -130,34 +130,34 @@ class Redactor:
 
     def _events(self, events: pa.Table, counts: Counts) -> pa.Table:
         columns = {name: _one_chunk(events[name]) for name in _wanted(events)}
-        found: dict[str, _Changed] = {}
+        changes: dict[str, _Changed] = {}
         for places in (_Places.VALUES, _Places.IDS):
             names = [name for name in columns if _places_of(name) is places]
             shortest = self.rules.shortest_in_ids if places is _Places.IDS else 0
             texts = [_Texts.of(_joined(columns[name]), shortest=shortest) for name in names]
             for name, changed in zip(names, self._texts(texts, counts, places), strict=True):
                 if changed:
-                    found[name] = _of_rows(columns[name], changed)
-        for name in [name for name in _PARTS if name in found]:
-            found |= _parts_of(events, name, found[name])
+                    changes[name] = _of_rows(columns[name], changed)
+        for name in [name for name in _PARTS if name in changes]:
+            changes |= _parts_of(events, name, changes[name])
         if changed := self._extra(_one_chunk(events["extra"]), counts):
-            found["extra"] = changed
-        if found and "raw" in columns and (changed := self._whole_lines(columns["raw"], found, counts)):
-            found["raw"] = changed
-        if not found:
+            changes["extra"] = changed
+        if changes and "raw" in columns and (changed := self._whole_lines(columns["raw"], changes, counts)):
+            changes["raw"] = changed
+        if not changes:
             return events
-        for name, changed in found.items():
+        for name, changed in changes.items():
             events = _with(events, name, changed.texts)
-        return _with(events, "parse_warnings", _warnings(_one_chunk(events["parse_warnings"]), found))
+        return _with(events, "parse_warnings", _warnings(_one_chunk(events["parse_warnings"]), changes))
 
-    def _whole_lines(self, lines: pa.Array, found: Mapping[str, _Changed], counts: Counts) -> _Changed | None:
+    def _whole_lines(self, lines: pa.Array, changes: Mapping[str, _Changed], counts: Counts) -> _Changed | None:
         """Redact the lines of the rows in which something has changed.
 
         What a line says is in the columns of its row, so that the others have no secret either, and no rule but those
         that have changed columns finds one. Nearly every line looks as if it had one, since it has names that end in
         ``code`` and numbers as long as a card's: to apply all rules to all lines takes ten times as long as all else.
         """
-        rows = reduce(pc.or_, (change.mask for change in found.values()))
+        rows = reduce(pc.or_, (change.mask for change in changes.values()))
         redactor = self if counts[_NAMED_IN_EXTRA] else Redactor(self.rules.only(counts))
         (changed,) = redactor._texts([_Texts(lines.filter(rows))], counts, _Places.LINES)
         if changed is None:
@@ -218,15 +218,15 @@ class Redactor:
     def _lines(self, quarantined: pa.Table, counts: Counts) -> pa.Table:
         """Redact the bytes of lines, as Latin-1, which has a character for each byte."""
         contents = _one_chunk(quarantined["raw"])
-        found = pc.fill_null(pc.match_substring_regex(contents, self._hints[_Places.LINES]), False)
-        if not found.true_count:
+        hinted = pc.fill_null(pc.match_substring_regex(contents, self._hints[_Places.LINES]), False)
+        if not hinted.true_count:
             return quarantined
-        lines = pa.array([line.decode("latin-1") for line in contents.filter(found).to_pylist()], pa.large_string())
+        lines = pa.array([line.decode("latin-1") for line in contents.filter(hinted).to_pylist()], pa.large_string())
         (changed,) = self._texts([_Texts(lines)], counts, _Places.LINES)
         if changed is None:
             return quarantined
         replaced = pa.array([line.encode("latin-1") for line in changed.texts.to_pylist()], pa.large_binary())
-        return _with(quarantined, "raw", pc.replace_with_mask(contents, found, replaced))
+        return _with(quarantined, "raw", pc.replace_with_mask(contents, hinted, replaced))
 
     def _texts(self, sources: list[_Texts], counts: Counts, places: _Places) -> list[_Changed | None]:
         """Redact arrays of texts, all at once, since each pattern takes time to compile.
@@ -242,17 +242,17 @@ class Redactor:
         if not self.rules.has_own_shapes:
             sources = self._worth_a_look(sources, places)
         texts = pa.concat_arrays([source.texts for source in sources])
-        found = np.flatnonzero(_matches(texts, self._hints[places]))
-        if not len(found):
+        hinted = np.flatnonzero(_matches(texts, self._hints[places]))
+        if not len(hinted):
             return nothing
         bounds = np.cumsum([0, *(len(source.texts) for source in sources)])
-        weights = np.concatenate([source.weights(_within(found, bounds, at)) for at, source in enumerate(sources)])
-        before = texts.take(pa.array(found))
+        weights = np.concatenate([source.weights(_within(hinted, bounds, at)) for at, source in enumerate(sources)])
+        before = texts.take(pa.array(hinted))
         after = _apply(rules, before, counts, weights=weights, in_lines=places is _Places.LINES)
         if after is None:
             return nothing
         differ = pc.not_equal(after, before)
-        where = found[differ.to_numpy(zero_copy_only=False)]
+        where = hinted[differ.to_numpy(zero_copy_only=False)]
         after = after.filter(differ)
         return [
             source.changed(_within(where, bounds, at), after.slice(*_span(where, bounds, at)))
@@ -268,7 +268,7 @@ class Redactor:
         if not many:
             return sources
         hinted = _matches(pa.concat_arrays([_as_one(source.texts) for source in many]), self._hints[places])
-        idle = {id(source) for source, found in zip(many, hinted, strict=True) if not found}
+        idle = {id(source) for source, is_hinted in zip(many, hinted, strict=True) if not is_hinted}
         return [_Texts(source.texts[:0]) if id(source) in idle else source for source in sources]
 
 
@@ -340,8 +340,8 @@ class _Texts:
 def _within(places: _Numbers, bounds: _Numbers, at: int) -> _Numbers:
     """Return the places within one of the arrays that were put together, counted from its begin."""
     begin, length = _span(places, bounds, at)
-    found: _Numbers = places[begin : begin + length] - bounds[at]
-    return found
+    within: _Numbers = places[begin : begin + length] - bounds[at]
+    return within
 
 
 def _span(places: _Numbers, bounds: _Numbers, at: int) -> tuple[int, int]:
@@ -386,14 +386,14 @@ def _of_rows(values: pa.Array, changed: _Changed) -> _Changed:
 def _parts_of(events: pa.Table, name: str, changed: _Changed) -> dict[str, _Changed]:
     """Cut changed texts anew, since a secret may have been cut in two; what they hold is counted already."""
     names, cut = _PARTS[name]
-    found = {}
+    changes = {}
     for part, new in zip(names, cut(changed.texts.cast(TEXT).dictionary_encode()), strict=True):
         old = _one_chunk(events[part])
         mixed = pc.if_else(changed.mask, new.cast(TEXT), old.cast(TEXT))
         differs = pc.fill_null(pc.not_equal(mixed, old.cast(TEXT)), False)
         if differs.true_count:
-            found[part] = _of_rows(old, _Changed(mixed, differs))
-    return found
+            changes[part] = _of_rows(old, _Changed(mixed, differs))
+    return changes
 
 
 def _with(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
@@ -433,26 +433,26 @@ def _apply_one(rule: Rule, texts: pa.Array, together: str, *, in_lines: bool) ->
         is_absent = is_little and not _compiled(rule.hint).search(together)
     if is_absent:
         return texts
-    found = pa.array(_matches(texts, rule.screen))
-    if not found.true_count:
+    mask = pa.array(_matches(texts, rule.screen))
+    if not mask.true_count:
         return texts
-    before = some = texts.filter(found)
+    before = some = texts.filter(mask)
     if rule.is_checked:
         check = CHECKS[rule.name]
         some = pa.array([check.redact(text) for text in some.to_pylist()], texts.type)
     for replacement in rule.lines if in_lines else rule.values:
         if replacement.needs in together:
             some = pc.replace_substring_regex(some, replacement.pattern, replacement.by)
-    return texts if some.equals(before) else pc.replace_with_mask(texts, found, some)
+    return texts if some.equals(before) else pc.replace_with_mask(texts, mask, some)
 
 
 def _decode_unreserved(texts: pa.Array) -> pa.Array:
     """Decode characters that nobody has to encode, so that an encoded name is known; the URI stays equivalent."""
-    found = pa.array(_matches(texts, f"(?i){ESCAPED_UNRESERVED}"))
-    if not found.true_count:
+    mask = pa.array(_matches(texts, f"(?i){ESCAPED_UNRESERVED}"))
+    if not mask.true_count:
         return texts
-    decoded = [_ESCAPED.sub(lambda one: chr(int(one[0][-2:], 16)), text) for text in texts.filter(found).to_pylist()]
-    return pc.replace_with_mask(texts, found, pa.array(decoded, texts.type))
+    decoded = [_ESCAPED.sub(lambda one: chr(int(one[0][-2:], 16)), text) for text in texts.filter(mask).to_pylist()]
+    return pc.replace_with_mask(texts, mask, pa.array(decoded, texts.type))
 
 
 @cache
@@ -469,27 +469,27 @@ def _as_one(texts: pa.StringArray) -> pa.StringArray:
 
 
 def _matches(texts: pa.Array, pattern: str) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy(
+    mask: npt.NDArray[np.bool_] = pc.fill_null(pc.match_substring_regex(texts, pattern), False).to_numpy(
         zero_copy_only=False
     )
-    return found
+    return mask
 
 
-def _warnings(before: pa.ListArray, found: Mapping[str, _Changed]) -> pa.ListArray:
+def _warnings(before: pa.ListArray, changes: Mapping[str, _Changed]) -> pa.ListArray:
     """Add ``redacted:<column>`` to the warnings of the rows in which a column has changed."""
     rows = len(before)
     lengths = np.diff(np.asarray(before.offsets))
     flat = before.flatten()
     # By row: first what is there, then the new codes in the order of the columns.
     owners, places = [np.repeat(np.arange(rows), lengths)], [np.arange(len(flat))]
-    for number, changed in enumerate(found.values()):
+    for number, changed in enumerate(changes.values()):
         marked = np.flatnonzero(changed.mask.to_numpy(zero_copy_only=False))
         owners.append(marked)
         places.append(np.full(len(marked), len(flat) + number))
     owner = np.concatenate(owners)
     order = np.argsort(owner, kind="stable")
     ends = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=rows))])
-    codes = pa.concat_arrays([flat, pa.array([f"redacted:{name}" for name in found], flat.type)])
+    codes = pa.concat_arrays([flat, pa.array([f"redacted:{name}" for name in changes], flat.type)])
     texts = codes.take(pa.array(np.concatenate(places)[order]))
     return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), texts).cast(before.type)
 

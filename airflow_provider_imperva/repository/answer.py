@@ -26,8 +26,8 @@ _MAX_RETRY_AFTER = 120.0  # seconds
 class IncompleteAnswerError(Exception):
     """What another attempt may put right."""
 
-    def __init__(self, found: str, *, retry_after: float | None = None) -> None:
-        super().__init__(found)
+    def __init__(self, problem: str, *, retry_after: float | None = None) -> None:
+        super().__init__(problem)
         self.retry_after = retry_after
 
 

@@ -58,10 +58,10 @@ def _split_scheme(text: str) -> tuple[str, str]:
     return (match[1].lower(), match[2]) if match else ("https", text.lstrip("/"))
 
 
-def _bad_url(found: str) -> ConfigurationError:
+def _bad_url(problem: str) -> ConfigurationError:
     # The URL itself is not quoted: what is wrong with it may be a password inside.
     return ConfigurationError(
-        f"the Log Server URL cannot be used: {found}",
+        f"the Log Server URL cannot be used: {problem}",
         do="Copy it from the log set-up page of the Imperva console; it looks like https://<host>/<number>_<number>/",
     )
 
@@ -89,14 +89,14 @@ def repository_id(url: str, *, given: str | None = None) -> str:
     :param url: the Log Server URL, as :func:`normalize_url` returns it.
     :raises ConfigurationError: if it cannot name a folder of the lake.
     """
-    found = given or last_segment(url)
-    if not _SEGMENT.fullmatch(found):
+    name = given or last_segment(url)
+    if not _SEGMENT.fullmatch(name):
         raise ConfigurationError(
             "the repository's id holds other than letters, digits, '.', '_' and '-'",
             do="Set the connection's extra `repository` to an id of these characters; it names a folder of the lake",
             about=url,
         )
-    return found
+    return name
 
 
 def origin(url: SplitResult) -> tuple[str, str, int | None]:

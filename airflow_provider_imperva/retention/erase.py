@@ -297,11 +297,11 @@ def _find_in_part(ledger: Ledger, part: Part, subject: Subject) -> _PartMatches:
         columns = [*text_columns(schema), *_PLACE]
         for group in range(parquet.num_row_groups):
             rows = parquet.read_row_group(group, columns=columns, use_threads=False)
-            found = find_in_rows(rows, subject)
-            leaves = found.own if part.event_class else found.own | found.mentioning
-            touched = rows.filter(pa.array(found.own | found.mentioning)).select(_PLACE)
+            matches = find_in_rows(rows, subject)
+            leaves = matches.own if part.event_class else matches.own | matches.mentioning
+            touched = rows.filter(pa.array(matches.own | matches.mentioning)).select(_PLACE)
             seen.rows += int(leaves.sum())
-            seen.mentions += int(found.mentioning.sum()) if part.event_class else 0
+            seen.mentions += int(matches.mentioning.sum()) if part.event_class else 0
             seen.keys |= set(zip(touched["src_file"].to_pylist(), touched["src_seq"].to_pylist(), strict=True))
     return seen
 
@@ -335,15 +335,15 @@ def _find_in_raw(
 ) -> tuple[set[LogName], set[LogName]]:
     """Return the logs whose bytes name a person, and those whose bytes could not be looked into."""
     items = list(walk(ledger.store, ledger.layout.raw_root))
-    found: set[LogName] = set()
+    names: set[LogName] = set()
     unread: set[LogName] = set()
     with ThreadPoolExecutor(_READERS) as pool:
         matches = pool.map(lambda item: _names_person(ledger, item, subject, keys), items)
         for done, (item, mentions) in enumerate(zip(items, matches, strict=True), 1):
             progress("Looking into raw/", done, len(items))
             if (name := _log_of(item.path)) is not None and mentions is not False:
-                (unread if mentions is None else found).add(name)
-    return found, unread
+                (unread if mentions is None else names).add(name)
+    return names, unread
 
 
 def _log_of(path: str) -> LogName | None:
@@ -479,10 +479,10 @@ class _Rewriting:
 
     def _take(self, rows: pa.Table, part: Part, taken: TakenLogs) -> pa.Table:
         """Return what is left of rows, and account for the others."""
-        found = find_in_rows(rows, self.subject)
+        matches = find_in_rows(rows, self.subject)
         if not part.event_class:
-            found.own |= found.mentioning
-        gone = rows.filter(pa.array(found.own)).select(_PLACE)
+            matches.own |= matches.mentioning
+        gone = rows.filter(pa.array(matches.own)).select(_PLACE)
         if part.event_class:
             digests: dict[LogKey, RowsDigest] = digests_of(gone)
             taken.take_rows(digests)
@@ -492,4 +492,4 @@ class _Rewriting:
             )
             notes = [(row["src_file"], row["src_seq"]) for row in gone.to_pylist() if row["src_line"] is None]
             taken.take_quarantined(lines, notes)
-        return without(rows, found, self.subject)
+        return without(rows, matches, self.subject)

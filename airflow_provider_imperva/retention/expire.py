@@ -89,14 +89,14 @@ class Due:
     @property
     def counts(self) -> dict[str, Count]:
         """How much of each class leaves."""
-        found: defaultdict[str, Count] = defaultdict(Count)
+        counts: defaultdict[str, Count] = defaultdict(Count)
         for part in self.parts:
-            found[part.event_class or "quarantine"] += Count(1, part.rows, part.size)
+            counts[part.event_class or "quarantine"] += Count(1, part.rows, part.size)
         for objects in self.raw.values():
-            found["raw"] += Count(len(objects), 0, sum(item.size for item in objects))
+            counts["raw"] += Count(len(objects), 0, sum(item.size for item in objects))
         if self.pages:
-            found["coverage_pages"] = Count(len(self.pages))
-        return dict(sorted(found.items()))
+            counts["coverage_pages"] = Count(len(self.pages))
+        return dict(sorted(counts.items()))
 
     def pieces(self) -> Iterator[tuple[list[Part], dict[LogKey, list[RawObject]]]]:
         """Yield what leaves, oldest dates first, as much at once as a commit takes."""
@@ -214,7 +214,7 @@ def raw_objects(
     by_folder: defaultdict[str, dict[str, LogKey]] = defaultdict(dict)
     for key, name in names.items():
         by_folder[layout.raw_folder(name)][layout.raw(name)] = key
-    found: defaultdict[LogKey, list[RawObject]] = defaultdict(list)
+    by_log: defaultdict[LogKey, list[RawObject]] = defaultdict(list)
     with ThreadPoolExecutor(_READERS) as pool:
         for folder, items in zip(by_folder, pool.map(ledger.store.objects, by_folder), strict=True):
             for item in items:
@@ -227,8 +227,8 @@ def raw_objects(
                     sha256 = str(row["raw_sha256"])
                 else:
                     sha256 = beside if item.path != layout.raw(names[of]) else str(row["replaced_sha256"] or "")
-                found[of].append(RawObject(item.path, item.size, sha256))
-    return dict(found)
+                by_log[of].append(RawObject(item.path, item.size, sha256))
+    return dict(by_log)
 
 
 def quarantined_in(ledger: Ledger, part: Part) -> tuple[Counter[LogKey], list[LogKey]]:
@@ -252,16 +252,16 @@ def _rows_of(ledger: Ledger, part: Part) -> dict[LogKey, RowsDigest]:
 def _columns(ledger: Ledger, part: Part, columns: list[str]) -> pa.Table:
     try:
         with ledger.store.reader(part.path) as file:
-            found = pq.read_table(file, columns=columns)
+            rows = pq.read_table(file, columns=columns)
     except (FileNotFoundError, pa.ArrowException):
-        found = None
-    if found is None or len(found) != part.rows:
+        rows = None
+    if rows is None or len(rows) != part.rows:
         raise LakeError(
             "a part that the ledger names is missing or is not as it was written",
             do="Run imperva-logs verify, which names what is wrong; nothing was changed",
             about=ledger.store.uri(part.path),
         )
-    return found
+    return rows
 
 
 def expire(
@@ -366,13 +366,13 @@ def oldest_days(ledger: Ledger) -> dict[str, str | None]:
     None where there is nothing of a class. PCI DSS 4.0.1, requirement 10.5.1, asks for twelve months of audit logs.
     """
     live = live_set(ledger)
-    found: dict[str, str | None] = {}
+    oldest: dict[str, str | None] = {}
     for name in EVENT_CLASSES:
-        found[name] = min(
+        oldest[name] = min(
             (part.event_date or "" for part, _ in live.parts.values() if part.event_class == name), default=None
         )
     table = LastLogs(ledger, ledger.head(with_plan=False).next_commit - 1).table
     there = table.filter(pc.and_(pc.is_valid(table["raw_key"]), pc.is_null(table["raw_removed"])))
     first = pc.min(there["fetched_at"]).as_py()
-    found["raw"] = first.date().isoformat() if first else None
-    return found
+    oldest["raw"] = first.date().isoformat() if first else None
+    return oldest

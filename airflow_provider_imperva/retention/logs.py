@@ -118,14 +118,14 @@ class TakenLogs:
         missing = set(keys) - self._records.keys()
         if not missing:
             return
-        found = {key: record_of(row) for key, row in self._logs.rows(missing).items()}
-        if unknown := missing - found.keys():
+        records = {key: record_of(row) for key, row in self._logs.rows(missing).items()}
+        if unknown := missing - records.keys():
             raise LedgerCorruptError(
                 f"parts have rows of {len(unknown)} logs that no commit names",
                 do="Run imperva-logs verify, which names what is wrong; nothing was changed",
                 about=self._about,
             )
-        self._records |= found
+        self._records |= records
 
     def take_rows(self, rows: Mapping[LogKey, RowsDigest]) -> None:
         """Take rows out of ``events/``."""

@@ -110,5 +110,5 @@ def _read_yaml(path: Path) -> Any:
         ) from None
 
 
-def _wrong(name: str, found: str, do: str) -> ConfigurationError:
-    return ConfigurationError(f"{name} {found}", do=do, about="retention policy")
+def _wrong(name: str, problem: str, do: str) -> ConfigurationError:
+    return ConfigurationError(f"{name} {problem}", do=do, about="retention policy")

@@ -37,15 +37,15 @@ class Matches:
     @property
     def mentioning(self) -> _Mask:
         """Which rows are not the person's, and mention them."""
-        found = np.zeros(len(self.own), bool)
+        in_any = np.zeros(len(self.own), bool)
         for mask in self.mentions.values():
-            found |= mask
-        return found & ~self.own
+            in_any |= mask
+        return in_any & ~self.own
 
 
 def find_in_rows(rows: pa.Table, subject: Subject) -> Matches:
     """Look for a person in every column of text, nested ones included."""
-    found = Matches(np.zeros(len(rows), bool))
+    matches = Matches(np.zeros(len(rows), bool))
     for name in text_columns(rows.schema):
         column = rows[name].unify_dictionaries().combine_chunks()
         if isinstance(column, pa.ChunkedArray):
@@ -53,10 +53,10 @@ def find_in_rows(rows: pa.Table, subject: Subject) -> Matches:
         for needle in subject.needles:
             mask = _rows_with(column, needle)
             if mask.any():
-                found.mentions[name] = found.mentions.get(name, np.zeros(len(rows), bool)) | mask
+                matches.mentions[name] = matches.mentions.get(name, np.zeros(len(rows), bool)) | mask
                 if name in needle.columns:
-                    found.own |= mask
-    return found
+                    matches.own |= mask
+    return matches
 
 
 def text_columns(schema: pa.Schema) -> list[str]:
@@ -79,13 +79,13 @@ def _rows_with(column: pa.Array, needle: Needle) -> _Mask:
         # Each text is looked at once, however many rows have it.
         hits = np.flatnonzero(_rows_with(column.dictionary, needle))
         return np.isin(pc.fill_null(column.indices, -1).to_numpy(), hits)
-    found = np.zeros(len(column), bool)
+    in_row = np.zeros(len(column), bool)
     for texts, owners in _texts(column):
         for position in _candidates(texts, needle):
             text = texts[position].as_py()
             if needle.pattern.search(text) if isinstance(text, str) else needle.bytes_pattern.search(text):
-                found[owners[position]] = True
-    return found
+                in_row[owners[position]] = True
+    return in_row
 
 
 def _texts(column: pa.Array) -> Iterator[tuple[pa.Array, npt.NDArray[np.int64]]]:
@@ -120,10 +120,10 @@ def _candidates(texts: pa.Array, needle: Needle) -> Iterable[int]:
     return [int(position) for position in np.flatnonzero(pc.fill_null(matches, False).to_numpy(zero_copy_only=False))]
 
 
-def without(rows: pa.Table, found: Matches, subject: Subject) -> pa.Table:
+def without(rows: pa.Table, matches: Matches, subject: Subject) -> pa.Table:
     """Return rows without the person's, and with the value blanked in the others; these say so in their warnings."""
-    keep = ~found.own
-    for name, mask in found.mentions.items():
+    keep = ~matches.own
+    for name, mask in matches.mentions.items():
         if (mask & keep).any():
             rows = _blanked(rows, name, mask & keep, subject)
     return rows.filter(pa.array(keep))

@@ -93,13 +93,13 @@ class _Folder:
     def _of(self, name: str) -> Iterator[Anchor]:
         paths = [item.path for folder in self._store.folders(name) for item in self._store.objects(f"{name}/{folder}")]
         repository = name.removeprefix("repository=")
-        found = sorted(path for path in paths if _NAME.fullmatch(path.rsplit("/", 1)[1]))
-        for path in found[:-1]:
+        named = sorted(path for path in paths if _NAME.fullmatch(path.rsplit("/", 1)[1]))
+        for path in named[:-1]:
             match = _NAME.fullmatch(path.rsplit("/", 1)[1])
             assert match  # noqa: S101
             yield Anchor(int(match[1]), match[2], repository)
         # Which repositories there were, the last one of each says.
-        yield from (_decode(self._store.read(path), about=self._store.uri(path)) for path in found[-1:])
+        yield from (_decode(self._store.read(path), about=self._store.uri(path)) for path in named[-1:])
 
 
 class _Service:

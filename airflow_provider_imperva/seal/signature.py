@@ -37,8 +37,8 @@ _CONTEXT = b"imperva-logs\n"
 
 def digest_of_unsigned(content: bytes) -> bytes | None:
     """Return the SHA-256 of a record's bytes with zeros for its signature; None unless it has one signature."""
-    found = _SIGNATURE.findall(content)
-    if len(found) != 1:
+    signatures = _SIGNATURE.findall(content)
+    if len(signatures) != 1:
         return None
     return hashlib.sha256(_with_signature(content, UNSIGNED)).digest()
 
@@ -149,8 +149,8 @@ def _read(path: str) -> str:
     try:
         return Path(path).read_text("utf-8")
     except (OSError, ValueError) as error:
-        found = getattr(error, "strerror", None) or "is not text"
-        raise ConfigurationError(f"cannot be read: {found}", do="Name a file with a PEM key", about=path) from None
+        problem = getattr(error, "strerror", None) or "is not text"
+        raise ConfigurationError(f"cannot be read: {problem}", do="Name a file with a PEM key", about=path) from None
 
 
 def _no_key(about: str, command: str) -> ConfigurationError:

@@ -107,17 +107,17 @@ class TrustedAuthorities:
         """
         from cryptography.x509 import load_pem_x509_certificates
 
-        found: list[Certificate] = []
+        certificates: list[Certificate] = []
         for path in map(str, paths):
             _require_library(path)
             try:
-                found += load_pem_x509_certificates(Path(path).read_bytes())
+                certificates += load_pem_x509_certificates(Path(path).read_bytes())
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or "it has no certificate in PEM"
                 raise ConfigurationError(
                     f"cannot be read: {why}", do="Name a file with the authority's certificates in PEM", about=path
                 ) from None
-        return cls(found)
+        return cls(certificates)
 
     def __bool__(self) -> bool:
         return bool(self._roots)

@@ -95,7 +95,7 @@ class ImpervaLogSensor(BaseSensorOperator):
                     raise AirflowException(self._trouble) from None
                 raise AirflowSkipException(_NOTHING) from None
         if (work := self._check_for_work()) is not None:
-            return self._found(work)
+            return self._result(work)
         trigger = ImpervaLogTrigger(
             imperva_conn_id=self.imperva_conn_id,
             lake_uri=self.lake_uri,
@@ -131,14 +131,14 @@ class ImpervaLogSensor(BaseSensorOperator):
             raise AirflowSkipException(_NOTHING)
         if "error" in event:
             raise AirflowException(event["error"])
-        return self._found(event["work"])
+        return self._result(event["work"])
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Look whether there is work."""
         work = self._check_for_work()
-        return PokeReturnValue(is_done=work is not None, xcom_value=work and self._found(work))
+        return PokeReturnValue(is_done=work is not None, xcom_value=work and self._result(work))
 
-    def _found(self, work: dict[str, Any]) -> dict[str, Any]:
+    def _result(self, work: dict[str, Any]) -> dict[str, Any]:
         """Describe what there is to do, and return it."""
         said = [f"{work['logs']} logs to load"] if work.get("logs") else []
         said += [f"{work['closed_gaps']} gaps to close"] if work.get("closed_gaps") else []

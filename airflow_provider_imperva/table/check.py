@@ -69,8 +69,8 @@ def check_versions(store: Store) -> Iterator[Difference]:
     """Find the versions of a table that no commit of a ledger made, as far as it keeps them."""
     versions = delta.versions if table_kind(store) == "delta" else iceberg.versions
     for about, info in versions(store):
-        if found := _check_version(store, info):
-            yield Difference(about, found)
+        if problem := _check_version(store, info):
+            yield Difference(about, problem)
 
 
 def _check_version(store: Store, info: Mapping[str, Any] | None) -> str | None:

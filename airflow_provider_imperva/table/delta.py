@@ -258,14 +258,14 @@ def application(repository: str) -> str:
 def _adds(change: Change, parts: Iterable[tuple[Part, Statistics]]) -> Iterator[AddAction]:
     from deltalake.transaction import AddAction
 
-    for part, found in parts:
+    for part, statistics in parts:
         yield AddAction(
             path=part.path.removeprefix(f"{ROOT}/"),
             size=part.size,
             partition_values=_partition(change, part),
             modification_time=_milliseconds(change),
             data_change=not change.same_rows,
-            stats=_json_statistics(found),
+            stats=_json_statistics(statistics),
         )
 
 
@@ -290,14 +290,16 @@ def _partition(change: Change, part: Part) -> dict[str, str | None]:
     return dict(zip(PARTITION_BY, (change.repository, part.event_class, part.event_date), strict=True))
 
 
-def _json_statistics(found: Statistics) -> str:
+def _json_statistics(statistics: Statistics) -> str:
     """Write statistics as the field ``stats`` of an ``add`` action has them.
 
     Source: the Delta Transaction Log Protocol, "Per-file Statistics".
     """
-    least, greatest = ({name: _json(value) for name, value in some.items()} for some in (found.least, found.greatest))
+    least, greatest = (
+        {name: _json(value) for name, value in some.items()} for some in (statistics.least, statistics.greatest)
+    )
     return json.dumps(
-        {"numRecords": found.rows, "minValues": least, "maxValues": greatest, "nullCount": found.nulls},
+        {"numRecords": statistics.rows, "minValues": least, "maxValues": greatest, "nullCount": statistics.nulls},
         separators=(",", ":"),
     )
 
@@ -330,11 +332,11 @@ def _lake_errors(store: Store) -> Iterator[None]:
     except TableNotFoundError:
         raise TableError("the lake has no table, or a damaged one", do=_ANEW, about=about) from None
     except DeltaProtocolError:
-        found = "the table needs a newer reader or writer than this one"
-        raise TableError(found, do=f"Upgrade the provider and deltalake. {_ANEW}", about=about) from None
+        problem = "the table needs a newer reader or writer than this one"
+        raise TableError(problem, do=f"Upgrade the provider and deltalake. {_ANEW}", about=about) from None
     except (DeltaError, ValueError) as error:
-        found = f"the table's log does not read ({type(error).__name__})"
-        raise TableError(found, do=f"See that our DAGs are its only writers. {_ANEW}", about=about) from None
+        problem = f"the table's log does not read ({type(error).__name__})"
+        raise TableError(problem, do=f"See that our DAGs are its only writers. {_ANEW}", about=about) from None
     except OSError as error:
         raise LakeError(
             f"the store did not answer the table's library ({type(error).__name__})",

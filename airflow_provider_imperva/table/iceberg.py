@@ -121,8 +121,8 @@ class Iceberg:
         with _lake_errors(store, note):
             table = catalog.load_table(note.table)
             if wrong := find_wrong(table, location(store)):
-                found = f"the table is not as our snapshots left it: {wrong}"
-                raise TableError(found, do=f"See that our DAGs are its only writers. {_ANEW}", about=note.table)
+                problem = f"the table is not as our snapshots left it: {wrong}"
+                raise TableError(problem, do=f"See that our DAGs are its only writers. {_ANEW}", about=note.table)
         return cls(store, table, note)
 
     @property
@@ -169,7 +169,9 @@ class Iceberg:
 
     def write(self, change: Change) -> None:
         """Make a change one snapshot, also if others write to the table first, unless they wrote the same commit."""
-        added = [self._data_file(change, part, found) for part, found in statistics_of(self._store, change.added)]
+        added = [
+            self._data_file(change, part, statistics) for part, statistics in statistics_of(self._store, change.added)
+        ]
         removed = [self._data_file(change, part) for part in change.removed]
         properties = {PUBLISHED + change.repository: str(change.commit)}
         shown = self.published(change.repository)
@@ -215,7 +217,7 @@ class Iceberg:
                 transaction.set_properties(dict(properties))
             self._table = transaction.commit_transaction()
 
-    def _data_file(self, change: Change, part: Part, found: Statistics | None = None) -> DataFile:
+    def _data_file(self, change: Change, part: Part, statistics: Statistics | None = None) -> DataFile:
         from pyiceberg.conversions import to_bytes
         from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
         from pyiceberg.typedef import Record
@@ -241,10 +243,10 @@ class Iceberg:
             partition=Record(change.repository, part.event_class, _days(part.event_date)),
             record_count=part.rows,
             file_size_in_bytes=part.size,
-            value_counts=counts(dict.fromkeys(found.nulls, found.rows)) if found else {},
-            null_value_counts=counts(found.nulls) if found else {},
-            lower_bounds=bounds(found.least) if found else {},
-            upper_bounds=bounds(found.greatest) if found else {},
+            value_counts=counts(dict.fromkeys(statistics.nulls, statistics.rows)) if statistics else {},
+            null_value_counts=counts(statistics.nulls) if statistics else {},
+            lower_bounds=bounds(statistics.least) if statistics else {},
+            upper_bounds=bounds(statistics.greatest) if statistics else {},
         )
         file.spec_id = self._table.metadata.default_spec_id
         return file
@@ -309,10 +311,10 @@ class Iceberg:
 
     def _objects(self, snapshots: Iterable[Snapshot]) -> set[str]:
         """Return the manifest lists and manifests of snapshots."""
-        found: set[str] = set()
+        paths: set[str] = set()
         for snapshot in snapshots:
-            found |= {snapshot.manifest_list, *(one.manifest_path for one in snapshot.manifests(self._table.io))}
-        return found
+            paths |= {snapshot.manifest_list, *(one.manifest_path for one in snapshot.manifests(self._table.io))}
+        return paths
 
 
 def versions(store: Store) -> Iterator[tuple[str, Mapping[str, Any] | None]]:

@@ -58,15 +58,15 @@ def statistics(store: Store, part: Part) -> Statistics:
             about=store.uri(part.path),
         ) from None
     indices = {footer.schema.column(index).path: index for index in range(footer.num_columns)}
-    found = Statistics(footer.num_rows, {}, {}, {})
+    summary = Statistics(footer.num_rows, {}, {}, {})
     for name in COLUMNS:
         groups = [footer.row_group(group).column(indices[name]).statistics for group in range(footer.num_row_groups)]
         if not groups or not all(group is not None and group.has_null_count for group in groups):
             continue
-        found.nulls[name] = sum(group.null_count for group in groups)
+        summary.nulls[name] = sum(group.null_count for group in groups)
         bounded = [group for group in groups if group.has_min_max]
         # A row group of nulls alone has no bounds, and needs none.
         if bounded and all(group.has_min_max or group.num_values == 0 for group in groups):
-            found.least[name] = min(group.min for group in bounded)
-            found.greatest[name] = max(group.max for group in bounded)
-    return found
+            summary.least[name] = min(group.min for group in bounded)
+            summary.greatest[name] = max(group.max for group in bounded)
+    return summary

@@ -272,10 +272,10 @@ _UNAUTHORIZED = Answer(401, headers={"WWW-Authenticate": 'Basic realm="logs"'})
 
 def _beginning(answer: Answer, wanted: str) -> Answer:
     """Give the first bytes of an answer, if no more are asked for."""
-    found = re.fullmatch(r"bytes=0-(\d{1,18})", wanted)
-    if not found or answer.status != 200:
+    match = re.fullmatch(r"bytes=0-(\d{1,18})", wanted)
+    if not match or answer.status != 200:
         return answer
-    return replace(answer, status=206, body=answer.body[: int(found[1]) + 1])
+    return replace(answer, status=206, body=answer.body[: int(match[1]) + 1])
 
 
 def _spoil(answer: Answer, fault: Fault) -> Answer:

@@ -159,7 +159,7 @@ class HecReceiver(HttpReceiver):
         text = request.body.decode()
         if not text.strip():
             return _hec(400, 5, "No data")
-        found: list[tuple[str, Any]] = []
+        events: list[tuple[str, Any]] = []
         place = 0
         decoder = json.JSONDecoder()
         while place < len(text):
@@ -173,16 +173,16 @@ class HecReceiver(HttpReceiver):
                 return _hec(400, 7, "Incorrect index")
             if any(isinstance(value, dict) for value in event.get("fields", {}).values()):
                 return _hec(400, 15, "Error in handling indexed fields")
-            found.append((event.get("fields", {}).get("imperva_uid", ""), event))
-        return self._take(found)
+            events.append((event.get("fields", {}).get("imperva_uid", ""), event))
+        return self._take(events)
 
-    def _take(self, found: list[tuple[str, Any]]) -> SiemAnswer:
+    def _take(self, events: list[tuple[str, Any]]) -> SiemAnswer:
         if not self.acknowledges:
-            for name, event in found:
+            for name, event in events:
                 self.keep(name, event)
             return _hec(200, 0, "Success")
         ack_id, self._next_ack = self._next_ack, self._next_ack + 1
-        self._pending[ack_id] = found
+        self._pending[ack_id] = events
         return SiemAnswer(200, {"text": "Success", "code": 0, "ackId": ack_id})
 
     def _acks(self, request: SiemRequest) -> SiemAnswer:
@@ -232,7 +232,7 @@ class GelfReceiver(HttpReceiver):
         if request.path != "/gelf":
             return SiemAnswer(404)
         lines = request.body.split(b"\n") if self.bulk else [request.body]
-        found = []
+        events = []
         for line in filter(None, lines):
             try:
                 event = json.loads(line)
@@ -240,8 +240,8 @@ class GelfReceiver(HttpReceiver):
                 return SiemAnswer(400)
             if not is_gelf(event):
                 return SiemAnswer(400)
-            found.append(event)
-        for event in found:
+            events.append(event)
+        for event in events:
             self.keep(event.get("_imperva_uid", ""), event)
         return SiemAnswer(202)
 

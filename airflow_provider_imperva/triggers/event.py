@@ -75,9 +75,9 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
         """Fire whenever it is time to, and never end."""
         watch = Watch(min_interval=self.min_interval, remind_interval=self.remind_interval)
         while True:
-            found = await self._check_for_work()
-            if found is not None and watch.is_due(found, at=time.monotonic()):
-                yield TriggerEvent(found)
+            work = await self._check_for_work()
+            if work is not None and watch.is_due(work, at=time.monotonic()):
+                yield TriggerEvent(work)
             await asyncio.sleep(self.poke_interval)
 
     async def _check_for_work(self) -> dict[str, Any] | None:
@@ -103,18 +103,18 @@ class Watch:
     _plan: int | None = None
     _plan_since: float = -math.inf
 
-    def is_due(self, found: dict[str, Any], *, at: float) -> bool:
+    def is_due(self, work: dict[str, Any], *, at: float) -> bool:
         """Return whether to fire for what was found, and take it as done."""
-        if (plan := found.get("recover")) is not None:
+        if (plan := work.get("recover")) is not None:
             if plan != self._plan:
                 self._plan, self._plan_since = plan, at
             since, interval = max(self._fired_at, self._plan_since), self.remind_interval
         else:
             since = self._fired_at
-            interval = self.remind_interval if found["digest"] == self._digest else self.min_interval
+            interval = self.remind_interval if work["digest"] == self._digest else self.min_interval
         if at - since < interval:
             return False
         self._fired_at = at
         if plan is None:
-            self._digest = found["digest"]
+            self._digest = work["digest"]
         return True

@@ -53,8 +53,8 @@ class Brackets:
         if not len(depths) or depths.min() > 0:
             self._depth = int(depths[-1]) if len(depths) else self._depth
             return None
-        for found in _BRACKET.finditer(text, begin, end):
-            self._depth += 1 if found[0] in "[{" else -1 if found[0] in "]}" else 0
-            if self._depth <= 0 and len(found[0]) == 1:
-                return found.end()
+        for match in _BRACKET.finditer(text, begin, end):
+            self._depth += 1 if match[0] in "[{" else -1 if match[0] in "]}" else 0
+            if self._depth <= 0 and len(match[0]) == 1:
+                return match.end()
         return None

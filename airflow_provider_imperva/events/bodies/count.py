@@ -33,10 +33,12 @@ class Count(NamedTuple):
         """Count."""
         usual = next((begin for begin in _USUAL if block.startswith(begin)), _USUAL[0])
         tally = Tally.of(block, usual)
-        found = count_either(block, *_NAMES)
-        if tally.begun == tally.lines == sum(found):
-            return cls(tally.line_ends, tally.lines, not found[1])
-        places = sorted(place for name, most in zip(_NAMES, found, strict=True) for place in _places(block, name, most))
+        counts = count_either(block, *_NAMES)
+        if tally.begun == tally.lines == sum(counts):
+            return cls(tally.line_ends, tally.lines, not counts[1])
+        places = sorted(
+            place for name, most in zip(_NAMES, counts, strict=True) for place in _places(block, name, most)
+        )
         further = sum(block.find(b"\n", one, other) < 0 for one, other in pairwise(places))
         return cls(tally.line_ends, tally.lines + further, False)
 

@@ -143,9 +143,9 @@ class _Records:
         for first, after in groups:
             origin, end = int(lines.begins[first]), int(lines.ends[after - 1])
             bounds = np.column_stack((lines.begins[first:after], lines.ends[first:after])) - origin
-            found = boundaries.cut(block[origin:end].decode("latin-1"), bounds.tolist(), format_name)
-            pieces += ((piece, origin, first) for piece in found.pieces)
-            folded += found.folded
+            cuts = boundaries.cut(block[origin:end].decode("latin-1"), bounds.tolist(), format_name)
+            pieces += ((piece, origin, first) for piece in cuts.pieces)
+            folded += cuts.folded
         if pieces:
             where = [(piece.begin + origin, piece.end + origin, piece.line + first) for piece, origin, first in pieces]
             places.append(np.column_stack((np.array(where, np.int64), np.arange(1, len(pieces) + 1))))
@@ -157,17 +157,17 @@ class _Records:
     def _of(
         cls,
         lines: Lines,
-        found: Positions,
+        spans: Positions,
         pieces: list[tuple[boundaries.Piece, int, int]],
         folded: int,
         *,
         begun: int,
         last_number: int,
     ) -> _Records:
-        begins, _, line, piece = found.T
+        begins, _, line, piece = spans.T
         numbers = lines.numbers[line]
         is_shared = np.diff(numbers, prepend=-1, append=-1) == 0
-        ends = _without_ends(lines.block, begins, found[:, 1], is_shared[1:] | is_shared[:-1])
+        ends = _without_ends(lines.block, begins, spans[:, 1], is_shared[1:] | is_shared[:-1])
         is_on_last = len(numbers) > 0 and numbers[-1] == last_number
         firsts = np.searchsorted(numbers, numbers)
         place = np.arange(len(numbers)) - firsts + np.where(numbers == lines.numbers[0], begun, 0)
@@ -206,8 +206,8 @@ def _are_usual(lines: Lines, count: Count) -> bool:
 def _usual_prefix(lines: Lines) -> bytes:
     """What the first line begins with, up to the end of its signature; nothing if that is out of the ordinary."""
     begin = int(lines.begins[0])
-    found = _USUAL.match(lines.block, begin, begin + _LONGEST_START)
-    return found[0] if found else b""
+    match = _USUAL.match(lines.block, begin, begin + _LONGEST_START)
+    return match[0] if match else b""
 
 
 def _are_simple(lines: Lines, format_name: str) -> Mask:

@@ -182,15 +182,15 @@ class _Block:
         self._row, self._up_to, self._separators, self._finished = -1, 0, 0, finished
 
     def _names_behind_rows(self) -> frozenset[int]:
-        found, place = set(), -1
+        numbers, place = set(), -1
         # Counted first: to look for one more behind the last takes longer, and mostly a directive has the only one.
         for _ in range(count_text(self.lines.block, b"ields")):
             place = self.lines.block.find(b"ields", place + 1)
             line = int(np.searchsorted(self.lines.begins, place, "right")) - 1
             begin, end = self.lines.begins[line], self.lines.ends[line]
             if line >= 0 and self._begun[line] and NAMES_BEHIND_ROW.search(self.lines.block, begin, end):
-                found.add(line)
-        return frozenset(found)
+                numbers.add(line)
+        return frozenset(numbers)
 
     def next_row(self, before: int) -> int | None:
         """Find the first row not passed yet."""

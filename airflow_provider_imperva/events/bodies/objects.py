@@ -61,22 +61,22 @@ _Found = tuple[TextRecord | RejectionReason, str]
 def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
     """Read a body in blocks; the ``lines`` of the last one are all that were counted less those of the others."""
     body = _Body()
-    found: list[_Found] = []
+    kept_records: list[_Found] = []
     size = yielded = 0
     for record, text in body.read(chunks):
         if len(text) > MAX_RECORD_BYTES:
             record, text = RejectionReason.TOO_LONG, text[:HEAD_BYTES]
         kept = text if keep_raw or isinstance(record, RejectionReason) else ""
-        found.append((record, kept))
+        kept_records.append((record, kept))
         size += _size(record) + len(kept)
         if size >= lines.BLOCK_BYTES:
-            text_block = _block(found, first_number=yielded + 1, lines=len(found), keep_raw=keep_raw)
-            yielded += len(found)
-            found, size = [], 0
+            text_block = _block(kept_records, first_number=yielded + 1, lines=len(kept_records), keep_raw=keep_raw)
+            yielded += len(kept_records)
+            kept_records, size = [], 0
             yield text_block
             del text_block
-    if found or body.lines != yielded:
-        yield _block(found, first_number=yielded + 1, lines=body.lines - yielded, keep_raw=keep_raw)
+    if kept_records or body.lines != yielded:
+        yield _block(kept_records, first_number=yielded + 1, lines=body.lines - yielded, keep_raw=keep_raw)
 
 
 class _Body:
@@ -140,8 +140,8 @@ def _size(record: TextRecord | RejectionReason) -> int:
     return _LEAST_SIZE + texts + sum(len(text) + 1 for items in record.lists.values() for text in items)
 
 
-def _block(found: list[_Found], *, first_number: int, lines: int, keep_raw: bool) -> TextBlock:
-    numbered = list(enumerate(found, first_number))
+def _block(kept_records: list[_Found], *, first_number: int, lines: int, keep_raw: bool) -> TextBlock:
+    numbered = list(enumerate(kept_records, first_number))
     kept = [(number, record, text) for number, (record, text) in numbered if isinstance(record, TextRecord)]
     return TextBlock(
         columns=TextColumns.of(
@@ -164,13 +164,13 @@ def _block(found: list[_Found], *, first_number: int, lines: int, keep_raw: bool
 def _opened(value: Object, text: str) -> Iterator[_Found] | None:
     """Give what the lists of events in an envelope hold; None for any other object."""
     is_event = any(event_key(key) for key, _ in value)
-    found = [items for name, items in _lists(value) if _holds_events(name.lower(), items, in_event=is_event)]
-    if not found:
+    lists = [items for name, items in _lists(value) if _holds_events(name.lower(), items, in_event=is_event)]
+    if not lists:
         is_empty = len(value) == 1 and value[0][0].lower() in LISTS and value[0][1] == []
         return iter(()) if is_empty and not isinstance(value[0][1], Object) else None
-    beside = Object((f"envelope.{key}" if event_key(key) else key, inner) for key, inner in _without(value, found))
-    copied = len(dumped(beside)) * sum(map(len, found))
-    return _items([item for items in found for item in items], beside, copied <= _MOST_COPIED * len(text))
+    beside = Object((f"envelope.{key}" if event_key(key) else key, inner) for key, inner in _without(value, lists))
+    copied = len(dumped(beside)) * sum(map(len, lists))
+    return _items([item for items in lists for item in items], beside, copied <= _MOST_COPIED * len(text))
 
 
 def _items(items: Iterable[Any], beside: Object, with_each: bool) -> Iterator[_Found]:
@@ -194,17 +194,17 @@ def _hides_events(value: Any) -> bool:
     """Whether an object that is not an event has several in it, where no envelope has them."""
     if not isinstance(value, Object) or any(event_key(key) for key, _ in value):
         return False
-    found = 0
+    count = 0
     left: list[list[Any]] = [value]
-    while left and found < 2:
+    while left and count < 2:
         inner = left.pop()
         keys = {event_key(key) for key, _ in inner} if isinstance(inner, Object) else set()
         if keys & TIME_KEYS and keys - TIME_KEYS - {""}:
-            found += 1
+            count += 1
         else:
             items = (item for _, item in inner) if isinstance(inner, Object) else inner
             left += [item for item in items if isinstance(item, list)]
-    return found > 1
+    return count > 1
 
 
 def _lists(value: Object, depth: int = 1) -> Iterator[tuple[str, list[Any]]]:

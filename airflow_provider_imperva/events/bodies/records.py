@@ -52,8 +52,8 @@ def count(text: str) -> int:
     within: _List | None = None
     in_event = False
     keys: set[str] = set()
-    for found in _BRACKET.finditer(text):
-        between, bracket = found[1], found[2]
+    for bracket_match in _BRACKET.finditer(text):
+        between, bracket = bracket_match[1], bracket_match[2]
         if within is None and objects == 1:
             in_event |= any(key in EVENT_KEYS for key in _keys(between))
         elif within is not None and inside == 0:
@@ -82,7 +82,7 @@ def count(text: str) -> int:
                 within.objects += 1
                 within.events += bool(keys & EVENT_KEYS)
                 within.timed += bool(keys & TIME_KEYS)
-    return sum(found.values for found in lists if found.holds_events(in_event=in_event)) or 1
+    return sum(one.values for one in lists if one.holds_events(in_event=in_event)) or 1
 
 
 def _keys(between: str) -> set[str]:

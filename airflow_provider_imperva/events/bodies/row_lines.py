@@ -79,9 +79,9 @@ def take_prefixes(lines: Lines, *, bare: bool) -> dict[int, bytes]:
     prefixes = {}
     for index in np.flatnonzero((first != _QUOTE) & (first != _NUMBER_SIGN)).tolist():
         begin, end = int(lines.begins[index]), int(lines.ends[index])
-        if found := (BARE_PREFIX if bare else PREFIX).match(lines.block, begin, end):
-            lines.begins[index] = found.end()
-            prefixes[index] = found[0]
+        if match := (BARE_PREFIX if bare else PREFIX).match(lines.block, begin, end):
+            lines.begins[index] = match.end()
+            prefixes[index] = match[0]
     return prefixes
 
 
@@ -125,26 +125,26 @@ def is_plain(block: bytes, line_feeds: int) -> bool:
 def _pieces(block: bytes, begin: int, end: int, *, bare: bool) -> Iterator[tuple[int, int]]:
     """Cut what stands between two line feeds where a line ends all the same."""
     in_directive = None
-    for found in BREAK.finditer(block, begin, end):
-        last = found.start()
+    for match in BREAK.finditer(block, begin, end):
+        last = match.start()
         while last > begin and block[last - 1] in b" \t":
             last -= 1
         if last == begin:
-            begin = found.end()
+            begin = match.end()
             continue
-        if found.end() == end:
-            end = found.start()
+        if match.end() == end:
+            end = match.start()
             break
         if in_directive is None:
-            in_directive = DIRECTIVE_BEGIN.match(block, begin, found.start()) is not None
+            in_directive = DIRECTIVE_BEGIN.match(block, begin, match.start()) is not None
         if (
             bare
             or in_directive
-            or DIRECTIVE_BEGIN.match(block, found.end(), end)
-            or (block[last - 1] == _QUOTE and ROW_BEGIN.match(block, found.end(), end))
+            or DIRECTIVE_BEGIN.match(block, match.end(), end)
+            or (block[last - 1] == _QUOTE and ROW_BEGIN.match(block, match.end(), end))
         ):
-            yield begin, found.start()
-            begin, in_directive = found.end(), None
+            yield begin, match.start()
+            begin, in_directive = match.end(), None
     if block[begin:end].strip(b" \t"):
         yield begin, end
 
@@ -157,8 +157,8 @@ def last_row(piece: bytes, *, bare: bool) -> int:
     while (place := piece.rfind(b'\n"', 0, place)) >= 0:
         if ROW.match(piece, place + 1):
             return place + 1
-    place = max((found.end() for found in _BEHIND_LF.finditer(piece)), default=0)
-    return place or max((found.end() for found in _BETWEEN_ROWS.finditer(piece)), default=0)
+    place = max((match.end() for match in _BEHIND_LF.finditer(piece)), default=0)
+    return place or max((match.end() for match in _BETWEEN_ROWS.finditer(piece)), default=0)
 
 
 def _last_bare_row(piece: bytes) -> int:
@@ -192,11 +192,11 @@ def _first_value_ends_as_usual(lines: Lines) -> Mask:
         return np.zeros(len(lines), np.bool_)
     text = np.frombuffer(lines.block, np.uint8)
     length = len(usual[0])
-    found: Mask = lines.ends - lines.begins >= length
+    mask: Mask = lines.ends - lines.begins >= length
     for place, byte in enumerate(usual[0]):
         at = text[np.minimum(lines.begins + place, len(text) - 1)]
-        found &= at == byte if place in (0, length - 3, length - 2, length - 1) else (at != _QUOTE) & (at >= _BLANK)
-    return found
+        mask &= at == byte if place in (0, length - 3, length - 2, length - 1) else (at != _QUOTE) & (at >= _BLANK)
+    return mask
 
 
 def count(text: bytes, *, bare: bool, plain: bool) -> int:

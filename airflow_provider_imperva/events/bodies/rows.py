@@ -123,28 +123,28 @@ class _Rows:
         """Read a section; only one of them all may have more than a few rows."""
         layout, rows = section.layout, section.rows
         read_one = partial(read_row, layout=layout)
-        found = LineByLine()
+        one_by_one = LineByLine()
         if len(rows) > FEW:
-            self._scanned = scan_lines(rows, partial(scan, layout=layout, keep_raw=keep_raw), read_one, found)
+            self._scanned = scan_lines(rows, partial(scan, layout=layout, keep_raw=keep_raw), read_one, one_by_one)
         else:
-            found.read(rows, read_one)
+            one_by_one.read(rows, read_one)
         unfinished: list[int] = []
-        if found.rejected and not layout.bare:
-            unfinished = self._join(section, found)
-        self._mark(section, found, unfinished)
+        if one_by_one.rejected and not layout.bare:
+            unfinished = self._join(section, one_by_one)
+        self._mark(section, one_by_one, unfinished)
         if self._prefixes:
-            self._keep_prefixes(section, found)
-        self._one_by_one.add(found)
+            self._keep_prefixes(section, one_by_one)
+        self._one_by_one.add(one_by_one)
         self._not_counted += sum(not shares_line for _, shares_line in section.directives)
         self._not_counted -= sum(hides_row(text) for text, _ in section.directives)
 
-    def _join(self, section: Section, found: LineByLine) -> list[int]:
+    def _join(self, section: Section, one_by_one: LineByLine) -> list[int]:
         """Read those rows that are spread over several lines; tell the numbers of those that stay unfinished."""
         rows, parts = section.rows, set[int]()
         unfinished: list[int] = []
         spread = LineByLine()
-        rejected = {line.number for line in found.rejected}
-        for line in found.rejected:
+        rejected = {line.number for line in one_by_one.rejected}
+        for line in one_by_one.rejected:
             place = int(np.searchsorted(rows.numbers, line.number))
             if line.reason != RejectionReason.FIELD_COUNT or not section.begun[place]:
                 continue
@@ -160,14 +160,14 @@ class _Rows:
         for record in spread.records:
             if "joined_lines" not in record.warnings:
                 record.warnings.append("joined_lines")
-        found.rejected[:] = [line for line in found.rejected if line.number not in parts]
+        one_by_one.rejected[:] = [line for line in one_by_one.rejected if line.number not in parts]
         spread.rejected.clear()
-        found.add(spread)
+        one_by_one.add(spread)
         return unfinished
 
-    def _mark(self, section: Section, found: LineByLine, unfinished: list[int]) -> None:
+    def _mark(self, section: Section, one_by_one: LineByLine, unfinished: list[int]) -> None:
         scanned = self._scanned if len(section.rows) > FEW else None
-        numbers = np.array(found.numbers, np.int64)
+        numbers = np.array(one_by_one.numbers, np.int64)
         at_once = scanned.lines.to_numpy() if scanned is not None else numbers[:0]
         in_order = np.sort(np.concatenate((at_once, numbers)))
         if len(in_order):
@@ -178,23 +178,23 @@ class _Rows:
             self.behind_incomplete |= bool(unfinished)
         marks = [(int(number), FOLLOWS) for number in set(in_order[following[following < len(in_order)]].tolist())]
         marks += [(number, mark) for mark in section.marks for number in in_order.tolist()]
-        place_of = {number: place for place, number in enumerate(found.numbers)} if marks else {}
+        place_of = {number: place for place, number in enumerate(one_by_one.numbers)} if marks else {}
         for number, mark in marks:
             if (place := place_of.get(number)) is not None:
-                found.records[place].warnings.append(mark)
+                one_by_one.records[place].warnings.append(mark)
             elif scanned is not None:
                 scanned.notes.warnings.append((int(np.searchsorted(at_once, number)), mark))
 
-    def _keep_prefixes(self, section: Section, found: LineByLine) -> None:
-        for number, record in zip(found.numbers, found.records, strict=True):
+    def _keep_prefixes(self, section: Section, one_by_one: LineByLine) -> None:
+        for number, record in zip(one_by_one.numbers, one_by_one.records, strict=True):
             if prefix := self._prefixes.get(number):
                 record.extra.append(("prefix", decoded(prefix)[0].strip()))
         if self._scanned is not None and len(section.rows) > FEW:
             for row, number in enumerate(self._scanned.lines.to_pylist()):
                 if prefix := self._prefixes.get(number):
                     self._scanned.notes.extra.append((row, "prefix", decoded(prefix)[0].strip()))
-        found.rejected[:] = [
-            replace(line, content=self._prefixes.get(line.number, b"") + line.content) for line in found.rejected
+        one_by_one.rejected[:] = [
+            replace(line, content=self._prefixes.get(line.number, b"") + line.content) for line in one_by_one.rejected
         ]
 
     def text_block(self, counted: int, number_of: Positions, *, keep_raw: bool) -> TextBlock:
@@ -203,11 +203,11 @@ class _Rows:
         :param counted: how many lines there are in the bytes, directives among them.
         :param number_of: what number each line of the block has in the body.
         """
-        found, columns = self._one_by_one, self._scanned
-        if columns is None or found.numbers:
-            read = found.columns(format_name="W3C", keep_raw=keep_raw)
+        one_by_one, columns = self._one_by_one, self._scanned
+        if columns is None or one_by_one.numbers:
+            read = one_by_one.columns(format_name="W3C", keep_raw=keep_raw)
             columns = read if columns is None else TextColumns.merge(columns, read)
-        rejected = sorted(found.rejected, key=lambda line: line.number)
+        rejected = sorted(one_by_one.rejected, key=lambda line: line.number)
         return TextBlock(
             replace(columns, lines=pa.array(number_of[columns.lines.to_numpy()])),
             [replace(line, number=int(number_of[line.number])) for line in rejected],

@@ -111,13 +111,13 @@ class Values:
                 continue
             if not self.is_open and character not in "[{" and self._pass_prefix():
                 continue
-            found, end = self._missed_comma() if self._behind_value and self.is_open else self._read()
-            if isinstance(found, RejectionReason):
-                self.failed = found
+            value, end = self._missed_comma() if self._behind_value and self.is_open else self._read()
+            if isinstance(value, RejectionReason):
+                self.failed = value
                 return
             begin, self._place = self._place, end
             self._behind_value = True
-            yield found, self._text[begin:end]
+            yield value, self._text[begin:end]
             self.prefix = ""
 
     def skip(self) -> tuple[RejectionReason, str]:
@@ -166,9 +166,9 @@ class Values:
             left = self._text[self._place :]
             looked_at, closed = brackets.close(left[seen:]) if brackets else (len(left) - seen, False)
             seen += looked_at
-            found = begin.search(left, first)
-            if closed or found:
-                end = min(seen if closed else len(left), found.start() if found else len(left))
+            match = begin.search(left, first)
+            if closed or match:
+                end = min(seen if closed else len(left), match.start() if match else len(left))
                 by_bracket = closed and end == seen
                 break
             # What is passed is neither kept nor counted.
@@ -228,31 +228,31 @@ class Values:
         while len(self._text) - self._place < _FARTHEST and self._text.find("\n", self._place) < 0:
             if not self._read_on():
                 break
-        found = _PREFIX.match(self._text, self._place)
-        if found is None:
+        match = _PREFIX.match(self._text, self._place)
+        if match is None:
             return False
         self._count_passed()
-        self.prefix += found[0]
-        self._place = self._counted_up_to = found.end()
+        self.prefix += match[0]
+        self._place = self._counted_up_to = match.end()
         return True
 
     def _read(self) -> tuple[Any, int]:
         """Read the value here and tell where it ends; reads on as long as more text might change what is found."""
         while True:
-            found, end = _decoded(self._text, self._place)
+            value, end = _decoded(self._text, self._place)
             ahead = len(self._text) - end
             at_end = ahead < _LONGEST_TOKEN
             if not at_end or end - self._place > MAX_ENVELOPE_BYTES or not self._read_on():
                 break
         if end - self._place > MAX_ENVELOPE_BYTES:
             return RejectionReason.TOO_LONG, end
-        if isinstance(found, RejectionReason):
+        if isinstance(value, RejectionReason):
             left = self._text[end:].rstrip()
             self._stopped_at_end = at_end and (not left or _UNFINISHED.fullmatch(left) is not None)
-            self._cost += _LEAST_COST + (_COST_OF_DEPTH if found == RejectionReason.TOO_DEEP else end - self._place)
-            return found, end
-        if self.is_open or isinstance(found, Object):
-            return found, end
+            self._cost += _LEAST_COST + (_COST_OF_DEPTH if value == RejectionReason.TOO_DEEP else end - self._place)
+            return value, end
+        if self.is_open or isinstance(value, Object):
+            return value, end
         self._stopped_at_end = False
         return RejectionReason.NOT_A_RECORD, end
 
@@ -272,22 +272,22 @@ class Values:
         """Find where the list begins in an object that cannot be read as a whole, if it is one of events."""
         if self.is_open:
             return None
-        found = _LIST_IN_OBJECT.match(self._text, self._place)
-        if found is None or found[1].lower() not in LISTS or _EVENT_KEY.search(self._text, self._place, found.end()):
+        match = _LIST_IN_OBJECT.match(self._text, self._place)
+        if match is None or match[1].lower() not in LISTS or _EVENT_KEY.search(self._text, self._place, match.end()):
             return None
-        return found.end()
+        return match.end()
 
     def _bracket_end(self) -> int | None:
         """Find where the brackets of the value here close; None if not in its line."""
         place, opened = self._place, list[str]()
-        while found := _BRACKET.match(self._text, place):
-            if not opened and found.end() > self._place + 1:
+        while match := _BRACKET.match(self._text, place):
+            if not opened and match.end() > self._place + 1:
                 return None
-            if found[1] in "[{":
-                opened.append(found[1])
-            elif not opened or opened.pop() + found[1] not in ("[]", "{}"):
+            if match[1] in "[{":
+                opened.append(match[1])
+            elif not opened or opened.pop() + match[1] not in ("[]", "{}"):
                 return None
-            place = found.end()
+            place = match.end()
             if not opened:
                 return place
         return None
@@ -296,14 +296,14 @@ class Values:
         """Find where the next value may begin behind the one here; None if that is too far away."""
         begin = self._begin_of_next()
         place = self._place + 1
-        while not (found := begin.search(self._text, place)):
+        while not (match := begin.search(self._text, place)):
             left = len(self._text) - self._place
             if left > MAX_RECORD_BYTES:
                 return None
             if not self._read_on():
                 return len(self._text)
             place = self._place + max(left - len(self._indent or "") - 2 - _LONGEST_PREFIX, 1)
-        return found.start()
+        return match.start()
 
     def _begin_of_next(self) -> re.Pattern[str]:
         if self._indent is None:

@@ -57,15 +57,15 @@ def _of_ipv4(text: str, packed: bytes) -> Address:
 def address_columns(texts: pa.DictionaryArray) -> dict[str, pa.DictionaryArray]:
     """Return ``client_address``, ``client_address_bytes`` and ``client_subnet`` of ``client_ip``."""
     logged = texts.dictionary.to_pylist()
-    found = [read_address(text) for text in logged]
-    spelled = [one and one.text for one in found]
+    addresses = [read_address(text) for text in logged]
+    spelled = [one and one.text for one in addresses]
     # Nearly always, which spares most of the work.
     are_same = spelled == logged
     address = texts if are_same else grouped(pa.array(spelled, TEXT), texts)
-    distinct = found if are_same else [read_address(text) for text in address.dictionary.to_pylist()]
+    distinct = addresses if are_same else [read_address(text) for text in address.dictionary.to_pylist()]
     packed = pa.array([one and one.packed for one in distinct], BINARY)
     return {
         "client_address": address,
         "client_address_bytes": pa.DictionaryArray.from_arrays(address.indices, packed, safe=False),
-        "client_subnet": grouped(pa.array([one and one.subnet for one in found], TEXT), texts),
+        "client_subnet": grouped(pa.array([one and one.subnet for one in addresses], TEXT), texts),
     }

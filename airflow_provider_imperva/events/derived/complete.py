@@ -88,8 +88,8 @@ def _column(field: pa.Field, values: pa.Array | None, count: int) -> pa.Array:
 def _judged(columns: Mapping[str, pa.Array], severities: Mapping[int, str]) -> dict[str, pa.Array]:
     """Return what follows from the kind of an event, its rule and its client; each combination is looked at once."""
     names = ("event_class", "src_format", "device_product", "event_name", "rule_type_code", "client_type")
-    found, numbers = combined([columns[name] for name in names])
-    judged, number = [_judge(*combination) for combination in found], pa.array(numbers)
+    combinations, numbers = combined([columns[name] for name in names])
+    judged, number = [_judge(*combination) for combination in combinations], pa.array(numbers)
     severity = [
         _severity(is_alert, rule_type, severities) if kind != _ANALYTICS else None
         for is_alert, kind, rule_type, _ in judged
@@ -140,8 +140,8 @@ def _query_strings(columns: Mapping[str, pa.Array]) -> pa.StringArray | None:
     url, given = columns["url"], columns["query_string"]
     if not given.null_count or not pc.any(pc.match_substring(url.dictionary, "?"), min_count=0).as_py():
         return None
-    found = pa.array([(text or "").partition("?")[2] or None for text in url.dictionary.to_pylist()], TEXT)
-    return pc.coalesce(given, found.take(url.indices))
+    queries = pa.array([(text or "").partition("?")[2] or None for text in url.dictionary.to_pylist()], TEXT)
+    return pc.coalesce(given, queries.take(url.indices))
 
 
 def _analytics(columns: Mapping[str, pa.Array], severity: pa.DictionaryArray) -> dict[str, pa.Array]:
@@ -160,14 +160,14 @@ def _analytics(columns: Mapping[str, pa.Array], severity: pa.DictionaryArray) ->
         for key in ("severity", "dhost", "ImpervaAANumberOfEvents", "ImpervaAAPercentBlocked")
     )
     severities = pa.array([ANALYTICS_SEVERITIES.get((text or "").upper()) for text in level.to_pylist()], TEXT)
-    found = {
+    analytics = {
         "severity": severities,
         "analytics_severity": level,
         "analytics_host": pc.if_else(pc.equal(pc.utf8_lower(host), _MANY), pa.scalar(None, TEXT), host),
         "analytics_events": integers(events),
         "analytics_blocked_percent": floats(pc.utf8_rtrim(percent, "% ")),
     }
-    placed = {name: scattered(values, rows, len(classes)) for name, values in found.items()}
+    placed = {name: scattered(values, rows, len(classes)) for name, values in analytics.items()}
     placed["severity"] = pc.coalesce(severity.cast(TEXT), placed["severity"])
     return {name: values.cast(HELD_SCHEMA.field(name).type) for name, values in placed.items()}
 

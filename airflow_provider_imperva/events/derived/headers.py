@@ -27,14 +27,14 @@ def headers(texts: pa.StringArray | pa.DictionaryArray) -> pa.MapArray:
         return pa.nulls(len(texts), HEADERS)
     is_null = texts.is_null().to_numpy(zero_copy_only=False)
     irregular = is_null.copy()
-    found = _simple(texts, irregular)
+    maps = _simple(texts, irregular)
     rest = np.flatnonzero(irregular & ~is_null)
     if not len(rest):
-        return found
+        return maps
     others = pa.array([_read(text) for text in texts.take(pa.array(rest)).to_pylist()], HEADERS)
     places = np.arange(len(texts))
     places[rest] = len(texts) + np.arange(len(rest))
-    return pa.concat_arrays([found, others]).take(pa.array(places))
+    return pa.concat_arrays([maps, others]).take(pa.array(places))
 
 
 def _simple(texts: pa.StringArray, irregular: npt.NDArray[np.bool_]) -> pa.MapArray:
@@ -74,10 +74,10 @@ def _strings(count: int, ends: npt.NDArray[np.int32], characters: npt.NDArray[np
 def _read(text: str) -> list[tuple[str, list[str]]] | None:
     """Read headers as a JSON object, or a list of such; None if it is something else."""
     try:
-        found = json.loads(text, strict=False)
+        content = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
-    items = found if isinstance(found, list) else [found]
+    items = content if isinstance(content, list) else [content]
     if not all(isinstance(item, dict) for item in items):
         return None
     read: dict[str, list[str]] = {}

@@ -32,17 +32,17 @@ def scattered(values: pa.Array, rows: Rows, count: int) -> pa.Array:
 def combined(keys: Sequence[pa.Array]) -> tuple[list[tuple[Any, ...]], Codes]:
     """Return the distinct combinations of some columns, in the order they come first, and the number of each row's."""
     number = np.zeros(len(keys[0]), np.int32)
-    found: list[tuple[Any, ...]] = [()]
+    combinations: list[tuple[Any, ...]] = [()]
     for key in keys:
         coded = key if pa.types.is_dictionary(key.type) else key.dictionary_encode()
         values = [*coded.dictionary.to_pylist(), None]
         if len(values) == _ONE_AND_NULL and not coded.null_count:
-            found = [(*one, values[0]) for one in found]
+            combinations = [(*one, values[0]) for one in combinations]
             continue
         pairs = number.astype(np.int64) * len(values) + coded.indices.fill_null(len(values) - 1).to_numpy()
-        distinct, number = _numbered(pairs, len(found) * len(values))
-        found = [(*found[pair // len(values)], values[pair % len(values)]) for pair in distinct]
-    return found, number
+        distinct, number = _numbered(pairs, len(combinations) * len(values))
+        combinations = [(*combinations[pair // len(values)], values[pair % len(values)]) for pair in distinct]
+    return combinations, number
 
 
 def _numbered(pairs: Rows, end: int) -> tuple[list[int], Codes]:

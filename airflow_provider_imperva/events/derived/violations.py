@@ -55,8 +55,8 @@ def _elements(values: pa.ListArray, lengths: Rows, owner: Rows, place: Rows) -> 
     """Return the element at a place of each owner's list; null if it is empty, or the list is shorter."""
     begins = np.asarray(values.offsets)[:-1][owner]
     there = place < lengths[owner]
-    found = values.values.take(pa.array(begins + place, mask=~there))
-    return pc.if_else(pc.equal(found, ""), pa.scalar(None, TEXT), found)
+    elements = values.values.take(pa.array(begins + place, mask=~there))
+    return pc.if_else(pc.equal(elements, ""), pa.scalar(None, TEXT), elements)
 
 
 def _attack_type_names(codes: pa.StringArray) -> pa.StringArray:

@@ -107,24 +107,24 @@ class _Record:
     keys: Keys | None
     imperva: bool
     ahead: Iterator[Span]
-    found: list[Span] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     after: Span | None = None
 
     def at(self, place: int) -> Span | None:
         """Find the pair that a place is in."""
         while self.after is None or self.after.begin <= place:
             if self.after is not None:
-                self.found.append(self.after)
+                self.spans.append(self.after)
             self.after = next(self.ahead, None)
             if self.after is None:
                 break
-        return self.found[-1] if self.found else None
+        return self.spans[-1] if self.spans else None
 
     def forget(self, place: int) -> Span | None:
         """Forget pairs behind a place, since it ends there; tells the last one that is left."""
-        while self.found and self.found[-1].begin > place:
-            self.found.pop()
-        return self.found[-1] if self.found else None
+        while self.spans and self.spans[-1].begin > place:
+            self.spans.pop()
+        return self.spans[-1] if self.spans else None
 
     def is_known(self, span: Span) -> bool:
         """Whether the key of a pair is known."""
@@ -153,26 +153,26 @@ class _Cutter:
         return Cut(self._pieces, self._folded)
 
     def _cut_line(self, line: int, begin: int, end: int, last_end: int) -> None:
-        found = signatures(self._text, begin, end)
+        signs = signatures(self._text, begin, end)
         if start := self._beginning.match(self._text, begin, end):
-            own = bool(found) and found[0] == start.end() - 1
+            own = bool(signs) and signs[0] == start.end() - 1
             record = self._begin(start.start(1) if start[1] else start.start(2), start.end(), end, line, imperva=own)
             # The first signature in another vendor's record is counted as the one that its line begins with.
-            self._folded -= bool(found) and not own
-            found = found[own:]
+            self._folded -= bool(signs) and not own
+            signs = signs[own:]
         elif self._record is not None and self._is_open(self._record, last_end):
             record = self._record
             record.piece.end = end
-            self._folded += not found
-        elif found and self._version(begin, found[0], end) is not None:
-            record = self._begin(begin, found[0] + 1, end, line, imperva=True)
-            found = found[1:]
+            self._folded += not signs
+        elif signs and self._version(begin, signs[0], end) is not None:
+            record = self._begin(begin, signs[0] + 1, end, line, imperva=True)
+            signs = signs[1:]
         else:
             self._record = None
             self._pieces.append(Piece(begin, end, line, RejectionReason.NOT_A_RECORD))
-            self._folded += max(len(found) - 1, 0)
+            self._folded += max(len(signs) - 1, 0)
             return
-        for place in found:
+        for place in signs:
             record = self._decide(record, place, end, line)
 
     def _begin(self, begin: int, header: int, end: int, line: int, *, imperva: bool) -> _Record:
@@ -198,8 +198,8 @@ class _Cutter:
     def _version(self, begin: int, signature: int, end: int) -> int | None:
         """Find where the version before a signature begins, if the two begin a record."""
         earliest = max(begin, signature - _LONGEST_VERSION)
-        found = headers.VERSION_BEFORE.search(self._text, earliest, signature)
-        start = self._beginning.match(self._text, found.start(), end) if found else None
+        match = headers.VERSION_BEFORE.search(self._text, earliest, signature)
+        start = self._beginning.match(self._text, match.start(), end) if match else None
         return start.start(2) if start and start.end() == signature + 1 else None
 
     def _is_open(self, record: _Record, place: int) -> bool:
@@ -215,8 +215,8 @@ class _Cutter:
 
     def _is_complete(self, record: _Record, place: int) -> bool:
         """Whether a record has all that every event has, before a place."""
-        starts = [span.start for span in record.found] + [place]
-        ended = zip(record.found, starts[1:], strict=True)
+        starts = [span.start for span in record.spans] + [place]
+        ended = zip(record.spans, starts[1:], strict=True)
         given = {span.key for span, end in ended if self._text[span.begin : end].strip()}
         return record.keys is not None and given.issuperset(record.keys.required)
 
@@ -288,12 +288,12 @@ class _Cutter:
         return value[:1] == '"' and value.count('"') % 2 == 1
 
     def _has_client_text(self, record: _Record) -> bool:
-        return record.keys is None or any(span.key in record.keys.client for span in record.found)
+        return record.keys is None or any(span.key in record.keys.client for span in record.spans)
 
     def _begin_of_prefix(self, record: _Record, span: Span | None, place: int, end: int) -> int:
         """Find where begins what stands before a header: a syslog prefix, or all behind a value of one word."""
         # What looks like a pair may be the structured data of a prefix.
-        known = next((one.begin for one in reversed(record.found) if record.is_known(one)), record.piece.begin)
+        known = next((one.begin for one in reversed(record.spans) if record.is_known(one)), record.piece.begin)
         earliest = max(known, place - _LONGEST_PREFIX)
         prefix = headers.SYSLOG_BEFORE.search(self._text, earliest, place)
         begin = self._without_count(earliest, prefix.start() if prefix else place, end)

@@ -63,18 +63,18 @@ class Directive(NamedTuple):
             raise ValueError("no directive")
         name = begin[1].decode().lower()
         behind = _BEHIND_NAMES if name == "fields" else _BEHIND_TEXT
-        ends = [match.end() for match in _found(line, begin.end() - 1, name, behind)]
+        ends = [match.end() for match in _matches(line, begin.end() - 1, name, behind)]
         end = min(ends, default=len(line))
         return cls(name, line[begin.end() : end].decode(errors="replace").strip(), end)
 
 
-def _found(line: bytes, colon: int, name: str, behind: re.Pattern[bytes]) -> list[re.Match[bytes]]:
-    found = [behind.search(line, colon)]
+def _matches(line: bytes, colon: int, name: str, behind: re.Pattern[bytes]) -> list[re.Match[bytes]]:
+    matches = [behind.search(line, colon)]
     if name == "version":
-        found.append(_BEHIND_VERSION.match(line, colon))
+        matches.append(_BEHIND_VERSION.match(line, colon))
     elif name.endswith("date"):
-        found.append(_BEHIND_TIME.match(line, colon))
-    return [match for match in found if match is not None]
+        matches.append(_BEHIND_TIME.match(line, colon))
+    return [match for match in matches if match is not None]
 
 
 def continued_names(line: bytes, known: frozenset[str]) -> str | None:

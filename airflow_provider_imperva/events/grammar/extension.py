@@ -96,20 +96,20 @@ def read_pairs(
     :param escaped_quotes: whether a backslash escapes quotes, too.
     """
     escape = _ESCAPE_OR_QUOTE if escaped_quotes else _ESCAPE
-    found = list(spans(text, begin, len(text), keys, delimiter=delimiter))
-    starts = [span.start for span in found] + [len(text)]
+    pair_spans = list(spans(text, begin, len(text), keys, delimiter=delimiter))
+    starts = [span.start for span in pair_spans] + [len(text)]
     if unkeyed := text[begin : starts[0]].strip(f"{_BLANKS}{delimiter or ''}"):
         record.warnings.append("unkeyed_text")
         record.extra.append(("unkeyed_text", unkeyed))
     values: list[str] = []
-    for span, end in zip(found, starts[1:], strict=True):
+    for span, end in zip(pair_spans, starts[1:], strict=True):
         if delimiter is None and span.start > begin and text[span.start - 1] not in _BLANKS:
             record.warnings.append(f"lost_space:{span.key}")
         values.append(_value(span.key, text[span.begin : end], record, keys, escape))
         is_known = span.key.lower() in keys.known
         if is_known and span.key not in keys.free_text and _SIGN.search(text, max(span.begin, span.close), end):
             record.warnings.append(f"sign_in_value:{span.key}")
-    _resolve(list(_pairs(found, values, keys)), record, keys)
+    _resolve(list(_pairs(pair_spans, values, keys)), record, keys)
 
 
 def spans(
@@ -173,18 +173,18 @@ def _is_between(text: str, begin: int, end: int, delimiter: str, keys: Keys) -> 
 
 def _blanked(text: str, begin: int, end: int, keys: Keys, json: _Json) -> Iterator[Span]:
     in_free_text = False
-    found = _next_word(text, begin, begin, end)
-    while found is not None:
-        start, behind, sign = found
+    next_word = _next_word(text, begin, begin, end)
+    while next_word is not None:
+        start, behind, sign = next_word
         word = text[start:behind]
         key = keys.known.get(word.lower(), "")
         if not key and (in_free_text or behind < sign):
-            found = _next_word(text, sign + 1, begin, end)
+            next_word = _next_word(text, sign + 1, begin, end)
             continue
         close = json.close(key, sign + 1)
         yield Span(key or word, start, sign + 1, close)
         in_free_text = key in keys.free_text and close in (-1, sign + 1)
-        found = _glued_word(text, key, sign + 1, end, keys) or _next_word(text, max(close, sign + 1), begin, end)
+        next_word = _glued_word(text, key, sign + 1, end, keys) or _next_word(text, max(close, sign + 1), begin, end)
 
 
 def _delimited(text: str, begin: int, end: int, keys: Keys, json: _Json, delimiter: str) -> Iterator[Span]:
@@ -309,7 +309,7 @@ def _unwrapped(text: str, *, json: bool) -> str | None:
     return inner if wraps else None
 
 
-def _pairs(found: list[Span], values: list[str], keys: Keys) -> Iterator[_Pair]:
+def _pairs(pair_spans: list[Span], values: list[str], keys: Keys) -> Iterator[_Pair]:
     """Give the pairs that have a value, and tell which of them a client may have written.
 
     A pair right behind text that others write is suspect, or behind that of a key that nobody knows. So is one behind a
@@ -317,10 +317,10 @@ def _pairs(found: list[Span], values: list[str], keys: Keys) -> Iterator[_Pair]:
     pair is misplaced if it is late and behind a text like that in which no event has it.
     """
     counts: dict[str, int] = {}
-    for span, value in zip(found, values, strict=True):
+    for span, value in zip(pair_spans, values, strict=True):
         counts[span.key] = counts.get(span.key, 0) + bool(value)
     behind_client = suspect = early = False
-    for span, value in zip(found, values, strict=True):
+    for span, value in zip(pair_spans, values, strict=True):
         if value:
             yield _Pair(span.key, value, behind_client, suspect, early and span.key in keys.late)
         is_text = span.close in (-1, span.begin)

@@ -32,13 +32,13 @@ def find_format(head: bytes, hint: str | None) -> Format | None:
     first = format_at_begin(head)
     if first is not None and hint in (first, None):
         return first
-    found = [(match.start(), match.lastgroup) for match in _LINE.finditer(head)]
+    candidates = [(match.start(), match.lastgroup) for match in _LINE.finditer(head)]
     if first is not None:
-        return hint if hint in {name for _, name in found} else first  # type: ignore[return-value]
+        return hint if hint in {name for _, name in candidates} else first  # type: ignore[return-value]
     if directive := _DIRECTIVE.search(head):
-        found.append((directive.start(), "W3C"))
-    if found:
-        return min(found)[1]  # type: ignore[return-value]
+        candidates.append((directive.start(), "W3C"))
+    if candidates:
+        return min(candidates)[1]  # type: ignore[return-value]
     begin = _BLANKS.match(head).end()  # type: ignore[union-attr]
     if hint == "W3C" and _BARE_ROW.match(head, begin):
         return "W3C"

@@ -162,11 +162,11 @@ def read_cef_header(text: str, begin: int, end: int) -> Header | None:
 
 def read_leef_header(text: str, begin: int, end: int) -> Header | None:
     """Read the four parts behind the version, and the delimiter if it is named; None if they are not all there."""
-    found = _split(text, begin, end, parts=4)
+    split = _split(text, begin, end, parts=4)
     # With a bar missing, the first bar of the attributes would end the event id.
-    if found is None or "=" in found[0][-1]:
+    if split is None or "=" in split[0][-1]:
         return None
-    parts, begin = found
+    parts, begin = split
     named = _NAMED.match(text, begin, end)
     if named is None:
         return Header(parts, begin)
@@ -194,14 +194,14 @@ def _delimiters(name: str) -> Iterator[str]:
 
 def _split(text: str, begin: int, end: int, *, parts: int) -> tuple[list[str], int] | None:
     """Cut off header parts, each with a bar behind it; tells where the rest begins, too."""
-    found: list[str] = []
+    fields: list[str] = []
     for bar in _BAR.finditer(text, begin, end):
         if bar[0] != "|":
             continue
-        found.append(_unescaped(text[begin : bar.start()]))
+        fields.append(_unescaped(text[begin : bar.start()]))
         begin = bar.end()
-        if len(found) == parts:
-            return found, begin
+        if len(fields) == parts:
+            return fields, begin
     return None
 
 

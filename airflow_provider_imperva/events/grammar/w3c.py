@@ -88,8 +88,8 @@ def first_is_bare(head: bytes, layout: Layout) -> bool:
     """
     names = listed = " ".join(layout.names)
     is_listed = False
-    for found in _LINE.finditer(head):
-        line = whole = found[0].strip(b" \t")
+    for match in _LINE.finditer(head):
+        line = whole = match[0].strip(b" \t")
         if prefix := PREFIX.match(line) or BARE_PREFIX.match(line):
             line = line[prefix.end() :]
         if DIRECTIVE.match(line):
@@ -164,11 +164,11 @@ def _cut(line: str, count: int) -> list[str] | None:
 
 def _matches(value: re.Pattern[str], line: str) -> list[re.Match[str]]:
     """Cut a line into values; none unless it is made of them from begin to end."""
-    found, end = [], 0
+    matches, end = [], 0
     while match := value.match(line, end):
-        found.append(match)
+        matches.append(match)
         end = match.end()
-    return found if end == len(line) else []
+    return matches if end == len(line) else []
 
 
 def _mixed(match: re.Match[str]) -> str:
@@ -190,10 +190,10 @@ def separators(line: bytes) -> int:
 
 def iso_date(date: str) -> str:
     """Write a date as in 31/Jan/2026 as 2026-01-31; any other text stays."""
-    found = _DAY_FIRST.fullmatch(date)
-    if found is None:
+    match = _DAY_FIRST.fullmatch(date)
+    if match is None:
         return date
-    return f"{found[3]}-{_MONTHS.index(found[2].title()) + 1:02}-{found[1]}"
+    return f"{match[3]}-{_MONTHS.index(match[2].title()) + 1:02}-{match[1]}"
 
 
 def _use_date_and_time(date_and_time: dict[str, str], record: TextRecord) -> None:

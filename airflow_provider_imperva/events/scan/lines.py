@@ -104,12 +104,12 @@ class Lines:
 
     def begin_with(self, prefix: bytes) -> Mask:
         """Whether each line begins with some bytes."""
-        found: Mask = self.ends - self.begins >= len(prefix)
-        if found.any():
+        mask: Mask = self.ends - self.begins >= len(prefix)
+        if mask.any():
             text = np.frombuffer(self.block, np.uint8)
             for place, byte in enumerate(prefix):
-                found &= text[np.minimum(self.begins + place, len(text) - 1)] == byte
-        return found
+                mask &= text[np.minimum(self.begins + place, len(text) - 1)] == byte
+        return mask
 
     def undecodable(self) -> list[int]:
         """Which lines of a block, of ``SCANNED_BYTES`` at most, are not UTF-8; checks single lines only if some are."""
@@ -129,10 +129,10 @@ class Lines:
 
 
 def _end_in_cr(text: Bytes, begins: Positions, ends: Positions) -> Mask:
-    found: Mask = (
+    mask: Mask = (
         (ends > begins) & (text.take(ends - 1, mode="clip") == _CR) if len(text) else np.zeros_like(begins, bool)
     )
-    return found
+    return mask
 
 
 def _line_ends(text: Bytes) -> Positions:

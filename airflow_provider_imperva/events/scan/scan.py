@@ -151,14 +151,14 @@ def _is_header(record: TextRecord, dialect: _Dialect) -> bool:
 class _Unknown:
     """Pairs with keys that are not in the vocabulary: line, key, and text of each, in order."""
 
-    found: list[tuple[int, str, str]]
+    pairs: list[tuple[int, str, str]]
 
     @classmethod
     def of(cls, lines: Lines, pairs: Pairs, irregular: Mask) -> _Unknown:
         """Gather them; lines in which such a key comes twice, or may be a label, are marked as irregular."""
         which = np.flatnonzero(pairs.spans[:, NUMBER] == 0)
         line_of = np.searchsorted(pairs.firsts, which, "right") - 1
-        found = []
+        unknown = []
         seen: set[tuple[int, str]] = set()
         for line, pair in zip(line_of.tolist(), pairs.spans[which].tolist(), strict=True):
             sign = lines.block.rfind(b"=", 0, pair[BEGIN])
@@ -166,10 +166,10 @@ class _Unknown:
             if (line, name) in seen or LABEL_KEY.fullmatch(name):
                 irregular[line] = True
             seen.add((line, name))
-            found.append((line, name, unescaped(lines.block[pair[BEGIN] : pair[END]].decode())))
-        return cls(found)
+            unknown.append((line, name, unescaped(lines.block[pair[BEGIN] : pair[END]].decode())))
+        return cls(unknown)
 
     def notes(self, rows: Positions) -> list[tuple[int, str, str]]:
         """Tell row, key and text of those in some lines."""
-        row_of = {line: row for row, line in enumerate(rows.tolist())} if self.found else {}
-        return [(row_of[line], key, text) for line, key, text in self.found if line in row_of]
+        row_of = {line: row for row, line in enumerate(rows.tolist())} if self.pairs else {}
+        return [(row_of[line], key, text) for line, key, text in self.pairs if line in row_of]

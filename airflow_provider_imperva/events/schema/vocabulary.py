@@ -117,7 +117,7 @@ CLIENT_TYPES: Mapping[str, str] = {
 BAD_BOT_RULE_TYPES = frozenset({4, 14})
 """Rule types that fire for bots that a site does not want, whatever type the client is."""
 
-_CLIENT_TYPES = {name.lower(): found for name, found in CLIENT_TYPES.items()}
+_CLIENT_TYPES = {name.lower(): kind for name, kind in CLIENT_TYPES.items()}
 
 
 def bot_classification_of(client_type: str | None, rule_type: int | None) -> str | None:

@@ -80,10 +80,10 @@ def _from_digits(
         pa.py_buffer(valid) if len(valid) else None,
         pa.py_buffer(values.astype(f"i{kind.bit_width // 8}", copy=False)),
     ]
-    found = pa.Array.from_buffers(kind, len(texts), buffers)
+    numbers = pa.Array.from_buffers(kind, len(texts), buffers)
     if count == texts.null_count:
-        return found
-    return _patched(found, texts, pa.array(~irregular, mask=texts.is_null().to_numpy(zero_copy_only=False)), one)
+        return numbers
+    return _patched(numbers, texts, pa.array(~irregular, mask=texts.is_null().to_numpy(zero_copy_only=False)), one)
 
 
 def floats(texts: pa.StringArray) -> pa.DoubleArray:
@@ -221,10 +221,10 @@ def url_parts(urls: pa.DictionaryArray) -> tuple[pa.DictionaryArray, pa.Dictiona
     """
     distinct = urls.dictionary
     offsets, characters, _ = _Parts.of(distinct)
-    found = np.empty((2 * len(distinct), 3), np.int32)
+    pieces = np.empty((2 * len(distinct), 3), np.int32)
     firsts = np.zeros(len(distinct) + 1, np.int64)
-    kernel.cut_urls(characters, offsets, found, firsts)
-    host, path = copy_texts(characters, found[: firsts[-1]], firsts, np.arange(len(distinct)), numbers=range(2))
+    kernel.cut_urls(characters, offsets, pieces, firsts)
+    host, path = copy_texts(characters, pieces[: firsts[-1]], firsts, np.arange(len(distinct)), numbers=range(2))
     return grouped(host, urls), grouped(path, urls)
 
 

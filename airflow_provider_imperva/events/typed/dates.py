@@ -47,8 +47,8 @@ class LogDates:
         is_far = np.abs(dates - self.own) > NEAR * _DAY
         if not is_far.any():
             return is_far
-        found, first = np.unique(dates[is_far], return_index=True)
-        for date in found[np.argsort(first)]:
+        distinct, first = np.unique(dates[is_far], return_index=True)
+        for date in distinct[np.argsort(first)]:
             if len(self.far) == MOST_FAR:
                 break
             self.far.add(date)

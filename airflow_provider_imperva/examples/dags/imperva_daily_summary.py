@@ -44,12 +44,12 @@ def open_ledger(repository: str) -> Ledger:
 def every_date() -> dict[str, list[str]]:
     """Return all dates in the lake, by repository."""
     store = open_ledger("").store
-    found = {}
+    by_repository = {}
     for folder in store.folders("events"):
         classes = store.folders(f"events/{folder}")
         dates = {name for event_class in classes for name in store.folders(f"events/{folder}/{event_class}")}
-        found[value_of(folder)] = sorted(map(value_of, dates))
-    return found
+        by_repository[value_of(folder)] = sorted(map(value_of, dates))
+    return by_repository
 
 
 def value_of(folder: str) -> str:

@@ -56,13 +56,13 @@ def open_ledger(repository: str) -> Ledger:
 def every_date() -> dict[str, list[str]]:
     """Return all dates in the lake, by repository."""
     store = open_ledger("").store
-    found = {}
+    by_repository = {}
     for folder in store.folders("events"):
         if folder.startswith("repository="):
             classes = store.folders(f"events/{folder}")
             dates = {name for event_class in classes for name in store.folders(f"events/{folder}/{event_class}")}
-            found[folder.partition("=")[2]] = sorted(name.partition("=")[2] for name in dates)
-    return found
+            by_repository[folder.partition("=")[2]] = sorted(name.partition("=")[2] for name in dates)
+    return by_repository
 
 
 with DAG(
@@ -82,17 +82,17 @@ with DAG(
         from airflow_provider_imperva.audit.detections import Detections, counts
 
         changed = changed_dates(triggering_asset_events) if triggering_asset_events else every_date()
-        found = {}
+        new_by_repository = {}
         for repository, dates in changed.items():
             detections = Detections(open_ledger(repository), sql=SQL)
             findings = detections.look(map(date.fromisoformat, dates))
             if new := counts(findings):
-                found[repository] = new
+                new_by_repository[repository] = new
                 log.warning("New findings of repository %s: %s; see reports/detections/ in the lake", repository, new)
                 if NOTIFIER:
                     NOTIFIER({**get_current_context(), "findings": {repository: new}})
             # Only now: if they could not be reported, the next attempt does it.
             detections.record(findings)
-        return found
+        return new_by_repository
 
     detect()

@@ -29,7 +29,7 @@ MUTATIONS = [
     Mutation(
         "a ledger older than the events is planned from",
         "load/restored.py",
-        "    if found:\n",
+        "    if path:\n",
         "    if False:\n",
         ("load/test_belief.py::TestOlderLedger",),
     ),
@@ -254,8 +254,8 @@ MUTATIONS = [
     Mutation(
         "logs are planned prefix by prefix, not oldest first",
         "load/plan.py",
-        "for since, log in sorted(found)",
-        "for since, log in found",
+        "for since, log in sorted(pending)",
+        "for since, log in pending",
         ("load/test_belief.py::TestOldestFirst",),
     ),
     Mutation(

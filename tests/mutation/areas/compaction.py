@@ -24,7 +24,7 @@ MUTATIONS = [
     Mutation(
         "nobody looks at what was written before the inputs are given up",
         "lake/merge.py",
-        "        if found != self.expected:\n",
+        "        if digests != self.expected:\n",
         "        if False:\n",
         (f"{TESTS}::TestNothingIsLost",),
     ),

@@ -85,7 +85,7 @@ MUTATIONS = [
     Mutation(
         "a log that never comes starts run after run",
         "triggers/event.py",
-        'self.remind_interval if found["digest"] == self._digest else self.min_interval',
+        'self.remind_interval if work["digest"] == self._digest else self.min_interval',
         "self.min_interval",
         ("dag/test_event_trigger.py::TestWatch",),
     ),

@@ -36,7 +36,7 @@ MUTATIONS = [
     Mutation(
         "what stands behind a JSON value that is too long is lost with it",
         "events/bodies/values.py",
-        "            if closed or found:\n",
+        "            if closed or match:\n",
         "            if False:\n",
         ("events/test_long_lines.py",),
     ),
@@ -57,8 +57,8 @@ MUTATIONS = [
     Mutation(
         "only objects beside scalars are JSON envelopes",
         "events/bodies/objects.py",
-        "    if not found:\n        is_empty",
-        "    if not found or len(value) > 1:\n        is_empty",
+        "    if not lists:\n        is_empty",
+        "    if not lists or len(value) > 1:\n        is_empty",
         ("events/test_json_envelopes.py::TestEnvelopes",),
     ),
     Mutation(
@@ -92,7 +92,7 @@ MUTATIONS = [
     Mutation(
         "from a wrong JSON record on all is quarantined",
         "events/bodies/values.py",
-        "        return found.start()\n",
+        "        return match.start()\n",
         "        return len(self._text)\n",
         ("events/test_json_envelopes.py::TestDamage",),
     ),
@@ -106,7 +106,7 @@ MUTATIONS = [
     Mutation(
         "a W3C row over several lines is lost to quarantine",
         "events/bodies/rows.py",
-        "        if found.rejected and not layout.bare:\n",
+        "        if one_by_one.rejected and not layout.bare:\n",
         "        if False:\n",
         ("events/test_w3c_rows.py::TestSpreadRows",),
     ),

@@ -43,7 +43,7 @@ MUTATIONS = [
     Mutation(
         "host, path, TLS version and cipher stay as they were cut",
         "privacy/redact.py",
-        "        for name in [name for name in _PARTS if name in found]:\n",
+        "        for name in [name for name in _PARTS if name in changes]:\n",
         "        for name in ():\n",
         (
             "privacy/test_protected_loads.py::TestOnByDefault::test_host_and_path_follow_the_redacted_url",

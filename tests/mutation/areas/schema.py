@@ -30,8 +30,8 @@ MUTATIONS = [
     Mutation(
         "an empty slot of a list becomes a text",
         "events/derived/violations.py",
-        'return pc.if_else(pc.equal(found, ""), pa.scalar(None, TEXT), found)',
-        'return pc.if_else(pc.equal(found, ""), "none", found)',
+        'return pc.if_else(pc.equal(elements, ""), pa.scalar(None, TEXT), elements)',
+        'return pc.if_else(pc.equal(elements, ""), "none", elements)',
         ("events/test_derived.py::TestViolations",),
     ),
 ]

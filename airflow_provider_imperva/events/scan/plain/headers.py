@@ -31,9 +31,9 @@ def cut_headers(
     # Those of a slice are followed by others.
     text = characters[: offsets[-1]]
     row, bounds = _headers(text, offsets, irregular)
-    found = pc.ascii_lower(strings(text, bounds[:, 0], bounds[:, 1]))
-    is_ascii = pc.string_is_ascii(found).to_numpy(zero_copy_only=False)
-    coded = found.dictionary_encode()
+    header_names = pc.ascii_lower(strings(text, bounds[:, 0], bounds[:, 1]))
+    is_ascii = pc.string_is_ascii(header_names).to_numpy(zero_copy_only=False)
+    coded = header_names.dictionary_encode()
     code = coded.indices.to_numpy()
     kept = _without(row[~is_ascii], row, irregular)
     key = row * len(coded.dictionary) + code

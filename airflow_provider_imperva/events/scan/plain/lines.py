@@ -11,10 +11,10 @@ _LF = ord("\n")
 
 def find_line_ends(text: Bytes, places: Positions) -> int:
     """Write where each LF stands, as far as there is room."""
-    found = np.flatnonzero(text == _LF)
-    room = min(len(found), len(places))
-    places[:room] = found[:room]
-    return len(found)
+    line_ends = np.flatnonzero(text == _LF)
+    room = min(len(line_ends), len(places))
+    places[:room] = line_ends[:room]
+    return len(line_ends)
 
 
 def count_text(text: Bytes, sought: Bytes) -> int:

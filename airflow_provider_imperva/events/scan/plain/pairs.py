@@ -108,14 +108,14 @@ class _Words(NamedTuple):
         which = np.flatnonzero(text[marks] == _EQUALS)
         before, sign = marks[which - 1], marks[which]
         line = span_of(before, begins, ends)
-        found = cls(line, np.zeros_like(line), before + 1, sign, text[before])
+        words = cls(line, np.zeros_like(line), before + 1, sign, text[before])
         is_within = (line >= 0) & (sign < np.append(ends, 0)[line])
-        found = found.take(is_within & (found.before != _EQUALS) & (found.start < sign))
-        texts = strings(text, found.start, found.sign)
+        words = words.take(is_within & (words.before != _EQUALS) & (words.start < sign))
+        texts = strings(text, words.start, words.sign)
         number = pc.fill_null(pc.index_in(pc.ascii_lower(texts), value_set=names), -1).to_numpy() + 1
         is_word = number > 0
         is_word[~is_word] = pc.match_substring_regex(texts.filter(pa.array(~is_word)), _WORD)
-        return found._replace(number=number).take(is_word)
+        return words._replace(number=number).take(is_word)
 
     def take(self, which: Mask) -> _Words:
         """Keep those that a mask marks."""
@@ -157,10 +157,10 @@ def _with_blank_before_sign(text: Bytes, begins: Positions, ends: Positions, wor
 
 def _with_bars(text: Bytes, words: _Words, at_tabs: Mask) -> Positions:
     """Tell in which records that are not cut at tabs a known key stands behind a bar."""
-    found = words.take((words.number > 0) & ~words.is_first & ~at_tabs[words.line])
+    known = words.take((words.number > 0) & ~words.is_first & ~at_tabs[words.line])
     behind = np.flatnonzero(text == _BAR) + 1
     skip(text, behind, np.full(len(behind), len(text)), BLANKS)
-    which: Positions = found.line[np.isin(found.start, behind)]
+    which: Positions = known.line[np.isin(known.start, behind)]
     return which
 
 
@@ -210,8 +210,8 @@ def _with_blanks_or_brackets(
 def _begin_json(text: Bytes, begins: Positions, ends: Positions) -> Mask:
     """Return which values may begin as JSON does: with a bracket, but not as in ``[US]``."""
     is_code = has_at(text, begins, ends, b"[") & has_at(text, begins + 1, ends, ascii_uppercase.encode())
-    found: Mask = has_at(text, begins, ends, b"[{") & ~is_code
-    return found
+    mask: Mask = has_at(text, begins, ends, b"[{") & ~is_code
+    return mask
 
 
 def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, irregular: Mask) -> Mask:
@@ -261,10 +261,10 @@ def _json_ends(text: Bytes, openings: Positions, ends: Positions) -> Positions:
     skip(text, following, ends[which], b" ,")
     goes_on = has_at(text, close, ends[which], b"[{,") & has_at(text, following, ends[which], b"[{")
     close, which = close[~goes_on], which[~goes_on]
-    found = np.full(len(openings), -1)
+    closings = np.full(len(openings), -1)
     # Of several closes the first counts, which is written last.
-    found[which[::-1]] = close[::-1]
-    return found
+    closings[which[::-1]] = close[::-1]
+    return closings
 
 
 def _as_expected(texts: pa.StringArray, number: Positions, words: Bytes, known: Positions) -> Mask:
@@ -283,5 +283,5 @@ def _lack_or_repeat(line: Positions, number: Positions, known: Positions, lines:
     labelled = np.flatnonzero(known[:, LABEL])
     lack = (has[:, labelled] & ~has[:, known[labelled, LABEL]]).any(axis=1)
     repeat = np.bincount(line[number > 0], minlength=lines) > np.count_nonzero(has[:, 1:], axis=1)
-    found: Mask = lack | repeat
-    return found
+    mask: Mask = lack | repeat
+    return mask

@@ -23,14 +23,14 @@ def _table(wanted: bytes) -> Mask:
 
 def is_any(text: Bytes, wanted: bytes) -> Mask:
     """Return which bytes are among those wanted."""
-    found: Mask = _table(wanted)[text]
-    return found
+    mask: Mask = _table(wanted)[text]
+    return mask
 
 
 def has_at(text: Bytes, places: Positions, ends: Positions, wanted: bytes) -> Mask:
     """Tell at which places, if before their ends, one of the bytes wanted stands."""
-    found: Mask = (places < ends) & is_any(text.take(places, mode="clip"), wanted)
-    return found
+    mask: Mask = (places < ends) & is_any(text.take(places, mode="clip"), wanted)
+    return mask
 
 
 def span_of(places: Positions, begins: Positions | Offsets, ends: Positions | Offsets) -> Positions:

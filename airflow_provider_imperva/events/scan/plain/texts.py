@@ -119,8 +119,8 @@ def _escaping_backslashes(text: Bytes) -> Positions:
     No value begins within a row of backslashes, so what is right for the block is so for each value.
     """
     slashes = np.flatnonzero(text[:-1] == BACKSLASH)
-    found: Positions = slashes[(_places_in_run(slashes) % 2 == 0) & is_any(text[slashes + 1], b"=\\nr")]
-    return found
+    escaping: Positions = slashes[(_places_in_run(slashes) % 2 == 0) & is_any(text[slashes + 1], b"=\\nr")]
+    return escaping
 
 
 def _escaping_quotes(text: Bytes, begins: Offsets, ends: Offsets) -> Positions:

@@ -59,9 +59,9 @@ def find_doubtful(characters: Bytes, offsets: Offsets, doubtful: Positions) -> i
     texts = _strings(characters, offsets)
     is_short = pc.less_equal(pc.count_substring(texts, ":"), _MOST_COLONS)
     is_plain = pc.and_(is_short, pc.match_substring_regex(texts, _ADDRESS))
-    found = np.flatnonzero(pc.fill_null(pc.invert(is_plain), False))
-    doubtful[: len(found)] = found
-    return len(found)
+    rows = np.flatnonzero(pc.fill_null(pc.invert(is_plain), False))
+    doubtful[: len(rows)] = rows
+    return len(rows)
 
 
 def cut_lists(
