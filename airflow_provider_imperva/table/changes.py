@@ -41,13 +41,20 @@ OF_TABLE = MappingProxyType({CREATED: "1"})
 ATTEMPTS = 50
 """How often somebody tries to write to a table before whom others always come first."""
 
-_LONGEST_PAUSE = 5.0
-"""Seconds. So few of fifty who publish at once are about to write at the same time."""
+_GROWTH, _MOST_TIMES, _LONGEST_PAUSE = 4, 16, 60.0
+"""By how much longer a pause may be than the one before; how many times as long as an attempt; and seconds."""
 
 
-def pause(attempt: int) -> None:
-    """Wait before an attempt that follows a conflict, at random, and the longer the more there were."""
-    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.05 * 2**attempt)))  # noqa: S311
+def pause(attempt: int, *, took: float) -> None:
+    """Wait before an attempt that follows a conflict, at random, and the longer the more there were.
+
+    All who are at it slow each other down, and one of them gets in: so the wait is in proportion to what the attempt
+    took, until few of many are about to write at the same time.
+
+    :param attempt: how many conflicts there were before this one.
+    :param took: seconds that the attempt took, or most of it.
+    """
+    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, took * min(_MOST_TIMES, _GROWTH ** (attempt + 1)))))  # noqa: S311
 
 
 def too_busy(about: str) -> LakeError:

@@ -34,6 +34,7 @@ from airflow_provider_imperva.table.changes import (
     is_ours,
     table_schema,
 )
+from airflow_provider_imperva.table.checkpoints import drop_damaged
 from airflow_provider_imperva.table.statistics import COLUMNS, Statistics, statistics_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def create(store: Store) -> None:
     :raises TableError: if what is there is no table of ours.
     """
     if any(item.path.endswith((".json", ".parquet")) for item in store.objects(DELTA_LOG)):
+        drop_damaged(store)
         Delta.open(store)
         return
     _library()

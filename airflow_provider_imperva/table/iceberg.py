@@ -8,6 +8,7 @@ was read. So whoever publishes knows what is published, and of two who publish t
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
@@ -176,11 +177,12 @@ class Iceberg:
         properties = {PUBLISHED + change.repository: str(change.commit)}
         shown = self.published(change.repository)
         for attempt in range(ATTEMPTS):
+            began = time.monotonic()
             try:
                 self._append(commit_properties(change), added, removed, properties)
                 break
             except TableConflictError:
-                pause(attempt)
+                pause(attempt, took=time.monotonic() - began)
                 self._table = self.of(self._store, self._table.catalog, self._note)._table
                 if self.published(change.repository) != shown:
                     raise

@@ -7,12 +7,13 @@ add the same commit, one is refused.
 from __future__ import annotations
 
 import logging
+import time
 
 from airflow_provider_imperva.errors import ConfigurationError, TableError
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.store import Store
 from airflow_provider_imperva.options import TableKind
-from airflow_provider_imperva.table import delta, iceberg
+from airflow_provider_imperva.table import checkpoints, delta, iceberg
 from airflow_provider_imperva.table.changes import (
     ATTEMPTS,
     Table,
@@ -64,6 +65,16 @@ def open_table(store: Store) -> Table:
     return delta.Delta.open(store) if kind == "delta" else iceberg.Iceberg.open(store)
 
 
+def _open_to_write(store: Store) -> Table:
+    """Open a lake's table as :func:`open_table` does, and delete what keeps it from being read without need."""
+    try:
+        return open_table(store)
+    except TableError:
+        if not checkpoints.drop_damaged(store):
+            raise
+    return open_table(store)
+
+
 def publish(ledger: Ledger) -> int:
     """Bring a repository's part of the table up to its ledger.
 
@@ -75,7 +86,9 @@ def publish(ledger: Ledger) -> int:
     """
     head = last_commit(ledger)
     for attempt in range(ATTEMPTS):
-        table = open_table(ledger.store)
+        began = time.monotonic()
+        table = _open_to_write(ledger.store)
+        took = time.monotonic() - began
         try:
             table.add_columns()
             for change in changes(ledger, table.published(ledger.layout.repository)):
@@ -84,7 +97,7 @@ def publish(ledger: Ledger) -> int:
         except TableConflictError:
             # Somebody else was quicker: perhaps with the same commit, which the table tells.
             logger.info("Another run wrote to the table meanwhile: trying again")
-            pause(attempt)
+            pause(attempt, took=took)
             continue
         return head
     raise too_busy(ledger.store.uri())

@@ -190,6 +190,23 @@ MUTATIONS = [
         ("table/test_publish.py::TestRefused",),
     ),
     Mutation(
+        "a damaged checkpoint is deleted although the versions are gone that it stood for",
+        "table/checkpoints.py",
+        "    if not doomed or not versions.issuperset(needed):\n",
+        "    if not doomed:\n",
+        ("table/test_checkpoints.py::test_where_versions_are_gone_that_it_stood_for_it_stays[disk]",),
+    ),
+    Mutation(
+        "a name of a checkpoint that is not there stops all publishing",
+        "table/checkpoints.py",
+        "    if named is not None and (named in damaged or named not in checkpoints):\n",
+        "    if named is not None and named in damaged:\n",
+        (
+            "table/test_checkpoints.py::"
+            "test_a_damaged_checkpoint_is_deleted_since_the_versions_are_there[disk-the named one is not there]",
+        ),
+    ),
+    Mutation(
         "the example that finds committed files finds those that others have replaced",
         "examples/python/committed_parts.py",
         "sorted(added - removed)",
