@@ -2,27 +2,35 @@
 
 A commit every ten minutes makes 52,560 of them. The ledger is forged once, into FOLDER, and kept there: each commit has
 two logs and a part, and each night a compaction merges the parts of the day before and deletes those of the night
-before that. There are no events in the lake and no bytes in ``raw/``.
+before that. The objects in ``events/`` and ``raw/`` are holes of the right size: none is read. At last two more logs
+are loaded, which adds a commit each time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
+import duckdb
 import msgspec
 
 from airflow_provider_imperva.audit.certificate import issue
 from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.history import last_number
 from airflow_provider_imperva.audit.period import Period
-from airflow_provider_imperva.audit.reading import read_ledger
-from airflow_provider_imperva.lake.commit import _logs_parquet, _totals, advance, last_revision
+from airflow_provider_imperva.audit.verify import verify
+from airflow_provider_imperva.container.keys import KeyRing
+from airflow_provider_imperva.lake.claim import claim
+from airflow_provider_imperva.lake.commit import _logs_parquet, _totals, advance, commit_plan, last_revision
+from airflow_provider_imperva.lake.gathered import gather_logs
 from airflow_provider_imperva.lake.layout import Layout
+from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.packing import encode
 from airflow_provider_imperva.lake.records import (
     VERSION,
@@ -37,9 +45,16 @@ from airflow_provider_imperva.lake.records import (
     Report,
     Run,
 )
-from airflow_provider_imperva.lake.store import open_store
+from airflow_provider_imperva.lake.store import Store, open_store
 from airflow_provider_imperva.lake.watermark import Prefix, Range, State
-from airflow_provider_imperva.seal.signature import PublicKeys
+from airflow_provider_imperva.load.fetch import fetch
+from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
+from airflow_provider_imperva.load.plan import find_work, make_plan
+from airflow_provider_imperva.load.pulled import PulledLogs
+from airflow_provider_imperva.options import PlanOptions
+from airflow_provider_imperva.repository.client import RepositoryClient
+from airflow_provider_imperva.testing import FakeRepository
+from airflow_provider_imperva.testing.forge import forge_repository
 
 REPOSITORY = "8416_1745073"
 COMMITS = 52_560
@@ -48,6 +63,8 @@ _BEGAN = datetime(2025, 1, 1, tzinfo=UTC)
 _PAUSE = timedelta(minutes=10)
 _LAYOUT = Layout(REPOSITORY)
 _SHA256 = "5" * 64
+_SQL = Path(__file__).parents[1] / "airflow_provider_imperva/examples/sql"
+_T = TypeVar("_T")
 
 
 def forge(lake: Path, commits: int = COMMITS) -> None:
@@ -172,6 +189,93 @@ def _log(number: int, at: datetime) -> LogRecord:
     )
 
 
+def lay_objects(lake: Path, commits: int) -> None:
+    """Give the lake the objects that the ledger names, as holes."""
+    merged: tuple[Part, ...] = ()
+    for plan, reports in _plans(commits):
+        for report in reports:
+            sizes = {part.path: part.size for part in report.parts}
+            sizes |= {log.raw_key: log.raw_bytes or 0 for log in report.logs if log.raw_key}
+            for path, size in sizes.items():
+                (lake / path).parent.mkdir(parents=True, exist_ok=True)
+                with (lake / path).open("wb") as file:
+                    file.truncate(size)
+            merged = report.removed or merged
+        if plan.retires:
+            for part in merged:
+                (lake / part.path).unlink()
+
+
+class _Table:
+    """The table for the documentation, row by row."""
+
+    def __init__(self) -> None:
+        print("| question | seconds | of them this process |\n|---|--:|--:|")
+
+    def ask(self, question: str, ask: Callable[[], _T]) -> _T:
+        """Ask, and tell how long it took."""
+        began, cpu = time.monotonic(), time.process_time()
+        answer = ask()
+        print(f"| {question} | {time.monotonic() - began:.2f} | {time.process_time() - cpu:.2f} |", flush=True)
+        return answer
+
+
+def _audit(table: _Table, store: Store, *, last: int, at: datetime) -> None:
+    month = Period.parse(f"{_BEGAN + last * _PAUSE - timedelta(days=40):%Y-%m}")
+    for part, name in {"first": 1, "middle": last, "last": 19 * last // 10}.items():
+        question = f"`explain` a log of the {part} month"
+        table.ask(question, lambda name=name: explain_log(store, REPOSITORY, f"8416_{name}.log"))  # type: ignore[misc]
+    table.ask("a certificate of a month (`--ledger-only`)", lambda: issue(store, REPOSITORY, month, at=at, looks=False))
+    for processes in (1, os.cpu_count() or 1):
+        shown: list[str] = []
+        found = table.ask(
+            f"`verify --sample 0`, {processes} processes",
+            lambda processes=processes, shown=shown: verify(  # type: ignore[misc]
+                store, REPOSITORY, sample=0, at=at, processes=processes, announce=shown.append
+            ),
+        )
+        print(f"\n{shown[0]}; {len(found.findings)} findings\n")
+
+
+def _query(table: _Table, store: Store, lake: Path) -> None:
+    ledger = Ledger(store, REPOSITORY)
+    table.ask("to gather the rows about logs, once", lambda: sum(1 for _ in iter(lambda: gather_logs(ledger), [])))
+    sql = (_SQL / "views.duckdb.sql").read_text().replace("{lake}", str(lake.absolute()))
+    connection = duckdb.connect()
+    table.ask("to make the views", lambda: connection.execute(sql))
+    table.ask(
+        "the view `logs`, gathered: logs by state",
+        lambda: connection.execute("SELECT state, count(*) FROM logs GROUP BY ALL").fetchall(),
+    )
+
+
+def _load(table: _Table, store: Store, *, at: datetime) -> None:
+    """Load two logs more."""
+    ledger = Ledger(store, REPOSITORY)
+    head = ledger.head()
+    # mypy: a ledger of a year has a last commit.
+    assert head.commit  # noqa: S101
+    following = head.commit.prefixes["8416"].highest + 1
+    options, run, nothing = PlanOptions(), Run("imperva_logs_to_parquet", f"benchmark-{following}"), frozenset[str]()
+    with FakeRepository(name=REPOSITORY) as repository:
+        for log in forge_repository(2, first=following, events_per_log=100):
+            repository.add(log.name, log.content)
+        with RepositoryClient(url=repository.url, login=repository.login, password=repository.password) as client:
+            logs = PulledLogs(client, ledger)
+            table.ask(
+                "a look whether there is work",
+                lambda: find_work(ledger, logs, key_ids=nothing, options=options, clock=lambda: at),
+            )
+            plan = table.ask(
+                "`plan`",
+                lambda: make_plan(ledger, logs, run=run, key_ids=nothing, options=options, clock=lambda: at),
+            )
+            assert plan  # noqa: S101
+            fetched = fetch(ledger, logs, plan, 0, max_concurrency=1, window=options.window, clock=lambda: at)
+            normalize(ledger, logs, KeyRing(), plan, fetched, options=NormalizeOptions())
+            table.ask("`commit`", lambda: commit_plan(ledger, plan, by=run, provider_version="0.1.0", at=at))
+
+
 def main() -> int:
     """Forge the ledger if it is not there, ask it, and print a table."""
     lake = Path(sys.argv[1])
@@ -179,20 +283,15 @@ def main() -> int:
     store = open_store(lake.absolute().as_uri())
     if not lake.exists():
         forge(lake, commits)
+        lay_objects(lake, commits)
+        claim(Ledger(store, REPOSITORY), REPOSITORY)
     last = last_number(store, _LAYOUT)
     at = _BEGAN + (last + 1) * _PAUSE
-    month = Period.parse(f"{_BEGAN + last * _PAUSE - timedelta(days=40):%Y-%m}")
-    middle = f"8416_{last}.log"
-    questions: dict[str, Callable[[], object]] = {
-        "explain a log of the middle": lambda: explain_log(store, REPOSITORY, middle),
-        "certificate of a month": lambda: issue(store, REPOSITORY, month, at=at, looks=False),
-        "read the ledger as verify does": lambda: read_ledger(store, _LAYOUT, anchors=(), keys=PublicKeys(), at=at),
-    }
-    print(f"| a ledger of {last:,} commits | seconds | of them processor |\n|---|--:|--:|")
-    for question, ask in questions.items():
-        began, cpu = time.monotonic(), time.process_time()
-        ask()
-        print(f"| {question} | {time.monotonic() - began:.1f} | {time.process_time() - cpu:.1f} |", flush=True)
+    print(f"A ledger of {last:,} commits\n")
+    table = _Table()
+    _audit(table, store, last=last, at=at)
+    _query(table, store, lake)
+    _load(table, store, at=at)
     return 0
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from airflow_provider_imperva.audit.entry import check_entry
-from airflow_provider_imperva.audit.history import read_entries
+from airflow_provider_imperva.audit.history import read_entries, side_by_side
 from airflow_provider_imperva.audit.inventory import Inventory
 from airflow_provider_imperva.lake.layout import Layout
 from airflow_provider_imperva.lake.store import Store
@@ -45,26 +45,42 @@ class Estimate:
         )
 
 
-def estimate(store: Store, layout: Layout, inventory: Inventory, *, last: int, sample: int | None) -> Estimate | None:
+def estimate(
+    store: Store,
+    layout: Layout,
+    inventory: Inventory,
+    *,
+    last: int,
+    sample: int | None,
+    processes: int = 1,
+    clock: Callable[[], float] = time.monotonic,
+) -> Estimate | None:
     """Try a few entries and objects, and tell how long all of them will take; None if they are few.
 
     :param last: how many entries there are.
     :param sample: how many objects are hashed; all by default.
+    :param processes: how many read the ledger, as far as its store lets them.
+    :param clock: tells seconds.
     """
     if last < 10 * _ENTRIES:
         return None
-    began = time.monotonic()
-    for entry in read_entries(store, layout, numbers=_spread(range(1, last + 1), _ENTRIES), whole=True):
+    began = clock()
+    entries = list(read_entries(store, layout, numbers=_spread(range(1, last + 1), _ENTRIES), whole=True))
+    read = clock()
+    for entry in entries:
         list(check_entry(layout, entry, before=None, last=False))
-    seconds = (time.monotonic() - began) * last / _ENTRIES
+    checked = clock()
+    # One process checks what all of them read, and has its processor in common with them.
+    a_few = max((checked - began) / side_by_side(store, processes), checked - read)
+    seconds = a_few * last / len(entries)
     sizes = inventory.raw | inventory.parts
     objects = len(sizes) if sample is None else min(sample, len(sizes))
     tried = _spread(sorted(sizes), _OBJECTS)
-    began = time.monotonic()
+    began = clock()
     for path in tried:
         if store.exists(path):
             store.read(path)
-    seconds += (time.monotonic() - began) * objects / max(len(tried), 1)
+    seconds += (clock() - began) * objects / max(len(tried), 1)
     size = sum(sizes.values()) * objects // max(len(sizes), 1)
     return Estimate(layout.repository, last, objects, size, seconds)
 

@@ -162,7 +162,7 @@ def read_entries(
     :param processes: how many read side by side from a disk, where the time goes into undoing what was read. From other
         stores threads read, which wait.
     """
-    if processes > 1 and isinstance(store, LocalStore):
+    if (processes := side_by_side(store, processes)) > 1:
         size = min(at_once, _ENTRIES_A_TASK)
         read = _read_by_processes(store, layout, numbers, processes, size, whole=whole, with_logs=with_logs)
     else:
@@ -171,6 +171,11 @@ def read_entries(
         yield entry
         if done % _ENTRIES_A_STEP == 0 or done == len(numbers):
             progress("Reading the ledger", done, len(numbers))
+
+
+def side_by_side(store: Store, processes: int) -> int:
+    """Return how many processes read entries of a store, of those that may."""
+    return processes if isinstance(store, LocalStore) else 1
 
 
 def _read_by_threads(

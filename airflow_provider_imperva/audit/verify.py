@@ -215,7 +215,8 @@ def verify(
     cataloged = _read_catalog(store, layout)
     # Listed before the ledger is read: so all that is there has been planned, at least, when the ledger is.
     inventory = take_inventory(store, repository)
-    expected = estimate(store, layout, inventory, last=last_number(store, layout), sample=sample)
+    last = last_number(store, layout)
+    expected = estimate(store, layout, inventory, last=last, sample=sample, processes=processes)
     if expected:
         announce(str(expected))
     proof = read_ledger(
