@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from typing import TypeAlias, TypeVar
 
@@ -192,18 +192,57 @@ def _read_by_processes(
 ) -> Iterator[Entry]:
     # Spawned, since a process that is forked while threads are at work may hang.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        ahead: deque[Future[list[Entry]]] = deque()
+        ahead: deque[Future[_Parcel]] = deque()
         for begin in range(0, len(numbers), size):
             some = numbers[begin : begin + size]
             ahead.append(pool.submit(_read_some, store, layout, some, whole=whole, with_logs=with_logs))
             if len(ahead) > 2 * processes:
-                yield from ahead.popleft().result()
+                yield from ahead.popleft().result().unpack()
         while ahead:
-            yield from ahead.popleft().result()
+            yield from ahead.popleft().result().unpack()
 
 
-def _read_some(store: Store, layout: Layout, numbers: Sequence[int], *, whole: bool, with_logs: bool) -> list[Entry]:
-    return [_read_entry(store, layout, number, whole=whole, with_logs=with_logs) for number in numbers]
+def _read_some(store: Store, layout: Layout, numbers: Sequence[int], *, whole: bool, with_logs: bool) -> _Parcel:
+    return _Parcel.of([_read_entry(store, layout, number, whole=whole, with_logs=with_logs) for number in numbers])
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """Entries on their way from one process to another, with all their logs in one table of each schema.
+
+    To pickle a table takes as long as to read an entry, however few rows it has.
+
+    :ivar entries: without logs.
+    :ivar logs: a table for each schema.
+    :ivar rows: of each entry's logs the place of their table, and how many they are; None if it has no logs.
+    """
+
+    entries: list[Entry]
+    logs: list[pa.Table]
+    rows: list[tuple[int, int] | None]
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> _Parcel:
+        tables: dict[pa.Schema, list[pa.Table]] = {}
+        for entry in entries:
+            if entry.logs is not None:
+                tables.setdefault(entry.logs.schema, []).append(entry.logs)
+        places = {schema: place for place, schema in enumerate(tables)}
+        return cls(
+            [replace(entry, logs=None) for entry in entries],
+            [pa.concat_tables(some).combine_chunks() for some in tables.values()],
+            [None if entry.logs is None else (places[entry.logs.schema], len(entry.logs)) for entry in entries],
+        )
+
+    def unpack(self) -> Iterator[Entry]:
+        begins = [0] * len(self.logs)
+        for entry, rows in zip(self.entries, self.rows, strict=True):
+            if rows is None:
+                yield entry
+                continue
+            place, count = rows
+            yield replace(entry, logs=self.logs[place].slice(begins[place], count))
+            begins[place] += count
 
 
 def _read_entry(store: Store, layout: Layout, number: int, *, whole: bool, with_logs: bool) -> Entry:
