@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from tests import debian, scratch
 from tests.long_form import EXAMPLES, LONG
@@ -28,6 +28,8 @@ atexit.register(gc.unfreeze)
 # examples each time, so that what passes here passes elsewhere; the long form looks for new ones.
 settings.register_profile("suite", deadline=None, max_examples=EXAMPLES, derandomize=not LONG)
 settings.load_profile("suite")
+# For a run that only asks whether a test fails.
+settings.register_profile("unshrunk", settings.get_profile("suite"), phases=set(Phase) - {Phase.shrink, Phase.explain})
 
 scratch.use_memory()
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -344,7 +344,9 @@ def edit_a_certificate(certificate: Path) -> None:
     certificate.write_text(json.dumps(value))
 
 
-ATTACKS: tuple[Callable[[Insider], None], ...] = (
+Attack: TypeAlias = Callable[[Insider], None]
+
+ATTACKS: tuple[Attack, ...] = (
     edit_a_row,
     remove_an_event,
     call_a_log_skipped,

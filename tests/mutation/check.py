@@ -33,7 +33,7 @@ _COPIED = (
     *("airflow_provider_imperva", "docs", "kernel", "pages", "tests"),
     *("pyproject.toml", "setup.py", "README.md", "LICENSE"),
 )
-_OPTIONS = ("-q", "-p", "no:cacheprovider")
+_OPTIONS = ("-q", "-p", "no:cacheprovider", "--hypothesis-profile=unshrunk")
 _PASSED, _FAILED = 0, 1
 _NOTICED = "red"
 _AT_ONCE = os.cpu_count() or 1

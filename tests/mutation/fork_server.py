@@ -28,6 +28,7 @@ _FAILED = "failed-tests"
 
 LOADED = (
     *(
+        "deltalake",
         "duckdb",
         "hypothesis.strategies",
         "hypothesis.stateful",

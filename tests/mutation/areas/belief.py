@@ -38,7 +38,7 @@ MUTATIONS = [
         "operators/planning.py",
         'elif xcom_commit > commit.commit and not context["params"].get("go_by_ledger"):',
         "elif False:",
-        ("dag/test_plan_operator.py::TestOtherLake",),
+        ("dag/test_plan_operator.py::TestOtherLake::test_a_ledger_that_ends_before_the_last_run_stops_the_plan",),
     ),
     Mutation(
         "a damaged log is never asked for again",
@@ -52,14 +52,14 @@ MUTATIONS = [
         "lake/records.py",
         "            return Waiting(self.state, ask_again_at=planned_at + pause)\n",
         "            return Waiting(self.state, ask_again_at=planned_at)\n",
-        ("load/test_load.py::TestAnswersThatAreNoLogs",),
+        ("load/test_load.py::TestAnswersThatAreNoLogs::test_the_pauses_grow_and_end_with_the_window",),
     ),
     Mutation(
         "a clear log with a wrong checksum is loaded without asking once more",
         "load/normalize.py",
         "        if plain.checksum_ok is False and trust is _Trust.NONE:\n",
         "        if plain.checksum_ok is False and plain.encrypted and trust is _Trust.NONE:\n",
-        ("load/test_load.py::TestAnswersThatAreNoLogs",),
+        ("load/test_load.py::TestAnswersThatAreNoLogs::test_a_clear_log_with_a_wrong_checksum_is_fetched_once_more",),
     ),
     Mutation(
         "text that is no log is quarantined for good",
@@ -87,14 +87,14 @@ MUTATIONS = [
         "load/normalize.py",
         "        if not lines and plain.checksum_ok is not True and not self.log.loaded:\n",
         "        if False:\n",
-        ("load/test_answers.py",),
+        ("load/test_answers.py::test_nothing_of_it_is_loaded_and_the_log_is_once_it_comes",),
     ),
     Mutation(
         "the end of a log without its header is a log",
         "load/normalize.py",
         "        if plain.header is None and not in_json and self.name.prefix != PREFIX",
         "        if False and self.name.prefix != PREFIX",
-        ("load/test_answers.py",),
+        ("load/test_answers.py::test_a_body_without_its_header_is_asked_for_again",),
     ),
     Mutation(
         "one log that is refused stops its batch",
@@ -137,7 +137,7 @@ MUTATIONS = [
         "lake/quarantine.py",
         "    if logs := quarantined_logs(ledger, commit):\n",
         "    if (logs := quarantined_logs(ledger, commit)).total() > 9:\n",
-        ("dag/test_commit_operator.py::TestQuarantine",),
+        ("dag/test_commit_operator.py::TestQuarantine::test_a_single_whole_log_makes_it_red_once_it_is_given_up",),
     ),
     Mutation(
         "a run is green although most of its logs came damaged",
@@ -151,7 +151,7 @@ MUTATIONS = [
         "lake/quarantine.py",
         "    if totals.quarantined_lines > share * totals.lines:\n",
         "    if totals.quarantined_lines > totals.lines:\n",
-        ("dag/test_commit_operator.py::TestQuarantine",),
+        ("dag/test_commit_operator.py::TestQuarantine::test_a_share_of_the_lines_makes_it_red",),
     ),
     Mutation(
         "the time of the fetch is the object's",
@@ -200,7 +200,7 @@ MUTATIONS = [
         "load/generations.py",
         "        asked |= set(self._next_to_be_overwritten(there))\n",
         "",
-        ("load/test_generations.py::TestLeftOver",),
+        ("load/test_generations.py::TestLeftOver::test_an_old_log_that_the_counter_comes_to_next_is_looked_at",),
     ),
     Mutation(
         "a known name is identity once its bytes have left raw/",
@@ -228,7 +228,7 @@ MUTATIONS = [
         "load/siblings.py",
         "            if any(same) and self._stands_for_itself(other) and self._is_of(other, sha256):\n",
         "            if False:\n",
-        ("load/test_generations.py::TestRestart",),
+        ("load/test_generations.py::TestRestart::test_old_logs_that_are_still_listed_are_not_loaded_again",),
     ),
     Mutation(
         "an answer that is not a log proves a restart",
@@ -263,7 +263,9 @@ MUTATIONS = [
         "load/normalize.py",
         "may_be_cut=at_last or plain.checksum_ok is True)",
         "may_be_cut=True)",
-        ("load/test_load.py::TestAnswersThatAreNoLogs",),
+        (
+            "load/test_load.py::TestAnswersThatAreNoLogs::test_json_that_ends_within_a_record_is_damaged_until_it_comes_whole",
+        ),
     ),
     Mutation(
         "an answer without an end is read to its end",

@@ -38,14 +38,16 @@ MUTATIONS = [
         "load/normalize.py",
         "        return settled is not None and self.planned_at - self.log.first_listed_at <= settled\n",
         "        return False\n",
-        ("delivery/test_uploads.py",),
+        (
+            "delivery/test_uploads.py::test_a_clear_log_whose_checksum_stays_wrong_is_loaded_with_a_warning_after_the_settle_time",
+        ),
     ),
     Mutation(
         "a file that has grown is loaded beside the part of it that is loaded",
         "load/plan.py",
         "            may_have_grown_from=grown_from.get(log),\n",
         "",
-        ("delivery/test_uploads.py",),
+        ("delivery/test_uploads.py::test_a_file_that_is_seen_while_it_grows_is_loaded_once",),
     ),
     Mutation(
         "after an outage a part is loaded beside what it has grown into",
@@ -66,7 +68,7 @@ MUTATIONS = [
         "load/growth.py",
         "                if after.read(len(chunk)) != chunk:\n",
         "                if not after.read(len(chunk)):\n",
-        ("delivery/test_uploads.py",),
+        ("delivery/test_uploads.py::test_what_takes_the_place_of_a_held_log_is_loaded_beside_it",),
     ),
     Mutation(
         "what was written anew after the listing is taken for what was listed",

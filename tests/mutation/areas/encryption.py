@@ -93,7 +93,7 @@ MUTATIONS = [
         "audit/encryption.py",
         "    if said == by or",
         "    if True or",
-        (f"{_RAW}::TestDestroyedKeys",),
+        ("lake/test_encrypted_raw.py::TestDestroyedKeys::test_a_key_that_was_destroyed_without_a_commit_is_found",),
     ),
     Mutation(
         "a destroyed key is still there",
@@ -121,14 +121,14 @@ MUTATIONS = [
         "lake/bucket.py",
         '_LOCKED = ("raw/", "ledger/")\n',
         '_LOCKED = ("raw/",)\n',
-        ("lake/test_object_lock.py",),
+        ("lake/test_object_lock.py::test_what_is_written_to_raw_and_ledger_cannot_be_deleted",),
     ),
     Mutation(
         "a bucket without object lock is written to all the same",
         "lake/bucket.py",
         "                    raise no_object_lock(self.uri()) from None\n",
         "                    return {}\n",
-        ("lake/test_object_lock.py",),
+        ("lake/test_object_lock.py::test_a_bucket_without_it_is_refused_before_anything_is_written",),
     ),
     Mutation(
         "of two tasks that make a key at once each uses its own",
@@ -142,14 +142,14 @@ MUTATIONS = [
         "retention/destroy.py",
         "    _stop_if_held(ledger, last, month)\n",
         "",
-        (f"{_RAW}::TestDestroyedKeys",),
+        ("lake/test_encrypted_raw.py::TestDestroyedKeys::test_a_hold_is_in_the_way",),
     ),
     Mutation(
         "a key goes although logs of its month are not loaded",
         "retention/destroy.py",
         "    _stop_if_needed(ledger, last, month)\n",
         "",
-        (f"{_RAW}::TestDestroyedKeys",),
+        ("lake/test_encrypted_raw.py::TestDestroyedKeys::test_bytes_that_are_still_needed_are_in_the_way",),
     ),
     Mutation(
         "a replay does not know of destroyed keys",
