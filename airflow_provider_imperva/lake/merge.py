@@ -24,6 +24,7 @@ from airflow_provider_imperva.errors import LakeError
 from airflow_provider_imperva.events.schema.schema import SCHEMA
 from airflow_provider_imperva.lake.batch import stop_if_overtaken, write_batch
 from airflow_provider_imperva.lake.digest import RowsDigest, digests_of
+from airflow_provider_imperva.lake.groups import MERGED_GROUP_BYTES
 from airflow_provider_imperva.lake.inputs import protection_of, read_parts
 from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.parts import Positions, as_bytes, write_rows
@@ -122,7 +123,9 @@ class _Merge:
         schema = SCHEMA.with_metadata(SCHEMA.metadata | as_bytes(self.protection))
         try:
             with self.ledger.store.writer(path) as file:
-                written = write_rows(file, self.rows, order, schema=schema, sorted_by=SORTED_BY)
+                written = write_rows(
+                    file, self.rows, order, schema=schema, sorted_by=SORTED_BY, group_bytes=MERGED_GROUP_BYTES
+                )
         except (pa.ArrowException, MemoryError) as error:
             raise LakeError(
                 f"the rows of {len(self.inputs)} parts could not be written as Parquet ({type(error).__name__})",

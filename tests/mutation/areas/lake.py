@@ -44,8 +44,8 @@ MUTATIONS = [
     Mutation(
         "what clients write is in the footers of parts",
         "lake/parts.py",
-        ' if path.partition(".")[0] not in _FREE_TEXT]',
-        "]",
+        "write_statistics=[path for path in _paths(schema) if path in _ASKED_BY]",
+        "write_statistics=True",
         ("lake/test_parts.py",),
     ),
     Mutation(
