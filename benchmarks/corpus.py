@@ -30,6 +30,7 @@ _SEED = 20261122
 _MB = 1_000_000
 
 _FIELD = re.compile(r"(\w+)=(.*?)(?= \w+=|$)")
+_HEADER_LISTS = re.compile(r" additional(?:Req|Res)Headers=.*?(?= \w+=|$)")
 _TIME = re.compile(rb" (start|end)=(\d{13})\b")
 
 
@@ -48,15 +49,18 @@ class Log:
     events: int
 
 
-def forge_corpus(key: KeyPair, *, events: int, logs: int) -> dict[str, list[Log]]:
+def forge_corpus(key: KeyPair, *, events: int, logs: int, header_lists: bool = True) -> dict[str, list[Log]]:
     """Forge the same events once in each format: about 45 keys, one in ten a security event, escapes.
 
     Each log overlaps the next in time, as real ones do.
+
+    :param header_lists: whether each event has request and response headers, as of an account that has them logged.
     """
     corpus: dict[str, list[Log]] = {name: [] for name in FORMATS}
     for forged in forge_repository(logs, prefix=PREFIX, seed=_SEED, events_per_log=events // logs):
+        events_of_log = forged.events if header_lists else [_HEADER_LISTS.sub("", event) for event in forged.events]
         for name, write in _WRITERS.items():
-            body = "".join(f"{line}\n" for line in write(forged.events)).encode()
+            body = "".join(f"{line}\n" for line in write(events_of_log)).encode()
             content = forge_log(body, format=name, key=key)
             corpus[name].append(Log(forged.name, content, len(body), len(forged.events)))
     return corpus

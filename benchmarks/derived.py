@@ -1,7 +1,8 @@
 """``python -m benchmarks.derived``: what the derived columns cost from container to Parquet, with and without them.
 
 Both are measured by turns in one run on one core, so that what other programs take falls on both; what counts is the
-median of each round's ratio.
+median of each round's ratio. Accounts that have headers logged have two lists in each event, others have none, so both
+kinds are measured.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from airflow_provider_imperva.events.schema.schema import READ_SCHEMA, SCHEMA
 from airflow_provider_imperva.lake import parts
 from airflow_provider_imperva.testing.forge import KeyPair
 from benchmarks.batch import Batch
-from benchmarks.corpus import FORMATS, Log, forge_corpus
+from benchmarks.corpus import Log, forge_corpus
 
 _WITHOUT = {
     "SCHEMA": pa.schema([SCHEMA.field(name) for name in READ_SCHEMA.names], metadata=SCHEMA.metadata),
@@ -31,6 +32,13 @@ _WITHOUT = {
     "complete": lambda events, **_: events,
 }
 """What makes parts of the columns that logs have."""
+
+_MEASURED = (
+    *(("CEF", headers, redact) for headers in (True, False) for redact in (False, True)),
+    *(("LEEF", headers, False) for headers in (True, False)),
+    ("W3C", False, False),
+)
+"""Formats, whether events have headers, which W3C never has, and whether secrets are redacted."""
 
 
 def main() -> None:
@@ -44,15 +52,18 @@ def main() -> None:
     pa.set_io_thread_count(1)
     pair = KeyPair.generate()
     keys = KeyRing({pair.public_key_id: pair.private_key})
-    corpus = forge_corpus(pair, events=options.events, logs=max(1, options.events // 10_000))
+    logs = max(1, options.events // 10_000)
     print("| | CPU seconds | without derived columns | they cost | parts are larger by |")
     print("| --- | --: | --: | --: | --: |")
     with tempfile.TemporaryDirectory() as folder:
-        for name in FORMATS:
-            for redact in (False, True) if name == "CEF" else (False,):
-                lake = Path(folder) / f"{name}-{redact}"
-                row = _row(lake, corpus[name], keys, rounds=options.rounds, redact=redact)
-                print(f"| {name}{', secrets redacted' if redact else ''} | {row} |", flush=True)
+        corpora = {
+            headers: forge_corpus(pair, events=options.events, logs=logs, header_lists=headers)
+            for headers in (True, False)
+        }
+        for name, headers, redact in _MEASURED:
+            measured = ", ".join([name, *["headers logged"] * headers, *["secrets redacted"] * redact])
+            row = _row(Path(folder) / measured, corpora[headers][name], keys, rounds=options.rounds, redact=redact)
+            print(f"| {measured} | {row} |", flush=True)
 
 
 def _row(lake: Path, logs: list[Log], keys: KeyRing, *, rounds: int, redact: bool) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_imperva.container import KeyRing, decode
+from airflow_provider_imperva.events import LogSource, parse
 from airflow_provider_imperva.testing.forge import KeyPair
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,3 +152,21 @@ def test_the_corpus_is_realistic_and_the_same_events_in_every_format(monkeypatch
         assert request
         assert f"\tdeviceExternalId={request[1]}\t" in leef
         assert f' "{request[1]}" ' in w3c
+
+
+def test_headers_are_left_out_of_the_corpus_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.corpus import forge_corpus
+
+    key = KeyPair.generate(bits=1024)
+    keys = KeyRing({key.public_key_id: key.private_key})
+    rows = {}
+    for header_lists in (True, False):
+        (log,) = forge_corpus(key, events=200, logs=1, header_lists=header_lists)["CEF"]
+        body = decode(log.content, log=log.name, keys=keys).body
+        rows[header_lists] = [
+            row for block in parse([body], LogSource(file=log.name)) for row in block.events.to_pylist()
+        ]
+    lists = ("additional_request_headers", "additional_response_headers")
+    assert all(row[name] for row in rows[True] for name in lists)
+    assert rows[False] == [row | dict.fromkeys(lists) for row in rows[True]]
