@@ -62,7 +62,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     steps = section("To add a column")
     row, commands = re.findall(r"   ```\n(.*?)   ```\n", steps, re.DOTALL)
     row = re.sub("^   ", "", row, flags=re.MULTILINE)
-    replace(tree / EVENTS / "schema" / "columns.py", '    Column("extra",', f'{row}    Column("extra",')
+    columns = tree / EVENTS / "schema" / "columns.py"
+    if row not in columns.read_text():  # It is there once somebody has followed the steps with their example.
+        replace(columns, '    Column("extra",', f'{row}    Column("extra",')
     old, new = (f'SCHEMA_VERSION = "{version}"' for version in (SCHEMA_VERSION, int(SCHEMA_VERSION) + 1))
     replace(tree / EVENTS / "schema" / "schema.py", old, new)
     for command in commands.strip().splitlines():

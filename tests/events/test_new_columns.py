@@ -98,7 +98,7 @@ WAF = "fileId=7 deviceExternalId=9 src=192.0.2.1 act=REQ_PASSED start=1767225600
 def test_any_key_of_the_dictionary_can_have_a_column(package: Path) -> None:
     """Both implementations of the kernel and the careful reader find each in its column, and nowhere else."""
     pytest.importorskip("airflow_provider_imperva.events.scan._kernel", reason="the extension is not compiled")
-    assert {"destinationServiceName", "sourceTranslatedZoneExternalID"} <= {*NEW}
+    assert len(NEW) > len(DICTIONARY) // 2, "the keys that have a column already are few"
     texts = {key: f"text of {key}" for key in (*NEW, *LONGEST)}
     body = f"{HEADER} {WAF} " + " ".join(f"{key}={text}" for key, text in texts.items()) + "\n"
     (compiled,) = read(package, body, reader="compiled")
