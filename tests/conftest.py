@@ -7,7 +7,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,10 +69,18 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with what is slow where several processes share the tests, so that they end at the same time."""
+    """Begin with what is slow where several processes share the tests, so that they end at the same time.
+
+    First of all what shares an Airflow: one process gets the first tests, so the others need not load it, too.
+    """
     debian.skip_what_lacks_its_packages(items)
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        items.sort(key=lambda item: ("fork_server" not in fixtures(item), item.get_closest_marker("slow") is None))
+
+
+def fixtures(item: pytest.Item) -> Sequence[str]:
+    """Return the names of the fixtures that a test uses."""
+    return getattr(item, "fixturenames", ())
 
 
 def pytest_collection_finish() -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from airflow_provider_imperva.testing import FakeRepository
 from tests.dag.fork_server import ForkServer
@@ -69,17 +69,12 @@ class AirflowHome:
             "IMPERVA_LAKE_URI": self.lake.as_uri(),
         }
 
-    def start(
-        self,
-        repository: FakeRepository,
-        *command: str,
-        environment: dict[str, str] | None = None,
-        stdout: int | IO[str] = subprocess.PIPE,
-    ) -> subprocess.Popen[str]:
+    def start(self, *command: str, environment: dict[str, str]) -> subprocess.Popen[str]:
+        """Start an ``airflow`` command as a process of its own, which loads Airflow anew."""
         return subprocess.Popen(
             [sys.executable, "-m", "airflow", *command],
-            env=environment or self.environment(repository),
-            stdout=stdout,
+            env=environment,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -145,8 +140,9 @@ def airflow_settings(folder: Path) -> dict[str, str]:
     }
 
 
-def migrate(folder: Path) -> Path:
+def migrate(folder: Path, server: ForkServer) -> Path:
     """Make an empty Airflow database."""
-    environment = airflow_environment(folder)
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
-    return folder / "airflow.db"
+    printed = server.run(folder, ("db", "migrate"), airflow_environment(server.home))
+    database = folder / "airflow.db"
+    assert database.exists(), printed
+    return database

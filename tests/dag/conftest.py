@@ -12,15 +12,15 @@ from tests.dag.fork_server import ForkServer
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return migrate(tmp_path_factory.mktemp("migrated"))
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     server = ForkServer(tmp_path_factory.mktemp("server"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -> Path:
+    return migrate(tmp_path_factory.mktemp("migrated"), fork_server)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +48,8 @@ def connection(repository: FakeRepository, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def home(
-    request: pytest.FixtureRequest, tmp_path: Path, migrated: Path, server: ForkServer, key: KeyPair
+    request: pytest.FixtureRequest, tmp_path: Path, migrated: Path, fork_server: ForkServer, key: KeyPair
 ) -> AirflowHome:
     assert request.node.get_closest_marker("airflow"), "mark the test with `airflow`, or QUICK=1 does not leave it out"
     key.write(tmp_path / "airflow" / "keys")
-    return AirflowHome(tmp_path / "airflow", migrated, server)
+    return AirflowHome(tmp_path / "airflow", migrated, fork_server)

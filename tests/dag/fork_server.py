@@ -7,6 +7,7 @@ A server that has both behind it forks for each run, as Airflow's own executors 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import runpy
@@ -110,7 +111,12 @@ def serve() -> None:
     """Fork for each line of standard input, and answer with a line when that process has ended."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    # No garbage collection looks at what was loaded: in each process that would copy its memory, and when the process
+    # ends take longer than most runs.
+    gc.disable()
     load()
+    gc.freeze()
+    gc.enable()
     for line in sys.stdin:
         command, environment, output = json.loads(line)
         if not (child := os.fork()):
@@ -128,12 +134,22 @@ def run(command: list[str], environment: dict[str, str], output: str) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.clear()
     os.environ.update(environment)
+    if "AIRFLOW__METRICS__STATSD_ON" in environment:
+        send_metrics()
     if command[0] == "-c":
         sys.argv = ["-c", *command[2:]]
         exec(command[1], {"__name__": "__main__"})
         return
     sys.argv = ["airflow", *command]
     runpy.run_module("airflow", run_name="__main__", alter_sys=True)
+
+
+def send_metrics() -> None:
+    """Send metrics where this environment says, which Airflow decides when it is imported."""
+    from airflow.sdk._shared.observability.metrics import stats
+    from airflow.sdk.observability.metrics import stats_utils
+
+    stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
 
 
 if __name__ == "__main__":

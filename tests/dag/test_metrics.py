@@ -47,7 +47,8 @@ def all_that_happens(repository: FakeRepository) -> FakeRepository:
 def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: FakeRepository) -> None:
     """Every metric of the page, with its kind and tags, and none besides; the figures are those of the ledger."""
     with statsd_server() as server:
-        run(home, all_that_happens, server.environment())
+        output = home.run_dag(all_that_happens, home.environment(all_that_happens) | server.environment())
+    assert home.last_run()[0] == "success", output
     sent = {(one.name, one.kind, tuple(sorted(one.tags))) for one in server.ours()}
     assert sent == {(metric.name, metric.kind, tuple(sorted(metric.tags))) for metric in METRICS}
 
@@ -66,19 +67,16 @@ def test_a_run_sends_what_is_documented(home: AirflowHome, all_that_happens: Fak
 @pytest.mark.slow
 def test_opentelemetry_gets_the_same_metrics(home: AirflowHome, all_that_happens: FakeRepository) -> None:
     with otlp_server() as server:
-        run(home, all_that_happens, server.environment())
+        # In a process of its own: where metrics go is decided when Airflow is loaded.
+        environment = home.environment(all_that_happens) | server.environment()
+        process = home.start("dags", "test", "imperva_test", environment=environment)
+        output, _ = process.communicate(timeout=240)
+    assert home.last_run()[0] == "success", output
     assert {(one.name, tuple(sorted(one.tags))) for one in server.ours()} == {
         (metric.name, tuple(sorted(metric.tags))) for metric in METRICS
     }
     last = {one.name: one.value for one in server.ours()}
     assert (last["imperva.rows"], last["imperva.quarantined_lines"], last["imperva.backlog_logs"]) == (160, 1, 0)
-
-
-def run(home: AirflowHome, repository: FakeRepository, metrics: dict[str, str]) -> None:
-    """Run the DAG in a process of its own: where metrics go is decided when Airflow is loaded."""
-    environment = home.environment(repository) | metrics
-    output, _ = home.start(repository, "dags", "test", "imperva_test", environment=environment).communicate(timeout=240)
-    assert home.last_run()[0] == "success", output
 
 
 class TestDashboard:

@@ -40,7 +40,7 @@ def found_in(folder: Path, wanted: dict[str, list[str]]) -> list[tuple[str, str]
 @pytest.mark.airflow
 @pytest.mark.slow
 def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
-    tmp_path: Path, migrated: Path, server: ForkServer
+    tmp_path: Path, migrated: Path, fork_server: ForkServer
 ) -> None:
     """Rendered templates, serialized DAGs, triggers and XCom are all in the database, whose file is searched whole."""
     key, unknown = KeyPair.generate("1"), KeyPair.generate("2")
@@ -48,7 +48,7 @@ def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
     home = AirflowHome(
         tmp_path / "airflow",
         migrated,
-        server,
+        fork_server,
         extra={"private_keys": {"1": key_pem}, "private_key_passphrase": PASSPHRASE, "private_keys_dir": ""},
     )
     with FakeRepository(password=PASSWORD) as repository:
