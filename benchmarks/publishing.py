@@ -29,7 +29,6 @@ from airflow_provider_imperva.table.publish import create_table, open_table
 from benchmarks.compaction import REPOSITORY, make_lake
 
 _KINDS: tuple[TableKind, ...] = ("delta", "iceberg")
-_MEASURED = 40
 _A_DAY = 144
 _DAYS = 347
 """50,000 commits."""
@@ -45,32 +44,33 @@ def main() -> None:
     """Measure, and print a table for the documentation."""
     parser = argparse.ArgumentParser(prog="benchmarks.publishing", description=__doc__)
     parser.add_argument("--commits", type=int, default=100, help="that the young table shows when measuring begins")
+    parser.add_argument("--measured", type=int, default=40, help="how many commits are measured, the last ones")
     parser.add_argument("--only", choices=_KINDS, help="one kind of table")
     parser.add_argument("--year", action="store_true", help="measure a table of a year, too")
     options = parser.parse_args()
-    print(f"milliseconds of CPU, the last {_MEASURED} commits\n")
+    print(f"milliseconds of CPU, the last {options.measured} commits\n")
     print("| table | commits | median | mean |")
     print("| --- | --: | --: | --: |")
     with tempfile.TemporaryDirectory() as folder:
         for kind in _KINDS if options.only is None else (options.only,):
             young = Path(folder) / kind
-            _tell(kind, options.commits, _measure(young, kind, commits=options.commits))
+            _tell(kind, options.commits, _measure(young, kind, commits=options.commits, measured=options.measured))
             if options.year:
                 old = Path(folder) / f"{kind}-old"
-                _tell(kind, _DAYS * _A_DAY, _measure_old(old, kind, drawn_from=young))
+                _tell(kind, _DAYS * _A_DAY, _measure_old(old, kind, drawn_from=young, measured=options.measured))
 
 
 def _tell(kind: str, commits: int, taken: list[float]) -> None:
     print(f"| {kind} | {commits:,} | {1000 * median(taken):.0f} | {1000 * sum(taken) / len(taken):.0f} |", flush=True)
 
 
-def _measure(lake: Path, kind: TableKind, *, commits: int) -> list[float]:
+def _measure(lake: Path, kind: TableKind, *, commits: int, measured: int) -> list[float]:
     """Publish one commit after the other, each by a table that is opened anew, as a task does."""
-    make_lake(lake, commits=commits + _MEASURED, rows=10, days=2, forged=1000)
+    make_lake(lake, commits=commits + measured, rows=10, days=2, forged=1000)
     ledger = Ledger(open_store(str(lake)), REPOSITORY)
     create_table(ledger.store, kind)
     taken = []
-    for number in range(commits + _MEASURED):
+    for number in range(commits + measured):
         began = time.process_time()
         table = open_table(ledger.store)
         table.add_columns()
@@ -79,10 +79,10 @@ def _measure(lake: Path, kind: TableKind, *, commits: int) -> list[float]:
             table.write(change)
         taken.append(time.process_time() - began)
         assert open_table(ledger.store).published(REPOSITORY) == number + 1  # noqa: S101
-    return taken[-_MEASURED:]
+    return taken[-measured:]
 
 
-def _measure_old(lake: Path, kind: TableKind, *, drawn_from: Path) -> list[float]:
+def _measure_old(lake: Path, kind: TableKind, *, drawn_from: Path, measured: int) -> list[float]:
     """Publish the last days of a year.
 
     :param drawn_from: a lake whose first parts stand for all parts.
@@ -103,7 +103,7 @@ def _measure_old(lake: Path, kind: TableKind, *, drawn_from: Path) -> list[float
         table.write(change)
         if not change.removed:
             taken.append(time.process_time() - began)
-    return taken[-_MEASURED:]
+    return taken[-measured:]
 
 
 def _last_days(parts: _Parts, first: int) -> Iterator[Change]:

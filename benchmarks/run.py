@@ -36,18 +36,20 @@ class Size:
 
     :param events: of the corpus, over so many ``logs``.
     :param runs: of each measure.
+    :param starts: how often a log is normalized in a fresh process.
     :param peaks: MB of plain text of the two logs whose memory is measured.
     """
 
     events: int
     logs: int
     runs: int
+    starts: int
     peaks: tuple[int, int]
 
 
 # The smaller one is so large already that its rows do not stay in memory.
-FULL = Size(events=200_000, logs=20, runs=5, peaks=(400, 1000))
-QUICK = Size(events=2_000, logs=2, runs=1, peaks=(2, 4))
+FULL = Size(events=200_000, logs=20, runs=5, starts=100, peaks=(400, 1000))
+QUICK = Size(events=600, logs=2, runs=1, starts=3, peaks=(1, 2))
 
 
 def main() -> None:
@@ -87,7 +89,7 @@ def _measure(size: Size, folder: Path) -> Result:
             Measure(name, _megabytes(logs), sum(log.events for log in logs), timings[name])
             for name, (_, logs) in ways.items()
         ],
-        start=_start(key),
+        start=_start(key, times=size.starts),
         seal=Seal.of(sealed, folder / "anchors"),
         peaks=_peaks(size, key, folder),
         installed=installed(),
@@ -159,13 +161,13 @@ def _megabytes(logs: Sequence[Log]) -> float:
     return sum(log.plain_bytes for log in logs) / _MB
 
 
-def _start(key: KeyPair) -> Start:
-    print("Normalizing one log of 1 MB a hundred times in a fresh process", flush=True)
+def _start(key: KeyPair, *, times: int) -> Start:
+    print(f"Normalizing one log of 1 MB {times} times in a fresh process", flush=True)
     with tempfile.TemporaryDirectory() as own:
         log = forge_large_log(key, megabytes=1)
         key.write(Path(own) / "keys")
         Batch(Path(own) / "lake", [log.name]).fetch([log.content])
-        return Start.of(Path(own), log.name)
+        return Start.of(Path(own), log.name, times=times)
 
 
 def _peaks(size: Size, key: KeyPair, folder: Path) -> tuple[Peak, Peak]:

@@ -1,4 +1,4 @@
-"""What a fresh process costs: ``python -m benchmarks.start LAKE KEYS LOG`` prints CPU seconds.
+"""What a fresh process costs: ``python -m benchmarks.start LAKE KEYS LOG TIMES`` prints CPU seconds.
 
 The process normalizes one log again and again. It prints what it took until the log was in Parquet for the first time,
 with Python's start and all imports, and what it took the last time alone.
@@ -19,7 +19,6 @@ import pyarrow as pa
 from airflow_provider_imperva.container.keys import KeyRing
 from benchmarks.batch import Batch
 
-TIMES = 100
 _OTHER_USER = "nobody"
 
 
@@ -28,16 +27,18 @@ class Start:
     """CPU seconds of one log in a fresh process.
 
     :param first: from the start of the process on.
-    :param last: the hundredth time.
+    :param last: the last time.
+    :param times: how often it was normalized.
     :param user: whose process it was.
     """
 
     first: float
     last: float
+    times: int
     user: str
 
     @classmethod
-    def of(cls, folder: Path, log: str) -> Start:
+    def of(cls, folder: Path, log: str, *, times: int) -> Start:
         """Run this module in a process that finds no cache but the bytecode that pip compiles.
 
         If possible that is as a user who may not write to the installation.
@@ -55,14 +56,14 @@ class Start:
             "PATH": os.defpath,
         }
         done = subprocess.run(
-            [sys.executable, "-m", __name__, folder / "lake", folder / "keys", log],
+            [sys.executable, "-m", __name__, folder / "lake", folder / "keys", log, str(times)],
             check=True,
             stdout=subprocess.PIPE,
             env=environment,
             user=user if os.geteuid() == 0 else None,
         )
         first, last = map(float, done.stdout.split())
-        return cls(first, last, user)
+        return cls(first, last, times, user)
 
 
 def _user() -> str:
@@ -76,12 +77,12 @@ def main(arguments: list[str]) -> None:
     """Normalize, and print."""
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
-    lake, keys, log = arguments
+    lake, keys, log, times = arguments
     batch = Batch(Path(lake), [log])
     ring = KeyRing.from_folder(keys)
     batch.normalize(ring)
     first = time.process_time()
-    for _ in range(TIMES - 1):
+    for _ in range(int(times) - 1):
         batch.forget()
         before = time.process_time()
         batch.normalize(ring)
