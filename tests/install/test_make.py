@@ -97,27 +97,25 @@ def test_no_venv_module(checkout: Path, path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_network(checkout: Path, path: Path) -> None:
-    """What is installed already stays as it is."""
+def test_a_venv_that_is_half_made_is_made_anew_and_stays_when_there_is_no_network(
+    checkout: Path, path: Path, tmp_path: Path
+) -> None:
+    """What is installed already stays as it is, and what is in it afterwards is whole."""
     give_python(path)
+    venv = checkout / ".venv"
+    (venv / "bin").mkdir(parents=True)
     nothing = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
-    line = told(run(checkout, path, "make", "demo", **nothing))
+    first = run(checkout, path, "make", "demo", **nothing)
+    assert "The .venv that is here is incomplete, so it is made anew" in first.stdout
+    line = told(first)
     assert line.startswith("pip cannot reach its package index: check the network")
     again = run(checkout, path, "make", "demo", **nothing)
     assert told(again) == line
     assert "Making" not in again.stdout
 
-
-@pytest.mark.slow
-def test_a_venv_that_is_half_made(checkout: Path, path: Path, tmp_path: Path) -> None:
-    """It is made anew, and what is in it afterwards is whole."""
-    give_python(path)
     index = packages(checkout, tmp_path, size=10)
-    venv = checkout / ".venv"
-    (venv / "bin").mkdir(parents=True)
     done = run(checkout, path, ".ci/install", "pins", **index)
     assert done.returncode == 0, done.stderr
-    assert "The .venv that is here is incomplete, so it is made anew" in done.stdout
     assert run(checkout, path, str(venv / "bin/python"), "-c", "import large").returncode == 0
 
 
@@ -151,7 +149,9 @@ def packages(checkout: Path, folder: Path, *, size: int) -> dict[str, str]:
     """Let pip find one package of that many bytes, and nothing else; the variables that say so."""
     wheel = folder / "large-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("large.py", b"#" * size)
+        archive.writestr("large/__init__.py", "")
+        # Not Python, which pip would compile.
+        archive.writestr("large/content", bytes(size))
         archive.writestr("large-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: large\nVersion: 1.0\n")
         archive.writestr("large-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr("large-1.0.dist-info/RECORD", "")
