@@ -15,11 +15,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
+
+LOADED = (
+    "airflow.cli.commands.dag_command",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow_provider_imperva.container.keys",
+    "airflow_provider_imperva.repository.client",
+    "alembic.command",
+    "alembic.runtime.environment",
+    "numpy",
+)
+"""What each run imports, and takes long."""
 
 
 class ForkServer:
@@ -74,14 +86,19 @@ class ForkServer:
 def load() -> None:
     """Import what a run needs, and make the routes; no thread is left, and no connection to the database.
 
-    Arrow is left out, since its allocator starts a thread.
+    Arrow is left out, since its allocator starts a thread, and so is what imports it.
     """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for name in LOADED:
+        import_module(name)
+
     import httpx
     from airflow.cli import cli_parser
-    from airflow.cli.commands import dag_command  # noqa: F401
-    from airflow.sdk.execution_time import supervisor, task_runner  # noqa: F401
+    from airflow.sdk.execution_time import supervisor
+    from sqlalchemy.orm import configure_mappers
 
     cli_parser.get_parser()
+    configure_mappers()
     # Airflow 3.1 makes the routes anew for each task of a run in one process; later releases keep them, as this does.
     api = supervisor.in_process_api_server()
     patched: Any = supervisor

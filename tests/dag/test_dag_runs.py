@@ -12,8 +12,10 @@ import duckdb
 import pytest
 from deltalake import DeltaTable
 
+from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.testing import FakeRepository, ForgedLog, KeyPair, forge_log, forge_repository
 from tests.dag.airflow_home import AirflowHome
+from tests.load.load_runs import Account
 
 pytestmark = [pytest.mark.slow, pytest.mark.airflow]
 
@@ -178,16 +180,6 @@ def test_a_lost_log_makes_the_run_red_after_its_commit(
     assert home.last_run()[0] == "success", "a loss is told once"
 
 
-def test_a_refused_key_makes_one_task_red_the_one_with_the_cause(home: AirflowHome, repository: FakeRepository) -> None:
-    environment = home.environment(repository)
-    repository.password = "another"
-    output = home.run_dag(repository, environment)
-    state, tasks = home.last_run()
-    assert state == "failed"
-    assert [task for task, state in tasks.items() if state == "failed"] == ["wait_for_logs"], output
-    assert "refused the API ID and key (HTTP 401)" in output
-
-
 GROUP_DAG = """
 import datetime, os
 from airflow.sdk import DAG
@@ -235,7 +227,7 @@ coverage = imperva_coverage_dag("shows", lake_uri=LAKE, schedule=None, default_a
 def test_what_is_loaded_is_replayed_and_shown(home: AirflowHome, repository: FakeRepository, key: KeyPair) -> None:
     """By the two other ways to a lake that have a DAG: one replays all of it, one writes its coverage page."""
     expected = add(repository, forge(key, [1, 2, 4]))
-    home.run_dag(repository)
+    Account(repository, home.lake, keys=KeyRing({"1": key.private_key}), table=True).run_some()
     (home.folder / "dags" / "others.py").write_text(OTHER_DAGS)
     for dag_id in ("replays", "shows"):
         output = home.run(repository, "dags", "test", dag_id)

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.metrics import FORWARD_METRICS, FORWARD_RESENT
 from airflow_provider_imperva.privacy.redact import Redactor
-from airflow_provider_imperva.testing import FakeRepository, HecReceiver, KeyPair, forge_repository
+from airflow_provider_imperva.testing import FakeRepository, HecReceiver, KeyPair
 from tests.cluster.statsd_server import statsd_server
 from tests.dag.airflow_home import AirflowHome
 from tests.examples import EXAMPLES
+from tests.load.load_runs import Account
 
 TOKEN = "b8a3c1e2-secret-token-of-splunk"
 
@@ -30,17 +32,15 @@ def test_what_is_loaded_is_forwarded(
     home: AirflowHome, repository: FakeRepository, splunk: HecReceiver, key: KeyPair
 ) -> None:
     """Encrypted logs too: the keys are those of the connection to Imperva."""
-    logs = list(forge_repository(3, events_per_log=20, keys=[key]))
-    for log in logs:
-        repository.add(log.name, log.content)
+    account = Account(repository, home.lake, keys=KeyRing({"1": key.private_key}))
+    logs = account.serve(1, 2, 3, events=20, keys=[key])
+    account.run_some()
     shutil.copy(EXAMPLES / "dags" / "imperva_forward.py", home.folder / "dags")
     connection = {"conn_type": "http", "host": f"http://127.0.0.1:{splunk.port}", "password": TOKEN}
     environment = home.environment(repository) | {
         "AIRFLOW_CONN_SIEM_DEFAULT": json.dumps(connection),
         "IMPERVA_DESTINATION": "splunk",
     }
-    home.run_dag(repository, environment)
-    assert home.last_run()[0] == "success"
     with statsd_server() as server:
         command = ("dags", "test", "imperva_forward")
         printed = home.run(repository, *command, environment=environment | server.environment())

@@ -68,7 +68,11 @@ def test_no_secret_is_in_logs_database_xcom_ledger_or_what_was_printed(
         assert home.last_run()[0] == "success", printed
         refused = home.environment(repository) | {"AIRFLOW_CONN_IMPERVA_DEFAULT": wrong_password(home, repository)}
         failed = home.run_dag(repository, refused)
-        assert home.last_run()[0] == "failed"
+        state, tasks = home.last_run()
+        assert state == "failed"
+        assert [task for task, state in tasks.items() if state == "failed"] == ["wait_for_logs"], (
+            "the one with the cause"
+        )
         assert "refused the API ID and key (HTTP 401)" in failed
         printed += failed
     (home.folder / "printed.txt").write_text(reserialized + printed)
