@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import threading
 import time
@@ -25,6 +24,7 @@ from airflow_provider_imperva.testing import FakeRepository, Fault, KeyPair, for
 from tests.dag.airflow_home import AirflowHome, airflow_environment
 from tests.dag.test_plan_operator import connect
 from tests.load.load_runs import Account
+from tests.long_form import LONG
 
 LAKE = "s3://lake/imperva"
 
@@ -220,14 +220,14 @@ class TestOneTask:
         assert account.rows() == account.expected()
 
 
-ACCOUNTS = int(os.environ.get("IMPERVA_FLEET", "200"))
+ACCOUNTS = 200 if LONG else 40
 
 
 @pytest.mark.slow
-def test_two_hundred_accounts_of_which_some_are_broken(
+def test_of_many_accounts_those_with_work_and_broken_ones_get_a_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
 ) -> None:
-    broken = {3, 77, ACCOUNTS - 1}
+    broken = {3, 27, ACCOUNTS - 1}
     with ExitStack() as stack:
         expected = 0
         for number in range(ACCOUNTS):
@@ -293,7 +293,7 @@ from airflow.dag_processing.dagbag import DagBag
 
 found = DagBag(sys.argv[1])
 assert not found.import_errors, found.import_errors
-for dag in ("fleet", "fleet", "maintenance"):
+for dag in ("fleet", "maintenance"):
     run = found.dags[dag].test()
     states = sorted([ti.task_id, ti.map_index, str(ti.state)] for ti in run.get_task_instances())
     print("RESULT" + json.dumps([str(run.state), states]))
@@ -330,12 +330,10 @@ def test_in_a_real_airflow_one_broken_account_makes_the_run_red_and_holds_up_no_
         printed = home.run_in(environment, "-c", RUN, str(home.folder / "dags"))
     lines = [line for line in printed.splitlines() if line.startswith("RESULT")]
     results = [json.loads(line.removeprefix("RESULT")) for line in lines]
-    assert len(results) == 3, printed[-3000:]
+    assert len(results) == 2, printed[-3000:]
     looked = ["accounts", -1, "success"]
-    # Of the second run only the broken account has work.
     assert results == [
         ["failed", [looked, ["load", 0, "success"], ["load", 1, "failed"], ["load", 2, "success"]]],
-        ["failed", [looked, ["load", 0, "failed"]]],
         # Each account has one small part, and of one nothing was ever loaded.
         [
             "success",

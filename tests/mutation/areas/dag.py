@@ -31,7 +31,7 @@ MUTATIONS = [
         "operators/load.py",
         "            )\n            return True\n",
         "            )\n            return False\n",
-        ("dag/test_fleet.py::test_two_hundred_accounts_of_which_some_are_broken",),
+        ("dag/test_fleet.py::test_of_many_accounts_those_with_work_and_broken_ones_get_a_task",),
     ),
     Mutation(
         "a task that is told to stop goes on",
