@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.long_form import LONG
+
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = Path("/usr/bin")
 PYTHON = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}")
@@ -120,7 +122,13 @@ def test_a_venv_that_is_half_made_is_made_anew_and_stays_when_there_is_no_networ
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("megabytes", [4, 40], ids=["while .venv is made", "while pip installs"])
+@pytest.mark.parametrize(
+    "megabytes",
+    [
+        pytest.param(4, id="while .venv is made", marks=pytest.mark.skipif(not LONG, reason="LONG=1 tries it, too")),
+        pytest.param(40, id="while pip installs"),
+    ],
+)
 def test_a_full_disk(checkout: Path, path: Path, tmp_path: Path, megabytes: int) -> None:
     """Once there is room, the next try succeeds: pip by itself would take what is half there for installed."""
     give_python(path)

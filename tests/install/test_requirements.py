@@ -155,7 +155,7 @@ def test_it_can_be_installed_beside_each_airflow(python: str, airflow: str, tmp_
 
 
 @pytest.mark.slow
-@pythons
+@pytest.mark.parametrize("python", list(LOWEST_PYTHONS) if LONG else ["3.11.2", "3.14.0"])
 def test_the_pins_are_what_that_python_resolves_to(python: str, tmp_path: Path) -> None:
     """Nothing asks for a later Python, nothing has to be compiled, and nothing is left out: only wheels, only these."""
     available = installed(*PURPOSES, python=python)
