@@ -46,19 +46,21 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert 'rel="next"' in operators
 
 
-def test_the_command_lines_help_is_quoted_as_it_is() -> None:
+def test_the_command_lines_help_is_quoted_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal as wide as that of the documentation."""
+    monkeypatch.setenv("COLUMNS", "110")
     quoted = dict(HELP.findall((DOCS / "reference" / "cli.md").read_text()))
-    assert set(re.findall(r"^    ([\w-]+)(?: |$)", command("--help"), re.MULTILINE)) == quoted.keys()
+    assert set(re.findall(r"^    ([\w-]+)(?: |$)", help_of(capsys), re.MULTILINE)) == quoted.keys()
     for name, text in quoted.items():
-        assert command(name, "--help") == text, f"docs/reference/cli.md: the help of {name} has changed"
+        assert help_of(capsys, name) == text, f"docs/reference/cli.md: the help of {name} has changed"
 
 
-def command(*arguments: str) -> str:
-    """Ask the console script, on a terminal as wide as that of the documentation."""
-    program = [sys.executable, "-m", "airflow_provider_imperva.cli", *arguments]
-    return subprocess.run(
-        program, env=os.environ | {"COLUMNS": "110"}, capture_output=True, text=True, check=True
-    ).stdout
+def help_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    with pytest.raises(SystemExit):
+        cli.main([*command, "--help"])
+    return capsys.readouterr().out
 
 
 @pytest.mark.parametrize("code", PYTHON)
