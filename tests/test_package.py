@@ -20,6 +20,7 @@ import pytest
 
 import airflow_provider_imperva
 from airflow_provider_imperva.testing import KeyPair, forge_log
+from tests.once import made_once
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "airflow_provider_imperva"
@@ -29,13 +30,15 @@ VERSION = airflow_provider_imperva.__version__
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(shared_folder: Path) -> Path:
     """A folder with both distributions: the one that DIST names, or one built now, the wheel out of the sdist."""
     if named := os.environ.get("DIST"):
         return ROOT / named
-    folder = tmp_path_factory.mktemp("dist")
-    run("-m", "build", "--no-isolation", "--outdir", folder, copy_to(folder / "source"))
-    return folder
+
+    def build(folder: Path) -> None:
+        run("-m", "build", "--no-isolation", "--outdir", folder, copy_to(folder / "source"))
+
+    return made_once(shared_folder, "dist", build)
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +48,13 @@ def wheel(dist: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(wheel: Path, shared_folder: Path) -> Path:
     """A folder with the wheel installed in it, and nothing else."""
-    folder = tmp_path_factory.mktemp("site")
-    run("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--target", folder, wheel)
-    return folder
+
+    def install(folder: Path) -> None:
+        run("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--target", folder, wheel)
+
+    return made_once(shared_folder, "site", install)
 
 
 @pytest.mark.slow

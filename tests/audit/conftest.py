@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.audit.eventful_lake import make_eventful_lake, make_small_lake
+from tests.once import made_once
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +27,9 @@ def lake(small_lake: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def eventful_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def eventful_lake(shared_folder: Path) -> Path:
     """Two repositories over seven days, with all that can happen; not to be changed."""
-    lake = tmp_path_factory.mktemp("eventful") / "lake"
-    make_eventful_lake(lake)
-    return lake
+    return made_once(shared_folder, "eventful-lake", make_eventful_lake)
 
 
 @pytest.fixture

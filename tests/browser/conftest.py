@@ -15,6 +15,7 @@ from airflow_provider_imperva.audit.page import render
 from airflow_provider_imperva.lake.store import open_store
 from tests.audit.eventful_lake import make_eventful_lake
 from tests.browser.chromium import chromium
+from tests.once import made_once
 
 
 @pytest.fixture(scope="session")
@@ -24,10 +25,8 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture(scope="session")
-def covers(tmp_path_factory: pytest.TempPathFactory) -> list[Coverage]:
-    lake = tmp_path_factory.mktemp("eventful") / "lake"
-    make_eventful_lake(lake)
-    store = open_store(str(lake))
+def covers(shared_folder: Path) -> list[Coverage]:
+    store = open_store(str(made_once(shared_folder, "eventful-lake", make_eventful_lake)))
     histories = [History.read(store, name) for name in repositories(store)]
     return [measure_coverage(store, history, window=timedelta(hours=48), days=30) for history in histories]
 
