@@ -25,6 +25,7 @@ from airflow_provider_imperva.audit.explanation import explain_log
 from airflow_provider_imperva.audit.history import last_number
 from airflow_provider_imperva.audit.period import Period
 from airflow_provider_imperva.audit.verify import verify
+from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.lake.claim import claim
 from airflow_provider_imperva.lake.commit import _logs_parquet, _totals, advance, commit_plan, last_revision
@@ -234,7 +235,7 @@ def _audit(table: _Table, store: Store, *, last: int, at: datetime) -> None:
                 store, REPOSITORY, sample=0, at=at, processes=processes, announce=shown.append
             ),
         )
-        print(f"\n{shown[0]}; {len(found.findings)} findings\n")
+        print(f"\n{''.join(shown) or 'No estimate'}; {len(found.findings)} findings\n")
 
 
 def _query(table: _Table, store: Store, lake: Path) -> None:
@@ -251,7 +252,7 @@ def _query(table: _Table, store: Store, lake: Path) -> None:
     )
 
 
-def _load(table: _Table, store: Store, *, at: datetime) -> None:
+def _load(table: _Table, store: Store) -> None:
     """Load two logs more."""
     ledger = Ledger(store, REPOSITORY)
     head = ledger.head()
@@ -266,16 +267,16 @@ def _load(table: _Table, store: Store, *, at: datetime) -> None:
             logs = PulledLogs(client, ledger)
             table.ask(
                 "a look whether there is work",
-                lambda: find_work(ledger, logs, key_ids=nothing, options=options, clock=lambda: at),
+                lambda: find_work(ledger, logs, key_ids=nothing, options=options),
             )
             plan = table.ask(
                 "`plan`",
-                lambda: make_plan(ledger, logs, run=run, key_ids=nothing, options=options, clock=lambda: at),
+                lambda: make_plan(ledger, logs, run=run, key_ids=nothing, options=options),
             )
             assert plan  # noqa: S101
-            fetched = fetch(ledger, logs, plan, 0, max_concurrency=1, window=options.window, clock=lambda: at)
+            fetched = fetch(ledger, logs, plan, 0, max_concurrency=1, window=options.window)
             normalize(ledger, logs, KeyRing(), plan, fetched, options=NormalizeOptions())
-            table.ask("`commit`", lambda: commit_plan(ledger, plan, by=run, provider_version="0.1.0", at=at))
+            table.ask("`commit`", lambda: commit_plan(ledger, plan, by=run, provider_version="0.1.0", at=wall_clock()))
 
 
 def main() -> int:
@@ -288,12 +289,12 @@ def main() -> int:
         lay_objects(lake, commits)
         claim(Ledger(store, REPOSITORY), REPOSITORY)
     last = last_number(store, _LAYOUT)
-    at = _BEGAN + (last + 1) * _PAUSE
+    at = wall_clock()
     print(f"A ledger of {last:,} commits\n")
     table = _Table()
     _audit(table, store, last=last, at=at)
     _query(table, store, lake)
-    _load(table, store, at=at)
+    _load(table, store)
     return 0
 
 
