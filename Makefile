@@ -91,7 +91,7 @@ latency: $(call ready,test cluster) ## Measure how long a log takes from being l
 docs: $(call ready,docs) ## Build the documentation's site into .site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
-picture: $(call ready,test) ## Take the README's picture of the coverage page anew (needs Chromium)
+picture: $(call ready,test) ## Take the README's pictures of the coverage page (needs Chromium)
 	$(BIN)/python -m tests.browser.readme_picture
 
 build: $(call ready,test build) ## Build wheel and sdist into dist/, and check what is in them
@@ -99,7 +99,7 @@ build: $(call ready,test build) ## Build wheel and sdist into dist/, and check w
 	$(BIN)/python -m build --no-isolation
 	DIST=dist $(BIN)/python -m pytest -q tests/test_package.py
 
-pins: ## Write requirements/ anew from pyproject.toml; UPGRADE=1: with the newest version of everything
+pins: ## Write requirements/ from pyproject.toml; UPGRADE=1: with the newest version of everything
 	@.ci/install pins
 	$(BIN)/python .ci/pins.py $(if $(UPGRADE),--upgrade)
 

@@ -2,7 +2,7 @@
 
 ``make demo`` installs ``run.txt``; every other file has what its purpose needs on top. All purposes are resolved at
 once, so that they never contradict each other, and for every Python from 3.11.0 on: where the answers differ, an
-environment marker says which Python a line is for. Only wheels are taken, so nobody needs a compiler.
+environment marker says which Python a line is for. Only wheels are taken, so no compiler is needed.
 
 Versions that still fit are kept; ``--upgrade`` takes the newest of everything. Run by ``make pins``.
 """

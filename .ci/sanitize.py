@@ -77,8 +77,8 @@ def _see_that_a_fault_is_noticed(compiler: str, folder: Path, environment: dict[
         [sys.executable, "-c", READ_BEHIND, library], capture_output=True, text=True, env=environment, check=False
     )
     if done.stdout != "within\n" or "heap-buffer-overflow" not in done.stderr:
-        raise SystemExit(f"AddressSanitizer does not notice a read behind a buffer:\n{done.stdout}{done.stderr}")
-    print("A read of one byte behind a buffer is noticed.", flush=True)
+        raise SystemExit(f"AddressSanitizer does not notice a read past a buffer:\n{done.stdout}{done.stderr}")
+    print("A read of one byte past a buffer is noticed.", flush=True)
 
 
 if __name__ == "__main__":

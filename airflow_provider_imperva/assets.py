@@ -1,4 +1,4 @@
-"""The Airflow asset that stands for a lake's events: its name, and what each event of it tells.
+"""The Airflow asset that stands for a lake's events: its name, and what each event of it holds.
 
 A DAG that is scheduled by the asset names it with the same words as the DAG that loads::
 
@@ -29,7 +29,7 @@ MOST_PARTITIONS = 200
 """How many partitions an asset event names; Airflow keeps events for as long as its database is not cleaned."""
 
 MOST_COMMITS = 100
-"""How many commits an asset event tells of."""
+"""How many commits an asset event names."""
 
 ANNOUNCED_KEY = "announced"
 """Key of the XCom with which a commit task names the commit up to which its asset event reported."""

@@ -1,6 +1,6 @@
 r"""What an event of each format begins with, and what may stand before it: the one list of both.
 
-Whoever cuts the header off a log asks for it, as does whoever reads the events behind it. The two know nothing of each
+Whoever cuts the header off a log asks for it, as does whoever reads the events after it. The two know nothing of each
 other, so it stands below them. Patterns are texts, in Latin-1: what they match is the same in bytes.
 
 A record of CEF begins ``CEF:0|vendor|...``, one of LEEF ``LEEF:1.0|vendor|...``. Some exports lose the ``CEF:``. A body
@@ -56,9 +56,9 @@ COOKIE = r"(?:@cee: ?)?"
 """What may stand before JSON in a message of syslog, as the Common Event Expression has it."""
 
 OBJECTS = r"(?:\{\s*[\"}]|\[\s*[\[{])"
-"""What JSON begins with behind a syslog prefix, which may hold other brackets."""
+"""What JSON begins with after a syslog prefix, which may hold other brackets."""
 
-# Behind a prefix the number has to be there, too: a sentence may hold "CEF:".
+# After a prefix the number has to be there, too: a sentence may hold "CEF:".
 KEYED = (
     rf"(?:(?:{SYSLOG})(?=(?:CEF: *[0-9]+|LEEF: *[0-9.]+|0)\|))?"
     rf"(?:(?P<CEF>CEF:|0\|(?:{_VENDORS})\|)|(?P<LEEF>LEEF:))"
@@ -76,7 +76,7 @@ _REACH = 1024
 
 
 def format_at_begin(head: bytes) -> Literal["CEF", "LEEF", "W3C", "JSON"] | None:
-    """Tell of which format a body is by what it begins with, and by that alone.
+    """Return the format of a body by what it begins with, and by that alone.
 
     An answer that is not a log (a page, XML, a sentence) is of none. One in JSON may still be an error:
     :func:`~airflow_provider_imperva.events.grammar.answers.classify`.

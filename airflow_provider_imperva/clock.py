@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], datetime]
-"""Tells the time, UTC."""
+"""Gives the time, UTC."""
 
 
 def wall_clock() -> datetime:
-    """Tell the time of this machine, UTC."""
+    """Return the time of this machine, UTC."""
     return datetime.now(UTC)

@@ -29,7 +29,7 @@ leaves behind, the next one loads. The tab **Imperva** shows what is in the lake
 """
 
 _COVERAGE_DOC = """
-Writes the page that tells how completely an Imperva Cloud WAF repository is in its lake.
+Writes the page that shows how completely an Imperva Cloud WAF repository is in its lake.
 
 Airflow's menu shows it under **Imperva**, and so does the tab **Imperva** of the DAG that loads the repository. The
 whole ledger is read each time: once a day is often enough for a lake of years.
@@ -273,7 +273,7 @@ def imperva_watch_dag(
     tags: Iterable[str] = (),
     **dag_args: Any,
 ) -> DAG:
-    """Build the DAG that fails when nobody loads a repository.
+    """Build the DAG that fails when a repository is no longer loaded.
 
     :param lake_uri: root of the lake, as the DAG that loads it has it; so are the connections.
     :param silent_for: how long ago the last look at the repository may be; a third of the window by default. Not below
@@ -287,7 +287,7 @@ def imperva_watch_dag(
     dag = DAG(
         dag_id,
         **dag_settings(
-            description="Whether anybody looks at the repository",
+            description="Whether the repository is still looked at",
             doc=_WATCH_DOC,
             schedule=schedule,
             default_args=default_args,

@@ -66,7 +66,7 @@ class ImpervaError(Exception):
     """Whether every try comes to the same until a person has changed something."""
 
     is_transient: ClassVar[bool] = False
-    """Whether a later try may succeed although nobody has changed anything."""
+    """Whether a later try may succeed although nothing was changed."""
 
     def __init__(self, found: str, *, do: str, about: str | None = None) -> None:
         # Here, since a person may paste a key into any field, and each message that names the field would show it.
@@ -198,7 +198,7 @@ class CorruptError(ContainerError):
 
 
 class NotALogError(ContainerError):
-    """The body is text, but not that of a log: a server's error, or a format that nobody knows."""
+    """The body is text, but not that of a log: a server's error, or an unknown format."""
 
     reason = "unknown_format"
 
@@ -285,7 +285,7 @@ class LakeMismatchError(LakeError):
 class TableError(LakeError):
     """The table of a lake is damaged, of a newer version, or was written to by others; nothing was written to it.
 
-    Its rows are safe: the ledger names them, and the table can be made anew from it.
+    Its rows are safe: the ledger names them, and the table can be rebuilt from it.
     """
 
     reason = "table"

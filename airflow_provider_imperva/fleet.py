@@ -72,8 +72,8 @@ def imperva_fleet_dag(
     """Build one DAG that loads many accounts: a look at all, then a mapped task for each that has something to load.
 
     :func:`~airflow_provider_imperva.dag.imperva_logs_dags` builds a DAG for each account instead, with a history and
-    an alert for each, at several task starts a run. Here the list may change without a DAG file being parsed anew, and
-    a run in which nobody has anything to load is one task start.
+    an alert for each, at several task starts a run. Here the list may change without a DAG file being parsed again, and
+    a run in which no account has anything to load is one task start.
 
     :param accounts: connections of type ``imperva``: a list; or where to find one when a run begins, as
         ``variable:<name>`` of an Airflow Variable, as the absolute path of a file, or as a function. A Variable or file

@@ -41,8 +41,7 @@ class PlanOptions:
     :ivar logs_per_batch: how many logs one mapped task loads; by default as many as make about 16 MiB as received,
         judged by the last commit that has any.
     :ivar account_group: a name that repositories share to which the same logs may come, pulled by one and delivered to
-        another: of logs with the same content one is loaded. None means that nobody looks, which spares one object a
-        log.
+        another: of logs with the same content one is loaded. None does not compare them, and spares one object a log.
     """
 
     window: timedelta = WINDOW
@@ -99,7 +98,7 @@ class DecodePolicy:
     :param encrypted_checksum: what becomes of an encrypted log whose checksum is wrong, or that has none and is not
         compressed either. ``quarantine`` raises :class:`~airflow_provider_imperva.errors.ChecksumError`, since nothing
         else would tell tampering or a wrong key. ``warn`` only says so.
-    :param clear_checksum: the same for a clear log. It only warns by default: nobody has shown that Imperva's
+    :param clear_checksum: the same for a clear log. It only warns by default: it is not known that Imperva's
         checksums of clear logs are always right, and zlib brings a checksum of its own.
     """
 

@@ -1,4 +1,4 @@
-"""Which errors end a task at once, and what is said of those that nobody foresaw.
+"""Which errors end a task at once, and what is said of unexpected ones.
 
 A wrong key does not get right by asking again, and each try hides the cause behind another red line. Whatever may pass
 is tried again: by the client within a request, by sensors and triggers at the next look, by Airflow after that.

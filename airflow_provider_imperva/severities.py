@@ -19,7 +19,7 @@ VERSION_KEY = "imperva.severities"
 class RuleType(NamedTuple):
     """A rule type.
 
-    :ivar name: as events are named; customers' rules have their own name in parentheses behind it.
+    :ivar name: as events are named; customers' rules have their own name in parentheses after it.
     :ivar severity: of an event for which such a rule fired, unless a user says otherwise.
     """
 

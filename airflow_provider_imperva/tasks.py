@@ -55,7 +55,7 @@ goes to *quarantine/* with the reason, and stops nothing.
 Its XCom has the figures. Cleared and run again, it writes the same.
 """,
     "commit": """
-Makes the plan's outcome true with one write, whatever became of the batches, then tells XCom how far the lake is.
+Makes the plan's outcome true with one write, whatever became of the batches, then reports to XCom how far the lake is.
 Skipped if nothing was planned.
 
 **Red**, after its commit, if a batch failed or a log is lost: the last line of its log says which. The link

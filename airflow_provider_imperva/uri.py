@@ -138,7 +138,7 @@ def _folder(path: str, *, shown: str) -> str:
         raise _refused(
             f"{_shown(shown)} is relative, so that each process would take another folder for the lake", do=_DO
         )
-    # What a path begins with two slashes for is up to the system; nobody means it here.
+    # What a path begins with two slashes for is up to the system; it is not meant here.
     # Without single dots, as pathlib has it, so that one folder has one path.
     return str(PurePosixPath(re.sub("/+", "/", path)))
 

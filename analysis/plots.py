@@ -32,7 +32,7 @@ _MOST_KINDS = len(COLOURS)
 
 mpl.rcParams.update(
     {
-        # A name in a log is no formula, whatever dollars it has.
+        # A name in a log is not a formula, whatever dollars it has.
         "text.parse_math": False,
         # Letters stay letters, and the same lake gives the same page.
         "svg.fonttype": "none",
@@ -180,7 +180,7 @@ PLOTS = [
     Plot("What kinds of attack come when?", "attacks_over_time", attacks_over_time),
     Plot("Who attacks most?", "top_attackers", top_attackers),
     Plot("Which rules block?", "blocked_by_rule", blocked_by_rule),
-    Plot("How much of the traffic is no browser?", "bot_share", bot_share),
+    Plot("How much of the traffic is not a browser?", "bot_share", bot_share),
     Plot("How do the sites answer?", "status_by_site", status_by_site),
     Plot("Where do users wait?", "slow_requests", slow_requests),
     Plot("How late do logs come?", "delivery_lag", delivery_lag),

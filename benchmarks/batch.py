@@ -72,7 +72,7 @@ class Batch:
     def _normalize(self, plan: Plan, keys: KeyRing, *, redact: bool) -> Report:
         options = NormalizeOptions() if redact else NormalizeOptions(protection=Protection(None))
         fetched = Fetched(commit=plan.commit, batch=0, expired=[], not_yet=[], unavailable=[])
-        # Nobody is asked, since every log decodes.
+        # The source is not asked, since every log decodes.
         with RepositoryClient(url=_URL, login="id", password="key") as client:  # noqa: S106
             return normalize(self.ledger, client, keys, plan, fetched, options=options)
 

@@ -99,10 +99,10 @@ def main() -> None:
                 for number in range(options.runs)
             ]
         missing, twice = ([outcome[column] for outcome in outcomes] for column in (0, 1))
-        print(f"| {way} | {_told(missing)} | {_told(twice)} |", flush=True)
+        print(f"| {way} | {_range_of(missing)} | {_range_of(twice)} |", flush=True)
 
 
-def _told(figures: list[int]) -> str:
+def _range_of(figures: list[int]) -> str:
     lowest, highest = min(figures), max(figures)
     if lowest == highest:
         return f"{lowest:,}"

@@ -56,8 +56,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             days = options.days // share
             measured = _measure(Path(folder) / "lake", options.commits // share, options.rows, days, options.events)
-        told = f"{measured.seconds:.1f} | {measured.cpu:.1f} | {measured.peak / 2**20:.0f}"
-        print(f"| {days} | {measured.rows:,} | {measured.parts} | {measured.erased:,} | {told} |", flush=True)
+        figures = f"{measured.seconds:.1f} | {measured.cpu:.1f} | {measured.peak / 2**20:.0f}"
+        print(f"| {days} | {measured.rows:,} | {measured.parts} | {measured.erased:,} | {figures} |", flush=True)
 
 
 def _measure(lake: Path, commits: int, rows: int, days: int, forged: int) -> _Figures:
@@ -88,7 +88,7 @@ def _erase(lake: Path, address: str) -> None:
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     match = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if erasure.commit is None:
-        raise SystemExit("nobody was found")
+        raise SystemExit("the address was not found")
     removed = {str(lake / part.path) for part in erasure.commit.removed}
     live = [path for path in map(str, lake.glob("events/repository=*/**/*.parquet")) if path not in removed]
     ((left,),) = duckdb.execute("SELECT count(*) FROM read_parquet(?) WHERE client_ip = ?", [live, address]).fetchall()

@@ -100,11 +100,11 @@ def _tell_memory(lake: _Lake, ways: dict[str, dict[str, Any]], *, events: int) -
     for way, settings in ways.items():
         with _listening(lake, settings) as port:
             sending = _forwarding(lake, settings, port, redact=way != _PLAIN)
-            sent, told, began = 0, 0, time.process_time()
+            sent, tenths, began = 0, 0, time.process_time()
             for outcome in sending.send([1] * -(-events // lake.events), again=True):
                 sent += outcome.sent
-                if sent * 10 >= events * (told + 1):
-                    told = sent * 10 // events
+                if sent * 10 >= events * (tenths + 1):
+                    tenths = sent * 10 // events
                     now, most = _memory("VmRSS"), _memory("VmHWM")
                     speed = sent / (time.process_time() - began)
                     print(f"| {way} | {sent:,} | {now:,.0f} | {most:,.0f} | {speed:,.0f} |", flush=True)
@@ -125,10 +125,10 @@ def _tell_outage(folder: Path, *, events: int) -> None:
         began, processor = time.monotonic(), time.process_time()
         outcomes = list(sending.send(pending))
         seconds, processor = time.monotonic() - began, time.process_time() - processor
-    order = [outcome.commit for outcome in outcomes] == list(range(1, _COMMITS_A_DAY + 1))
+    in_order = [outcome.commit for outcome in outcomes] == list(range(1, _COMMITS_A_DAY + 1))
     sent = sum(outcome.sent for outcome in outcomes)
-    told = "in order" if order else "OUT OF ORDER"
-    print(f"| afterwards {len(outcomes)} commits were sent {told}, in seconds | {seconds:.1f} |")
+    how = "in order" if in_order else "OUT OF ORDER"
+    print(f"| afterwards {len(outcomes)} commits were sent {how}, in seconds | {seconds:.1f} |")
     print(f"| ... processor seconds | {processor:.1f} |")
     print(f"| ... events a second of the core | {sent / processor:,.0f} |")
 
@@ -162,7 +162,7 @@ def _fail(lake: _Lake) -> None:
         list(sending.send(sending.pending()))
     except DestinationUnavailableError:
         return
-    raise AssertionError("nobody is to listen there")
+    raise AssertionError("nothing is to listen there")
 
 
 def _fill(folder: Path, *, events: int, commits: int) -> _Lake:

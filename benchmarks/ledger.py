@@ -229,13 +229,13 @@ def _audit(table: _Table, store: Store, *, last: int, at: datetime) -> None:
     table.ask("a certificate of a month (`--ledger-only`)", lambda: issue(store, REPOSITORY, month, at=at, looks=False))
     for processes in (1, os.cpu_count() or 1):
         shown: list[str] = []
-        found = table.ask(
+        verification = table.ask(
             f"`verify --sample 0`, {processes} processes",
             lambda processes=processes, shown=shown: verify(  # type: ignore[misc]
                 store, REPOSITORY, sample=0, at=at, processes=processes, announce=shown.append
             ),
         )
-        print(f"\n{''.join(shown) or 'No estimate'}; {len(found.findings)} findings\n")
+        print(f"\n{''.join(shown) or 'No estimate'}; {len(verification.findings)} findings\n")
 
 
 def _query(table: _Table, store: Store, lake: Path) -> None:

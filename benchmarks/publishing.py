@@ -54,18 +54,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind in _KINDS if options.only is None else (options.only,):
             young = Path(folder) / kind
-            _tell(kind, options.commits, _measure(young, kind, commits=options.commits, measured=options.measured))
+            _print_row(kind, options.commits, _measure(young, kind, commits=options.commits, measured=options.measured))
             if options.year:
                 old = Path(folder) / f"{kind}-old"
-                _tell(kind, _DAYS * _A_DAY, _measure_old(old, kind, drawn_from=young, measured=options.measured))
+                _print_row(kind, _DAYS * _A_DAY, _measure_old(old, kind, drawn_from=young, measured=options.measured))
 
 
-def _tell(kind: str, commits: int, taken: list[float]) -> None:
+def _print_row(kind: str, commits: int, taken: list[float]) -> None:
     print(f"| {kind} | {commits:,} | {1000 * median(taken):.0f} | {1000 * sum(taken) / len(taken):.0f} |", flush=True)
 
 
 def _measure(lake: Path, kind: TableKind, *, commits: int, measured: int) -> list[float]:
-    """Publish one commit after the other, each by a table that is opened anew, as a task does."""
+    """Publish one commit after the other, each by a table that is reopened, as a task does."""
     make_lake(lake, commits=commits + measured, rows=10, days=2, forged=1000)
     ledger = Ledger(open_store(str(lake)), REPOSITORY)
     create_table(ledger.store, kind)

@@ -69,10 +69,10 @@ class _Taking(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        told: dict[str, Any] = {"text": "Success", "code": 0}
+        content: dict[str, Any] = {"text": "Success", "code": 0}
         if self.path.endswith("/_bulk"):
-            told = {"items": [{"create": {"status": 201}}] * (gzip.decompress(body).count(b"\n") // 2)}
-        answer = json.dumps(told).encode()
+            content = {"items": [{"create": {"status": 201}}] * (gzip.decompress(body).count(b"\n") // 2)}
+        answer = json.dumps(content).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()

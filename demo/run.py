@@ -174,7 +174,7 @@ def show(commits: list[Commit], *, fetched: list[str], loaded_before: set[str]) 
 def show_table() -> int:
     """Ask the lake's Delta table, in which each commit is whole or not at all; how many events it shows."""
     table = DeltaTable(LAKE / "events")
-    # By DuckDB itself: behind `to_pyarrow_dataset` threads call Python, which may abort a Python 3.11 as it ends.
+    # By DuckDB itself: with `to_pyarrow_dataset`, threads call Python, which may abort a Python 3.11 as it ends.
     events = duckdb.read_parquet(table.file_uris(), hive_partitioning=True)
     console.print(
         f"[bold]The table[/] {LAKE / 'events'} (Delta, version {table.version()}) shows committed events only, to"

@@ -58,7 +58,7 @@ class Standalone:
     log: Path
 
     def is_up(self) -> bool:
-        """Tell whether all of its services answer."""
+        """Return whether all of its services answer."""
         try:
             health = requests.get(f"{self.url}/api/v2/monitor/health", timeout=10).json()
         except (requests.RequestException, ValueError):
@@ -75,7 +75,7 @@ class Standalone:
         return answer.json()
 
     def has_run(self, dag_id: str) -> bool:
-        """Tell whether a run of a DAG has ended."""
+        """Return whether a run of a DAG has ended."""
         runs = self.ask("GET", f"/dags/{dag_id}/dagRuns")["dag_runs"]
         return any(run["state"] in ("success", "failed") for run in runs)
 

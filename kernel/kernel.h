@@ -79,7 +79,7 @@ typedef const char *(*Loop)(const Argument *arguments, int64_t *results);
 extern const char NO_MEMORY[];
 extern const char BAD_SIZES[];
 extern const char BAD_PLACES[];
-extern uint64_t SECRET; /* odd; another one in each process, so that nobody can make up texts that collide */
+extern uint64_t SECRET; /* odd; another one in each process, so that texts that collide cannot be made up */
 
 const char *find_line_ends(const Argument *arguments, int64_t *results);
 const char *count_text(const Argument *arguments, int64_t *results);

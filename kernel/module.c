@@ -147,7 +147,7 @@ static PyMethodDef METHODS[] = {
     METHOD(count_either),  METHOD(recode),        METHOD(cut_headers), {NULL, NULL, 0, NULL},
 };
 
-/* Take a secret from the system, so that nobody outside can tell which texts fall into one slot. */
+/* Take a secret from the system, so that outsiders cannot know which texts fall into one slot. */
 static int draw_secret(PyObject *module) {
     (void)module;
     char *drawn;

@@ -5,7 +5,7 @@
 
 enum { KEY_WORDS = (LONGEST_KEY + 8) / 8 };
 
-/* A word as keys are compared: in lower case, with zeros behind it. */
+/* A word as keys are compared: in lower case, with zeros after it. */
 typedef struct {
     uint64_t words[KEY_WORDS];
     int64_t length;
@@ -146,7 +146,7 @@ static inline int64_t next_sign(Cutter *cutter, int64_t place, int64_t end) {
     return place < end ? place : end;
 }
 
-/* Where the word before a sign begins: behind the last blank, or where no key is so long any more; not before a place. */
+/* Where the word before a sign begins: after the last blank, or where no key is so long any more; not before a place. */
 static inline int64_t begin_of_word(Cutter *cutter, int64_t earliest, int64_t sign) {
     if (earliest < sign - LONGEST_KEY - 1)
         earliest = sign - LONGEST_KEY - 1;
@@ -257,7 +257,7 @@ static inline bool is_strange_sign(const Cutter *cutter, int64_t key, int64_t si
 /* Cut a record at its keys, the first of which was found; the next row, or -1 if the record is irregular. */
 static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
-    bool early = false; /* whether the pair is of a client's text, or behind such */
+    bool early = false; /* whether the pair is of a client's text, or after such */
     for (;;) {
         int64_t begin = sign + 1, place = begin, word = begin, next = 0;
         bool in_free_text = cutter->keys[key].kind & FREE_TEXT;
@@ -273,10 +273,10 @@ static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t 
         early = (cutter->keys[key].kind & EARLY) || (early && !key);
         for (place = next_sign(cutter, place, end); place < end; place = next_sign(cutter, place + 1, end)) {
             word = begin_of_word(cutter, begin, place);
-            /* A blank before a sign may stand behind a key. */
+            /* A blank before a sign may stand after a key. */
             if (word == place && place > begin)
                 return -1;
-            /* What begins right behind the sign is the value's own. */
+            /* What begins right after the sign is the value's own. */
             bool is_own = word == begin && !is_blank(byte_at(text, word - 1));
             next = is_own ? 0 : number_of(cutter, word, place, cutter->keys[key].next);
             if (next || (!is_own && !in_free_text && is_word(text, word, place)))
@@ -295,7 +295,7 @@ static int64_t cut_at_keys(Cutter *cutter, int64_t record, int64_t key, int64_t 
     }
 }
 
-/* Cut a record at its tabs, behind each of which a key has to stand; the next row, or -1 if the record is irregular. */
+/* Cut a record at its tabs, after each of which a key has to stand; the next row, or -1 if the record is irregular. */
 static int64_t cut_at_tabs(Cutter *cutter, int64_t record, int64_t key, int64_t sign, int64_t end, int64_t count) {
     Text text = cutter->text;
     bool early = false, first = true;
@@ -329,7 +329,7 @@ static int64_t cut_at_tabs(Cutter *cutter, int64_t record, int64_t key, int64_t 
     }
 }
 
-/* Whether a known key stands behind the first bar: bars between pairs then. */
+/* Whether a known key stands after the first bar: bars between pairs then. */
 static bool has_bars(const Cutter *cutter, int64_t begin, int64_t end) {
     Text text = cutter->text;
     int64_t word = find_byte(text, begin, end, '|') + 1;
@@ -343,7 +343,7 @@ static bool has_bars(const Cutter *cutter, int64_t begin, int64_t end) {
     return sign < end && number_of(cutter, word, stop, 0) > 0;
 }
 
-/* Where the first key begins, which may follow the header's last bar, and the sign behind it; false if nowhere. */
+/* Where the first key begins, which may follow the header's last bar, and the sign after it; false if nowhere. */
 static bool first_key(Cutter *cutter, int64_t begin, int64_t end, int64_t *word, int64_t *sign, int64_t *key) {
     Text text = cutter->text;
     for (int64_t place = next_sign(cutter, begin, end); place < end; place = next_sign(cutter, place + 1, end)) {

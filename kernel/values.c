@@ -124,7 +124,7 @@ const char *cut_lists(const Argument *arguments, int64_t *results) {
     return NULL;
 }
 
-/* Where a URL goes on behind its scheme, if it has any. */
+/* Where a URL goes on after its scheme, if it has any. */
 static int64_t behind_scheme(Text text, int64_t begin, int64_t end) {
     int64_t place = begin;
     for (; place < end; place++) {

@@ -44,7 +44,7 @@ NEW = "new"
 STEPS = (
     (NEW, State.LISTED, "lake.watermark.observe", "an index lists it"),
     (NEW, State.GAP, "lake.watermark.observe", "an index lists a higher number, and not this one"),
-    (NEW, State.UNOBSERVED, "lake.watermark.observe", "the same, after nobody read the index for a window"),
+    (NEW, State.UNOBSERVED, "lake.watermark.observe", "the same, after the index was not read for a window"),
     (State.GAP, State.LISTED, "lake.watermark.observe", "a later index lists it"),
     (
         State.GAP,
@@ -52,7 +52,7 @@ STEPS = (
         "lake.watermark.observe",
         "it is missing longer than the window",
     ),
-    (State.GAP, State.UNOBSERVED, "lake.watermark.observe", "nobody read the index for longer than the window"),
+    (State.GAP, State.UNOBSERVED, "lake.watermark.observe", "the index was not read for longer than the window"),
     (State.LISTED, State.COMMITTED, "load.normalize.normalize", "its rows are in parts that a commit names"),
     (State.LISTED, State.QUARANTINED, "load.normalize.normalize", "its bytes cannot be decoded"),
     (State.LISTED, State.DUPLICATE, "load.normalize.normalize", "another log has the same content, and is loaded"),

@@ -42,7 +42,7 @@ _FIELDS = {
 _INTRODUCTION = """\
 # Example events
 
-<!-- Written by `python -m pages.example_events`; do not edit. A test reads each line anew and compares. -->
+<!-- Written by `python -m pages.example_events`; do not edit. A test reads each line again and compares. -->
 
 The same request, blocked as an SQL injection, as Imperva writes it in each format, and the row that it becomes. All \
 of it is made up. What each column means is on [Columns](schema.md), how lines are read on [Grammar](grammar.md).

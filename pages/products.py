@@ -101,7 +101,7 @@ class Product:
     :ivar title: the product.
     :ivar datasets: values of ``event.dataset`` that its events have.
     :ivar providers: values of ``event.provider``.
-    :ivar without: what tells its events where ``event`` is missing, as a key of ``extra``; or ``rule_info``.
+    :ivar without: what identifies its events where ``event`` is missing, as a key of ``extra``; or ``rule_info``.
     :ivar shared: columns of ``events/`` that its events fill.
     :ivar fields: the others.
     """

@@ -84,12 +84,12 @@ _REASONS: dict[RejectionReason, str] = {
     RejectionReason.NOT_A_RECORD: "does not begin like a record of the body's format, or is JSON but no object",
     RejectionReason.BAD_HEADER: "begins like a CEF or LEEF record but lacks a part of the header",
     RejectionReason.AMBIGUOUS_HEADER: "holds a second header, or follows one: a record, or text that a client wrote",
-    RejectionReason.TOO_LONG: "is longer than 16 MiB; behind a colon, how much of it is kept: `raw/` has all",
+    RejectionReason.TOO_LONG: "is longer than 16 MiB; after a colon, how much of it is kept: `raw/` has all",
     RejectionReason.FIELD_COUNT: "a W3C row that has more or fewer values than there are names",
-    RejectionReason.BAD_JSON: "is no JSON",
+    RejectionReason.BAD_JSON: "is not JSON",
     RejectionReason.TRUNCATED: "JSON that ends within a value",
     RejectionReason.TOO_DEEP: "JSON, nested deeper than can be read",
-    RejectionReason.UNKNOWN_FORMAT: "the whole body is of no known format; behind a colon, how it begins",
+    RejectionReason.UNKNOWN_FORMAT: "the whole body is of no known format; after a colon, how it begins",
 }
 
 _WARNINGS = {
@@ -108,7 +108,7 @@ _WARNINGS = {
     "no_time": "neither the event nor the log has a time",
     "quoted_value:<key>": "quotes around the whole value were taken off",
     "redacted:<column>": "something in the column was redacted (docs/how-to/privacy.md)",
-    "replaced_bytes": "bytes that are no UTF-8 became U+FFFD",
+    "replaced_bytes": "bytes that are not UTF-8 became U+FFFD",
     "text_before_header": "other text than a syslog prefix stands before the record; it is in `extra`",
     "far_date:<key>": "the time is far from the log's own, and the log has as many such dates as it may; its text is in"
     " `extra`",
@@ -141,7 +141,7 @@ def _vocabulary() -> str:
         + "".join(f"| `{action}` | `{outcome}` |\n" for action, outcome in OUTCOMES_BY_ACTION.items())
         + "\n## `severity` by rule type\n\nAccess events are `informational`. Imperva logs no severity for events: the "
         "number in the header says which type of rule fired. The option `severities` of the DAG that loads changes the "
-        "table. LEEF has no number; there the event's name tells the rule type.\n\n"
+        "table. LEEF has no number; there the event's name says the rule type.\n\n"
         "| `rule_type_code` | rule type | severity |\n|---|---|---|\n"
         + "".join(f"| {code} | {kind.name} | `{kind.severity}` |\n" for code, kind in RULE_TYPES.items())
         + "\nIncidents of Attack Analytics have a level: "

@@ -35,13 +35,30 @@ def test_the_project_is_written_in_its_style(style: ModuleType, capsys: pytest.C
         ("Odd lines are read with care", "Odd"),
         ("the run is told of it", "told"),
         ("what strangers send", "strangers"),
+        ("the part is written anew", "anew"),
+        ("a key that nobody knows", "nobody"),
+        ("the text after a row and behind a bar", "behind"),
+        ("the checksum tells it", "tells"),
     ],
 )
 def test_a_word_that_has_a_plainer_one_is_found(style: ModuleType, line: str, word: str) -> None:
-    assert [found[1] for found in style._check("a file", enumerate([line], 1))] == [word]
+    assert [place[1] for place in style._check("a file", enumerate([line], 1))] == [word]
 
 
-@pytest.mark.parametrize("line", ["there is no index", "it is no longer listed", "There are no logs", "an oddment"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "there is no index",
+        "it is no longer listed",
+        "There are no logs",
+        "an oddment",
+        "a run leaves it open, and nothing is left behind",
+        "the table is behind the ledger",
+        "nobody has looked at the repository for a day",
+        "nobody looks any more",
+        "two that cannot be told apart",
+    ],
+)
 def test_plain_english_is_left_alone(style: ModuleType, line: str) -> None:
     assert [*style._check("a file", enumerate([line], 1))] == []
 
@@ -62,5 +79,20 @@ def test_a_word_in_quotes_is_left_alone(style: ModuleType) -> None:
 
 
 def test_names_that_explain_nothing_are_found(style: ModuleType) -> None:
-    found = style._check_names("a module", "_told = odd(text)  # a comment\n")
-    assert [word for _, word, _ in found] == ["_told", "odd"]
+    places = style._check_names("a module", "_told = odd(text)  # a comment\n")
+    assert [word for _, word, _ in places] == ["_told", "odd"]
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("def look():\n    found = []\n", 1),
+        ("def look(found):\n    return found\n", 1),
+        ("look(lambda found: found[0])\n", 1),
+        ("class Finding:\n    found: str\n", 0),
+        ("def show(error):\n    return error.found\n", 0),
+    ],
+)
+def test_a_variable_says_what_was_found(style: ModuleType, source: str, count: int) -> None:
+    """A field may have the name: its docstring says what it is."""
+    assert len([*style._check_variables("a module", source)]) == count

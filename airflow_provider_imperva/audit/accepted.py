@@ -1,4 +1,4 @@
-"""Missing numbers that somebody has accepted: they are in a state of their own, and nobody is alarmed by them again."""
+"""Missing numbers that somebody has accepted: they are in a state of their own, and raise no alarm again."""
 
 from __future__ import annotations
 

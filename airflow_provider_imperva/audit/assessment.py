@@ -24,7 +24,7 @@ class Level(StrEnum):
     """How urgent it is, the worst first."""
 
     RED = "red"
-    """Something is lost, or may be, or nobody can tell: act now."""
+    """Something is lost, or may be, or that cannot be decided: act now."""
     AMBER = "amber"
     """Nothing is lost; something waits, perhaps for a person."""
     GREEN = "green"

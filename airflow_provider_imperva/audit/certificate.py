@@ -85,7 +85,7 @@ class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):
         dates.
     :ivar looked: whether each of these was read and hashed when the certificate was issued.
     :ivar encrypted: how many of the logs are encrypted at rest. They are hashed as they are stored, and the ledger says
-        which bytes received that is; nobody needs a key.
+        which bytes received that is; no key is needed.
     :ivar bridge: how ``rows`` and ``events`` come to each other; None unless the objects were looked at.
     :ivar complete: whether there is any number, each is loaded, was skipped by Imperva or is accepted, the repository
         was seen after the period's end, and the objects were looked at.

@@ -18,7 +18,7 @@ _TREES = {
 
 
 def title(certificate: Certificate) -> str:
-    """Describe what it is of, and whether anybody looked at the objects."""
+    """Describe what it is of, and whether the objects were looked at."""
     period = certificate.period
     by = "each object hashed" if certificate.looked else "by the ledger alone: the objects were NOT looked at"
     return (

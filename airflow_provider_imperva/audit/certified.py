@@ -50,7 +50,7 @@ def read_certificate(content: bytes, *, about: str) -> tuple[Certificate, bytes 
     if version != VERSION:
         raise ConfigurationError(
             f"it is a certificate of version {version}, and this is version {VERSION}",
-            do="Upgrade this package" if version > VERSION else "Issue it anew: version 1 hashed no part",
+            do="Upgrade this package" if version > VERSION else "Issue it again: version 1 hashed no part",
             about=about,
         )
     try:

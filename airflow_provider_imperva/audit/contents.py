@@ -29,7 +29,7 @@ class Content:
     """What the ledger says of a log's content.
 
     :ivar group: the account group of the plan that loaded it.
-    :ivar sha256: of the plain body; None if nobody looked.
+    :ivar sha256: of the plain body; None if it was not looked at.
     :ivar claims: whether it claimed that content when it was loaded.
     :ivar came_again: whether other bytes took the place of the first.
     """

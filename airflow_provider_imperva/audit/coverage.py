@@ -286,7 +286,7 @@ def _absences(head: Commit | None, numbers: Iterable[Numbers], rows: pa.Table) -
 
 
 def _of_open(prefix: str, piece: Range, reasons: dict[str, str]) -> Iterator[Absence]:
-    """Tell of open numbers, together as long as the reason is the same."""
+    """Describe open numbers, together as long as the reason is the same."""
     if piece.state is State.GAP:
         yield Absence(prefix, piece.first, piece.last, piece.state, "the index does not list it", piece.since)
         return

@@ -45,7 +45,7 @@ FINDINGS: pa.Schema = pa.schema(
         pa.field("usual", pa.float64()),
     ]
 )
-"""What a detection answers: whom it is about, how many events, and what is usual, null where nobody can say."""
+"""What a detection answers: whom it is about, how many events, and what is usual, null where that is unknown."""
 
 _KEY = ("detection", "account_id", "site_name", "subject", "hour")
 _COLUMNS = (

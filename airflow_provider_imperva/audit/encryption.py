@@ -55,4 +55,4 @@ def unopened(checked: Iterable[Checked]) -> Iterator[str]:
     """Describe which encrypted objects were hashed as they are stored, and why no more was done."""
     for why, count in Counter(item.unopened for item in checked if item.unopened).items():
         text = f"{counted(count, 'object')} in raw/ {'was' if count == 1 else 'were'} compared as stored"
-        yield f"{text}; that {'it is' if count == 1 else 'they are'} the bytes received was not proved anew: {why}"
+        yield f"{text}; that {'it is' if count == 1 else 'they are'} the bytes received was not proved again: {why}"

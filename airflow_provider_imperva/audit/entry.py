@@ -22,7 +22,7 @@ _COMPARED = (
 
 
 def check_revised(layout: Layout, entry: Entry, before: Commit | None) -> Iterator[Finding]:
-    """Check that a commit names the last one that revised others, since by that ``explain`` finds what it tells.
+    """Check that a commit names the last one that revised others, since by that ``explain`` finds its entries.
 
     :param before: the commit before, if it can be read.
     """

@@ -173,7 +173,7 @@ class _LogExplainer:
     def is_concerned(self, commit: Commit) -> bool:
         """Return whether a commit that revised earlier ones may have changed anything of the log."""
         if commit.kind is Kind.LOAD and commit.revised is None:
-            # Of an earlier release, which noted nothing: only its plan tells whether it asked for the log again.
+            # Of an earlier release, which noted nothing: only its plan shows whether it asked for the log again.
             return self.name.encode() in self.ledger.store.read(self.ledger.layout.plan(commit.commit))
         if commit.kind in (Kind.LOAD, Kind.REPLAY):
             return True

@@ -89,7 +89,7 @@ def describe(status: ForwardStatus) -> str:
 
 
 def describe_missing(outcomes: Sequence[Forwarded]) -> str:
-    """Describe which logs a destination did not get although nobody chose so, and what to do; empty if it got all."""
+    """Describe the logs that a destination did not get and was to get, and what to do; empty if it got all."""
     parts = []
     if unread := sorted(log for outcome in outcomes for log in outcome.unread_logs):
         parts.append(

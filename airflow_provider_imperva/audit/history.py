@@ -85,7 +85,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Tell nobody how far an audit is."""
+    """Report no progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +410,6 @@ class History:
 
 
 def number_of(path: str) -> int | None:
-    """Tell by its name which entry of the ledger an object is of; None if it has no such name."""
+    """Return which entry of the ledger an object is of, by its name; None if it has no such name."""
     match = _ENTRY.fullmatch(path.rsplit("/", 1)[-1])
     return int(match[1]) if match else None

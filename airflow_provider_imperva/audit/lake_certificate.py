@@ -98,7 +98,7 @@ def _certified(certificate: Certificate, content: bytes) -> CertifiedRepository:
 
 
 def without_signature(content: bytes) -> LakeCertificate:
-    """Read one, and leave its signature out, so that it can be compared with one that is made anew.
+    """Read one, and leave its signature out, so that it can be compared with one that is made again.
 
     :raises msgspec.DecodeError: if it is not one.
     """

@@ -17,7 +17,7 @@ def listed_at(history: History, prefix: str) -> tuple[npt.NDArray[np.int64], npt
     """Return the numbers of a prefix's logs, ascending, and when each was first listed, epoch milliseconds.
 
     The times never fall: a number that came late counts with the higher ones that were there before it, so that a
-    stretch of time is a stretch of numbers. One above an implausible gap tells nothing of those below, and counts with
+    stretch of time is a stretch of numbers. One above an implausible gap says nothing of those below, and counts with
     the last of them.
     """
     logs = history.logs

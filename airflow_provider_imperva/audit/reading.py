@@ -118,7 +118,7 @@ def read_ledger(
 ) -> AuditedLedger:
     """Read a ledger to its end, and see that it has the commits that were noted elsewhere.
 
-    :param keys: by one of which commits have to be signed; nobody looks if there are none.
+    :param keys: by one of which commits have to be signed; without any, signatures are not checked.
     :param at: now, UTC.
     :param processes: how many read from a disk, side by side.
     """

@@ -158,7 +158,7 @@ _OF_PEOPLE = {
     "client_subnet",
     "incident_id",
 }
-"""Columns that have pseudonyms, whose key nobody here has, or follow from such columns."""
+"""Columns that have pseudonyms, whose key is not at hand here, or follow from such columns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ SHOWN: dict[str, StateDisplay] = {
             State.UNOBSERVED,
             "U",
             "unobserved",
-            "nobody looked for longer than the window: skipped or lost, nobody can tell",
+            "nobody looked for longer than the window: skipped or lost, which cannot be decided",
             "red",
             has_log=False,
         ),

@@ -1,7 +1,7 @@
 """The timestamps of a ledger's commits, held against the times that the commits say of themselves.
 
 A commit names the one before by its hash, so a timestamp vouches for all commits up to its own: they were there by
-then. A commit that somebody makes anew has another hash, and so has each one after it; an authority stamps those with
+then. A commit that somebody makes again has another hash, and so has each one after it; an authority stamps those with
 the time at which it is asked, whoever asks and whatever key they are signed by.
 """
 

@@ -19,7 +19,7 @@ from airflow_provider_imperva.lake.watermark import Range, State
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Where a ledger tells of a number.
+    """Where a ledger mentions a number.
 
     :ivar entries: entries that do.
     :ivar revisions: entries of commits that may, since they changed what was decided or written before.

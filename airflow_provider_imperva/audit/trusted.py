@@ -47,7 +47,7 @@ class TrustedInputs:
 class Assurance(msgspec.Struct, frozen=True):
     """Whether one way to forge a lake is ruled out.
 
-    :ivar attack: what somebody who can write to the whole lake may do, every hash made anew.
+    :ivar attack: what somebody who can write to the whole lake may do, every hash recomputed.
     :ivar ruled_out: whether it would have been found.
     :ivar by: by what; or else what it would take.
     """
@@ -89,7 +89,7 @@ def assurances(
     )
     edited = _only(hashed_all, rewritten or "")
     yield _assurance(
-        "a part edited, and every hash made anew", edited, both if hashed_all else f"no --sample, and {both}"
+        "a part edited, and every hash recomputed", edited, both if hashed_all else f"no --sample, and {both}"
     )
     differ = edited or redone
     yield _assurance("other bytes in raw/ than in events/", differ, f"{both}; or --redo with all logs and keys")

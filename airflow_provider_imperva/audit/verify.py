@@ -329,7 +329,7 @@ def _check_claim(store: Store, layout: Layout, inventory: Inventory, history: Hi
     path = layout.claim
     if path not in inventory.ledger:
         if history.head and history.head.v > 1:
-            yield Finding(Kind.MISSING, path, "nothing says whose ledger this is; the next plan writes it anew")
+            yield Finding(Kind.MISSING, path, "nothing says whose ledger this is; the next plan rewrites it")
         return
     claim = read_claim(store.read(path))
     if claim is None:

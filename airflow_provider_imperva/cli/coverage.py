@@ -39,7 +39,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page there")
     command.add_argument("--badge", type=Path, metavar="FILE", help="write one line there as a picture (SVG)")
     command.add_argument(
-        "--complete", action="store_true", help="exit with 3 if anything is lost or waits, or nobody looks any more"
+        "--complete", action="store_true", help="exit with 3 if anything is lost or waits, or no run looks any more"
     )
     command.add_argument(
         "--days",

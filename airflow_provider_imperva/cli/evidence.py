@@ -44,7 +44,7 @@ To check it with a copy of the lake, on any machine, without Airflow:
   imperva-logs evidence LAKE --check DIR --public-key FILE
 
 The second command checks each certificate against the lake (chain, signatures, figures, every object), and makes each
-other paper but verify.json anew: it must come to the same bytes.
+other paper but verify.json again: it must come to the same bytes.
 """
 
 

@@ -52,11 +52,11 @@ def _forwards(options: argparse.Namespace) -> int:
     for name in ("commits", "pending", "behind", "lines", "left out", "rejected", "again"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        behind = str(timedelta(seconds=int(row["lag_seconds"])))
+        lag = str(timedelta(seconds=int(row["lag_seconds"])))
         figures = (
             row["sent"],
             row["pending"],
-            behind,
+            lag,
             row["lines_sent"],
             row["filtered"],
             row["rejected"],

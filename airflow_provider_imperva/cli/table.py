@@ -55,10 +55,10 @@ def _table(options: argparse.Namespace) -> int:
             publish(ledger)
     table = open_table(store)
     shown = Table("repository", "commits", "in the table", title=f"{table.about}, version {table.version}")
-    behind = False
+    lags = False
     for ledger in ledgers:
         published = table.published(ledger.layout.repository)
-        behind |= any(True for _ in changes(ledger, published))
+        lags |= any(True for _ in changes(ledger, published))
         shown.add_row(ledger.layout.repository, str(last_commit(ledger)), str(published or 0))
     Console().print(shown)
-    return 1 if behind else 0
+    return 1 if lags else 0

@@ -205,7 +205,7 @@ def _decode_several(file: BinaryIO, *, log: str, keys: KeyRing, policy: DecodePo
 
 
 def _ended(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Give pieces of text, with a line end behind the last if it lacks one."""
+    """Give pieces of text, with a line end after the last if it lacks one."""
     last = b"\n"
     for last in pieces:
         yield last
@@ -276,7 +276,7 @@ def _problem(header: LogHeader | None, checksum_ok: bool | None, compressed: boo
     if checksum_ok is False:
         return f"the {size} bytes of the plain body do not have the checksum that the header names"
     if checksum_ok is None and header is not None and header.encrypted and not compressed:
-        return "an encrypted body, not compressed, of which no checksum tells whether it is whole"
+        return "an encrypted body, not compressed, of which no checksum shows whether it is whole"
     return ""
 
 

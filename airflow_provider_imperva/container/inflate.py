@@ -2,8 +2,8 @@
 
 Strict where ``zlib.decompressobj`` is lenient: the stream has to reach its own end, and nothing may follow but another
 such stream. Raw deflate is never guessed, since any text might be taken for it. What a sloppy transport does to a whole
-stream (a line end behind it, an end marker that was never flushed) can be tolerated where a checksum over the plain
-body tells that nothing is missing.
+stream (a line end after it, an end marker that was never flushed) can be tolerated where a checksum over the plain
+body shows that nothing is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from isal import igzip_lib
 from airflow_provider_imperva.container.body import PIECE
 from airflow_provider_imperva.errors import CorruptError, TruncatedError
 
-# Millions of empty streams in a row would take hours; nobody has seen as many as two.
+# Millions of empty streams in a row would take hours; not even two have been seen.
 _MAX_STREAMS = 1000
 GZIP_MAGIC = b"\x1f\x8b"
 _FILL = b"\0\t\n\r \x1a"
@@ -24,7 +24,7 @@ _DO = "Fetch the log again while the repository has it"
 
 
 def compression(head: bytes) -> int | None:
-    """Tell by its first two bytes how a body is compressed; isal's flag for it, None for neither zlib nor gzip."""
+    """Return how a body is compressed, by its first two bytes; isal's flag for it, None for neither zlib nor gzip."""
     if head.startswith(GZIP_MAGIC):
         return int(igzip_lib.DECOMP_GZIP)
     if len(head) < 2:

@@ -1,7 +1,7 @@
 """The bucket or folder that Imperva delivers logs to, on any filesystem fsspec speaks.
 
 What is delivered has a name that says nothing. What identifies it are its path, its size and its *version*: the ETag on
-an object store, the time of the last change elsewhere. So what is written anew under its old name is another object.
+an object store, the time of the last change elsewhere. So what is rewritten under its old name is another object.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SETTLED = timedelta(minutes=1)
 """How long an object has to lie unchanged before it is taken: an upload may be under way, or a test of the console."""
 
 _GONE = "it is gone"
-_ANEW = "it has been written anew since it was listed"
+_ANEW = "it has been rewritten since it was listed"
 
 _ESCAPE = 0xDC00
 _NO_TEXT = re.compile("[\udc80-\udcff]")
@@ -98,8 +98,8 @@ class DeliveryFolder:
     :param after_commit: what becomes of an object once it is loaded: ``keep``, ``delete``, or ``move:`` and another
         folder of the bucket or server.
     :param settled: how long an object has to be unchanged before it is taken.
-    :param clock: tells whether it has been.
-    :param recent: tells which objects may be new, so that not all have to be listed each time.
+    :param clock: shows whether it has been.
+    :param recent: decides which objects may be new, so that not all have to be listed each time.
     :raises ConfigurationError: if ``after_commit`` is none of these, or would move logs to where they are listed.
     """
 
@@ -170,7 +170,7 @@ class DeliveryFolder:
     def listing(self, *, after: str | None = None) -> Listing:
         """List what has been delivered, and what may become a log.
 
-        :param after: path of a known object; list only those objects that may be newer, if the folder tells. None for
+        :param after: path of a known object; list only those objects that may be newer, if that is known. None for
             all.
         :raises AuthenticationError: if the store refuses us.
         :raises ConfigurationError: if there is no such bucket or folder.

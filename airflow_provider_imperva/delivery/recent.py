@@ -23,7 +23,7 @@ class Recent:
     """How a folder's names tell what may be new.
 
     :param pattern: None if names rise with time; else the folder of a day, as ``strftime`` writes it: ``%Y/%m/%d``.
-    :param clock: tells which day it is.
+    :param clock: gives the current day.
     """
 
     pattern: str | None = None

@@ -17,7 +17,7 @@ _NAME = re.compile(
     | ~\$ | \#                          # of an editor
     | .*~$
     | .*\.(?:{_SUFFIXES})(?:[._-]?[0-9]+)?$
-    | .*\.tmp[._-][a-z0-9]+$            # a random ending, or the true one behind it
+    | .*\.tmp[._-][a-z0-9]+$            # a random ending, or the true one after it
     """,
     re.VERBOSE | re.IGNORECASE,
 )

@@ -27,7 +27,7 @@ Replays: TypeAlias = Literal["changed", "none", "all"]
 OnLarge: TypeAlias = Literal["truncate", "split", "reject"]
 
 MARGIN_BYTES = 4 << 20
-"""How much is sent again after a broken connection that nobody acknowledges on."""
+"""How much is sent again after a broken connection without acknowledgements."""
 
 TEXT_FORMATS = frozenset({"as_received", "cef", "leef"})
 EVENT_CLASSES = ("access", "security", "attack_analytics", "other")
@@ -61,7 +61,7 @@ class DestinationOptions:
     :ivar on_large: what becomes of larger ones: ``truncate``, ``split`` or ``reject``. JSON can only be rejected.
     :ivar window: how many messages may be sent beyond those that the lake says are acknowledged; the most that can come
         twice after a crash.
-    :ivar resend_bytes: how much is sent again after a broken connection that nobody acknowledges on.
+    :ivar resend_bytes: how much is sent again after a broken connection without acknowledgements.
     :ivar acknowledge: HEC: whether to wait until Splunk has indexed (not on Splunk Cloud).
     :ivar confirm_within: HEC: seconds that this may take, before a request is sent again.
     :ivar raw_endpoint: HEC: whether to send bare lines, which have no place for the event's id.

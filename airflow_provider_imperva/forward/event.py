@@ -17,7 +17,7 @@ read the connection to its end. ``sent``: nothing is known.
 class Event(NamedTuple):
     """One message.
 
-    :ivar id: ``<repository>/<src_file>:<src_line>``, with ``#1/3`` behind it for the first of three pieces.
+    :ivar id: ``<repository>/<src_file>:<src_line>``, with ``#1/3`` after it for the first of three pieces.
     :ivar body: what is sent, UTF-8 unless the log's own bytes are not.
     :ivar time: start of the request, epoch milliseconds; None if the event has none.
     :ivar event_class: ``access``, ``security``, ``attack_analytics``, ``other``; empty for a line in quarantine.
@@ -34,10 +34,10 @@ class Event(NamedTuple):
 class Transport(Protocol):
     """A way to a destination.
 
-    Events are sent in order. An exception leaves it unusable, except to be closed: whoever sends begins again behind
+    Events are sent in order. An exception leaves it unusable, except to be closed: whoever sends begins again after
     what was acknowledged.
 
-    :ivar acknowledged: how many of the events sent so far are settled: acknowledged or, where nobody acknowledges, so
+    :ivar acknowledged: how many of the events sent so far are settled: acknowledged or, without acknowledgements, so
         long ago that they count as such.
     :ivar resent: how many were sent a second time.
     :ivar refused: how many the destination refused for good, by reason; they count as settled too.

@@ -41,7 +41,7 @@ _RULE_TYPE = "ruleTypeCode"
 def as_received(events: pa.Table, exact: Mapping[int, bytes]) -> list[bytes]:
     """Write each record as it was.
 
-    Where there are pseudonyms, no line is left: then LEEF is written anew as LEEF, and all else as CEF.
+    Where there are pseudonyms, no line is left: then LEEF is rewritten as LEEF, and all else as CEF.
 
     :param exact: the bytes of records that are not UTF-8, by number.
     """

@@ -1,4 +1,4 @@
-"""Framing: how a receiver of a byte stream tells where a message ends (RFC 6587, RFC 5425)."""
+"""Framing: how a receiver of a byte stream finds where a message ends (RFC 6587, RFC 5425)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 Framing: TypeAlias = Literal["octet", "lf", "nul"]
-"""``octet`` puts the length before each message, so that it may hold anything. ``lf`` and ``nul`` put that byte behind
+"""``octet`` puts the length before each message, so that it may hold anything. ``lf`` and ``nul`` put that byte after
 it, and write it as ``\\n`` or ``\\x00`` within.
 """
 

@@ -81,7 +81,7 @@ class Endpoint:
     def post(self, path: str, content: bytes, *, headers: Mapping[str, str], zipped: bool = False) -> tuple[int, bytes]:
         """Post something, and return status and body of the answer: 2xx, or 4xx that says what is wrong with it.
 
-        :param path: what stands behind host and port.
+        :param path: what stands after host and port.
         :param zipped: whether to compress it.
         :raises TooLargeRequestError: if it is too large.
         :raises DestinationRefusedError: if credentials or certificate are not accepted, or there is a redirect.

@@ -25,7 +25,7 @@ _UNTRUSTED = (
     " the name does not match, use the name that the certificate has"
 )
 _MALFORMED = (
-    "Have it, or the certificate of its authority, issued anew with the extension that is named: Python checks since"
+    "Have it, or the certificate of its authority, reissued with the extension that is named: Python checks since"
     " 3.13 what RFC 5280 demands of certificates"
 )
 _STRICT_CODES = range(80, 94)

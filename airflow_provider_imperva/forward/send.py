@@ -49,7 +49,7 @@ _NOTE_EVERY = 5.0
 
 
 class _ProgressMismatchError(Exception):
-    """The lines that ``progress.json`` tells of are not those that would be sent now."""
+    """The lines that ``progress.json`` names are not those that would be sent now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class Forwarding:
     def __post_init__(self) -> None:
         if self._pseudonyms and self.options.quarantined:
             raise ConfigurationError(
-                "lines in quarantine may name anybody, so none of them is sent where there are pseudonyms",
+                "lines in quarantine may name a person, so none of them is sent where there are pseudonyms",
                 do="Set quarantined=False",
                 about=self.name,
             )
@@ -102,7 +102,7 @@ class Forwarding:
         :param start: ``oldest`` sends all that the ledger has, ``now`` what is committed from now on, a number what is
             committed from that commit on. None is ``oldest``, unless another destination has the same address: that may
             be this one under its old name.
-        :raises ConfigurationError: if it is none of them, or nobody says whether this is a new destination.
+        :raises ConfigurationError: if it is none of them, or it is not said whether this is a new destination.
         """
         forwards = self.forwards
         if begun := forwards.start():
@@ -166,7 +166,7 @@ class Forwarding:
         :param on_messages: called with how many messages were handed over, for a progress bar.
         :raises DestinationError: if the destination does not take them; what is not acknowledged is sent next time.
         :raises MissingKeyError: if a log was encrypted for a key that is not at hand.
-        :raises ConfigurationError: if the lake has pseudonyms, and nobody says how its lines get any.
+        :raises ConfigurationError: if the lake has pseudonyms, and it is not said how its lines get any.
         """
         transport: Transport | None = None
         removals = Removals(self.ledger)
@@ -210,7 +210,7 @@ class Forwarding:
                 ).run()
             except _ProgressMismatchError:
                 logger.warning(
-                    "Commit %d: the lines acknowledged so far are not those that would be sent now; it is sent anew",
+                    "Commit %d: the lines acknowledged so far are not those that would be sent now; it is sent again",
                     commit.commit,
                 )
         return _CommitSending(self, commit, transport, MissingLogs(removals, commit.commit), None, on_messages).run()

@@ -1,8 +1,8 @@
-"""Messages on a stream of bytes that nobody acknowledges: syslog and GELF over TCP and TLS.
+"""Messages on a stream of bytes without acknowledgements: syslog and GELF over TCP and TLS.
 
 That a connection took bytes proves nothing: they may lie in buffers on either side when it breaks. So the last messages
 are kept, and sent again once it has broken. What lies farther back counts as settled. At the end the connection is
-closed in order, which tells whether the receiver has read it to its end.
+closed in order, which shows whether the receiver has read it to its end.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class StreamTransport:
     def _ask_whether_it_lives(self) -> None:
         """Open another connection, and close it.
 
-        :raises BrokenLinkError: if nobody answers.
+        :raises BrokenLinkError: if there is no answer.
         """
         try:
             link = Link(self._address, tls=self._tls)

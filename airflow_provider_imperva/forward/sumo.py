@@ -50,6 +50,6 @@ class SumoTransport(HttpTransport):
         )
         if status != 200:
             raise unexpected(
-                self.endpoint, status, do="Copy the source's URL from Sumo Logic anew: host, and the token as password"
+                self.endpoint, status, do="Copy the source's URL from Sumo Logic again: host, and the token as password"
             )
         self.settled(len(pieces))

@@ -39,8 +39,8 @@ def message_writer(
     if header == "none":
         return lambda event: event.body
     if header == "rfc3164":
-        before, behind = f"<{priority}>", f" {host_name} {app_name}: "
-        return lambda event: f"{before}{_bsd_time(_seconds(event))}{behind}".encode() + event.body
+        before, after = f"<{priority}>", f" {host_name} {app_name}: "
+        return lambda event: f"{before}{_bsd_time(_seconds(event))}{after}".encode() + event.body
 
     begin, middle = f"<{priority}>1 ".encode(), f" {host_name} {app_name} - - ".encode() + _UID
 

@@ -49,7 +49,7 @@ def log_server_url(connection: Connection) -> str:
     """Put the Log Server URL together, also of a connection given as a URI, which splits it up.
 
     A schema of ``http`` or ``https`` is the scheme, as in Airflow's HTTP provider; any other one is the path, or what
-    comes after the host's. The port goes behind the host's name.
+    comes after the host's. The port goes after the host's name.
 
     :raises ConfigurationError: if host and port contradict each other.
     """
@@ -157,7 +157,7 @@ def key_folders(extra: Mapping[str, Any]) -> list[str]:
 
 
 def passphrase_of(extra: Mapping[str, Any]) -> str | None:
-    """Return the passphrase of the private keys, without the line end that a file or a copy leaves behind it."""
+    """Return the passphrase of the private keys, without the line end that a file or a copy leaves after it."""
     given = extra.get("private_key_passphrase")
     return str(given).rstrip("\r\n") if given not in (None, "") else None
 
@@ -219,17 +219,17 @@ def master_keys(connection: Connection) -> MasterKeys | None:
 
 
 def cautions(connection: Connection) -> list[str]:
-    """Describe what works and is not as it should be: settings nobody reads, and certificates that nobody verifies."""
+    """Describe what works and is not as it should be: unknown settings, and certificates that are not verified."""
     extra = extra_of(connection)
     about = f"Connection {connection.conn_id}"
     texts = [
-        f"{about}: nobody reads a setting in its extra: {unknown_name(name, CONNECTION_FIELDS)}. Correct its name."
+        f"{about}: its extra has an unknown setting: {unknown_name(name, CONNECTION_FIELDS)}. Correct its name."
         for name in extra
         if name not in CONNECTION_FIELDS
     ]
     if verify_of(extra) is False:
         texts.append(
-            f"{about}: verify is false, so that anybody on the way can read the API key and"
+            f"{about}: verify is false, so that whoever is on the way can read the API key and"
             " give false logs. Set verify to the path of a CA bundle, or to true."
         )
     return texts

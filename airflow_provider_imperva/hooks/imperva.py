@@ -175,7 +175,7 @@ class ImpervaLogHook(BaseHook):
     def key_ring(self, *, logs_problems: bool = True) -> KeyRing:
         """Load every private key of the connection that loads; those that do not stop none of the others.
 
-        :param logs_problems: whether to warn of the keys that do not load, and of those that anybody may replace.
+        :param logs_problems: whether to warn of the keys that do not load, and of key files that any user may replace.
         :raises ConfigurationError: if the keys as a whole cannot be read, such as a folder that is not there.
         """
         from airflow_provider_imperva.container.keys import KeyRing

@@ -40,7 +40,7 @@ def open_lake(lake_uri: str, lake_conn_id: str | None = None, catalog_conn_id: s
 
 
 def _object_lock(lake_conn_id: str) -> ObjectLock | None:
-    """Return how long what is written is to be kept from being deleted; None if nobody says.
+    """Return how long what is written is to be kept from being deleted; None if it is not set.
 
     :raises ConfigurationError: if that cannot be meant.
     """

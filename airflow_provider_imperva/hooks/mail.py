@@ -1,4 +1,4 @@
-"""Anchors by e-mail: heads that are sent to people, whose mailboxes nobody who can write to the lake can change."""
+"""Anchors by e-mail: heads that are sent to people, into mailboxes that writers of the lake cannot change."""
 
 from __future__ import annotations
 

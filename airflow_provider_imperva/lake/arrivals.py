@@ -34,7 +34,7 @@ PREFIX = "0"
 """Prefix of the logs that are numbered here; Imperva has none such."""
 
 _PAGES_AT_A_TIME = 64
-"""After so many pages, all arrivals are gathered anew."""
+"""After so many pages, all arrivals are gathered again."""
 
 _ATTEMPTS = 5
 _READERS = 16
@@ -222,7 +222,7 @@ class Catalog:
         )
 
     def whole_listing_at(self) -> datetime | None:
-        """Return when all of the folder was listed last; None if nobody knows."""
+        """Return when all of the folder was listed last; None if that is unknown."""
         try:
             return _WHOLE_LISTINGS.decode(self._store.read(self._layout.whole_listing)).at
         except (FileNotFoundError, msgspec.DecodeError):

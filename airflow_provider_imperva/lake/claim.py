@@ -40,7 +40,7 @@ def claim(ledger: Ledger, source: str) -> None:
     path = ledger.layout.claim
     content = msgspec.json.encode(Claim(VERSION, ledger.layout.repository, source))
     if _is_empty(ledger, path):
-        logger.warning("%s is empty; it is written anew", ledger.store.uri(path))
+        logger.warning("%s is empty; it is rewritten", ledger.store.uri(path))
         ledger.store.write(path, content)
     check_claim(ledger, source)
     for _ in range(2):
@@ -56,7 +56,7 @@ def claim(ledger: Ledger, source: str) -> None:
 def check_create_if_absent(store: Store, path: str) -> None:
     """See that a store refuses to create what is there.
 
-    :param path: an object that nobody else needs; it is gone afterwards.
+    :param path: an object that nothing else needs; it is gone afterwards.
     :raises LakeError: if the store replaces what it has to refuse, or cannot be written to.
     """
     try:
@@ -88,7 +88,7 @@ def read_claim(content: bytes) -> Claim | None:
 
 
 def _is_empty(ledger: Ledger, path: str) -> bool:
-    """Tell whether the claim is there without a byte, which names no other source."""
+    """Return whether the claim is there without a byte, which names no other source."""
     try:
         return not ledger.store.read(path)
     except FileNotFoundError:
@@ -110,7 +110,7 @@ def check_claim(ledger: Ledger, source: str) -> None:
             return
         raise LakeMismatchError(
             "it does not say whose ledger this is",
-            do="Delete it, if you know that this lake is the right one; it is written anew",
+            do="Delete it, if you know that this lake is the right one; it is rewritten",
             about=ledger.store.uri(path),
         ) from error
     if claimed.source != source:

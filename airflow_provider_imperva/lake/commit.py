@@ -144,7 +144,7 @@ def _repair_logs(ledger: Ledger, commit: Commit) -> None:
     """Make a commit's ``logs.parquet`` the one that the commit names.
 
     Of two runs that commit the same plan at once, the one that loses may write its ``logs.parquet`` last. The rows
-    follow from the plan and the reports, so anybody can write the right ones again.
+    follow from the plan and the reports, so the right ones can be written again.
     """
     path = ledger.layout.logs(commit.commit)
     try:
@@ -200,7 +200,7 @@ def _missing(closed: Closed) -> LogRecord:
 
 
 def _given_up(closed: Closed, number: int, generation: str) -> LogRecord:
-    """Tell of a log whose name was given to the next generation before it was fetched."""
+    """Describe a log whose name was given to the next generation before it was fetched."""
     return LogRecord(
         prefix=closed.prefix,
         sequence=number,
@@ -209,7 +209,7 @@ def _given_up(closed: Closed, number: int, generation: str) -> LogRecord:
         name=f"{closed.prefix}_{number}.log",
         first_listed_at=closed.since,
         reason=f"not fetched before the counter of its prefix began again; what is listed under its name is loaded as"
-        f" {generation}_{number}.log, and nothing tells whether it is the same log",
+        f" {generation}_{number}.log, and nothing shows whether it is the same log",
         reason_code="counter_began_again",
     )
 

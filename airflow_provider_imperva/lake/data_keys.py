@@ -108,7 +108,7 @@ class AesKeys:
         if by not in self._keys:
             raise DataKeyError(
                 f"it is wrapped by key {by}, and those given are {', '.join(self._keys)}",
-                do="Give the key that it was wrapped by as well: a new one first, old ones behind it",
+                do="Give the key that it was wrapped by as well: a new one first, old ones after it",
                 about=about,
             )
         try:
@@ -161,7 +161,7 @@ class DataKey(msgspec.Struct, frozen=True, omit_defaults=True):
 class DataKeys:
     """The data keys of one repository.
 
-    :param master: unwraps them, and wraps new ones; None if nobody gave it.
+    :param master: unwraps them, and wraps new ones; None if it was not given.
     """
 
     def __init__(

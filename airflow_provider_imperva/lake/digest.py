@@ -7,7 +7,7 @@ A row's identity is (``src_file``, ``src_line``). Its hash is a number of 64 bit
     mix(z): z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9; z = (z ^ z >> 27) * 0x94D049BB133111EB; z ^ z >> 31
 
 ``mix`` is the finalizer of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). The
-digest of a set of rows is their number, the sum of their hashes, and the exclusive or of their hashes. It tells a row
+digest of a set of rows is their number, the sum of their hashes, and the exclusive or of their hashes. It shows a row
 that is missing, there twice, or another's. Against somebody who makes up rows to match, only the SHA-256 of each part
 protects.
 """

@@ -31,7 +31,7 @@ class Forwarded(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     :ivar sent: lines that were sent and acknowledged as ``acknowledgement`` says.
     :ivar messages: how many messages that were: more than lines where long ones were split.
     :ivar size: bytes of the lines as they were sent, without what a transport adds.
-    :ivar sha256: of these lines in order, each with a line feed behind it.
+    :ivar sha256: of these lines in order, each with a line feed after it.
     :ivar filtered: lines left out by choice: ``class``, ``site``, ``sample``.
     :ivar rejected: lines that could not be sent: ``too_large``, or the reason the destination gave.
     :ivar held_back: lines in quarantine, where these are not sent.
@@ -182,7 +182,7 @@ class Forwards(CommitNotes[Forwarded]):
         """Return how far the destination is behind the ledger.
 
         :param last: the ledger's last commit.
-        :param committed_at: tells when a commit was made; None if that is not known.
+        :param committed_at: gives when a commit was made; None if that is not known.
         :param at: now, UTC.
         """
         begin = self.start()

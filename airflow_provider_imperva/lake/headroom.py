@@ -78,7 +78,7 @@ def time_left(listed: Range, *, at: datetime, window: timedelta) -> timedelta:
 
 
 USUAL_LOG_BYTES = 250_000
-"""Size of a log as received, until a commit tells: one covers minutes of traffic."""
+"""Size of a log as received, until a commit has one: one covers minutes of traffic."""
 
 
 def usual_log_bytes(commits: Iterable[Commit]) -> float:

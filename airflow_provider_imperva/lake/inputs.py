@@ -1,4 +1,4 @@
-"""Reading parts to write them anew: each is whole, or nothing of it is taken over."""
+"""Reading parts to rewrite them: each is whole, or nothing of it is taken over."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ def partition_of(path: str) -> tuple[str, str] | None:
 
 
 def commit_of_part(path: str) -> int | None:
-    """Tell by its name which commit a part is of; None if it does not have the name of a part."""
+    """Return which commit a part is of, by its name; None if it does not have the name of a part."""
     match = _PART.fullmatch(path.rsplit("/", 1)[-1])
     return int(match[1]) if match else None
 

@@ -112,7 +112,7 @@ UNSIGNED = "0" * 128
 class Ledger:
     """The ledger of one repository in a lake.
 
-    :param signer: signs each commit that is written; nobody does without.
+    :param signer: signs each commit that is written; without it commits are not signed.
     :param note_head: takes each commit that is made, to note it in a place outside of the lake.
     :param stamp: has each commit that is made timestamped; the timestamp lies beside the commit.
     :param master: what the data keys of ``raw/`` are wrapped by; without it new objects there are not encrypted.

@@ -109,7 +109,7 @@ def live_set(ledger: Ledger, *, since: int = 1) -> LiveSet:
 def parts_of_batch(ledger: Ledger, batch_id: BatchId) -> tuple[Part, ...]:
     """Return the parts that the rows of a batch's logs were written to last.
 
-    :raises LedgerCorruptError: if a record that tells is missing or does not read.
+    :raises LedgerCorruptError: if a record that it follows from is missing or does not read.
     """
     if ledger.commit(batch_id.commit).v == 1:
         for number in range(ledger.head(with_plan=False).next_commit - 1, batch_id.commit, -1):
@@ -122,6 +122,6 @@ def parts_of_batch(ledger: Ledger, batch_id: BatchId) -> tuple[Part, ...]:
 
 
 def batch_of_part(path: str) -> BatchId | None:
-    """Tell by its name which batch wrote a part; None if it does not have the name of a part."""
+    """Return which batch wrote a part, by its name; None if it does not have the name of a part."""
     match = _NAME.fullmatch(path.rsplit("/", 1)[-1])
     return BatchId(int(match[1]), int(match[2])) if match else None

@@ -1,4 +1,4 @@
-"""What a log that was decoded tells about all of its records, for loading and for whoever reads ``raw/`` again."""
+"""What holds for all records of a decoded log, for loading and for whoever reads ``raw/`` again."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _SMALL_BYTES = 16 << 20
 class RawBytes:
     """The objects in ``raw/`` of one repository.
 
-    :param master: what their data keys are wrapped by; None if nobody gave it. Then what is encrypted cannot be read.
+    :param master: what their data keys are wrapped by; None if it was not given. Then what is encrypted cannot be read.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RawBytes:
 
     @contextmanager
     def open(self, path: str, *, size: int | None = None) -> Iterator[BinaryIO]:
-        """Open what was received, seekable. :func:`seal_of` tells how it is stored.
+        """Open what was received, seekable. :func:`seal_of` returns how it is stored.
 
         :param size: of the object as stored, where it is known: a small one comes in one request.
         :raises FileNotFoundError: if there is none.

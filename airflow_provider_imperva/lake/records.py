@@ -296,7 +296,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar purpose: why it expires or erases something, or lifts a hold.
     :ivar hold: the hold that it sets; ``lifts`` the reference of the one that it lifts.
     :ivar urgent: the headroom is so small that this plan only fetches; what it fetches is loaded by later ones.
-    :ivar account_group: among whose repositories a log that comes twice is loaded once; None if nobody looks.
+    :ivar account_group: among whose repositories a log that comes twice is loaded once; None if they are not compared.
     :ivar restarts: counters that began again, as this plan noticed.
     :ivar unread: the first entries of the index or folder that are not read, escaped; ``unread_count`` how many there
         are.
@@ -642,13 +642,13 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True):
     :ivar replaying: replays that have yet to be done.
     :ivar restarts, unread, unread_count: as in the plan.
     :ivar revised: the last commit, up to this one, that changed what earlier ones had decided or written, as
-        :attr:`Plan.revises` tells; 0 if none did. None in ledgers written before this was noted.
+        :attr:`Plan.revises` says; 0 if none did. None in ledgers written before this was noted.
     :ivar redacted: how many values each rule of redaction changed.
     :ivar protections: by what rules and pseudonyms, as in the metadata of the parts; more than one only if these
         changed while batches were under way.
     :ivar accepts, destroys: as in the plan.
     :ivar signed_by: the id of the key that signed this object, and ``signature`` what it signed it with: Ed25519, 128
-        hexadecimal digits, as :mod:`~airflow_provider_imperva.seal.signature` tells. None if nobody did.
+        hexadecimal digits, as :mod:`~airflow_provider_imperva.seal.signature` gives it. None if it is not signed.
     """
 
     v: int

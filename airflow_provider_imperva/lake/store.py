@@ -51,7 +51,7 @@ OpenCatalog: TypeAlias = Callable[[], Any]
 class ObjectLock:
     """How long S3 keeps what is written to ``raw/`` and ``ledger/`` from being deleted, whoever asks.
 
-    :ivar mode: ``GOVERNANCE`` (those with a permission of their own may shorten it) or ``COMPLIANCE`` (nobody may).
+    :ivar mode: ``GOVERNANCE`` (those with a permission of their own may shorten it) or ``COMPLIANCE`` (no user may).
     :ivar days: from the moment of writing.
     """
 
@@ -64,7 +64,7 @@ class Store(Protocol):
 
     Whatever the store refuses is a :class:`~airflow_provider_imperva.errors.LakeError` that says what to do.
 
-    :ivar catalog: opens the catalog that whoever opened the lake named; None if nobody did.
+    :ivar catalog: opens the catalog that whoever opened the lake named; None if none was named.
     """
 
     catalog: OpenCatalog | None

@@ -3,9 +3,9 @@
 Ranges, and never single numbers, because an index is not to be trusted: one line with a huge number must not make us
 count up to it.
 
-A number that the index does not list is told apart: it is a *gap* while Imperva may still list it, was *skipped* once
-it has been missing for longer than the window while we looked, and is *unobserved* if nobody looked for so long that
-it may have come and gone. A gap too long to be one stays open: what comes next stands in it.
+A number that the index does not list is a *gap* while Imperva may still list it, was *skipped* once
+it has been missing for longer than the window while we looked, and is *unobserved* if the index was not read for so
+long that it may have come and gone. A gap too long to be one stays open: what comes next stands in it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class State(StrEnum):
     SKIPPED = "skipped"
     """A gap older than the window: Imperva never wrote it."""
     UNOBSERVED = "unobserved"
-    """A gap that logs may have come and gone in while nobody looked: skipped or lost, nobody can tell."""
+    """A gap that logs may have come and gone in while nobody looked: skipped or lost, which cannot be decided."""
 
 
 LOST = frozenset({State.EXPIRED, State.UNOBSERVED})
@@ -169,7 +169,7 @@ def begin(
     if not wanted:
         return Observation(Prefix(left_out, left_out, left_out=left_out), ())
     before = wanted[0] - 1
-    # Between the number asked for and the first listed, nobody can tell what there was.
+    # Between the number asked for and the first listed, what there was cannot be known.
     unknown = (Range(left_out + 1, before, State.UNOBSERVED, at),) if start != "oldest" and left_out < before else ()
     none_yet = Prefix(before, before, left_out=left_out)
     seen = observe(none_yet, wanted, at=at, window=window, unwatched=unwatched, last_look=last_look)
@@ -283,7 +283,7 @@ def decide(prefix: Prefix, outcomes: Mapping[int, Waiting | None]) -> Prefix:
 def hand_over(prefix: Prefix, listed: Sequence[int], *, in_raw: Container[int]) -> Observation:
     """Give up the logs that were never fetched, and whose names the index lists for the next generation.
 
-    They are lost, as far as anybody can tell: what comes under such a name now may be the same log or another one, and
+    They are lost, as far as can be known: what comes under such a name now may be the same log or another one, and
     there are no bytes to compare. Whatever is in ``raw/`` stays open.
 
     :param listed: the numbers of this prefix in the index, ascending.
@@ -323,7 +323,7 @@ def _with_ranges(prefix: Prefix, listed: Sequence[int]) -> Iterator[tuple[int, R
 
 
 def is_implausible(item: Range) -> bool:
-    """Return whether it is a gap of so many numbers that the one behind it must be a wrong line of the index."""
+    """Return whether it is a gap of so many numbers that the one after it must be a wrong line of the index."""
     return item.state is State.GAP and item.last - item.first >= _PLAUSIBLE_JUMP
 
 

@@ -126,7 +126,7 @@ def compact(
 ) -> Iterator[Commit]:
     """Merge until nothing pays any more, and yield each commit.
 
-    :param until: tells after each batch whether to end.
+    :param until: decides after each batch whether to end.
     :param on_batch: called before the first batch of a plan and after each, for a progress bar.
     :raises LedgerConflictError: as of :func:`make_compaction_plan`.
     :raises LakeError: if batches could not be merged, after the others were committed; their parts are as they were.

@@ -118,7 +118,7 @@ class DeliveredLogs:
     def read_log(self, name: LogName) -> bytes:
         """Read a delivered object, as it was when it got its number.
 
-        :raises LogNotFoundError: if it is gone, or written anew.
+        :raises LogNotFoundError: if it is gone, or rewritten.
         :raises AuthenticationError: if the store refuses us.
         :raises RepositoryUnavailableError: if it could not be read.
         """
@@ -193,7 +193,7 @@ class DeliveredLogs:
 
 
 def _stuck(waiting: Sequence[Waiting], *, at: datetime) -> tuple[str, ...]:
-    """Tell of objects that would have become logs by now if they ever did; of the others, how many there are."""
+    """Describe objects that would have become logs by now if they ever did; of the others, how many there are."""
     latest = at - STUCK
     stuck = [item for item in waiting if item.modified <= latest]
     if under_way := len(waiting) - len(stuck):

@@ -66,7 +66,7 @@ def fetch(
     :param max_concurrency: how many requests may be under way at once.
     :param window: how long Imperva keeps a log.
     :param on_log: called after each log, for a progress bar.
-    :param clock: tells whether the window of a log is over.
+    :param clock: shows whether the window of a log is over.
     :raises AuthenticationError: if the repository refuses us, in the index too. One log that is refused is unavailable.
     :raises DataKeyError: if what comes has to be encrypted and cannot be; nothing was written.
     """

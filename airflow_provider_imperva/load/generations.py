@@ -66,7 +66,7 @@ def find_restarts(
     window: timedelta,
     thorough: bool,
 ) -> tuple[tuple[Restart, ...], tuple[str, ...]]:
-    """Find the prefixes whose counter began again; say of which names nobody can tell.
+    """Find the prefixes whose counter began again; say of which names it cannot be decided.
 
     :param listed: the numbers in the index, ascending, by prefix of the newest generation.
     :param at: when the index was read, UTC.
@@ -148,7 +148,7 @@ class _PrefixComparison:
             stale = stale or sorted(there)
             first, last = (LogName(self._name, number).as_listed for number in (stale[0], stale[-1]))
             self.doubt = (
-                f"{first} to {last} ({len(stale)} names): listed, and nothing tells whether these are the logs that"
+                f"{first} to {last} ({len(stale)} names): listed, and nothing shows whether these are the logs that"
                 " were loaded under their names: none came to be compared"
             )
         return None
@@ -252,7 +252,7 @@ def last_records(ledger: Ledger, logs: Iterable[LogName]) -> dict[LogName, dict[
 
 
 def compare_with_record(record: Mapping[str, Any], came: bytes) -> bool | None:
-    """Tell by what the ledger says of a log whose bytes are gone whether this is its beginning; None if none can."""
+    """Return whether this begins a log whose bytes are gone, by what the ledger says; None if it says too little."""
     header = _header(came)
     if header and header.checksum and record["checksum"]:
         return bool(header.checksum == record["checksum"])
@@ -262,9 +262,9 @@ def compare_with_record(record: Mapping[str, Any], came: bytes) -> bool | None:
 
 
 def compare(before: bytes, came: bytes) -> bool | None:
-    """Tell by their beginnings whether two logs are one: by what their headers say, else by their events.
+    """Return whether two logs are one by their beginnings: what their headers say, else their events.
 
-    :returns: None if nothing tells, as where one of them is a page that a server sent in place of a log.
+    :returns: None if that is unknown, as where one of them is a page that a server sent in place of a log.
     """
     one, other = _header(before), _header(came)
     if one and other:

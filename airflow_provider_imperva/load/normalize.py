@@ -268,7 +268,7 @@ def _read(
 
 
 def _came_at(item: StoredObject, log: PlannedLog, plan: Plan) -> datetime:
-    """Return when a log came: no store is believed that says it came before anybody could ask for it."""
+    """Return when a log came: no store is believed that says it came before it could be asked for."""
     return plan.created_at if item.modified < log.first_listed_at - _CLOCKS_DIFFER else item.modified
 
 
@@ -458,7 +458,7 @@ class _Normalization:
             same = begins_with(self.ledger, LogName.parse(later), self.name)
             if same or (same is None and not self.log.last_try):
                 return self._grown(received, later, has_come=same is True)
-            # Another file, which took the place of this one, or one that was lost: nobody will ever finish it.
+            # Another file, which took the place of this one, or one that was lost: it will never be finished.
             log = msgspec.structs.replace(self.log, may_have_grown_into=None, last_try=True)
             return replace(self, log=log)._decide(file, received)
         try:
@@ -683,7 +683,7 @@ class _Normalization:
             return self._unforeseen(received, _place_of(error), replaced=replaced)
         if not lines and plain.checksum_ok is not True and not self.log.loaded:
             raise TruncatedError(
-                "there is no event in it, and no checksum tells that it is whole", do=_ASK_AGAIN, about=str(self.name)
+                "there is no event in it, and no checksum shows that it is whole", do=_ASK_AGAIN, about=str(self.name)
             )
         if unknown:
             logger.error("%s: %s", self.name, unknown)

@@ -144,7 +144,7 @@ def discover(
     late.update(arrived_late)
     if last_look and last_look - at > CLOCKS_DIFFER:
         logger.warning(
-            "The last look at the index is noted as of %s, which is in the future: a clock was wrong. Nothing tells how"
+            "The last look at the index is noted as of %s, which is in the future: a clock was wrong. Nothing shows how"
             " long ago it was, so numbers that are missing now are unobserved",
             last_look,
         )
@@ -280,7 +280,7 @@ def make_plan(
 
     :param run: who plans.
     :param key_ids: ids of the private keys at hand.
-    :param clock: tells when the index was read.
+    :param clock: gives the time when the index was read.
     :returns: the plan as written to the ledger; None if there is nothing to do.
     :raises RepositoryError: if the index cannot be read.
     :raises DataKeyError: if what comes has to be encrypted and cannot be; nothing was written.

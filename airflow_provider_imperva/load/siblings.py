@@ -2,7 +2,7 @@
 
 Old logs may still be listed when a counter of Imperva begins again. Then they are fetched under the new generation too.
 A log is a duplicate of its sibling only if their bytes prove it, and only if the sibling stands for itself: if it is
-loaded, or will be. Else both could be closed as duplicates of each other, and nobody would notice the loss.
+loaded, or will be. Else both could be closed as duplicates of each other, and the loss would stay unnoticed.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Siblings:
         """Compare a log that is damaged with its siblings by their beginnings.
 
         :param path: of the bytes of the log.
-        :returns: each sibling that was received, with whether it is the same log; None if nothing tells, or if it does
-            not stand for itself.
+        :returns: each sibling that was received, with whether it is the same log; None if that is unknown, or if it
+            does not stand for itself.
         """
         mine = self._beginning(path) if self.names else b""
         for other in self.names:

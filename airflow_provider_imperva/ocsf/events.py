@@ -76,7 +76,7 @@ class Events:
         if self.modern:
             return array
         values = array.dictionary if pa.types.is_dictionary(array.type) else array
-        # More bytes than characters, so this tells of most that no character has to be counted.
+        # More bytes than characters, so this shows of most that no character has to be counted.
         if (pc.max(pc.binary_length(values)).as_py() or 0) <= _LONGEST:
             return array
         texts = plain(array)
@@ -189,7 +189,7 @@ class Events:
         return self._endpoint({"ip": address, "name": only(plain(client), address.is_null())}, rest)
 
     def server(self) -> pa.StructArray:
-        """Return ``dst_endpoint`` of each event: the site, and the origin server behind it."""
+        """Return ``dst_endpoint`` of each event: the site, and its origin server."""
         site = self.text("site_name")
         host = keep(site, is_hostname)
         return self._endpoint(

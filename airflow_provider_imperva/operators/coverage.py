@@ -20,7 +20,7 @@ class ImpervaCoverageOperator(ImpervaOperator):
     """Writes the coverage page of a repository into its lake, as ``reports/repository=<id>/coverage.html``.
 
     Beside it are the same figures as ``coverage.json`` and a ``badge.svg``; the overview of all repositories of the
-    lake, ``reports/coverage.html``, is written anew from the figures of each.
+    lake, ``reports/coverage.html``, is rewritten from the figures of each.
 
     It reads the whole ledger, and two columns of the events of the last days; once a day is often enough for a large
     lake. Skipped while nothing has been planned. Of a damaged lake the page shows what can be read, and names

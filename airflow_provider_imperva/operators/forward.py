@@ -37,7 +37,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
     :param destination: name of a preset, such as ``syslog``.
     :param destination_conn_id: connection with address and credentials, as
         :func:`~airflow_provider_imperva.hooks.destination.destination_address` reads it.
-    :param name: the destination's name in the lake; by default ``destination``. Whoever changes it begins anew.
+    :param name: the destination's name in the lake; by default ``destination``. Whoever changes it begins again.
     :param options: fields of :class:`~airflow_provider_imperva.forward.destination.DestinationOptions` in place of the
         preset's.
     :param start: where a destination begins that nothing was sent to yet: ``oldest``, ``now``, or the number of a
@@ -45,7 +45,7 @@ class ImpervaForwardLogsOperator(ImpervaOperator):
     :param redaction: what is redacted before anything leaves: true for the default rules, false for nothing, or rules
         as :func:`~airflow_provider_imperva.privacy.rules.redaction_rules` takes them.
     :param pseudonyms: those of the DAG that loads, if its rows have any, as
-        :func:`~airflow_provider_imperva.privacy.options.pseudonym_options` takes them: lines are then written anew with
+        :func:`~airflow_provider_imperva.privacy.options.pseudonym_options` takes them: lines are then rewritten with
         them. False sends lines that name people although rows do not; by default such a lake is not sent.
     :param run_for: after this time no further commit is begun.
     """

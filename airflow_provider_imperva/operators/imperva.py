@@ -83,7 +83,7 @@ class ImpervaOperator(BaseOperator):
         self.catalog_conn_id = catalog_conn_id
 
     def get_openlineage_facets_on_complete(self, ti: object) -> OperatorLineage[Any, Any] | None:
-        """Tell OpenLineage's provider, if it is installed, what the task has read and written."""
+        """Report to OpenLineage's provider, if it is installed, what the task has read and written."""
         return self._lineage.facets() if self._lineage else None
 
     def on_kill(self) -> None:
@@ -290,7 +290,7 @@ class ImpervaNormalizeLogsOperator(ImpervaOperator):
 
 
 class ImpervaCommitLogsOperator(ImpervaOperator):
-    """Commits the plan, whatever became of its batches; then tells XCom, and people if something was left behind.
+    """Commits the plan, whatever became of its batches; then reports to XCom, and fails if something was left behind.
 
     Give it the trigger rule ``all_done_min_one_success``: it has to run whatever became of the batches, and has nothing
     to do where nothing was planned. Returns ``watermark`` (at most 40 prefixes, with how many numbers are open in each
@@ -300,7 +300,7 @@ class ImpervaCommitLogsOperator(ImpervaOperator):
 
     Each asset among its outlets gets an event, as
     :func:`~airflow_provider_imperva.assets.event_extra` describes. Airflow emits none for a task that fails, so the
-    event of the next run that is green tells of those commits too, and of what other runs recovered or replayed.
+    event of the next run that is green covers those commits too, and of what other runs recovered or replayed.
 
     It measures the headroom as of the ledger's last commit, and sends the metrics
     (:mod:`airflow_provider_imperva.metrics`). What is counted is counted once: a retry that finds the commit made sends

@@ -45,7 +45,7 @@ class ImpervaLoadLogsOperator(ImpervaCommitLogsOperator):
 
     To load many accounts, map it over their connections, as :func:`~airflow_provider_imperva.fleet.imperva_fleet_dag`
     does. A task that is mapped does not hold the ledger against the XCom of an earlier run, which is not to be found
-    by its account; that a lake is an older copy, it tells by the parts in ``events/``.
+    by its account; that a lake is an older copy, it knows by the parts in ``events/``.
 
     :param plan_options, headroom_warning, on_low_headroom, fail_when_critical, quarantined_share: as of
         :class:`~airflow_provider_imperva.operators.imperva.ImpervaCommitLogsOperator`.
@@ -148,7 +148,7 @@ class ImpervaAccountsOperator(BaseOperator):
     """Looks at many accounts at once, and returns the arguments to load each that has work, to map a task over.
 
     An account at which the look fails is among them, so that its own task says what is wrong, and fails alone. So a
-    run in which nobody has anything to load is one task start, however many accounts there are.
+    run in which no account has anything to load is one task start, however many accounts there are.
 
     :param accounts: as of :func:`~airflow_provider_imperva.fleet.imperva_fleet_dag`; read when the task runs.
     :param tag: only accounts with this tag.

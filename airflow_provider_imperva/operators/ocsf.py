@@ -35,7 +35,7 @@ class ImpervaExportOcsfOperator(ImpervaOperator):
     :param target_conn_id: connection with the credentials for it, as ``lake_conn_id`` is for the lake; ambient ones
         without.
     :param options: fields of :class:`~airflow_provider_imperva.ocsf.options.OcsfOptions` that are not the default.
-    :param name: the export's name in the lake. Whoever changes it begins anew.
+    :param name: the export's name in the lake. Whoever changes it begins again.
     :param run_for: after this time no further commit is begun.
     """
 

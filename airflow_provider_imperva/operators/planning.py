@@ -83,7 +83,7 @@ def _name_other_dag(context: Context, head: Head, ledger: Ledger, *, log: Logger
 def _compare_with_xcom(context: Context, head: Head, ledger: Ledger, *, last: Any, log: Logger) -> None:
     """Compare the last run's XCom with the ledger, which wins.
 
-    But a ledger that ends before what the XCom tells of has lost commits, whose events would be loaded twice.
+    But a ledger that ends before what the XCom names has lost commits, whose events would be loaded twice.
     """
     commit = head.commit
     xcom_commit = last["commit"] if last and last["repository"] == ledger.layout.repository else None
@@ -100,7 +100,7 @@ def _compare_with_xcom(context: Context, head: Head, ledger: Ledger, *, last: An
                 do="Restore the ledger from a backup; or move these events away, then run again",
                 about=ledger.store.uri(ledger.layout.events_folder),
             )
-        log.warning("Starting anew: the last run left commit %s, this lake has no ledger", xcom_commit)
+        log.warning("Starting over: the last run left commit %s, this lake has no ledger", xcom_commit)
     elif commit is None:
         log.info("No XCom and no ledger: a new lake")
     elif xcom_commit is None:

@@ -1,4 +1,4 @@
-"""The watch over a lake as an Airflow task: it notices that nobody loads."""
+"""The watch over a lake as an Airflow task: it notices when a repository is no longer loaded."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ImpervaWatchOperator(ImpervaOperator):
         if ago < -_CLOCKS:
             raise AirflowFailException(
                 f"The last look at repository {repository} is said to be in the future, {last:%Y-%m-%d %H:%M} UTC."
-                " Correct the clocks of the workers; until then nobody can tell whether logs are loaded"
+                " Correct the clocks of the workers; until then it is unknown whether logs are loaded"
             )
         if ago > bound:
             raise AirflowFailException(

@@ -97,7 +97,7 @@ def show_error(request: Request, error: ImpervaError) -> HTMLResponse:
 
 
 def show_failure(request: Request, error: Exception) -> HTMLResponse:
-    """Say that something failed which nobody foresaw; the API server logs it with its traceback."""
+    """Say that something unexpected failed; the API server logs it with its traceback."""
     return _notice(
         "The coverage page cannot be shown",
         f"{type(error).__name__}. The log of Airflow's API server says more.",
@@ -106,7 +106,7 @@ def show_failure(request: Request, error: Exception) -> HTMLResponse:
 
 
 def _destinations(dag_ids: set[str], session: Session) -> Iterator[tuple[str, Destination]]:
-    """Yield which of some DAGs load logs, and where to: by their tasks, since anybody may give a DAG any tag.
+    """Yield which of some DAGs load logs, and where to: by their tasks, since any DAG may have any tag.
 
     A DAG is read again only when it has changed.
     """

@@ -62,7 +62,7 @@ CARD_CANDIDATE = _DIGITS
 """Digits that may be a card number; nothing is said of what stands around them."""
 
 _NO_ID = r"(?<![ |\t]fileId=)(?<![ |\t]deviceExternalId=)"
-"""Ids of events in whole lines, which may pass the check digit. Nothing a client names stands behind a blank."""
+"""Ids of events in whole lines, which may pass the check digit. Nothing a client names stands after a blank."""
 
 CHECKS: Mapping[str, Check] = {
     "card_number": Check(

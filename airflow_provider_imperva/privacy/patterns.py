@@ -15,10 +15,10 @@ REDACTED = "REDACTED"
 """What takes the place of a secret."""
 
 ESCAPED_UNRESERVED = r"%(?:25)*(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])"
-"""A percent-encoded character that nobody has to encode (RFC 3986, 2.3); decoding it gives an equivalent URI."""
+"""A percent-encoded character that does not have to be encoded (RFC 3986, 2.3); decoding it gives an equivalent URI."""
 
 BEFORE_ANY = r"(?:\b|\\u00(?:26|3[bf])|\\[rnt]|%(?:25)*(?:0[ad]|2[0-9a-f]|3[a-f]|40|5[b-e]|60|7[b-e]))"
-"""Where a name or a token may begin: at the border of a word, or behind an escaped delimiter."""
+"""Where a name or a token may begin: at the border of a word, or after an escaped delimiter."""
 
 BLANK = r"(?:[\s+]|%(?:25)*(?:20|2b))"
 """A blank, encoded or not."""
@@ -27,7 +27,7 @@ _DEPTHS = (1, 2)
 """How often a nested parameter may be encoded. Decoding once and looking again is depth 1."""
 
 _AFTER_NAME = r"(?:[\[\]0-9]|%(?:25)*5[bd])*"
-"""Brackets and numbers behind a name: ``token[]``, ``user[password]``, ``token2``."""
+"""Brackets and numbers after a name: ``token[]``, ``user[password]``, ``token2``."""
 
 _JSON_TEXT = r'(?:[^"\\]|\\.)+'
 

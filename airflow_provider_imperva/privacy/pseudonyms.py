@@ -1,4 +1,4 @@
-"""Pseudonyms: what tells people apart, replaced so that rows can be joined but nobody is named.
+"""Pseudonyms: what identifies people, replaced so that rows can be joined but no person is named.
 
 A pseudonym is the id of the key, a hyphen, and 128 bits of HMAC-SHA256 in hexadecimal. The same value has the same
 pseudonym in every log, format and column of its kind for as long as the key is the same.
@@ -169,7 +169,7 @@ class Pseudonyms:
         return _with(events, "raw", pa.nulls(len(events), events.schema.field("raw").type))
 
     def replace_quarantined(self, quarantined: pa.Table) -> pa.Table:
-        """Take out the bytes of lines: what was not understood may name anybody. They are in ``raw/``."""
+        """Take out the bytes of lines: what was not understood may name a person. They are in ``raw/``."""
         return _with(quarantined, "raw", pa.nulls(len(quarantined), quarantined.schema.field("raw").type))
 
     def _column(self, name: str, values: _Values) -> _Values:

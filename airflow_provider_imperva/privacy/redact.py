@@ -384,7 +384,7 @@ def _of_rows(values: pa.Array, changed: _Changed) -> _Changed:
 
 
 def _parts_of(events: pa.Table, name: str, changed: _Changed) -> dict[str, _Changed]:
-    """Cut changed texts anew, since a secret may have been cut in two; what they hold is counted already."""
+    """Cut changed texts again, since a secret may have been cut in two; what they hold is counted already."""
     names, cut = _PARTS[name]
     changes = {}
     for part, new in zip(names, cut(changed.texts.cast(TEXT).dictionary_encode()), strict=True):
@@ -428,7 +428,7 @@ def _apply_one(rule: Rule, texts: pa.Array, together: str, *, in_lines: bool) ->
     if rule.words:
         is_absent = not any(word in together for word in rule.words)
     else:
-        # To compile a pattern anew for Arrow takes longer than to look for it in little text. All are in any case.
+        # Compiling a pattern again for Arrow takes longer than to look for it in little text. All are in any case.
         is_little = len(together) < _LITTLE and not rule.is_own_shape
         is_absent = is_little and not _compiled(rule.hint).search(together)
     if is_absent:
@@ -447,7 +447,7 @@ def _apply_one(rule: Rule, texts: pa.Array, together: str, *, in_lines: bool) ->
 
 
 def _decode_unreserved(texts: pa.Array) -> pa.Array:
-    """Decode characters that nobody has to encode, so that an encoded name is known; the URI stays equivalent."""
+    """Decode characters that do not have to be encoded, so that an encoded name is known; the URI stays equivalent."""
     mask = pa.array(_matches(texts, f"(?i){ESCAPED_UNRESERVED}"))
     if not mask.true_count:
         return texts
@@ -461,7 +461,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _as_one(texts: pa.StringArray) -> pa.StringArray:
-    """Return an array of one text: all of these, one behind the other."""
+    """Return an array of one text: all of these, one after the other."""
     _, offsets, characters = texts.buffers()
     begins = np.frombuffer(offsets, np.int32)[texts.offset :]
     ends = np.array([begins[0], begins[len(texts)]], np.int32)
@@ -508,7 +508,7 @@ def _unique_names(names: pa.StringArray, offsets: _Numbers) -> pa.StringArray:
 
 
 def _any(mask: pa.BooleanArray, offsets: _Numbers) -> pa.BooleanArray:
-    """Tell of each list whether one of its elements is marked."""
+    """Return for each list whether one of its elements is marked."""
     sums = np.concatenate([[0], np.cumsum(mask.to_numpy(zero_copy_only=False))])
     return pa.array(sums[offsets[1:]] > sums[offsets[:-1]])
 

@@ -1,4 +1,4 @@
-"""What an HTTP answer of the repository means: the error a status stands for, and the body behind an encoding."""
+"""What an HTTP answer of the repository means: the error a status stands for, and the body without its encoding."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def refusal(response: Response, *, name: str, about: str) -> Exception:
         return AuthenticationError(
             f"the repository refused the API ID and key (HTTP {status})",
             do="Set login and password of the connection to the API ID and API key of the log set-up page, not to those"
-            " of a console user; a key that was generated anew replaces the old one at once",
+            " of a console user; a key that was regenerated replaces the old one at once",
             about=about,
         )
     if status == 404 and name == INDEX_NAME:

@@ -1,7 +1,7 @@
 """The client of one log repository: fetches ``logs.index`` and logs over HTTPS, and retries what may pass.
 
 It gives back whole bodies or an error. The one thing it cannot see is a body cut by a server that announces neither a
-length nor chunks; the checksum in the log's header tells that.
+length nor chunks; the checksum in the log's header shows that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Erasure on request: a person's rows leave the lake, and so does every byte that names them.
 
 Rows of the person leave ``events/`` and ``quarantine/``; in rows of others that mention them, the value becomes
-``ERASED``. The parts concerned are written anew under the number of the erasure's own commit. Bytes in ``raw/`` cannot
+``ERASED``. The parts concerned are rewritten under the number of the erasure's own commit. Bytes in ``raw/`` cannot
 be edited, since their SHA-256 is what the ledger vouches for: the bytes of each log that names the person leave as a
 whole. The ledger says how much left, who asked, why, and the reference; never the value.
 """
@@ -371,7 +371,7 @@ def _names_person(ledger: Ledger, item: StoredObject, subject: Subject, keys: Ke
                 file.seek(0)
                 return True if is_in_bytes(_as_far_as_it_inflates(file.read()), subject) else None
     except (FileNotFoundError, DestroyedKeyError):
-        return False  # deleted meanwhile, or nobody can ever read it
+        return False  # deleted meanwhile, or its data key is destroyed
     except (DataKeyError, SealedObjectError):
         return None
 
@@ -396,7 +396,7 @@ def _sorted_by(parquet: pq.ParquetFile) -> list[str]:
 
 @dataclass(slots=True)
 class _Rewriting:
-    """Writes anew what is left of parts, and reports."""
+    """Rewrites what is left of parts, and reports."""
 
     ledger: Ledger
     commit: int
@@ -435,7 +435,7 @@ class _Rewriting:
         taken.know(self.trace.logs)
         written: list[Part] = []
         for done, (part, path) in enumerate(zip(self.trace.parts, self._names(), strict=True)):
-            self.progress("Writing parts anew", done, len(self.trace.parts))
+            self.progress("Rewriting parts", done, len(self.trace.parts))
             if new := self._rewrite(part, path, taken):
                 written.append(new)
         taken.take_raw(self.trace.raw)

@@ -23,11 +23,11 @@ _COLUMNS = {
 """The columns of ``events/`` that make a row one of the person's, by what is asked for."""
 
 _SHORTEST = 4
-_BEHIND_ESCAPE = r"(?<=%[0-9A-Fa-f][0-9A-Fa-f])"
+_AFTER_ESCAPE = r"(?<=%[0-9A-Fa-f][0-9A-Fa-f])"
 _BOUNDS = {
-    4: (rf"(?:(?<![0-9])(?<![0-9]\.)|{_BEHIND_ESCAPE})", r"(?![0-9])(?!\.[0-9])"),
-    6: (rf"(?:(?<![0-9A-Fa-f:])|{_BEHIND_ESCAPE})", r"(?![0-9A-Fa-f:])"),
-    None: (rf"(?:(?<![0-9A-Za-z])|{_BEHIND_ESCAPE})", r"(?![0-9A-Za-z])"),
+    4: (rf"(?:(?<![0-9])(?<![0-9]\.)|{_AFTER_ESCAPE})", r"(?![0-9])(?!\.[0-9])"),
+    6: (rf"(?:(?<![0-9A-Fa-f:])|{_AFTER_ESCAPE})", r"(?![0-9A-Fa-f:])"),
+    None: (rf"(?:(?<![0-9A-Za-z])|{_AFTER_ESCAPE})", r"(?![0-9A-Za-z])"),
 }
 """What may not stand beside a value, so that ``1.2.3.4`` is not found in ``11.2.3.45``: by version of an address."""
 

@@ -37,8 +37,8 @@ class Anchor(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :ivar sha256: of the commit's object.
     :ivar repository: None where the only one that is looked at is meant.
-    :ivar repositories: those that the lake had a ledger of; none if nobody noted it.
-    :ivar noted_at: UTC; None if nobody noted it.
+    :ivar repositories: those that the lake had a ledger of; none if they were not noted.
+    :ivar noted_at: UTC; None if it was not noted.
     """
 
     commit: int

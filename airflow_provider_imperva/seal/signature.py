@@ -112,7 +112,7 @@ class PublicKeys:
         """Describe what is wrong with a signature; None if it is good.
 
         :param key_id, signature: as the record has them.
-        :param digest: what :func:`digest_of_unsigned` tells of the record's bytes.
+        :param digest: what :func:`digest_of_unsigned` returns of the record's bytes.
         """
         if key_id is None or signature is None:
             return "it is not signed"

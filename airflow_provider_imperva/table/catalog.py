@@ -159,7 +159,7 @@ def _embedded(store: Store) -> Catalog:
     path.parent.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{path}?timeout={_SECONDS}"
     catalog = SqlCatalog("imperva", uri=url)
-    # By itself it keeps its connections until nobody knows it any more, and longer.
+    # By itself it keeps its connections until nothing refers to it any more, and longer.
     catalog.engine.dispose()
     catalog.engine = create_engine(url, poolclass=NullPool)
     return catalog

@@ -172,7 +172,7 @@ def commit_properties(change: Change) -> dict[str, Any]:
 
 
 def is_ours(info: Mapping[str, Any]) -> bool:
-    """Tell by what a version says of itself whether we wrote it."""
+    """Return whether we wrote a version, by what it says of itself."""
     return CREATED in info or (COMMIT in info and SHA256 in info)
 
 

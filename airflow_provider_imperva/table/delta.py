@@ -58,7 +58,7 @@ takes as long as the commit itself."""
 _READERS = 16
 _PROPERTIES = {"delta.checkpointInterval": "10", "delta.dataSkippingStatsColumns": ",".join(COLUMNS)}
 
-_ANEW = "Delete events/_delta_log/ and run imperva-logs table LAKE --create, which makes the table anew from the ledger"
+_ANEW = "Delete events/_delta_log/ and run imperva-logs table LAKE --create, which rebuilds the table from the ledger"
 
 
 def is_there(store: Store) -> bool:
@@ -108,7 +108,7 @@ class Delta:
     def __init__(self, store: Store, table: DeltaTable) -> None:
         self._store = store
         self._opened = table
-        self._is_behind = False
+        self._is_after = False
         self.about = store.uri(DELTA_LOG)
 
     @classmethod
@@ -137,9 +137,9 @@ class Delta:
     @property
     def _table(self) -> DeltaTable:
         """The last version. To read what was just written takes as long as to write it, and few ask for it."""
-        if self._is_behind:
+        if self._is_after:
             self._opened.update_incremental()
-            self._is_behind = False
+            self._is_after = False
         return self._opened
 
     @property
@@ -179,7 +179,7 @@ class Delta:
 
         # The change may remove what the last one added, and is refused on top of an older version.
         table = self._table
-        self._is_behind = True
+        self._is_after = True
         table.create_write_transaction(
             actions,
             mode="append",
@@ -323,7 +323,7 @@ def _library() -> Any:
 
 @contextmanager
 def _lake_errors(store: Store) -> Iterator[None]:
-    """Tell errors of the library in words of ours, without its own, which may quote addresses and contents."""
+    """Restate errors of the library in our words, without its own, which may quote addresses and contents."""
     from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError, TableNotFoundError
 
     about = store.uri(DELTA_LOG)

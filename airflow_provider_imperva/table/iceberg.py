@@ -61,12 +61,12 @@ _AT_ONCE = 20
 """How many snapshots are expired at once, since each time costs a write."""
 
 _OLD = timedelta(days=1)
-"""Nobody is still about to add a snapshot that needs an object of this age."""
+"""No writer is still about to add a snapshot that needs an object of this age."""
 
 _NAME_MAPPING = "schema.name-mapping.default"
 _ANEW = (
     "Drop the table from its catalog, delete events/_iceberg/ and run imperva-logs table LAKE --create iceberg, which"
-    " makes the table anew from the ledger"
+    " rebuilds the table from the ledger"
 )
 
 
@@ -326,7 +326,7 @@ def versions(store: Store) -> Iterator[tuple[str, Mapping[str, Any] | None]]:
         with _lake_errors(store, note):
             snapshots = open_catalog(store, note.catalog).load_table(note.table).metadata.snapshots
     except ImpervaError:
-        return  # which the check of its files tells
+        return  # which the check of its files finds
     for snapshot in snapshots:
         info = snapshot.summary.additional_properties if snapshot.summary else {}
         yield f"snapshot {snapshot.snapshot_id} of {note.table}", info
@@ -355,7 +355,7 @@ def _lightened(table: Table) -> Table:
 
 @cache
 def _shared_schema() -> type[Schema]:
-    """Return a class of schemas that are their own deep copies, since nobody changes a schema."""
+    """Return a class of schemas that are their own deep copies, since schemas are never changed."""
     from pyiceberg.schema import Schema
 
     class SharedSchema(Schema):
@@ -382,7 +382,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def _lake_errors(store: Store, note: Note) -> Iterator[None]:
-    """Tell errors of the library in words of ours, without its own, which may quote addresses, secrets and contents."""
+    """Restate errors of the library in our words, without its own, which may quote addresses, secrets and contents."""
     library()
     from pyiceberg.exceptions import (
         CommitFailedException,
@@ -401,7 +401,7 @@ def _lake_errors(store: Store, note: Note) -> Iterator[None]:
         raise TableError(
             f"the catalog {note.catalog or 'in the lake'} has no table {note.table}",
             do=f"Check catalog_conn_id. If the table was dropped: delete {NOTE} and run imperva-logs table LAKE"
-            " --create iceberg, which makes the table anew from the ledger",
+            " --create iceberg, which rebuilds the table from the ledger",
             about=store.uri(NOTE),
         ) from None
     except ValidationException as error:

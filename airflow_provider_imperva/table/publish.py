@@ -1,4 +1,4 @@
-"""Publishing: the commits of a ledger become versions of the lake's table, by a function that anybody may run again.
+"""Publishing: the commits of a ledger become versions of the lake's table, by a function that can run again.
 
 The table itself says how far each repository is, and whoever publishes reads it and adds what comes after. Of two who
 add the same commit, one is refused.
@@ -95,7 +95,7 @@ def publish(ledger: Ledger) -> int:
                 table.write(change)
                 logger.info("Commit %d of repository %s is in the table", change.commit, change.repository)
         except TableConflictError:
-            # Somebody else was quicker: perhaps with the same commit, which the table tells.
+            # Somebody else was quicker: perhaps with the same commit, which the table shows.
             logger.info("Another run wrote to the table meanwhile: trying again")
             pause(attempt, took=took)
             continue

@@ -42,7 +42,7 @@ _PROPERTIES = {
     **OF_TABLE,
     # A retry of the library's own would add the files of a commit that somebody else has published meanwhile.
     _RETRIES: "0",
-    # Nobody else is to delete files: they are the ledger's.
+    # No other program is to delete files: they are the ledger's.
     "gc.enabled": "false",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",

@@ -18,7 +18,7 @@ class VirtualClock:
         self._now = start
 
     def __call__(self) -> datetime:
-        """Tell the time, UTC."""
+        """Return the time, UTC."""
         return self._now
 
     def advance(self, by: timedelta) -> None:

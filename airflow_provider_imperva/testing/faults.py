@@ -4,7 +4,7 @@
 
     seed = 7                      # the same seed and the same requests: the same faults
 
-    [[rules]]                     # for an hour, once ten minutes have passed, nobody answers
+    [[rules]]                     # for an hour, once ten minutes have passed, the server does not answer
     seconds = [600, 4200]
     fault = { hang_up = true }
 
@@ -39,7 +39,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     :param retry_after: value of a ``Retry-After`` header: seconds, or an HTTP date.
     :param cut: announce the whole body, send only its first bytes, this many, and close the connection.
     :param hold: seconds of silence after a cut body, before the connection is closed.
-    :param shorten: send only this share of the body (0 to 1) and announce no more, so that nobody can tell.
+    :param shorten: send only this share of the body (0 to 1) and announce no more, so that it cannot be noticed.
     :param wrong_length: announce this many bytes more (or, below zero, fewer) than are sent.
     :param html: answer with status 200 and a login page.
     :param page: answer with status 200 and this text.

@@ -114,7 +114,7 @@ class Receiver:
         if self._is_serving:
             server.shutdown()
             self._is_serving = False
-        # Before a client can notice, so that it finds nobody, and the port is free to be listened at again.
+        # Before a client can notice, so that it finds no listener, and the port is free to be listened at again.
         server.server_close()
         server.close_connections()
 

@@ -70,7 +70,7 @@ class FakeRepository:
     :param latency: seconds before every answer.
     :param window: how long a log is served after it was added (Imperva: 48 hours); for ever if not given.
     :param byte_cap: size of all logs served, in bytes, beyond which the oldest are not (Imperva: about 500 MB).
-    :param clock: tells the time, UTC, by which logs leave the window; a `VirtualClock` lets days pass in no time.
+    :param clock: gives the time, UTC, by which logs leave the window; a `VirtualClock` lets days pass in no time.
     :param script: what goes wrong, by rules; `fail` goes before it. May be changed later, and begins when it is set.
     :param request_log: file to append each request to, as one line of JSON with the fields of `RequestRecord`.
     :param ssl_context: serves https with it.
@@ -110,7 +110,7 @@ class FakeRepository:
         self.files: dict[str, bytes] = {}
         """Logs by names of another form than Imperva's, listed after the others; no window and no byte cap counts."""
         self.peak_requests = 0
-        """Most requests that waited for their answer at once; with a ``latency`` it tells a client's concurrency."""
+        """Most requests that waited for their answer at once; with a ``latency`` it shows a client's concurrency."""
         self._logs: MemoryStorage | FolderStorage = MemoryStorage() if directory is None else FolderStorage(directory)
         self._request_log = request_log
         self._ssl_context = ssl_context

@@ -44,7 +44,7 @@ class Server(LoopbackServer):
 
     :param port: 0 takes a free one.
     :param respond: gives the answer to method, path, ``Authorization`` and ``Range``.
-    :param stopped: set once nobody shall wait any more.
+    :param stopped: set once no request is to wait any longer.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
     ``error``: if a look fails, a run has to fail, so that people hear of it. The looks go on, whatever the error.
 
     It changes nothing. So it may fire twice, run on two triggerers, or forget what it fired for when it is started
-    anew: a run that finds nothing to load ends as skipped.
+    again: a run that finds nothing to load ends as skipped.
 
     :param poke_interval: seconds between two looks.
     :param min_interval: seconds that pass at least between two events.
@@ -84,7 +84,7 @@ class ImpervaLogEventTrigger(BaseEventTrigger):
         try:
             return await find_work(self.imperva_conn_id, self.lake_uri, self.lake_conn_id, self.plan_options)
         except Exception as error:
-            # Whatever it is: a trigger that ends looks no more, and nobody hears of it.
+            # Whatever it is: a trigger that ends looks no more, and that is not noticed.
             self.log.warning("A look failed: %s", describe_error(error))
             return {"error": describe_error(error), "digest": getattr(error, "reason", type(error).__name__)}
 

@@ -17,7 +17,7 @@ from airflow_provider_imperva.retries import describe_error, is_final, is_transi
 class ImpervaLogTrigger(BaseTrigger):
     """Looks at repository and ledger until there is work, and fires once.
 
-    It changes nothing, so that it may run twice, or anew on another triggerer.
+    It changes nothing, so that it may run twice, or again on another triggerer.
 
     :param poke_interval: seconds between two looks.
     :param deadline: when to give up, seconds since 1970.

@@ -213,7 +213,7 @@ def test_a_query_has_a_twin_only_where_it_must() -> None:
 @pytest.mark.parametrize("engine", ["athena", "spark"])
 def test_the_table_definitions_are_those_of_the_schema(engine: str) -> None:
     text = (SQL / "tables" / f"{engine}.sql").read_text()
-    assert text == getattr(tables, engine)(), f"python -m pages.tables {engine} writes it anew"
+    assert text == getattr(tables, engine)(), f"python -m pages.tables {engine} rewrites it"
     table, *_ = sqlglot.parse(text, dialect="athena" if engine == "athena" else "spark")
     assert table
     defined = [

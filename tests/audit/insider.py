@@ -1,8 +1,8 @@
 """An insider: can write to every object of a lake, knows its format and this code, and may have the signing key.
 
-Whatever the insider changes, all that follows from it is made anew by the code that wrote it first: reports, commits,
+Whatever the insider changes, all that follows from it is made again by the code that wrote it first: reports, commits,
 logs, totals, watermarks, hashes and the chain. So nothing but what the change itself says is left to be found. The
-timestamp authority serves everybody: the insider has each commit that has become another timestamped anew.
+timestamp authority serves everybody: the insider has each commit that has become another timestamped again.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Insider:
         self.ledger.write_report(report)
 
     def commit_anew(self, *, times: Callable[[datetime], datetime] = lambda time: time) -> None:
-        """Make every commit anew from its plan and reports.
+        """Remake every commit from its plan and reports.
 
         :param times: what becomes of the times at which they were committed.
         """

@@ -122,7 +122,7 @@ def table(sealed: Sealed, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
 
 @pytest.fixture(scope="module")
 def table_with_the_key(sealed: Sealed, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """What the first eight attacks come to if the insider has the signing key too, and signs each commit anew."""
+    """What the first eight attacks come to if the insider has the signing key too, and signs each commit again."""
     signer = SigningKey.of_file(str(sealed.keys.private))
 
     def attempt(attack: Attack) -> Cells:
@@ -183,7 +183,7 @@ def test_timestamps_rule_out_backdating_with_the_signing_key_and_without_anchors
 ) -> None:
     for cells in (table["backdate"]["verify timestamps"], table_with_the_key["backdate"]["signed timestamps"]):
         assert cells == "**time**"
-    # Whatever is made anew later is backdated, but what is cut off leaves a chain that was there.
+    # Whatever is made again later is backdated, but what is cut off leaves a chain that was there.
     passed = {name for name, cells in table_with_the_key.items() if cells["signed timestamps"] == "passes"}
     assert passed == {"cut_the_end_off"}
 
@@ -221,7 +221,7 @@ def _lines(table: Outcomes) -> Iterator[str]:
 
 
 def _lines_with_the_key(table: Outcomes) -> Iterator[str]:
-    yield "The same by an insider who has the signing key too, and signs every commit anew:"
+    yield "The same by an insider who has the signing key too, and signs every commit again:"
     yield from _table("`verify`", [f"signed {name}" for name in _GIVEN_WITH_THE_KEY], table)
     yield ""
 

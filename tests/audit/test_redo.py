@@ -99,7 +99,7 @@ def test_the_command_draws_logs_and_takes_keys(
 
 
 def test_a_value_that_was_edited_is_named(account: Account, tmp_path: Path) -> None:
-    """Although every hash was made anew."""
+    """Although every hash was recomputed."""
     lake = Path(shutil.copytree(account.lake, tmp_path / "lake"))
     edit_a_row(Insider(lake))
     (finding,) = verify_lake(open_store(str(lake)), redo=RedoSelection(100, account.keys)).repositories[0].findings

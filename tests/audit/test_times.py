@@ -1,4 +1,4 @@
-"""Times in the ledger bear each other out; what cannot be is named, whoever made all hashes anew."""
+"""Times in the ledger bear each other out; what cannot be is named, whoever recomputed all hashes."""
 
 from __future__ import annotations
 

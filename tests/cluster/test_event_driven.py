@@ -59,7 +59,7 @@ def running(repository: FakeRepository, metrics: StatsdServer, tmp_path: Path) -
         "AIRFLOW_CONN_IMPERVA_DEFAULT": json.dumps(connection),
         "IMPERVA_LAKE_URI": (tmp_path / "lake").as_uri(),
         "IMPERVA_POKE_SECONDS": "1",
-        # DAG files are read anew this often, in which the watcher's trigger comes about.
+        # DAG files are read again this often, in which the watcher's trigger comes about.
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
     }
     with airflow(tmp_path, environment, names=services.ONE_MACHINE) as started:

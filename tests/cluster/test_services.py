@@ -23,7 +23,7 @@ def test_two_workers_have_two_names() -> None:
 
 
 def test_all_are_told_where_tasks_report_and_what_signs_their_tokens() -> None:
-    """The default of each would be made up anew by every process, or point to a port where nobody listens."""
+    """The default of each would be made up again by every process, or point to a port where nobody listens."""
     told = services.settings(
         database="postgresql+psycopg2://airflow@db/airflow",
         broker="redis://r",

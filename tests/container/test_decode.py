@@ -174,7 +174,7 @@ class TestFromFile:
     def test_two_who_read_in_turns_do_not_disturb_each_other(
         self, ring: KeyRing, key_pair: KeyPair, tmp_path: Path
     ) -> None:
-        """A body larger than what is kept in memory is decoded anew by each."""
+        """A body larger than what is kept in memory is decoded again by each."""
         body = BODY * ((65 << 20) // len(BODY))
         path = tmp_path / LOG
         path.write_bytes(forge_log(body, compress=False, key=key_pair))
@@ -246,7 +246,7 @@ class TestDamaged:
     ) -> None:
         """Nothing in AES-CBC tells a bit that was turned over, and no zlib stream is there to."""
         content = forge_log(BODY, compress=False, key=key_pair).replace(b"checksum", b"ckecksum")
-        with pytest.raises(ChecksumError, match="no checksum tells whether it is whole"):
+        with pytest.raises(ChecksumError, match="no checksum shows whether it is whole"):
             decode(content, log=LOG, keys=ring)
         lenient = decode(content, log=LOG, keys=ring, policy=DecodePolicy(encrypted_checksum="warn"))
         assert (lenient.body, lenient.checksum_ok) == (BODY, None)

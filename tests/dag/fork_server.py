@@ -99,7 +99,7 @@ def load() -> None:
 
     cli_parser.get_parser()
     configure_mappers()
-    # Airflow 3.1 makes the routes anew for each task of a run in one process; later releases keep them, as this does.
+    # Airflow 3.1 makes the routes again for each task of a run in one process; later releases keep them, as this does.
     api = supervisor.in_process_api_server()
     patched: Any = supervisor
     patched.in_process_api_server = lambda: started(api)

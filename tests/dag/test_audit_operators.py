@@ -84,7 +84,7 @@ def test_a_damaged_lake_makes_the_task_red_for_good(load: Callable[[], Path]) ->
 
 
 def test_the_next_run_demands_the_commit_that_was_noted(load: Callable[[], Path]) -> None:
-    """A ledger that was made anew, so that it is sound in itself, is noticed."""
+    """A ledger that was made again, so that it is sound in itself, is noticed."""
     lake = load()
     noted = verify(lake).execute(context())
     load()

@@ -117,7 +117,7 @@ def test_a_repository_that_cannot_be_read_is_an_event(repository: FakeRepository
 def test_it_survives_any_error_of_a_look_and_says_it(
     trouble: str, repository: FakeRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It goes on when the trouble is over: nobody starts a trigger anew that has ended."""
+    """It goes on when the trouble is over: nobody starts a trigger again that has ended."""
     add(repository, first=1, count=2)
     real, broken = ImpervaLogHook.aget_connection, [True]
 

@@ -81,7 +81,7 @@ def test_numbers_beyond_a_thousand_follow(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("damage", [lambda page: page.unlink(), lambda page: page.write_bytes(b'{"v":')])
 def test_a_page_that_is_missing_or_damaged_is_named(catalog: Catalog, tmp_path: Path, damage) -> None:  # type: ignore[no-untyped-def]
-    """Numbers given anew would load again what is loaded."""
+    """Numbers given again would load again what is loaded."""
     for name in ("a", "b", "c"):
         catalog.add(objects(name))
     damage(tmp_path / "arrivals/repository=pushed/pages/000000000/000000000002.json")

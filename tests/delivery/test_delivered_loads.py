@@ -181,7 +181,7 @@ def test_an_object_written_anew_before_it_is_cleared_away_stays(deliveries: Deli
     with inbox.open(after_commit=how) as folder:
         [item] = folder.objects()
         deliveries.deliver("same.log", 2, events=5)
-        with pytest.raises(LogNotFoundError, match="written anew"):
+        with pytest.raises(LogNotFoundError, match="rewritten"):
             folder.dispose(item)
         inbox.remove("same.log")
         with pytest.raises(LogNotFoundError, match="it is gone"):

@@ -271,7 +271,7 @@ def _commit(
 
 
 def _without_newer_columns(store: Store, part: Part) -> Part:
-    """Write a part anew as an older release would have written it: without the newer columns."""
+    """Rewrite a part as an older release would have written it: without the newer columns."""
     rows = pq.ParquetFile(io.BytesIO(store.read(part.path))).read()
     older = rows.drop_columns([name for name in NEWER_COLUMNS if name in rows.column_names])
     content = io.BytesIO()

@@ -64,4 +64,4 @@ def test_files_are_skipped_or_the_page_says_so(engine: str, verdicts: Mapping[st
 
 
 def test_the_page_says_what_was_found(verdicts: Mapping[str, Verdict]) -> None:
-    assert PAGE.read_text() == engines_page(verdicts), "python -m tests.engines.write_page writes it anew"
+    assert PAGE.read_text() == engines_page(verdicts), "python -m tests.engines.write_page rewrites it"

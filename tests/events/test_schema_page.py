@@ -23,7 +23,7 @@ def test_page_is_up_to_date() -> None:
         check=True,
         cwd=ROOT,
     )
-    assert PAGE.read_text() == done.stdout, f"write it anew: {done.args[0]} -m {done.args[2]} > {PAGE.name}"
+    assert PAGE.read_text() == done.stdout, f"rewrite it: {done.args[0]} -m {done.args[2]} > {PAGE.name}"
 
 
 def test_page_has_every_column_with_its_keys() -> None:

@@ -106,7 +106,7 @@ def test_an_authority_whose_certificate_lacks_an_extension(
     with make(ssl_context=context) as receiver:
         address = Address(host="localhost", port=receiver.port, password=TOKEN, verify=f"{authority}.pem")
         options = DestinationOptions(transport=transport)  # type: ignore[arg-type]
-        with pytest.raises(DestinationRefusedError, match=r"\(.+\)\. Have it, .* issued anew with the extension"):
+        with pytest.raises(DestinationRefusedError, match=r"\(.+\)\. Have it, .* reissued with the extension"):
             send_all(forwarding(account, options, address=address, retry_policy=TWICE))
 
 

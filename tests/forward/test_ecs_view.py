@@ -27,7 +27,7 @@ ODD = (
 
 
 def test_it_is_what_the_table_of_fields_says() -> None:
-    assert (SQL / "views.ecs.duckdb.sql").read_text() == view(), "python -m pages.ecs writes it anew"
+    assert (SQL / "views.ecs.duckdb.sql").read_text() == view(), "python -m pages.ecs rewrites it"
 
 
 def test_it_shows_what_is_sent(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_leef_stays_leef(account: Account) -> None:
 
 
 def test_lines_in_quarantine_are_not_sent_beside_pseudonyms(veiled: Account) -> None:
-    with pytest.raises(ConfigurationError, match="quarantine may name anybody"):
+    with pytest.raises(ConfigurationError, match="quarantine may name a person"):
         to(veiled, Collector(), protection=protection(), options={"quarantined": True})
 
 

@@ -79,7 +79,7 @@ def test_bytes_that_no_commit_removed_are_still_missing(account: KeptAccount) ->
 def test_what_was_acknowledged_before_they_were_removed_is_no_reason_to_fail(
     account: KeptAccount, clock: Clock
 ) -> None:
-    """The lines that progress.json tells of do not read any more: the rest of the commit is sent anew."""
+    """The lines that progress.json tells of do not read any more: the rest of the commit is sent again."""
     account.serve_day(4, 10)
     account.serve_day(5, 10)
     account.run()

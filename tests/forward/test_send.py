@@ -146,7 +146,7 @@ def test_after_a_crash_it_goes_on_behind_what_was_acknowledged(account: Account,
     sent = [event.id for event in collector.events]
     assert set(sent) | {event.id for event in again.events} == set(ids_of(account))
     assert len(sent) + len(again.events) <= 150 + 20
-    assert len(again.events) < 60, "it began anew"
+    assert len(again.events) < 60, "it began again"
     # The whole commit, not only what the second try sent.
     assert (outcome.sent, outcome.messages, outcome.imbalance()) == (150, 150, None)
     whole = b"".join(line + b"\n" for line in lines_of(account))

@@ -108,7 +108,7 @@ def test_a_venv_that_is_half_made_is_made_anew_and_stays_when_there_is_no_networ
     (venv / "bin").mkdir(parents=True)
     nothing = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
     first = run(checkout, path, "make", "demo", **nothing)
-    assert "The .venv that is here is incomplete, so it is made anew" in first.stdout
+    assert "The .venv that is here is incomplete, so it is made again" in first.stdout
     line = told(first)
     assert line.startswith("pip cannot reach its package index: check the network")
     again = run(checkout, path, "make", "demo", **nothing)
@@ -150,7 +150,7 @@ def test_a_full_disk(checkout: Path, path: Path, tmp_path: Path, megabytes: int)
     assert done.returncode == 1, done.stderr
     assert first.startswith("The disk is full. .venv needs ")
     assert first.endswith("then run make again.")
-    assert rest[0] == "The .venv that is here is incomplete, so it is made anew"
+    assert rest[0] == "The .venv that is here is incomplete, so it is made again"
 
 
 def packages(checkout: Path, folder: Path, *, size: int) -> dict[str, str]:

@@ -28,7 +28,7 @@ class EncryptedAccount(KeptAccount):
         self.open()
 
     def open(self) -> None:
-        """Open the ledger anew, as the next task does: no data key is known."""
+        """Open the ledger again, as the next task does: no data key is known."""
         self.ledger = Ledger(open_store(str(self.lake)), self.repository.name, master=self.master)
         self.ledger.raw = RawBytes(self.ledger.store, self.ledger.layout, master=self.master, clock=self.clock)
 

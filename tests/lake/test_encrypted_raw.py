@@ -208,7 +208,7 @@ class TestVerify:
         assert not loaded.verify(master=master).ok
 
     def test_with_the_key_it_proves_more(self, loaded: EncryptedAccount) -> None:
-        """Bytes that nobody received, encrypted as they must be, with the SHA-256 in the ledger made anew."""
+        """Bytes that nobody received, encrypted as they must be, with the SHA-256 in the ledger made again."""
         raw = RawBytes(loaded.ledger.store, loaded.ledger.layout, master=MASTER, clock=loaded.clock)
         path = loaded.ledger.layout.raw_root + "/8416/000000000/8416_9.log"
         raw.create(path, b"nobody received this")

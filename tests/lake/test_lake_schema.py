@@ -45,7 +45,7 @@ def documented() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """A lake of forged events, one of which has a key that nobody knows."""
+    """A lake of forged events, one of which has an unknown key."""
     [strange] = forge_events(1, seed=4)
     events = [*forge_events(200, seed=3, security_share=0.3), strange.replace(" fileId=", " newThing=a b fileId=")]
     load(tmp_path, "\n".join(events), commit=1)

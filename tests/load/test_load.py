@@ -896,7 +896,7 @@ class TestBadLogs:
     def test_many_that_the_parser_fails_at_are_decoded_once_each(
         self, account: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What such a log has added by then is dropped: the batch does not begin anew."""
+        """What such a log has added by then is dropped: the batch does not begin again."""
         numbers = range(1, 13)
         account.serve(*numbers)
         failing = {name(number) for number in numbers if number % 4}

@@ -131,7 +131,7 @@ class TestRedo:
 
     @pytest.mark.parametrize(("column", "value"), [("outcome", "passed"), ("query_string", "d=2"), ("url", "b/")])
     def test_an_edited_one_is_found(self, account: Account, column: str, value: str) -> None:
-        """Although every hash was made anew."""
+        """Although every hash was recomputed."""
         insider = Insider(account.lake)
 
         def change(table: pa.Table) -> pa.Table:

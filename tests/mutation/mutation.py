@@ -15,7 +15,7 @@ class Mutation:
     """A bug, and the tests that have to notice it.
 
     :ivar bug: what it is.
-    :ivar file: below the package, or one of ``kernel/``, which is compiled anew then.
+    :ivar file: below the package, or one of ``kernel/``, which is compiled again then.
     :ivar old: text that stands there exactly once; ``new`` takes its place.
     :ivar tests: what pytest is to run, below ``tests``.
     """

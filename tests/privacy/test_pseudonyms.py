@@ -164,7 +164,7 @@ def test_only_the_columns_that_were_named() -> None:
 
 class TestLake:
     def test_no_byte_outside_of_raw_names_anybody(self, account: Account) -> None:
-        """Lines in quarantine have no bytes: what was not understood may name anybody."""
+        """Lines in quarantine have no bytes: what was not understood may name a person."""
         commit = self.load(account, pseudonyms())
         for path in account.lake.rglob("*.parquet"):
             content = pa.OSFile(str(path)).read() + str(read(path)).encode()

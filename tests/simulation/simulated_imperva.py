@@ -203,7 +203,7 @@ class Imperva:
         self._note_who_left()
 
     def _begin_again(self) -> None:
-        """Make a log configuration anew: its old logs are gone at once, or stay for as long as the window."""
+        """Make a log configuration again: its old logs are gone at once, or stay for as long as the window."""
         _, prefix = self._restarts.pop(0)
         self.restarts.append((self.clock(), prefix))
         if self._rng.random() < 0.5:
@@ -238,7 +238,7 @@ class Imperva:
                 try:
                     repository.remove(log.name)
                 except KeyError:
-                    continue  # made anew
+                    continue  # made again
 
     def _write(self, name: LogName) -> None:
         rng = self._rng

@@ -71,8 +71,8 @@ def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_r
 
 
 def _last_start(piece: bytes, *, format_name: str) -> int:
-    """Find where the last record of a piece starts, behind LF or with what else ends a line there; 0 if nowhere."""
-    starts = headers.BEGINNINGS[format_name].behind_line_end
+    """Find where the last record of a piece starts, after LF or with what else ends a line there; 0 if nowhere."""
+    starts = headers.BEGINNINGS[format_name].after_line_end
     for begin in (max(len(piece) - _TAIL, 0), 0):
         places = [match.start() + (match[0][:1] == b"\n") for match in starts.finditer(piece, begin)]
         if places:
@@ -92,7 +92,7 @@ def _last_start_within_line(tail: bytes, *, format_name: Literal["CEF", "LEEF"])
         if before.refused is None and one.refused is None:
             if (line_feed := tail.rfind(b"\n", before.end, one.begin)) >= 0:
                 return line_feed + 1
-            # What else ends a line goes with the record behind it, as where that is found by it.
+            # What else ends a line goes with the record after it, as where that is found by it.
             end = _LINE_END.search(tail, before.end, one.begin)
             return end.start() if end else one.begin
     return 0
@@ -236,7 +236,7 @@ def _places(block: bytes, signature: bytes) -> Iterator[int]:
 
 
 def _groups(simple: Mask) -> Iterator[tuple[int, int]]:
-    """Yield the first and behind the last of lines that are to be looked at together, which are not simple then.
+    """Yield the first and after the last of lines that are to be looked at together, which are not simple then.
 
     With them goes the line before, which they may belong to.
     """
@@ -247,7 +247,7 @@ def _groups(simple: Mask) -> Iterator[tuple[int, int]]:
 
 
 def _without_ends(block: bytes, begins: Positions, ends: Positions, is_shared: Mask) -> Positions:
-    """Where records end that share a line with others: not with what ends lines there, as it may behind the last."""
+    """Where records end that share a line with others: not with what ends lines there, as it may after the last."""
     text = np.frombuffer(block, np.uint8)
     ends = ends.copy()
     while (more := _AT_ENDS[text[ends - 1]] & (ends - 1 > begins) & is_shared).any():

@@ -24,7 +24,7 @@ class InlineDirective(NamedTuple):
     """A directive.
 
     :ivar text: its bytes.
-    :ivar shares_line: whether a row stands behind it in its line.
+    :ivar shares_line: whether a row stands after it in its line.
     """
 
     text: bytes
@@ -100,7 +100,7 @@ class Layouts:
         return list(block.cut(changes))
 
     def _pass_rows(self, block: _Block, before: int, changes: list[_Change]) -> None:
-        """Go on to a line; if there are rows before it, the first of them tells which names were listed for it."""
+        """Go on to a line; if there are rows before it, the first of them decides which names were listed for it."""
         row = block.next_row(before)
         if row is not None:
             if self._ignore(block.is_finished(row, self._layout)):
@@ -160,7 +160,7 @@ class _Block:
     """The lines of one block.
 
     :ivar candidates: lines that begin as a directive does.
-    :ivar glued: lines that begin as a row does, and in which names are listed behind a value.
+    :ivar glued: lines that begin as a row does, and in which names are listed after a value.
     :ivar directives: the directives among them, by line.
     """
 
@@ -175,15 +175,15 @@ class _Block:
             if DIRECTIVE.match(lines.block, lines.begins[index], lines.ends[index])
         ]
         self._begun[self.candidates] = False
-        self.glued = self._names_behind_rows()
+        self.glued = self._names_after_rows()
         self.directives: dict[int, InlineDirective] = {}
         self._passed = 0
         # The last row begun, up to which line it was looked at, its separators there, and whether it was finished.
         self._row, self._up_to, self._separators, self._finished = -1, 0, 0, finished
 
-    def _names_behind_rows(self) -> frozenset[int]:
+    def _names_after_rows(self) -> frozenset[int]:
         numbers, place = set(), -1
-        # Counted first: to look for one more behind the last takes longer, and mostly a directive has the only one.
+        # Counted first: to look for one more after the last takes longer, and mostly a directive has the only one.
         for _ in range(count_text(self.lines.block, b"ields")):
             place = self.lines.block.find(b"ields", place + 1)
             line = int(np.searchsorted(self.lines.begins, place, "right")) - 1
@@ -226,7 +226,7 @@ class _Block:
         return self._finished
 
     def set_aside(self, index: int, length: int) -> None:
-        """Take so many bytes of a line for a directive; what is behind them is a row."""
+        """Take so many bytes of a line for a directive; what follows is a row."""
         text = self.lines.text(index)
         shares_line = length < len(text)
         before = self.directives[index].text if index in self.directives else b""
@@ -237,7 +237,7 @@ class _Block:
             self._begun[index] = True
 
     def continued_names(self, index: int) -> Iterator[str]:
-        """Take the lines behind one that go on with its names."""
+        """Take the lines after one that go on with its names."""
         for line in range(index + 1, len(self.lines)):
             if not self._bare and self._begun[line]:
                 return

@@ -29,7 +29,7 @@ _ENDS = b"\0\r\x0b\x0c\x1c\x1d\x1e\x1f"
 _LINE_FEEDS = bytes.maketrans(_ENDS, b"\n" * len(_ENDS))
 _TAIL = 64 << 10
 _LF, _BLANK, _QUOTE, _NUMBER_SIGN = b'\n "#'
-_BEHIND_LF = re.compile(rb"\n(?=" + ROW_BEGIN.pattern + rb")")
+_AFTER_LF = re.compile(rb"\n(?=" + ROW_BEGIN.pattern + rb")")
 
 _CHARACTERS = rb"\0\r\x0b\x0c\x1c-\x1f"
 _END = rb"[" + _CHARACTERS + rb"]"
@@ -38,7 +38,7 @@ _MARK = rb"(?:\xef\xbb\xbf)?[ \t]*"
 _WORDS = rb"#[ \t]*(?:Version|Fields|Software|(?:Start-|End-)?Date|Remark)[ \t]*:"
 _RELAYED = rb"(?:(?:[0-9]{1,7} )?(?:<[0-9]|[0-9]{4}-[01]|[A-Z][a-z][a-z] [ 0-3])[^\n]{0,320}?|[0-9]{1,7} )?"
 _BEFORE_DIRECTIVE = re.compile(_END + rb"(?=[ \t]*" + _RELAYED + _MARK + rb"(?i:" + _WORDS + rb"))")
-_BEHIND_DIRECTIVE = re.compile(
+_AFTER_DIRECTIVE = re.compile(
     rb"^(" + _SPACE + _RELAYED + _MARK + rb"(?i:" + _WORDS + rb")[^\n" + _CHARACTERS + rb"]*)" + _END, re.MULTILINE
 )
 _FIRST = _MARK + rb'"[^"\n' + _CHARACTERS + rb']*"[ \t]+[-"0-9]'
@@ -54,7 +54,7 @@ def split(block: bytes, *, bare: bool, plain: bool) -> tuple[Lines, Positions]:
     """Find the lines that hold more than blanks.
 
     :param bare: whether rows may be without quotes, so that every control character ends a line.
-    :param plain: whether only LF ends lines, as :func:`is_plain` tells.
+    :param plain: whether only LF ends lines, as :func:`is_plain` says.
     :return: the lines, numbered from 0 on, and how many LF stand before each.
     """
     lines = Lines.split(block, first_number=0)
@@ -70,7 +70,7 @@ def split(block: bytes, *, bare: bool, plain: bool) -> tuple[Lines, Positions]:
 
 
 def take_prefixes(lines: Lines, *, bare: bool) -> dict[int, bytes]:
-    """Move the begins of lines behind what a syslog relay wrote there.
+    """Move the begins of lines after what a syslog relay wrote there.
 
     :param bare: whether rows may be without quotes.
     :return: what that is, by the line's index.
@@ -157,7 +157,7 @@ def last_row(piece: bytes, *, bare: bool) -> int:
     while (place := piece.rfind(b'\n"', 0, place)) >= 0:
         if ROW.match(piece, place + 1):
             return place + 1
-    place = max((match.end() for match in _BEHIND_LF.finditer(piece)), default=0)
+    place = max((match.end() for match in _AFTER_LF.finditer(piece)), default=0)
     return place or max((match.end() for match in _BETWEEN_ROWS.finditer(piece)), default=0)
 
 
@@ -169,7 +169,7 @@ def _last_bare_row(piece: bytes) -> int:
     after = tail.rfind(b"\n", 0, -1)
     while (before := tail.rfind(b"\n", 0, max(after, 0))) >= 0:
         line = tail[before + 1 : after].strip()
-        # Behind a directive may stand what goes on with its names.
+        # After a directive may stand what goes on with its names.
         if line and b"#" not in line and tail[after + 1] != _LF and continued_names(line, KNOWN_NAMES) is None:
             return offset + after + 1
         after = before
@@ -205,7 +205,7 @@ def count(text: bytes, *, bare: bool, plain: bool) -> int:
 
 
 def rows_inside(text: bytes) -> int:
-    """Count the rows that begin in one behind its first line."""
+    """Count the rows that begin in one after its first line."""
     return max(len(_ROW_BEGUN.findall(_with_line_feeds(text, bare=False))) - 1, 0)
 
 
@@ -213,7 +213,7 @@ def _with_line_feeds(text: bytes, *, bare: bool) -> bytes:
     if bare:
         return text.translate(_LINE_FEEDS)
     text = _BEFORE_DIRECTIVE.sub(b"\n", text)
-    text = _BEHIND_DIRECTIVE.sub(rb"\1\n", text)
+    text = _AFTER_DIRECTIVE.sub(rb"\1\n", text)
     return _BETWEEN_ROWS.sub(rb"\1\n", text)
 
 

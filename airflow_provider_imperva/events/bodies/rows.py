@@ -1,9 +1,9 @@
 """Bodies of W3C rows: directives, the names they list, and the two ways to read the rows between them.
 
-A directive may stand anywhere but behind an unfinished row, of which it is text, and its names hold until the next one
-that lists some. Directives are not events; ``lines`` does not count them, only a row that stands directly behind one.
+A directive may stand anywhere but after an unfinished row, of which it is text, and its names hold until the next one
+that lists some. Directives are not events; ``lines`` does not count them, only a row that stands directly after one.
 
-A row of too few values that is one together with the lines behind it, none of which begins a row, is read as one: a
+A row of too few values that is one together with the lines after it, none of which begins a row, is read as one: a
 client's text had line ends in it. Whether it is, the separators between quoted values tell.
 
 What rows are marked with in ``parse_warnings``: ``joined_lines``; ``follows_incomplete`` if an unfinished row stands
@@ -55,7 +55,7 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
     layout = replace(layout, bare=first_is_bare(head, layout))
     layouts = Layouts(layout)
     numbers = Numbers()
-    behind_incomplete = False
+    after_incomplete = False
     for block in blocks(chunks, cut=partial(last_row, bare=layout.bare)):
         tally = Tally.of(block)
         plain = is_plain(block, tally.line_ends)
@@ -73,11 +73,11 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
                 counted = tally.lines
             else:
                 counted = count(block[begin:end], bare=layout.bare, plain=plain)
-            rows = _Rows(behind_incomplete, prefixes)
+            rows = _Rows(after_incomplete, prefixes)
             for section in group:
                 rows.read(section, keep_raw=keep_raw)
             text_block = rows.text_block(counted, number_of, keep_raw=keep_raw)
-            behind_incomplete = rows.behind_incomplete
+            after_incomplete = rows.after_incomplete
             begin = end
             # Before the next block is read, not after.
             del rows
@@ -105,15 +105,15 @@ def _groups(sections: Iterable[Section]) -> Iterator[list[Section]]:
 class _Rows:
     """What the rows of some sections become.
 
-    :ivar behind_incomplete: whether the last row was an unfinished one.
+    :ivar after_incomplete: whether the last row was an unfinished one.
     """
 
-    def __init__(self, behind_incomplete: bool, prefixes: Mapping[int, bytes]) -> None:
+    def __init__(self, after_incomplete: bool, prefixes: Mapping[int, bytes]) -> None:
         """Begin.
 
         :param prefixes: what a syslog relay wrote before lines, by their numbers in the block.
         """
-        self.behind_incomplete = behind_incomplete
+        self.after_incomplete = after_incomplete
         self._prefixes = prefixes
         self._scanned: TextColumns | None = None
         self._one_by_one = LineByLine()
@@ -171,11 +171,11 @@ class _Rows:
         at_once = scanned.lines.to_numpy() if scanned is not None else numbers[:0]
         in_order = np.sort(np.concatenate((at_once, numbers)))
         if len(in_order):
-            following = np.searchsorted(in_order, [0, *unfinished] if self.behind_incomplete else unfinished)
-            self.behind_incomplete = bool(unfinished) and unfinished[-1] > in_order[-1]
+            following = np.searchsorted(in_order, [0, *unfinished] if self.after_incomplete else unfinished)
+            self.after_incomplete = bool(unfinished) and unfinished[-1] > in_order[-1]
         else:
             following = np.zeros(0, np.int64)
-            self.behind_incomplete |= bool(unfinished)
+            self.after_incomplete |= bool(unfinished)
         marks = [(int(number), FOLLOWS) for number in set(in_order[following[following < len(in_order)]].tolist())]
         marks += [(number, mark) for mark in section.marks for number in in_order.tolist()]
         place_of = {number: place for place, number in enumerate(one_by_one.numbers)} if marks else {}

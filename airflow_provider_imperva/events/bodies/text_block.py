@@ -170,7 +170,7 @@ def read_each(
 
 
 def decoded(content: bytes) -> tuple[str, bool]:
-    """Decode UTF-8; bytes that are not UTF-8 become U+FFFD, which the second value tells."""
+    """Decode UTF-8; bytes that are not UTF-8 become U+FFFD, which the second value says."""
     try:
         return content.decode(), False
     except UnicodeDecodeError:

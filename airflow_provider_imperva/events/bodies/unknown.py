@@ -1,6 +1,6 @@
 """Bodies of no known format: nothing in them is read, and all of it goes to quarantine.
 
-The reason shows how the body begins, escaped, since that is what tells a person what it is.
+The reason shows how the body begins, escaped, since that shows a person what it is.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Values:
         self._texts = iter(texts)
         self._text = ""
         self._place = 0
-        self._behind_value = False
+        self._after_value = False
         # What blanks the value here has before it in its line; None if there is something else.
         self._indent: str | None = ""
         self._at_begin = True
@@ -107,16 +107,16 @@ class Values:
             if character in (",", "]" if self.is_open else "["):
                 self.is_open ^= character != ","
                 self._place += 1
-                self._behind_value = False
+                self._after_value = False
                 continue
             if not self.is_open and character not in "[{" and self._pass_prefix():
                 continue
-            value, end = self._missed_comma() if self._behind_value and self.is_open else self._read()
+            value, end = self._missed_comma() if self._after_value and self.is_open else self._read()
             if isinstance(value, RejectionReason):
                 self.failed = value
                 return
             begin, self._place = self._place, end
-            self._behind_value = True
+            self._after_value = True
             yield value, self._text[begin:end]
             self.prefix = ""
 
@@ -134,10 +134,10 @@ class Values:
         self._read_ahead()
         end = self._list_begin()
         if end is not None:
-            self.is_open, self._behind_value = True, False
+            self.is_open, self._after_value = True, False
         elif reason != RejectionReason.TOO_LONG:
             end = self._bracket_end()
-            self._behind_value = self.is_open and end is not None
+            self._after_value = self.is_open and end is not None
             if end is None:
                 end = self._next_begin()
                 at_end = end == len(self._text)
@@ -182,7 +182,7 @@ class Values:
             seen, first = seen - passed, 0 if passed else 1
         if not by_bracket and _ends_array(left[:end]):
             self.is_open = False
-        self._behind_value = self.is_open and by_bracket
+        self._after_value = self.is_open and by_bracket
         self._place = self._counted_up_to = self._place + end
         self._depth_there = int(self.is_open)
         return head[: length + end].rstrip()
@@ -293,7 +293,7 @@ class Values:
         return None
 
     def _next_begin(self) -> int | None:
-        """Find where the next value may begin behind the one here; None if that is too far away."""
+        """Find where the next value may begin after the one here; None if that is too far away."""
         begin = self._begin_of_next()
         place = self._place + 1
         while not (match := begin.search(self._text, place)):
@@ -312,7 +312,7 @@ class Values:
         return re.compile(rf"\x1e|\n{re.escape(self._indent)}(?=(?:{_PREFIX.pattern})?[{{\[]){closing}")
 
     def _read_on(self) -> bool:
-        """Read at least as much again as is left; a value that is read anew each time still takes linear time."""
+        """Read at least as much again as is left; a value that is read again each time still takes linear time."""
         self._count_passed()
         pieces = [self._text[self._place :]]
         left = size = len(pieces[0])

@@ -39,7 +39,7 @@ def complete(
 
     ``query_string`` is what the URL has, where the log has none; all other columns of a log stay as they are.
 
-    :param events: columns of ``READ_SCHEMA``; any others stay as they are, behind those of ``HELD_SCHEMA``.
+    :param events: columns of ``READ_SCHEMA``; any others stay as they are, after those of ``HELD_SCHEMA``.
     :param event_class: of each row, or of all.
     :param severities: ``severity`` by rule type code.
     """
@@ -136,7 +136,7 @@ def _incident_ids(columns: Mapping[str, pa.Array], is_alert: pa.BooleanArray) ->
 
 
 def _query_strings(columns: Mapping[str, pa.Array]) -> pa.StringArray | None:
-    """Return ``query_string``, filled where only the URL has it, behind its first ``?``; None if no row is."""
+    """Return ``query_string``, filled where only the URL has it, after its first ``?``; None if no row is."""
     url, given = columns["url"], columns["query_string"]
     if not given.null_count or not pc.any(pc.match_substring(url.dictionary, "?"), min_count=0).as_py():
         return None

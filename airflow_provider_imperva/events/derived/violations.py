@@ -20,7 +20,7 @@ def violations(lists: dict[str, pa.ListArray], rule_info: pa.StringArray) -> pa.
     """Zip the parallel lists, of which any may be missing or shorter; a slot that is empty in one of them is null.
 
     :param lists: ``attack_type_codes``, ``attack_ids`` and ``rule_names``.
-    :param rule_info: text that belongs to the slot behind as many commas as it begins with.
+    :param rule_info: text that belongs to the slot after as many commas as it begins with.
     :return: null for an event without any.
     """
     count = len(rule_info)
@@ -29,13 +29,13 @@ def violations(lists: dict[str, pa.ListArray], rule_info: pa.StringArray) -> pa.
     lengths = {name: pc.fill_null(pc.list_value_length(lists[name]), 0).to_numpy() for name in _LISTS}
     slots = np.maximum.reduce(list(lengths.values())).astype(np.int64)
     named = np.flatnonzero(rule_info.is_valid().to_numpy(zero_copy_only=False))
-    behind: list[int] = []
+    skipped: list[int] = []
     texts: list[str] = []
     for text in rule_info.take(pa.array(named)).to_pylist():
         empty = _SLOTS.match(text)[0]  # type: ignore[index]
-        behind.append(empty.count(","))
+        skipped.append(empty.count(","))
         texts.append(text[len(empty) :])
-    places = np.array(behind, np.int64)
+    places = np.array(skipped, np.int64)
     slots[named] = np.maximum(slots[named], places + 1)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(slots)])
     owner = np.repeat(np.arange(count), slots)

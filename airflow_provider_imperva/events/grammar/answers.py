@@ -1,4 +1,4 @@
-"""What a server says in place of a log: JSON that tells of an error, or of nothing that an event has.
+"""What a server says in place of a log: JSON that reports an error, or of nothing that an event has.
 
 Logs in JSON have neither a header nor a checksum, so an event is recognized by its keys.
 """

@@ -6,16 +6,16 @@ one. What else is in the lines is decided by these rules:
 1.  A line that begins no record belongs to the record before it if that is visibly open at the end of the line before:
     in a bracket, in a quote, or in a client's text that can hold line ends. Otherwise, if Imperva's header stands in
     it, it begins a record, with other text before it. Otherwise it does not.
-2.  Imperva's header that stands within a line behind CR, NUL, form feed or vertical tab, maybe with white space and a
+2.  Imperva's header that stands within a line after CR, NUL, form feed or vertical tab, maybe with white space and a
     syslog prefix between, begins a record: those end lines in some transfers.
 3.  Any other header of Imperva's within a record may be a record whose line end was lost, or text that a client wrote.
 
-    *   Within brackets that close behind it, it is text.
-    *   Behind a value that the client did not write, it begins a record, if the record before it has all that every
+    *   Within brackets that close after it, it is text.
+    *   After a value that the client did not write, it begins a record, if the record before it has all that every
         event has, or if the client wrote nothing in it so far.
-    *   In a client's text, behind all that every event has, the record before it is one, and the rest is refused.
-    *   Otherwise nobody can tell: both are refused. So is what follows in the line, up to a header before which what
-        every event has came once more than headers were refused. The record there is marked as one that follows.
+    *   In a client's text, after all that every event has, the record before it is one, and the rest is refused.
+    *   Otherwise both are refused. So is what follows in the line, up to a header before which what every event has
+        came once more than headers were refused. The record there is marked as one that follows.
 
 4.  A signature without a whole header is text in a client's text; elsewhere both sides are refused.
 """
@@ -35,7 +35,7 @@ from airflow_provider_imperva.events.grammar.record import RejectionReason
 
 _REACH = 64 << 10
 _REACH_BEHIND, _MANY = 1 << 10, 16
-"""How far the brackets of a value are looked for here, and how far in records behind so many of the same lines: with no
+"""How far the brackets of a value are looked for here, and how far in records after so many of the same lines: with no
 bound, what a client writes could take time that grows with its square."""
 
 _LONGEST_PREFIX, _LONGEST_VERSION, _MOST_SEPARATORS = 400, 24, 64
@@ -121,7 +121,7 @@ class _Record:
         return self.spans[-1] if self.spans else None
 
     def forget(self, place: int) -> Span | None:
-        """Forget pairs behind a place, since it ends there; tells the last one that is left."""
+        """Forget pairs after a place, since it ends there; returns the last one that is left."""
         while self.spans and self.spans[-1].begin > place:
             self.spans.pop()
         return self.spans[-1] if self.spans else None
@@ -141,7 +141,7 @@ class _Cutter:
         self._pieces: list[Piece] = []
         self._folded = 0
         self._record: _Record | None = None
-        # Headers refused one behind the other, what came of each key since the first of them, and up to where.
+        # Headers refused one after the other, what came of each key since the first of them, and up to where.
         self._headers, self._given, self._counted = 0, dict[str, int](), 0
 
     def cut(self, lines: Sequence[tuple[int, int]]) -> Cut:
@@ -178,7 +178,7 @@ class _Cutter:
     def _begin(self, begin: int, header: int, end: int, line: int, *, imperva: bool) -> _Record:
         """Begin a record, which goes on to the end of its line for the time being.
 
-        :param header: where its header begins, behind the version.
+        :param header: where its header begins, after the version.
         """
         read = self._header(header, end)
         ahead: Iterator[Span] = iter(())
@@ -221,7 +221,7 @@ class _Cutter:
         return record.keys is not None and given.issuperset(record.keys.required)
 
     def _decide(self, record: _Record, signature: int, end: int, line: int) -> _Record:
-        """Decide what a signature within a record is; tells the record that goes on behind it."""
+        """Decide what a signature within a record is; returns the record that goes on after it."""
         version = self._version(record.piece.begin, signature, end)
         header = self._header(signature + 1, end) if version is not None else None
         whole = header is not None and _PAIR_OR_END.match(self._text, header.end) is not None
@@ -229,33 +229,33 @@ class _Cutter:
         begin = self._begin_of_prefix(record, record.at(place), place, end)
         span = record.forget(begin)
         between = headers.SEPARATORS.search(self._text, max(record.piece.begin, begin - _MOST_SEPARATORS), begin)
-        behind = between.start() if between else begin
+        stop = between.start() if between else begin
         if whole and between and headers.LINE_END.search(between[0]):
-            record.piece.end = behind
+            record.piece.end = stop
             return self._begin(begin, signature + 1, end, line, imperva=True)
         if span is not None and span.close > place:
             return self._fold(record, span)
-        text = span if span is not None and self._is_text(record, span, behind) else None
+        text = span if span is not None and self._is_text(record, span, stop) else None
         if text is not None and not (whole and record.imperva):
             return self._fold(record, text)
         if not record.imperva:
             record.piece.refused = RejectionReason.AMBIGUOUS_HEADER
             self._folded += 1
             return record
-        complete = self._is_complete(record, behind)
+        complete = self._is_complete(record, stop)
         unclear = not whole or (not complete and (text is not None or self._has_client_text(record)))
         was_refused = record.piece.refused is not None
-        unclear |= was_refused and not self._is_settled(record, behind)
+        unclear |= was_refused and not self._is_settled(record, stop)
         if unclear:
             record.piece.refused = RejectionReason.AMBIGUOUS_HEADER
         elif text is not None:
             record.piece.warnings.append(f"header_in_text:{text.key}")
-        record.piece.end = behind
+        record.piece.end = stop
         after = self._begin(begin, signature + 1, end, line, imperva=True)
         if text is not None or unclear:
             after.piece.refused = RejectionReason.AMBIGUOUS_HEADER
             if not was_refused:
-                self._headers, self._given, self._counted = 0, {}, behind
+                self._headers, self._given, self._counted = 0, {}, stop
             self._headers += 1
         elif was_refused:
             after.piece.warnings.append("follows_incomplete")
@@ -291,7 +291,7 @@ class _Cutter:
         return record.keys is None or any(span.key in record.keys.client for span in record.spans)
 
     def _begin_of_prefix(self, record: _Record, span: Span | None, place: int, end: int) -> int:
-        """Find where begins what stands before a header: a syslog prefix, or all behind a value of one word."""
+        """Find where begins what stands before a header: a syslog prefix, or all after a value of one word."""
         # What looks like a pair may be the structured data of a prefix.
         known = next((one.begin for one in reversed(record.spans) if record.is_known(one)), record.piece.begin)
         earliest = max(known, place - _LONGEST_PREFIX)

@@ -12,7 +12,7 @@ HEADER_COLUMNS = ("device_vendor", "device_product", "device_version", "signatur
 
 
 def keys_of(header: Header) -> keys.Keys:
-    """Tell the keys that a record has, by its header."""
+    """Return the keys that a record has, by its header."""
     return keys.ANALYTICS if header.parts[1] == ANALYTICS_PRODUCT else keys.CEF
 
 

@@ -1,7 +1,7 @@
 r"""The lines of a W3C body: where one ends, which begin a row, which are directives, and where a directive ends.
 
 A line ends at LF, and at the other control characters that transfers leave behind (CR alone, NUL, form feed, ...) where
-a row or a directive begins behind them. Within a quoted value they are text, unless a quote stands on both sides.
+a row or a directive begins after them. Within a quoted value they are text, unless a quote stands on both sides.
 
 A directive is a line that begins with ``#``, one of the names of the standard and a colon. Other lines with ``#`` are
 not.
@@ -36,11 +36,11 @@ BREAK = re.compile(rb"[%b][%b \t]*" % (CONTROLS, CONTROLS))
 """Where a line may end, LF aside."""
 
 _NAME = re.compile(r'"?[A-Za-z][^\s"]*"?')
-# A row directly behind the names: a value that begins as no name does, or a quote behind names without quotes.
-_BEHIND_NAMES = re.compile(rb'[ \t:](?=[0-9]|"(?![A-Za-z]))|[^" \t:][ \t]+(?=")|(?<=[A-Za-z)])(?="[0-9])')
-_BEHIND_TEXT = re.compile(rb'[ \t:](?="[^"]*"[ \t]+")|(?=#[ \t]*Fields[ \t]*:)', re.IGNORECASE)
-_BEHIND_VERSION = re.compile(rb":[ \t]*[0-9.]+[ \t]+(?=\S)")
-_BEHIND_TIME = re.compile(rb":[ \t]*[0-9A-Za-z/-]+[ \t]+[0-9]{1,2}:[0-9:.]+[ \t]+(?=[0-9\"-])")
+# A row directly after the names: a value that begins as no name does, or a quote after names without quotes.
+_AFTER_NAMES = re.compile(rb'[ \t:](?=[0-9]|"(?![A-Za-z]))|[^" \t:][ \t]+(?=")|(?<=[A-Za-z)])(?="[0-9])')
+_AFTER_TEXT = re.compile(rb'[ \t:](?="[^"]*"[ \t]+")|(?=#[ \t]*Fields[ \t]*:)', re.IGNORECASE)
+_AFTER_VERSION = re.compile(rb":[ \t]*[0-9.]+[ \t]+(?=\S)")
+_AFTER_TIME = re.compile(rb":[ \t]*[0-9A-Za-z/-]+[ \t]+[0-9]{1,2}:[0-9:.]+[ \t]+(?=[0-9\"-])")
 
 
 class Directive(NamedTuple):
@@ -48,7 +48,7 @@ class Directive(NamedTuple):
 
     :ivar name: in lower case.
     :ivar value: what it says.
-    :ivar end: where it ends in its line: a row may stand directly behind it.
+    :ivar end: where it ends in its line: a row may stand directly after it.
     """
 
     name: str
@@ -62,18 +62,18 @@ class Directive(NamedTuple):
         if begin is None:
             raise ValueError("no directive")
         name = begin[1].decode().lower()
-        behind = _BEHIND_NAMES if name == "fields" else _BEHIND_TEXT
-        ends = [match.end() for match in _matches(line, begin.end() - 1, name, behind)]
+        after = _AFTER_NAMES if name == "fields" else _AFTER_TEXT
+        ends = [match.end() for match in _matches(line, begin.end() - 1, name, after)]
         end = min(ends, default=len(line))
         return cls(name, line[begin.end() : end].decode(errors="replace").strip(), end)
 
 
-def _matches(line: bytes, colon: int, name: str, behind: re.Pattern[bytes]) -> list[re.Match[bytes]]:
-    matches = [behind.search(line, colon)]
+def _matches(line: bytes, colon: int, name: str, after: re.Pattern[bytes]) -> list[re.Match[bytes]]:
+    matches = [after.search(line, colon)]
     if name == "version":
-        matches.append(_BEHIND_VERSION.match(line, colon))
+        matches.append(_AFTER_VERSION.match(line, colon))
     elif name.endswith("date"):
-        matches.append(_BEHIND_TIME.match(line, colon))
+        matches.append(_AFTER_TIME.match(line, colon))
     return [match for match in matches if match is not None]
 
 

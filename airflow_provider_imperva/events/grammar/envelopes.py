@@ -25,6 +25,6 @@ TIME_KEYS = frozenset({"timestamp", "@timestamp"})
 
 
 def event_key(key: str) -> str:
-    """What of a key tells an event; empty if it tells none."""
+    """What of a key shows an event; empty if it shows none."""
     first = key.partition(".")[0]
     return first if first in EVENT_KEYS else ""

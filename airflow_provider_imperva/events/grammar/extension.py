@@ -70,7 +70,7 @@ class Span(NamedTuple):
     :ivar key: as real events spell it, if it is known.
     :ivar start: where it begins, and the value before it ends.
     :ivar begin: where its value begins.
-    :ivar close: behind the brackets that the value begins with; ``begin`` without such, -1 if they never close.
+    :ivar close: after the brackets that the value begins with; ``begin`` without such, -1 if they never close.
     """
 
     key: str
@@ -82,7 +82,7 @@ class Span(NamedTuple):
 class _Pair(NamedTuple):
     key: str
     text: str
-    behind_client: bool
+    after_client: bool
     suspect: bool
     misplaced: bool
 
@@ -145,7 +145,7 @@ def delimiter_of(text: str, begin: int, end: int, keys: Keys, *, named: Sequence
 
 
 def _begins_key(text: str, begin: int, end: int, keys: Keys) -> bool:
-    """Whether a known key stands behind the first bar."""
+    """Whether a known key stands after the first bar."""
     attribute = _ATTRIBUTE.match(text, text.find("|", begin, end) + 1, end)
     return attribute is not None and attribute[1].lower() in keys.known
 
@@ -175,10 +175,10 @@ def _blanked(text: str, begin: int, end: int, keys: Keys, json: _Json) -> Iterat
     in_free_text = False
     next_word = _next_word(text, begin, begin, end)
     while next_word is not None:
-        start, behind, sign = next_word
-        word = text[start:behind]
+        start, stop, sign = next_word
+        word = text[start:stop]
         key = keys.known.get(word.lower(), "")
-        if not key and (in_free_text or behind < sign):
+        if not key and (in_free_text or stop < sign):
             next_word = _next_word(text, sign + 1, begin, end)
             continue
         close = json.close(key, sign + 1)
@@ -203,15 +203,15 @@ def _delimited(text: str, begin: int, end: int, keys: Keys, json: _Json, delimit
 def _next_word(text: str, position: int, begin: int, end: int) -> tuple[int, int, int] | None:
     """Find the next word that could be a key (rules 1 and 2): where it starts and ends, and the ``=`` after it."""
     while (sign := text.find("=", position, end)) >= 0:
-        behind = sign
-        while behind > max(position, sign - _MOST_BLANKS) and text[behind - 1] in _BLANKS:
-            behind -= 1
+        stop = sign
+        while stop > max(position, sign - _MOST_BLANKS) and text[stop - 1] in _BLANKS:
+            stop -= 1
         # Looking back no further than a key is long keeps a record without blanks from taking for ever.
-        earliest = max(behind - LONGEST_KEY - 1, begin)
-        blank = max(text.rfind(" ", earliest, behind), text.rfind("\t", earliest, behind))
+        earliest = max(stop - LONGEST_KEY - 1, begin)
+        blank = max(text.rfind(" ", earliest, stop), text.rfind("\t", earliest, stop))
         start = blank + 1 if blank >= 0 else earliest
-        if (blank >= 0 or earliest == begin) and start >= position and WORD.fullmatch(text, start, behind):
-            return start, behind, sign
+        if (blank >= 0 or earliest == begin) and start >= position and WORD.fullmatch(text, start, stop):
+            return start, stop, sign
         position = sign + 1
     return None
 
@@ -236,13 +236,13 @@ class _Json:
         self._open: set[bool] = set()
         self._last: dict[str, int] | None = None
         self._given: set[str] = set()
-        self._behind_client = False
+        self._after_client = False
 
     def close(self, key: str, begin: int) -> int:
         """Return where the brackets of a value are closed; ``begin`` if it begins with none, -1 if they never are."""
         is_client, is_json = key in self._keys.client, key in self._keys.json
-        self._behind_client |= is_client
-        if not self._behind_client:
+        self._after_client |= is_client
+        if not self._after_client:
             self._given.add(key)
         opening = (_JSON_OPENING if is_json else _ANY_OPENING).match(self._text, begin, self._end)
         if opening is None:
@@ -312,22 +312,22 @@ def _unwrapped(text: str, *, json: bool) -> str | None:
 def _pairs(pair_spans: list[Span], values: list[str], keys: Keys) -> Iterator[_Pair]:
     """Give the pairs that have a value, and tell which of them a client may have written.
 
-    A pair right behind text that others write is suspect, or behind that of a key that nobody knows. So is one behind a
+    A pair right after text that others write is suspect, or after that of an unknown key. So is one after a
     suspect pair whose key is unknown or comes more than once: whoever writes one key into a text can write several. A
-    pair is misplaced if it is late and behind a text like that in which no event has it.
+    pair is misplaced if it is late and after a text like that in which no event has it.
     """
     counts: dict[str, int] = {}
     for span, value in zip(pair_spans, values, strict=True):
         counts[span.key] = counts.get(span.key, 0) + bool(value)
-    behind_client = suspect = early = False
+    after_client = suspect = early = False
     for span, value in zip(pair_spans, values, strict=True):
         if value:
-            yield _Pair(span.key, value, behind_client, suspect, early and span.key in keys.late)
+            yield _Pair(span.key, value, after_client, suspect, early and span.key in keys.late)
         is_text = span.close in (-1, span.begin)
         is_unknown = span.key.lower() not in keys.known
         is_nobodys = span.key not in keys.columns and not LABEL_KEY.fullmatch(span.key)
         is_foreign = is_text and (is_nobodys or span.key in keys.free_text)
-        behind_client |= is_foreign
+        after_client |= is_foreign
         suspect = is_foreign or (suspect and (is_unknown or counts[span.key] > 1))
         early = (is_text and span.key in keys.goes_on) or (early and (is_unknown or counts[span.key] > 1))
 
@@ -335,7 +335,7 @@ def _pairs(pair_spans: list[Span], values: list[str], keys: Keys) -> Iterator[_P
 def _chosen(pairs: list[_Pair]) -> _Pair:
     """Choose the value of a key: the first that is not suspect, but the last if client text comes before the first."""
     trusted = [pair for pair in pairs if not pair.suspect] or pairs
-    return trusted[-1] if trusted[0].behind_client else trusted[0]
+    return trusted[-1] if trusted[0].after_client else trusted[0]
 
 
 def _resolve(pairs: list[_Pair], record: TextRecord, keys: Keys) -> None:

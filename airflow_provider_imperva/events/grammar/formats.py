@@ -1,4 +1,4 @@
-"""Which format a body is in: its first record decides, whatever the header says and whatever stands behind it."""
+"""Which format a body is in: its first record decides, whatever the header says and whatever stands after it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _BARE_ROW = re.compile(rf"(?:(?:{beginnings.SYSLOG})[ \t]*)?{beginnings.BARE_ROW
 
 
 def find_format(head: bytes, hint: str | None) -> Format | None:
-    """Tell the format of a body by its begin.
+    """Return the format of a body by its begin.
 
-    What a body begins with tells its format: what is in it further on may be the text of a client. Only if that is of
-    no format, as the rest of a record is whose begin is missing, the first line tells it that begins like a CEF or LEEF
+    What a body begins with decides its format: what is in it further on may be the text of a client. Only if that is of
+    no format, as the rest of a record is whose begin is missing, the first line decides that begins like a CEF or LEEF
     record or a W3C directive, and failing that a header of Imperva's anywhere.
 
     :param head: the begin of the body.

@@ -25,7 +25,7 @@ from airflow_provider_imperva.beginnings import (
 from airflow_provider_imperva.events.grammar.record import TextRecord
 
 SIGNATURES = tuple(f"|{vendor}|{product}|" for product, vendor in VENDORS.items())
-"""What tells a header of Imperva's apart from other text, wherever it stands."""
+"""What distinguishes a header of Imperva's from other text, wherever it stands."""
 
 # What WHITE_BYTES are, as the characters they are.
 _WHITE = r"[ \t\r\n\x00\x0b\x0c\x1c-\x1f\x85\xa0\u200b\u2028\u2029\ufeff]"
@@ -40,12 +40,12 @@ class Beginning:
 
     :param text: for decoded text: white space, a syslog prefix (group 1), the version and its bar (2).
     :param latin: the same for bytes read as Latin-1.
-    :param behind_line_end: for the bytes of a whole body: a line end, and behind it what surely begins a record.
+    :param after_line_end: for the bytes of a whole body: a line end, and after it what surely begins a record.
     """
 
     text: re.Pattern[str]
     latin: re.Pattern[str]
-    behind_line_end: re.Pattern[bytes]
+    after_line_end: re.Pattern[bytes]
 
     @classmethod
     def of(cls, version: str) -> Beginning:
@@ -54,8 +54,8 @@ class Beginning:
         blanks = rf"(?:[ \t]|{BLANK_BYTES})*"
         start = rf"{blanks}(?:(?:{SYSLOG}){blanks})?(?:{version})"
         ours = "|".join(signature[1:].replace("|", r"\|") for signature in SIGNATURES)
-        behind = rf"\n{start}|{LINE_END.pattern}{start}(?={ours})"
-        return cls(text, latin, re.compile(behind.encode("ascii")))
+        after = rf"\n{start}|{LINE_END.pattern}{start}(?={ours})"
+        return cls(text, latin, re.compile(after.encode("ascii")))
 
 
 CEF = Beginning.of(CEF_VERSION)
@@ -76,7 +76,7 @@ SEPARATORS = re.compile(rf"(?:{WHITE_BYTES}|#01[0-5]|\\[nr])+\Z")
 _LONGEST_VERSION = 24
 _BAR = re.compile(r"\\.|\|", re.DOTALL)
 _HEADER_ESCAPE = re.compile(r"\\([\\|])")
-# A rule's name may hold bars. Behind the code there is the first key, or nothing.
+# A rule's name may hold bars. After the code there is the first key, or nothing.
 _CODE = re.compile(r"(?<!\\)\|[ \t]*(-?[0-9]{0,9})[ \t]*\|(?=[ \t|]*(?:[A-Za-z_][A-Za-z0-9_.-]*[ \t]*=|\Z))")
 _LONGEST_NAME = 4096
 _EMPTY_PART = re.compile(r"[ \t]*\|")
@@ -94,7 +94,7 @@ class Start:
 
     :param prefix: what stands before it.
     :param is_syslog: whether that is nothing, or what a syslog relay writes.
-    :param end: behind the bar of the version.
+    :param end: after the bar of the version.
     """
 
     prefix: str
@@ -112,7 +112,7 @@ class Start:
 def begin_of(text: str, beginning: Beginning) -> Start | None:
     """Find where the record starts that a text holds; None if it holds none.
 
-    Behind other text than a syslog prefix, only Imperva's own headers are taken for a start.
+    After other text than a syslog prefix, only Imperva's own headers are taken for a start.
     """
     if start := beginning.text.match(text):
         return Start((start[1] or "").strip(), True, start.end())
@@ -141,27 +141,27 @@ class Header:
 
 
 def read_cef_header(text: str, begin: int, end: int) -> Header | None:
-    """Read the six parts behind the version; None if they are not all there."""
+    """Read the six parts after the version; None if they are not all there."""
     fixed = _split(text, begin, end, parts=4)
     if fixed is None:
         return None
     parts, begin = fixed
     window = text[begin : min(end, begin + _LONGEST_NAME)]
     if parts[1] == WAF_PRODUCT and (code := _CODE.search(window)):
-        named, behind = [_unescaped(window[: code.start()]), code[1]], begin + code.end()
+        named, after = [_unescaped(window[: code.start()]), code[1]], begin + code.end()
     elif rest := _split(text, begin, end, parts=2):
-        named, behind = rest
+        named, after = rest
     else:
         return None
     # With a bar missing, the first bar of the extension would end the code.
     if "=" in named[1]:
         return None
-    empty = _EMPTY_PART.match(text, behind, end)
-    return Header([*parts, *named], empty.end() if empty else behind)
+    empty = _EMPTY_PART.match(text, after, end)
+    return Header([*parts, *named], empty.end() if empty else after)
 
 
 def read_leef_header(text: str, begin: int, end: int) -> Header | None:
-    """Read the four parts behind the version, and the delimiter if it is named; None if they are not all there."""
+    """Read the four parts after the version, and the delimiter if it is named; None if they are not all there."""
     split = _split(text, begin, end, parts=4)
     # With a bar missing, the first bar of the attributes would end the event id.
     if split is None or "=" in split[0][-1]:
@@ -193,7 +193,7 @@ def _delimiters(name: str) -> Iterator[str]:
 
 
 def _split(text: str, begin: int, end: int, *, parts: int) -> tuple[list[str], int] | None:
-    """Cut off header parts, each with a bar behind it; tells where the rest begins, too."""
+    """Cut off header parts, each with a bar after it; returns them, and where the rest begins."""
     fields: list[str] = []
     for bar in _BAR.finditer(text, begin, end):
         if bar[0] != "|":

@@ -24,7 +24,7 @@ class Keys:
     :param free_text: keys whose values others write, so that an unknown key in them counts as text.
     :param client: those of them, and of the JSON ones, whose values the client writes.
     :param goes_on: keys whose values may hold line ends.
-    :param late: keys that in no event stand right behind one of ``goes_on``.
+    :param late: keys that in no event stand right after one of ``goes_on``.
     :param one_word: keys whose values hold no blanks.
     :param required: keys without which an event is incomplete.
     """

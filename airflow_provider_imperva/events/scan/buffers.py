@@ -22,7 +22,7 @@ the number of the key of the label that its value must have, 0 for none; where t
 
 FREE_TEXT, JSON, UNEXPECTED, EARLY, LATE = 1, 2, 4, 8, 16
 """What a key can be, bits of ``KIND``: one in whose value an unknown key counts as text; one whose value is JSON; one
-that only the careful reader understands; one of a client's text, and one that never stands right behind such text."""
+that only the careful reader understands; one of a client's text, and one that never stands right after such text."""
 
 LONGEST_KEY = 63
 """Bytes of the longest key."""
@@ -32,4 +32,4 @@ PLAIN, BACKSLASH, QUOTE = b'\0\\"'
 ``\\n``, ``\\r``; before anything else a backslash is itself); as in W3C, quotes only, with a backslash or a quote."""
 
 SLACK = 32
-"""Bytes of ``copied`` behind each column that ``copy`` may write to for speed. What is there means nothing."""
+"""Bytes of ``copied`` after each column that ``copy`` may write to for speed. What is there means nothing."""

@@ -37,7 +37,7 @@ class Kernel(Protocol):
     def tally(self, text: Bytes, prefix: Bytes) -> tuple[int, int, int]:
         """Count the LF, the lines that hold more than white space, and those that begin with ``prefix``.
 
-        White space is blank, TAB, VT, FF and CR. Every line begins with an empty ``prefix``; no line is counted behind
+        White space is blank, TAB, VT, FF and CR. Every line begins with an empty ``prefix``; no line is counted after
         an LF that is the last byte.
         """
 
@@ -59,18 +59,18 @@ class Kernel(Protocol):
         A record for which those rules ask for more than is done here is marked in ``irregular``, and has no pairs: one
         without a key, with a key that comes twice or is ``UNEXPECTED``, with a value that begins with a quote, with
         JSON whose brackets do not close, or in a key that is not ``JSON`` (``[{``, ``[[`` or ``{"``), with a blank
-        before a ``=`` that no delimiter of pairs is before, with a ``LATE`` key right behind an ``EARLY`` one or behind
+        before a ``=`` that no delimiter of pairs is before, with a ``LATE`` key right after an ``EARLY`` one or after
         unknown ones that follow such, with a label that is missing or of another text, or for whose pairs there is no
         room left. Of LEEF also one cut at tabs in which the first value of a key that is not ``FREE_TEXT`` has a ``=``,
-        and one without tabs in which a known key stands behind the first bar.
+        and one without tabs in which a known key stands after the first bar.
 
         :param begins, ends: where each record stands in ``text``.
         :param words, known: the vocabulary: for each number from 1 up what is recorded of that key. Row 0 is of no key.
-        :param tabs: whether records with a tab behind the first key are cut at tabs, as LEEF is.
+        :param tabs: whether records with a tab after the first key are cut at tabs, as LEEF is.
         :param irregular: records that are not looked at, too.
         :param spans: takes a row for each pair but labels: ``NUMBER`` is that of the key, 0 for one that is not known;
             the value from ``BEGIN`` to ``END`` is trimmed of blanks and tabs, and is not empty.
-        :param firsts: takes the first row of each record, and the number of rows behind the last: one more than
+        :param firsts: takes the first row of each record, and the number of rows after the last: one more than
             records.
         :param headers: takes where the first key of each record begins that has any; else it stays as it is.
         """
@@ -97,8 +97,8 @@ class Kernel(Protocol):
         :param irregular: rows that are not looked at, too.
         :param escaped: takes which rows are cut in the second way.
         :param spans: takes a row for each value that is not empty: ``NUMBER`` from 0 up, ``BEGIN`` and ``END``,
-            trimmed. It has to have room for one value more than ``names`` behind the values of the other rows.
-        :param firsts: takes the first row of each, and the number of rows behind the last.
+            trimmed. It has to have room for one value more than ``names`` after the values of the other rows.
+        :param firsts: takes the first row of each, and the number of rows after the last.
         """
 
     def measure(self, spans: Places, column_of: Positions, sizes: Positions) -> None:
@@ -130,7 +130,7 @@ class Kernel(Protocol):
         :param column_of: column by number, -1 for none; numbers beyond have none either.
         :param escape: ``PLAIN``, ``BACKSLASH`` or ``QUOTE``; ``escaped``: in which lines (places in ``firsts``) to look
             for any.
-        :param copied: takes the texts of each column, one behind the other, and behind them ``SLACK`` bytes of
+        :param copied: takes the texts of each column, one after the other, and after them ``SLACK`` bytes of
             anything.
         :param places: where in ``copied`` the next text of each column goes to; moves on.
         :param ends: ``[column, len(rows) + 1]``. Of a column with codes it takes where the distinct texts end in
@@ -142,7 +142,7 @@ class Kernel(Protocol):
         """
 
     def recode(self, codes: Offsets, used: Offsets, new_codes: Offsets) -> int:
-        """Number codes anew, in the order they come first; negative ones stay.
+        """Renumber codes, in the order they come first; negative ones stay.
 
         :param codes: takes the new ones.
         :param used: takes the old code of each new one.
@@ -192,7 +192,7 @@ class Kernel(Protocol):
         :param trimmed: whether elements are trimmed of blanks and tabs; if not, one comma at the end of a text is
             dropped.
         :param ends: takes where each element ends in ``copied``, from 1 on; ``ends[0]`` stays 0.
-        :param copied: takes the elements, one behind the other.
+        :param copied: takes the elements, one after the other.
         :param firsts: takes how many elements there are up to the end of each text, from 1 on; ``firsts[0]`` stays 0.
         """
 
@@ -236,9 +236,9 @@ class Kernel(Protocol):
         :param value_firsts: takes how many values there are up to the end of each name, from 1 on; ``value_firsts[0]``
             is 0.
         :param ends: takes where each value ends in ``copied``, from 1 on; ``ends[0]`` is 0.
-        :param copied: takes the values, those of a name in their order, one behind the other.
+        :param copied: takes the values, those of a name in their order, one after the other.
         :param name_ends: takes where each distinct name ends in ``names``, from 1 on; ``name_ends[0]`` is 0.
-        :param names: takes the distinct names, one behind the other.
+        :param names: takes the distinct names, one after the other.
         :return: how many names, values and distinct names there are.
         """
 

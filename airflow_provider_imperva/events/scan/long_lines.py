@@ -67,7 +67,7 @@ class ShortLines:
         self._size = 0
         self._head: bytes | None = None
         # Whether a line end stands before the line that is under way, and before the next piece.
-        self._behind_end = self._end_before = True
+        self._after_end = self._end_before = True
 
     def __iter__(self) -> Iterator[bytes]:
         for chunk in self.chunks:
@@ -92,7 +92,7 @@ class ShortLines:
             yield from self._release()
             self._last_begin = _after_last_end(piece)
             before = piece[self._last_begin - 1 : self._last_begin]
-            self._behind_end = _is_end(before) if before else self._end_before
+            self._after_end = _is_end(before) if before else self._end_before
             self._size = len(piece) - self._last_begin
         self._held.append(piece)
         self._end_before = _is_end(piece[-1:])
@@ -106,11 +106,11 @@ class ShortLines:
             yield from self._release()
 
     def _note(self, *, at_end: bool) -> None:
-        alone = at_end and self._behind_end
+        alone = at_end and self._after_end
         number = self._number if alone else self._number + (_BESIDE_RECORDS + len(self.long)) * LINES_AT_MOST
         self.long.append(LongLine(number, self._head or b""))
         self._head = None
-        self._behind_end = self._end_before = at_end
+        self._after_end = self._end_before = at_end
         self._size = 0
 
     def _release(self) -> Iterator[bytes]:

@@ -170,6 +170,6 @@ class _Unknown:
         return cls(unknown)
 
     def notes(self, rows: Positions) -> list[tuple[int, str, str]]:
-        """Tell row, key and text of those in some lines."""
+        """Return row, key and text of those in some lines."""
         row_of = {line: row for row, line in enumerate(rows.tolist())} if self.pairs else {}
         return [(row_of[line], key, text) for line, key, text in self.pairs if line in row_of]

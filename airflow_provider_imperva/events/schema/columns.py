@@ -189,7 +189,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("url_path", TEXT, "derived", "", "", "", ("url.path",),
            "url from the first / up to ?"),
     Column("query_string", TEXT, "text", "qstr", "qstr", "cs-uri-query", ("url.query",),
-           "percent-encoded, without ?; where the log has it in the URL only, what stands there behind the ?"),
+           "percent-encoded, without ?; where the log has it in the URL only, what stands there after the ?"),
     Column("referrer", TEXT, "text", "ref", "ref", "cs(Referrer)", ("imperva.referrer",),
            "Referer header, sent by the client"),
     Column("request_body", TEXT, "text", "postbody", "postbody", "cs-postbody", (),

@@ -16,7 +16,7 @@ SCHEMA: pa.Schema = pa.schema(
 """The columns of a part in ``events/``, in order, all nullable."""
 
 PARTITIONS: pa.Schema = pa.schema([pa.field("event_class", CATEGORY), pa.field("event_date", pa.date32())])
-"""What tells a row's partition. The lake keeps both in the path only, never in a part.
+"""What decides a row's partition. The lake keeps both in the path only, never in a part.
 
 ``event_class`` is ``access``, ``security``, ``attack_analytics`` or ``other``; ``event_date`` is the UTC date of
 ``event_time``.

@@ -1,7 +1,7 @@
 """From texts to typed values, a whole array at a time: one conversion for each kind of column.
 
 Every conversion takes a string array and gives an array as long. Null in is null out; a text that does not fit its
-type is null out too, and that is all that tells a misfit. Only texts out of the ordinary are looked at one by one.
+type is null out too, and only that shows a misfit. Only texts out of the ordinary are looked at one by one.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def trimmed_lists(texts: pa.StringArray) -> pa.ListArray:
 
 
 def slots(texts: pa.StringArray) -> pa.ListArray:
-    """Cut lists at commas. Even the last element has one behind it, mostly; an empty element holds its place."""
+    """Cut lists at commas. Even the last element has one after it, mostly; an empty element holds its place."""
     return _lists(texts, trimmed=False)
 
 

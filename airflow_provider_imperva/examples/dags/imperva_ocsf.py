@@ -1,7 +1,7 @@
 """Exports what is committed as Parquet in OCSF, for tools that speak it; into Amazon Security Lake with an account.
 
 Beside the settings of the file imperva_logs_to_parquet.py: IMPERVA_OCSF_URI is the root of the files (by default, that
-of the lake with -ocsf behind it), and IMPERVA_OCSF_CONN_ID the connection with its credentials. With
+of the lake with -ocsf after it), and IMPERVA_OCSF_CONN_ID the connection with its credentials. With
 IMPERVA_OCSF_ACCOUNT, the AWS account of a custom source of Security Lake, and IMPERVA_OCSF_REGION, the files have the
 layout of Security Lake.
 """

@@ -1,7 +1,7 @@
 """Takes out of the lake what is older than its retention policy allows, once a day.
 
 The settings are those of the file imperva_logs_to_parquet.py; IMPERVA_RETENTION is the path of a YAML file with the
-policy. Without it nothing leaves: the task only tells what would, if all but security events were kept for 90 days.
+policy. Without it nothing leaves: the task only reports what would, if all but security events were kept for 90 days.
 """
 
 from __future__ import annotations

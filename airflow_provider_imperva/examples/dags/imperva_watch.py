@@ -1,4 +1,4 @@
-"""Fails when nobody has looked at an Imperva Cloud WAF repository for too long: a paused DAG fails nowhere by itself.
+"""Fails when nobody has looked at an Imperva Cloud WAF repository for too long: a paused DAG does not fail by itself.
 
 The settings are those of the file imperva_logs_to_parquet.py.
 """

@@ -71,7 +71,7 @@ MUTATIONS = [
         ("delivery/test_uploads.py::test_what_takes_the_place_of_a_held_log_is_loaded_beside_it",),
     ),
     Mutation(
-        "what was written anew after the listing is taken for what was listed",
+        "what was rewritten after the listing is taken for what was listed",
         "delivery/folder.py",
         "        if now != item:\n",
         "        if not now:\n",

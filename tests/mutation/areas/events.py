@@ -307,7 +307,7 @@ MUTATIONS = [
         ("events/test_variants.py::TestEnvelopes",),
     ),
     Mutation(
-        "text of a key that nobody knows is believed over the server's own",
+        "text of an unknown key is believed over the server's own",
         "events/grammar/extension.py",
         "is_text and (is_nobodys or ",
         "is_text and (False or ",

@@ -120,7 +120,7 @@ MUTATIONS = [
         ("lake/test_spilled_parts.py::test_dropped_rows_leave_no_trace",),
     ),
     Mutation(
-        "memory is cleared anew for each log",
+        "memory is cleared again for each log",
         "load/normalize.py",
         "@memory_kept()\n",
         "",

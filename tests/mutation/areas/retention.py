@@ -97,7 +97,7 @@ MUTATIONS = [
         ("retention/test_erase.py::TestRaw",),
     ),
     Mutation(
-        "a part that somebody edited is written anew and vouched for",
+        "a part that somebody edited is rewritten and vouched for",
         "retention/erase.py",
         "    if sha256 != part.sha256:\n",
         "    if False:\n",

@@ -13,7 +13,7 @@ MUTATIONS = [
         ("load/test_schema_versions.py",),
     ),
     Mutation(
-        "what was edited in rows of version 1 is derived anew before it is compared",
+        "what was edited in rows of version 1 is derived again before it is compared",
         "events/derived/complete.py",
         '    if pc.any(pc.equal(outcome.dictionary, "other"), min_count=0).as_py():\n'
         '        is_other = pc.equal(outcome.cast(TEXT), "other")\n',

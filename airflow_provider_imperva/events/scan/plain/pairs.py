@@ -134,7 +134,7 @@ class _Words(NamedTuple):
 
 
 def _cut_at_tabs(text: Bytes, begins: Positions, ends: Positions, words: _Words, irregular: Mask) -> Mask:
-    """Return which records have tabs behind their first key; one where no word follows a tab is irregular."""
+    """Return which records have tabs after their first key; one where no word follows a tab is irregular."""
     tabs = np.flatnonzero(text == _TAB)
     line = span_of(tabs, begins, ends)
     first_sign = np.append(ends, 0)
@@ -145,7 +145,7 @@ def _cut_at_tabs(text: Bytes, begins: Positions, ends: Positions, words: _Words,
 
 
 def _with_blank_before_sign(text: Bytes, begins: Positions, ends: Positions, words: _Words, at_tabs: Mask) -> Positions:
-    """Tell in which records, but those cut at tabs, a blank stands before an ``=`` behind the first key."""
+    """Return the records, but those cut at tabs, in which a blank stands before an ``=`` after the first key."""
     signs = np.flatnonzero(text == _EQUALS)
     signs = signs[is_any(text[signs - 1], BLANKS)]
     line = span_of(signs, begins, ends)
@@ -156,11 +156,11 @@ def _with_blank_before_sign(text: Bytes, begins: Positions, ends: Positions, wor
 
 
 def _with_bars(text: Bytes, words: _Words, at_tabs: Mask) -> Positions:
-    """Tell in which records that are not cut at tabs a known key stands behind a bar."""
+    """Return the records not cut at tabs in which a known key stands after a bar."""
     known = words.take((words.number > 0) & ~words.is_first & ~at_tabs[words.line])
-    behind = np.flatnonzero(text == _BAR) + 1
-    skip(text, behind, np.full(len(behind), len(text)), BLANKS)
-    which: Positions = known.line[np.isin(known.start, behind)]
+    after_bars = np.flatnonzero(text == _BAR) + 1
+    skip(text, after_bars, np.full(len(after_bars), len(text)), BLANKS)
+    which: Positions = known.line[np.isin(known.start, after_bars)]
     return which
 
 
@@ -168,7 +168,7 @@ def _with_sign_in_value(text: Bytes, ends: Positions, words: _Words, kinds: Posi
     """Return which records have an ``=`` in the value of a known key that is of no free text."""
     signs = np.flatnonzero(text == _EQUALS)
     owner = np.searchsorted(words.sign, signs) - 1
-    # Those behind keys are nearly all, and are found at once, since both are in order.
+    # Those after keys are nearly all, and are found at once, since both are in order.
     is_other = (owner >= 0) & (np.append(words.sign, -1)[owner + 1] != signs) & (text[signs - 1] != _BACKSLASH)
     signs, owner = signs[is_other], owner[is_other]
     is_within = signs < ends[words.line[owner]]
@@ -179,7 +179,7 @@ def _with_sign_in_value(text: Bytes, ends: Positions, words: _Words, kinds: Posi
 
 
 def _with_late_key(words: _Words, kinds: Positions) -> Positions:
-    """Tell in which records a late key follows an early one, maybe with unknown ones between."""
+    """Return the records in which a late key follows an early one, maybe with unknown ones between."""
     known = words.take(words.number > 0)
     kind = kinds[known.number]
     follows = (kind[:-1] & EARLY > 0) & (kind[1:] & LATE > 0) & (known.line[:-1] == known.line[1:])
@@ -241,13 +241,13 @@ def _in_values(text: Bytes, ends: Positions, words: _Words, kinds: Positions, ir
 def _json_ends(text: Bytes, openings: Positions, ends: Positions) -> Positions:
     """Return where the brackets that open at some places are closed; -1 where they are not.
 
-    A quote or bracket behind a backslash does not count. Behind a close, another one may open, maybe after commas.
+    A quote or bracket after a backslash does not count. After a close, another one may open, maybe after commas.
     """
     marks = np.flatnonzero(is_any(text, b'"[]{}'))
     marks = marks[text[marks - 1] != _BACKSLASH]
-    begin, behind = np.searchsorted(marks, openings), np.searchsorted(marks, ends)
-    which = np.repeat(np.arange(len(openings)), behind - begin)
-    first = np.cumsum(behind - begin) - (behind - begin)
+    begin, stop = np.searchsorted(marks, openings), np.searchsorted(marks, ends)
+    which = np.repeat(np.arange(len(openings)), stop - begin)
+    first = np.cumsum(stop - begin) - (stop - begin)
     marks = marks[np.arange(len(which)) + (begin - first)[which]]
     byte = text[marks]
     quotes = np.cumsum(byte == _QUOTE)

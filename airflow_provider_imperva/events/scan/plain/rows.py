@@ -60,7 +60,7 @@ def cut_rows(
 
 
 def _disagree(text: Bytes, begins: Positions, ends: Positions, moments: Positions) -> Mask:
-    """Tell of which rows date and time are not those of the start, or one of both is missing."""
+    """Return the rows of which date and time are not those of the start, or one of both is missing."""
     missing = np.zeros((len(begins), 1), np.int64)
     begins, ends = (np.append(places, missing, axis=1)[:, moments] for places in (begins, ends))
     has_date, has_time, has_start = (begins < ends).T

@@ -28,7 +28,7 @@ def is_any(text: Bytes, wanted: bytes) -> Mask:
 
 
 def has_at(text: Bytes, places: Positions, ends: Positions, wanted: bytes) -> Mask:
-    """Tell at which places, if before their ends, one of the bytes wanted stands."""
+    """Return which places, if before their ends, have one of the bytes wanted."""
     mask: Mask = (places < ends) & is_any(text.take(places, mode="clip"), wanted)
     return mask
 
@@ -62,7 +62,7 @@ def strings(text: Bytes, begins: Positions | Offsets, ends: Positions | Offsets)
 
 
 def contents(texts: pa.StringArray) -> tuple[Offsets, Bytes]:
-    """Give the bytes of strings, one behind the other, and where in them each begins and the last one ends."""
+    """Give the bytes of strings, one after the other, and where in them each begins and the last one ends."""
     _, offsets, characters = texts.buffers()
     if not len(texts):
         return np.zeros(1, np.int32), np.zeros(0, np.uint8)

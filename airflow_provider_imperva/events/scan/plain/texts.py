@@ -76,7 +76,7 @@ def copy(
 
 
 def recode(codes: Offsets, used: Offsets, new_codes: Offsets) -> int:
-    """Number codes anew, in the order they come first."""
+    """Renumber codes, in the order they come first."""
     there = codes >= 0
     distinct = pa.array(codes[there]).dictionary_encode()
     old = distinct.dictionary.to_numpy()
@@ -128,9 +128,9 @@ def _escaping_quotes(text: Bytes, begins: Offsets, ends: Offsets) -> Positions:
     quotes = np.flatnonzero(text == QUOTE)
     span = span_of(quotes, begins, ends)
     quotes, begin = quotes[span >= 0], begins[span[span >= 0]]
-    behind_backslash = (quotes > begin) & (text[quotes - 1] == BACKSLASH)
-    others = quotes[~behind_backslash]
-    return np.sort(np.append(quotes[behind_backslash] - 1, others[_places_in_run(others) % 2 == 1]))
+    after_backslash = (quotes > begin) & (text[quotes - 1] == BACKSLASH)
+    others = quotes[~after_backslash]
+    return np.sort(np.append(quotes[after_backslash] - 1, others[_places_in_run(others) % 2 == 1]))
 
 
 def _places_in_run(places: Positions) -> Positions:

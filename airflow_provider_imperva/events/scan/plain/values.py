@@ -22,7 +22,7 @@ _MOST_COLONS = 7
 
 _URL = (
     r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?"
-    # Behind what stands in brackets or before the host, one colon is that of a port; more are those of an address.
+    # After what stands in brackets or before the host, one colon is that of a port; more are those of an address.
     r"(?:(?P<host>(?:[^/?]*[\]@])?[^/?:\]@]*)(?P<port>:[0-9]*)|(?P<all>[^/?]*))"
     r"(?P<path>/[^?]*)?(?:\?|$)"
 )
