@@ -14,7 +14,6 @@ import requests
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import (
-    frame_to_be_available_and_switch_to_it,
     invisibility_of_element,
     visibility_of_element_located,
 )
@@ -23,6 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from airflow_provider_imperva.get_provider_info import CONNECTION_FIELDS, FIELD_BEHAVIOUR, HOOK_NAME
 from demo.setting import Setting
 from demo.standalone import USER, Standalone
+from tests.browser.airflow_pages import click, into_frame, log_in, open_tab
 
 pytestmark = [
     pytest.mark.slow,
@@ -51,10 +51,7 @@ def logged_in(airflow: Standalone) -> requests.Session:
 @pytest.fixture(scope="module")
 def inside(browser: Chrome, airflow: Standalone) -> Chrome:
     """The browser, logged in by Airflow's own form."""
-    browser.get(airflow.url)
-    browser.find_element(By.NAME, "username").send_keys(USER)
-    browser.find_element(By.NAME, "password").send_keys(airflow.password, Keys.ENTER)
-    browser.find_element(By.XPATH, "//*[text()='Browse']")
+    log_in(browser, airflow)
     return browser
 
 
@@ -69,19 +66,6 @@ def one_window(request: pytest.FixtureRequest) -> Iterator[None]:
             browser.switch_to.window(handle)
             browser.close()
         browser.switch_to.window(first)
-
-
-def click(browser: Chrome, text: str) -> None:
-    """Click a button or link that has a text, and is shown."""
-    where = f"//*[(self::button or self::a or @role='menuitem') and normalize-space(.)={text!r}]"
-    browser.find_element(By.XPATH, where)
-    next(found for found in reversed(browser.find_elements(By.XPATH, where)) if found.is_displayed()).click()
-
-
-def into_frame(browser: Chrome) -> None:
-    WebDriverWait(browser, 30).until(
-        frame_to_be_available_and_switch_to_it((By.CSS_SELECTOR, "iframe[title^=Imperva]"))
-    )
 
 
 def picture(browser: Chrome, name: str) -> None:
@@ -170,9 +154,7 @@ def test_the_navigation_leads_to_the_coverage_pages(inside: Chrome, airflow: Sta
 
 
 def test_what_is_missing_is_told_where_the_page_would_be(inside: Chrome, airflow: Standalone) -> None:
-    inside.get(f"{airflow.url}/dags/another_account")
-    click(inside, "Imperva")
-    into_frame(inside)
+    open_tab(inside, airflow, "another_account")
     assert "imperva_another: the API server knows no such connection." in inside.find_element(By.TAG_NAME, "main").text
     picture(inside, "missing")
 
@@ -184,9 +166,7 @@ def test_a_dag_of_another_matter_says_that_it_is(inside: Chrome, airflow: Standa
 
 
 def test_a_dag_has_a_tab_with_its_coverage_page(inside: Chrome, airflow: Standalone) -> None:
-    inside.get(f"{airflow.url}/dags/{LOAD}")
-    click(inside, "Imperva")
-    into_frame(inside)
+    open_tab(inside, airflow, LOAD)
     assert inside.find_element(By.TAG_NAME, "h2").text == "Repository 8416_1745073"
     picture(inside, "dag")
 
