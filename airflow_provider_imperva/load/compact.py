@@ -17,11 +17,12 @@ from airflow_provider_imperva.errors import ImpervaError, LakeError, LedgerConfl
 from airflow_provider_imperva.lake.commit import commit_plan
 from airflow_provider_imperva.lake.compaction import parts_to_merge
 from airflow_provider_imperva.lake.gathered import gather_logs
-from airflow_provider_imperva.lake.ledger import Head, Ledger
+from airflow_provider_imperva.lake.ledger import Ledger
 from airflow_provider_imperva.lake.maintenance import plan_maintenance
 from airflow_provider_imperva.lake.merge import merge_batch
 from airflow_provider_imperva.lake.records import Commit, Kind, Plan, Run
-from airflow_provider_imperva.load.plan import recover, whole_head
+from airflow_provider_imperva.load.idle import wait_for_head
+from airflow_provider_imperva.load.plan import recover
 from airflow_provider_imperva.options import CompactionOptions
 from airflow_provider_imperva.table.settle import settle
 
@@ -29,8 +30,6 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=15)
 """How long a compaction waits for a run that is under way."""
-
-_PAUSE = timedelta(seconds=5)
 
 
 def make_compaction_plan(
@@ -52,7 +51,15 @@ def make_compaction_plan(
     :raises LedgerConflictError: if a run is under way for longer than that, a replay is not finished, or another run
         planned at the same time.
     """
-    head = _free_head(ledger, run=run, max_wait=max_wait, clock=clock, sleep=sleep)
+    head = wait_for_head(
+        ledger,
+        run=run,
+        may_recover=_may_recover,
+        do="Compact later. If it has died, the next run of the DAG that loads finishes it",
+        max_wait=max_wait,
+        clock=clock,
+        sleep=sleep,
+    )
     if head.plan and head.plan.run == run and head.plan.kind is Kind.COMPACT and not head.plan.torn:
         return head.plan
     head = recover(ledger, head, run=run, at=clock())
@@ -82,22 +89,9 @@ def make_compaction_plan(
     )
 
 
-def _free_head(ledger: Ledger, *, run: Run, max_wait: timedelta, clock: Clock, sleep: Callable[[float], None]) -> Head:
-    """Wait until there is no plan but one of a compaction, which may have died."""
-    waited = timedelta()
-    while True:
-        head = whole_head(ledger, run=run, clock=clock)
-        if head.plan is None or head.plan.torn or head.plan.kind in (Kind.COMPACT, Kind.RETIRE):
-            return head
-        if waited >= max_wait:
-            raise LedgerConflictError(
-                f"plan {head.plan.commit} of run {head.plan.run.run_id} has no commit: that run is under way, or has"
-                " died",
-                do="Compact later. If it has died, the next run of the DAG that loads finishes it",
-                about=ledger.store.uri(ledger.layout.plan(head.plan.commit)),
-            )
-        sleep(_PAUSE.total_seconds())
-        waited += _PAUSE
+def _may_recover(plan: Plan) -> bool:
+    """Whether a plan is of a compaction, which may have died; no run that loads is overtaken."""
+    return plan.torn or plan.kind in (Kind.COMPACT, Kind.RETIRE)
 
 
 def commit_compaction(ledger: Ledger, plan: Plan, *, by: Run, clock: Clock = wall_clock) -> Commit:

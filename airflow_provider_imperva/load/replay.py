@@ -36,6 +36,7 @@ from airflow_provider_imperva.lake.records import (
 )
 from airflow_provider_imperva.lake.watermark import State
 from airflow_provider_imperva.load.fetch import Fetched
+from airflow_provider_imperva.load.idle import at_work
 from airflow_provider_imperva.load.normalize import NormalizeOptions, normalize
 from airflow_provider_imperva.load.origin import LogOrigin
 from airflow_provider_imperva.load.plan import recover, unfinished_replays, whole_head
@@ -286,10 +287,8 @@ def make_replay_plan(
     if head.plan and head.plan.run == run and head.plan.kind is Kind.REPLAY:
         return head.plan
     if head.plan and not (take_over or head.plan.torn or head.plan.kind is Kind.COMPACT):
-        raise LedgerConflictError(
-            f"plan {head.plan.commit} of run {head.plan.run.run_id} has no commit: that run is under way, or has died",
-            do="Wait until it has ended; if it has died, say that its plan is to be recovered",
-            about=ledger.store.uri(ledger.layout.plan(head.plan.commit)),
+        raise at_work(
+            ledger, head.plan, do="Wait until it has ended; if it has died, say that its plan is to be recovered"
         )
     at = clock()
     head = recover(ledger, head, run=run, at=at)

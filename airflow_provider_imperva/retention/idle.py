@@ -9,16 +9,15 @@ from datetime import timedelta
 from airflow_provider_imperva.clock import Clock, wall_clock
 from airflow_provider_imperva.errors import ConfigurationError, LedgerConflictError
 from airflow_provider_imperva.lake.ledger import Head, Ledger
-from airflow_provider_imperva.lake.records import Commit, Run
-from airflow_provider_imperva.load.plan import recover, whole_head
+from airflow_provider_imperva.lake.records import Commit, Plan, Run
+from airflow_provider_imperva.load.idle import wait_for_head
+from airflow_provider_imperva.load.plan import recover
 
 PATIENCE = timedelta(minutes=10)
 """How long a task waits for the run that is loading the repository."""
 
 _DEAD = timedelta(hours=3)
 """A plan this old belongs to a run that has died: the time limit of a run is lower."""
-
-_PAUSE = 5.0
 
 
 def idle_head(
@@ -39,19 +38,20 @@ def idle_head(
     :raises LedgerConflictError: if another run is still at work once the patience is over.
     :raises ConfigurationError: if nothing was ever loaded.
     """
-    until = clock() + max_wait
-    while True:
-        head = whole_head(ledger, run=run, clock=clock)
-        at = clock()
-        if head.plan is None or take_over or head.plan.run == run or at - head.plan.created_at > _DEAD:
-            return _some(ledger, recover(ledger, head, run=run, at=at))
-        if at >= until:
-            raise LedgerConflictError(
-                f"plan {head.plan.commit} of run {head.plan.run.run_id} has no commit: that run is at work or has died",
-                do="Try again once it has ended; if it has died, the next run that loads recovers it",
-                about=ledger.store.uri(ledger.layout.plan(head.plan.commit)),
-            )
-        sleep(_PAUSE)
+
+    def may_recover(plan: Plan) -> bool:
+        return take_over or plan.run == run or clock() - plan.created_at > _DEAD
+
+    head = wait_for_head(
+        ledger,
+        run=run,
+        may_recover=may_recover,
+        do="Try again once it has ended; if it has died, the next run that loads recovers it",
+        max_wait=max_wait,
+        clock=clock,
+        sleep=sleep,
+    )
+    return _some(ledger, recover(ledger, head, run=run, at=clock()))
 
 
 def last_commit(ledger: Ledger) -> Commit:

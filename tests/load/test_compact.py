@@ -393,7 +393,7 @@ class TestOthers:
         account.serve(5)
         plan = account.plan()
         naps: list[float] = []
-        with pytest.raises(LedgerConflictError, match="that run is under way, or has died"):
+        with pytest.raises(LedgerConflictError, match="that run is at work or has died"):
             run_compaction(account, max_wait=timedelta(minutes=1), sleep=naps.append)
         assert sum(naps) == 60
 

@@ -491,7 +491,7 @@ class TestOtherRuns:
         account.run()
         account.serve(2)
         living = account.plan()
-        with pytest.raises(LedgerConflictError, match="is under way, or has died"):
+        with pytest.raises(LedgerConflictError, match="is at work or has died"):
             run_replay(account, ALL, take_over=False)
         account.finish(living)
         run_replay(account, ALL, take_over=False)
@@ -746,7 +746,7 @@ class TestCommand:
         account.plan()
         refused = cli(account.lake, "--all")
         assert refused.returncode == 2
-        assert "is under way, or has died" in refused.stderr
+        assert "is at work or has died" in refused.stderr
         assert "Traceback" not in refused.stderr
         assert cli(account.lake, "--all", "--recover").returncode == 0
         account.run()

@@ -73,8 +73,8 @@ MUTATIONS = [
     Mutation(
         "compaction overtakes a run that loads",
         "load/compact.py",
-        "head.plan.kind in (Kind.COMPACT, Kind.RETIRE)",
-        "head.plan.kind in (Kind.COMPACT, Kind.RETIRE, Kind.LOAD)",
+        "plan.kind in (Kind.COMPACT, Kind.RETIRE)",
+        "plan.kind in (Kind.COMPACT, Kind.RETIRE, Kind.LOAD)",
         (f"{TESTS}::TestOthers",),
     ),
     Mutation(

@@ -64,8 +64,8 @@ MUTATIONS = [
     Mutation(
         "a run that loads is overtaken by an expiry",
         "retention/idle.py",
-        "        if head.plan is None or take_over or head.plan.run == run",
-        "        if True or head.plan.run == run",
+        "        return take_over or plan.run == run",
+        "        return True or plan.run == run",
         ("retention/test_expire.py::TestRuns",),
     ),
     Mutation(
