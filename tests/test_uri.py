@@ -41,8 +41,8 @@ from airflow_provider_imperva.uri import LakeUri, check_lake_uri
     ],
 )
 def test_all_spellings_have_one_form(given: str, shown: str, opened: str) -> None:
-    found = LakeUri.parse(given)
-    assert (str(found), found.address) == (shown, opened)
+    uri = LakeUri.parse(given)
+    assert (str(uri), uri.address) == (shown, opened)
 
 
 REFUSED = [
@@ -116,11 +116,11 @@ def test_what_only_a_run_can_tell_is_looked_at_then() -> None:
 def test_the_uri_of_a_folder_leads_back_to_it(path: str) -> None:
     """Which :meth:`pathlib.Path.as_uri` writes, also of a name with percent signs, blanks or umlauts."""
     try:
-        found = LakeUri.parse(path)
+        uri = LakeUri.parse(path)
     except ConfigurationError:
         return
-    assert LakeUri.parse(str(found)) == found
-    assert LakeUri.parse(Path(found.path).as_uri()) == found
+    assert LakeUri.parse(str(uri)) == uri
+    assert LakeUri.parse(Path(uri.path).as_uri()) == uri
 
 
 def test_a_blank_in_a_folders_name_is_a_blank_on_the_disk(tmp_path: Path) -> None:

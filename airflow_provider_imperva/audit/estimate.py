@@ -60,7 +60,7 @@ def estimate(
     :param last: how many entries there are.
     :param sample: how many objects are hashed; all by default.
     :param processes: how many read the ledger, as far as its store lets them.
-    :param clock: says seconds.
+    :param clock: gives seconds.
     """
     if last < 10 * _ENTRIES:
         return None

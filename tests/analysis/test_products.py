@@ -37,9 +37,9 @@ def connection(request: pytest.FixtureRequest, lake: Path) -> Iterator[duckdb.Du
 
 @pytest.mark.parametrize("view", SHOWN)
 def test_a_view_shows_its_product_and_no_other(view: str, connection: duckdb.DuckDBPyConnection) -> None:
-    found = rows(connection, f"SELECT * FROM {view} ORDER BY src_line")
-    assert [{name: row[name] for name in shown} for row, shown in zip(found, SHOWN[view], strict=True)] == SHOWN[view]
-    assert {row["event_time"] for row in found} == {TIME}, "wherever the product has its time"
+    events = rows(connection, f"SELECT * FROM {view} ORDER BY src_line")
+    assert [{name: row[name] for name in shown} for row, shown in zip(events, SHOWN[view], strict=True)] == SHOWN[view]
+    assert {row["event_time"] for row in events} == {TIME}, "wherever the product has its time"
 
 
 def test_what_has_no_column_or_does_not_fit_stays_in_extra(connection: duckdb.DuckDBPyConnection) -> None:

@@ -135,11 +135,11 @@ def test_in_the_lake_coverage_pages_link_to_it(tmp_path: Path) -> None:
         account.serve(1)
         account.run()
     store = open_store(str(account.lake))
-    found = measure_coverage(store, History.read(store, repository.name), window=WINDOW, days=30)
-    write_reports(store, found)
+    coverage = measure_coverage(store, History.read(store, repository.name), window=WINDOW, days=30)
+    write_reports(store, coverage)
     assert b"traffic.html" not in store.read("reports/coverage.html")
     assert main(["report", str(account.lake)]) == 0
-    write_reports(store, found)
+    write_reports(store, coverage)
     assert b'href="traffic.html"' in store.read("reports/coverage.html")
     assert b'href="../traffic.html"' in store.read(f"reports/repository={repository.name}/coverage.html")
     assert drawn(store.read("reports/traffic.html").decode()).keys() == {question.name for question in questions()}

@@ -61,13 +61,13 @@ def assessed(found: Coverage, *, later: timedelta = timedelta(0), **changed: Any
 
 def test_what_is_normal_is_green_and_says_how_far_all_is_there(sound: Coverage) -> None:
     until = datetime(2026, 3, 8, 23, 40, tzinfo=UTC)
-    found = assessed(sound, complete={"8416": 103}, until=until, states={"committed": 9, "gap": 3, "listed": 1})
-    assert found.level is Level.GREEN
-    assert found.headline == (
+    assessment = assessed(sound, complete={"8416": 103}, until=until, states={"committed": 9, "gap": 3, "listed": 1})
+    assert assessment.level is Level.GREEN
+    assert assessment.headline == (
         "Complete up to 8416_103, all events until 2026-03-08 23:40 UTC; 3 numbers may still come; "
         "1 number will be loaded by the next run"
     )
-    assert found.notes == ()
+    assert assessment.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_each_state_has_its_level(sound: Coverage, state: str, level: Level) -> 
 
 
 def test_the_worst_is_said_first(sound: Coverage) -> None:
-    found = assessed(sound, states={"awaiting_key": 2, "expired": 1, "unobserved": 4})
-    assert found.headline.startswith(
+    assessment = assessed(sound, states={"awaiting_key": 2, "expired": 1, "unobserved": 4})
+    assert assessment.headline.startswith(
         "1 number is lost: deleted by Imperva before the fetch; 4 numbers are perhaps lost"
     )
-    assert [note.level for note in found.notes] == [Level.RED, Level.RED, Level.AMBER]
+    assert [note.level for note in assessment.notes] == [Level.RED, Level.RED, Level.AMBER]
     waiting = assessed(sound, states={"awaiting_key": 2})
     assert waiting.headline == "Nothing is lost: 2 numbers are waiting for a private key"
 
@@ -111,9 +111,9 @@ def test_numbers_that_were_accepted_count_as_complete(lake: Path) -> None:
     [quarantined] = [item for item in before.absences if item.state == "quarantined"]
     options = ["--about", quarantined.name, "--by", "Anne", "--why", "known", "--reference", "T-1"]
     assert main(["accept", str(lake), *options]) == 0
-    found = covered(lake)
-    assert found.accepted == {"quarantined": 1}
-    assert "quarantine: received" not in Summary.of(found).assess(at=found.made_at).headline
+    coverage = covered(lake)
+    assert coverage.accepted == {"quarantined": 1}
+    assert "quarantine: received" not in Summary.of(coverage).assess(at=coverage.made_at).headline
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_numbers_that_were_accepted_count_as_complete(lake: Path) -> None:
     ],
 )
 def test_what_is_scarce_is_amber(sound: Coverage, changed: dict[str, Any], said: str) -> None:
-    found = assessed(sound, **changed)
-    assert found.level is Level.AMBER
-    assert said in found.headline
+    assessment = assessed(sound, **changed)
+    assert assessment.level is Level.AMBER
+    assert said in assessment.headline
 
 
 def test_a_few_lines_in_quarantine_are_normal(sound: Coverage) -> None:
@@ -157,12 +157,12 @@ def test_a_run_under_way_has_looked(lake: Path) -> None:
 
 
 def test_events_are_complete_until_the_lag_before_the_oldest_missing_number(small_lake: Path) -> None:
-    found = covered(small_lake)
+    coverage = covered(small_lake)
     head = History.read(open_store(str(small_lake)), REPOSITORY).head
     assert head is not None
-    assert found.until is not None
+    assert coverage.until is not None
     oldest = min(item.since for prefix in head.prefixes.values() for item in prefix.open)
-    assert found.until == oldest - timedelta(seconds=found.lags[-1].listed_p99)
+    assert coverage.until == oldest - timedelta(seconds=coverage.lags[-1].listed_p99)
 
 
 def test_each_note_links_to_a_section_that_there_is(sound: Coverage) -> None:
@@ -213,20 +213,20 @@ def test_a_summary_that_does_not_read_is_left_out(lake: Path, sound: Coverage) -
     ("states", "word"), [({"expired": 1}, "act now"), ({"damaged": 1}, "waiting"), ({}, "complete")]
 )
 def test_a_badge_is_one_picture_that_says_its_level(sound: Coverage, states: dict[str, int], word: str) -> None:
-    found = assessed(sound, states=states)
-    drawn = ElementTree.fromstring(badge("<8416>", found).encode())
+    assessment = assessed(sound, states=states)
+    drawn = ElementTree.fromstring(badge("<8416>", assessment).encode())
     texts = [element.text for element in drawn.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts == ["<8416>", f"{found.level.symbol} {word}"]
-    assert drawn.attrib["aria-label"] == f"<8416>: {found.headline}"
+    assert texts == ["<8416>", f"{assessment.level.symbol} {word}"]
+    assert drawn.attrib["aria-label"] == f"<8416>: {assessment.headline}"
 
 
 def test_lines_in_quarantine_are_counted_by_reason_with_their_shape(small_lake: Path, lake: Path) -> None:
-    found = covered(small_lake)
-    assert sum(item.lines for item in found.quarantine) == found.quarantined_lines == 1
-    [one] = found.quarantine
+    coverage = covered(small_lake)
+    assert sum(item.lines for item in coverage.quarantine) == coverage.quarantined_lines == 1
+    [one] = coverage.quarantine
     assert (one.logs, len(one.examples)) == (1, 1)
     assert one.examples[0].shape == "CEF:0|Xxxxxxxxx|xx xxxxx".lower().replace("cef", "CEF")
-    assert one.examples[0].shape in render([found], lake="lake")
+    assert one.examples[0].shape in render([coverage], lake="lake")
     for part in lake.glob("quarantine/**/*.parquet"):
         part.write_bytes(b"x")
     assert covered(lake).quarantine == ()
@@ -248,8 +248,8 @@ def test_complete_is_an_exit_code_of_its_own(lake: Path, capsys: pytest.CaptureF
     """A lake can be what its ledger says, and lack logs."""
     assert main(["coverage", str(lake)]) == 0
     assert main(["coverage", str(lake), "--complete"]) == 3
-    told = capsys.readouterr().out
-    assert f"… {REPOSITORY}: Nothing is lost: 1 number is in quarantine" in " ".join(told.split())
+    output = capsys.readouterr().out
+    assert f"… {REPOSITORY}: Nothing is lost: 1 number is in quarantine" in " ".join(output.split())
 
 
 def test_the_badge_is_that_of_the_worst_repository(lake: Path, tmp_path: Path) -> None:

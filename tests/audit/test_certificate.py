@@ -81,8 +81,8 @@ def test_a_day_is_complete_once_the_repository_was_seen_after_it(
     account.run()
     day = f"{datetime.now(UTC):%Y-%m-%d}"
     issue(account.lake, "--day", day)
-    told = capsys.readouterr().out
-    assert "Not complete: 1 number not listed so far, and may still come; the repository was last seen" in told
+    output = capsys.readouterr().out
+    assert "Not complete: 1 number not listed so far, and may still come; the repository was last seen" in output
     for clock.ahead in (timedelta(hours=40), timedelta(hours=50), timedelta(hours=60)):
         account.serve(4)
         account.run()
@@ -213,9 +213,9 @@ def test_one_by_the_ledger_alone_says_so_and_is_never_complete(
     assert main(day) == 0
     assert "Complete." in capsys.readouterr().out
     assert main([*day, "--ledger-only"]) == 0
-    told = capsys.readouterr().out
-    assert "the objects were NOT looked at" in told.splitlines()[0]
-    assert "Not complete: the objects in raw/, events/ and quarantine/ were not looked at." in told
+    output = capsys.readouterr().out
+    assert "the objects were NOT looked at" in output.splitlines()[0]
+    assert "Not complete: the objects in raw/, events/ and quarantine/ were not looked at." in output
 
 
 def test_its_two_sums_have_a_bridge(eventful_lake: Path, issue: Issue, capsys: pytest.CaptureFixture[str]) -> None:

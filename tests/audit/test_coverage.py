@@ -81,9 +81,9 @@ class TestFigures:
         assert eventful.lag.loaded_p99 == pytest.approx(4 * 3600, rel=0.05)
 
     def test_events_of_days_before_are_left_out(self, eventful_lake: Path) -> None:
-        found = covered(eventful_lake, days=2)
-        assert {item.hour.date().day for item in found.volume} == {7, 8}
-        assert sum(found.states.values()) == 265 - 101 + 1
+        coverage = covered(eventful_lake, days=2)
+        assert {item.hour.date().day for item in coverage.volume} == {7, 8}
+        assert sum(coverage.states.values()) == 265 - 101 + 1
 
     def test_headroom_is_that_after_each_commit(self, eventful: Coverage) -> None:
         assert [item.at for item in eventful.headroom] == sorted(item.at for item in eventful.headroom)
@@ -98,9 +98,9 @@ class TestTerminal:
     ) -> None:
         monkeypatch.setenv("COLUMNS", "140")
         assert main(["coverage", str(eventful_lake)]) == 0
-        told = capsys.readouterr().out
-        assert "\x1b" not in told
-        [row] = [line for line in told.splitlines() if line.startswith("2026-03-03") and line.endswith("149")]
+        output = capsys.readouterr().out
+        assert "\x1b" not in output
+        [row] = [line for line in output.splitlines() if line.startswith("2026-03-03") and line.endswith("149")]
         assert re.fullmatch(r"2026-03-03 +122 [=U]+XX?=+ 149", row)
         for text in (
             "X expired",
@@ -110,19 +110,19 @@ class TestTerminal:
             "8416_143 to 8416_144",
             "median and p99",
         ):
-            assert text in told
-        assert "DOES NOT ADD UP" not in told
+            assert text in output
+        assert "DOES NOT ADD UP" not in output
 
     def test_a_row_fits_the_terminal(
         self, eventful_lake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("COLUMNS", "60")
         assert main(["coverage", str(eventful_lake)]) == 0
-        told = capsys.readouterr().out
-        lines = [line for line in told.splitlines() if not line.strip().startswith("https://")]
+        output = capsys.readouterr().out
+        lines = [line for line in output.splitlines() if not line.strip().startswith("https://")]
         assert max(map(len, lines)) <= 60
-        assert len(lines) < len(told.splitlines()), "addresses are whole, so that a terminal can follow them"
-        assert "…" not in told.replace("  … ", "").replace("… 9001", "")
+        assert len(lines) < len(output.splitlines()), "addresses are whole, so that a terminal can follow them"
+        assert "…" not in output.replace("  … ", "").replace("… 9001", "")
 
     def test_the_page_is_as_wide_as_a_page(
         self, eventful_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -209,14 +209,16 @@ class TestWreck:
 class TestPage:
     def test_what_is_in_a_lake_cannot_write_into_the_page(self, lake: Path) -> None:
         """Names and reasons come from elsewhere."""
-        found = covered(lake)
+        coverage = covered(lake)
         evil = [
             type(item)(**{**{key: getattr(item, key) for key in item.__struct_fields__}, "reason": "<b onclick='x'>"})
-            for item in found.absences
+            for item in coverage.absences
         ]
         import msgspec
 
-        page = render([msgspec.structs.replace(found, absences=tuple(evil))], lake="</title><script>alert(1)</script>")
+        page = render(
+            [msgspec.structs.replace(coverage, absences=tuple(evil))], lake="</title><script>alert(1)</script>"
+        )
         assert "<script" not in page
         assert "<b onclick" not in page
         assert "&lt;b onclick" in page

@@ -42,9 +42,9 @@ def test_coverage_on_s3_asks_once_for_each_object(small_lake: Path) -> None:
         fs.put(f"{small_lake}/", f"{BUCKET}/lake/", recursive=True)
         front.requests.clear()
         store = open_store(f"s3://{BUCKET}/lake", fs=fs)
-        found = measure_coverage(store, History.read(store, REPOSITORY), window=WINDOW, days=30)
+        coverage = measure_coverage(store, History.read(store, REPOSITORY), window=WINDOW, days=30)
         asked = Counter(request.path for request in front.requests if "list-type" not in request.query)
-    assert found.unread == ()
+    assert coverage.unread == ()
     assert set(asked.values()) == {1}
     assert {path.rsplit(".", 2)[-2] for path in asked if "/ledger/" in path} == {"commit", "logs"}
     assert sum("/events/" in path for path in asked) == len(list(small_lake.glob("events/repository=*/**/*.parquet")))

@@ -63,8 +63,8 @@ def given(sealed: Sealed, with_what: str) -> TrustedInputs:
 
 def verified(sealed: Sealed, lake: Path, with_what: str) -> list[Finding]:
     redo = RedoSelection(100) if with_what == "redo" else None
-    found = verify_lake(open_store(str(lake)), trusted=given(sealed, with_what), redo=redo)
-    return [*found.findings, *(finding for one in found.repositories for finding in one.findings)]
+    verification = verify_lake(open_store(str(lake)), trusted=given(sealed, with_what), redo=redo)
+    return [*verification.findings, *(finding for one in verification.repositories for finding in one.findings)]
 
 
 def checked(sealed: Sealed, lake: Path, content: bytes, with_what: str) -> list[Finding]:

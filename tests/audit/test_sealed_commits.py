@@ -42,9 +42,9 @@ def test_each_head_is_at_the_anchor(sealed: Sealed, capsys: pytest.CaptureFixtur
     assert noted == {(one.layout.repository, number, one.sha256(number)) for one in ledgers for number in (1, 2, 3)}
     options = ["--public-key", str(sealed.keys.public), "--anchors", str(sealed.anchors)]
     assert main(["verify", str(sealed.lake), *options]) == 0
-    told = capsys.readouterr().out
-    assert "NOT ruled out" not in told
-    assert "ruled out by the anchor of commit 3: the last commits cut off" in told
+    output = capsys.readouterr().out
+    assert "NOT ruled out" not in output
+    assert "ruled out by the anchor of commit 3: the last commits cut off" in output
 
 
 def test_without_either_verify_says_what_it_cannot_rule_out(sealed: Sealed, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,8 +65,8 @@ def load(account: Account, number: int, signer: SigningKey | None) -> None:
 
 def objections(lake: Path, *files: Path) -> list[tuple[str, str]]:
     given = TrustedInputs(public_keys=PublicKeys.of_files(files))
-    found = verify_lake(open_store(str(lake)), trusted=given).repositories[0].findings
-    return [(item.kind, item.about.rpartition("/")[2]) for item in found]
+    verification = verify_lake(open_store(str(lake)), trusted=given).repositories[0].findings
+    return [(item.kind, item.about.rpartition("/")[2]) for item in verification]
 
 
 def test_a_ledger_may_begin_to_be_signed_and_change_its_key(tmp_path: Path, keys: KeyFiles) -> None:

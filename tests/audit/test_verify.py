@@ -100,19 +100,19 @@ class TestSound:
     ) -> None:
         """Gaps, losses, keys that are not there, lines and logs in quarantine, a replay, two repositories."""
         assert main(["verify", str(eventful_lake)]) == 0
-        told = capsys.readouterr().out
+        output = capsys.readouterr().out
         states = ("committed", "skipped", "unobserved", "awaiting_key", "gap", "expired", "quarantined", "listed")
-        assert all(state in told for state in states)
-        assert told.endswith(f"{eventful_lake} is what its ledger says.\n")
+        assert all(state in output for state in states)
+        assert output.endswith(f"{eventful_lake} is what its ledger says.\n")
 
     def test_sound_and_complete_are_two_things(
         self, eventful_lake: Path, lake: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """In words and in exit codes: a lake that lost logs and says so is what its ledger says."""
         assert main(["verify", str(eventful_lake), "--complete", "--repository", REPOSITORY]) == 3
-        told = " ".join(capsys.readouterr().out.split())
-        assert "sound The lake is what its ledger says. complete Not complete when the repository was last" in told
-        assert "2 numbers are lost: deleted by Imperva before the fetch" in told
+        text = " ".join(capsys.readouterr().out.split())
+        assert "sound The lake is what its ledger says. complete Not complete when the repository was last" in text
+        assert "2 numbers are lost: deleted by Imperva before the fetch" in text
         accepted = ["--about", "8416_9", "--by", "Anne", "--why", "known", "--reference", "T-1"]
         assert main(["verify", str(lake), "--complete"]) == 3
         assert main(["accept", str(lake), *accepted]) == 0
@@ -124,9 +124,9 @@ class TestSound:
     def test_what_is_hashed_is_the_whole_lake(self, lake: Path) -> None:
         """Not a byte of raw/, events/ or quarantine/ goes unread."""
         files = [path for tree in ("raw", "events", "quarantine") for path in lake.glob(f"{tree}/**/*.*")]
-        found = verified(lake)
-        assert (found.hashed, found.not_hashed) == (len(files), 0)
-        assert found.hashed_bytes == sum(path.stat().st_size for path in files)
+        verification = verified(lake)
+        assert (verification.hashed, verification.not_hashed) == (len(files), 0)
+        assert verification.hashed_bytes == sum(path.stat().st_size for path in files)
 
     def test_a_page_about_the_lake_is_no_finding(self, run: Run, lake: Path) -> None:
         page = lake / f"reports/repository={REPOSITORY}/coverage.html"
@@ -204,9 +204,9 @@ class TestBytesBesideOthers:
         return account.lake
 
     def test_both_are_hashed(self, beside: Path) -> None:
-        found = verified(beside)
+        verification = verified(beside)
         files = [path for tree in ("raw", "events") for path in beside.glob(f"{tree}/**/*.*")]
-        assert (found.findings, found.hashed) == ((), len(files))
+        assert (verification.findings, verification.hashed) == ((), len(files))
         first, other = sorted(beside.glob("raw/**/8416_1.log*"))
         for path in (first, other):
             content = path.read_bytes()
@@ -247,9 +247,9 @@ class TestObjectStore:
         fs.pipe_file(f"{root}/notes.txt", b"")
         path = fs.glob(f"{root}/raw/**/8416_2.log")[0]
         fs.pipe_file(path, fs.cat_file(path)[::-1])
-        found = verify_lake(store)
-        assert [finding.about for finding in found.findings] == ["notes.txt"]
-        assert [finding.kind for finding in found.repositories[0].findings] == ["altered"]
+        verification = verify_lake(store)
+        assert [finding.about for finding in verification.findings] == ["notes.txt"]
+        assert [finding.kind for finding in verification.repositories[0].findings] == ["altered"]
 
 
 def rewrite_part(lake: Path, path: Path, content: bytes) -> None:
@@ -422,11 +422,11 @@ class TestAnchors:
 class TestSample:
     def test_it_says_what_it_did_not_look_at(self, lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(lake), "--sample", "3", "--seed", "7"]) == 0
-        told = capsys.readouterr().out
+        output = capsys.readouterr().out
         whole = verified(lake).objects
-        assert f"{whole:,} are named, 3 of them hashed" in told
-        assert f"{whole - 3:,} objects were only looked for" in told
-        assert "seed 7" in told
+        assert f"{whole:,} are named, 3 of them hashed" in output
+        assert f"{whole - 3:,} objects were only looked for" in output
+        assert "seed 7" in output
 
     def test_each_seed_draws_its_own_sample(self, run: Run, one: One) -> None:
         flip(one("raw/**/*.log"))
@@ -468,9 +468,9 @@ class TestRunsMeanwhile:
         account.serve(3, 4)
         plan = account.plan()
         account.normalize(plan, account.fetch(plan))
-        found = verified(account.lake)
-        assert found.findings == ()
-        assert [note for note in found.notes if "Plan 2" in note and "1 part " in note]
+        verification = verified(account.lake)
+        assert verification.findings == ()
+        assert [note for note in verification.notes if "Plan 2" in note and "1 part " in note]
 
     def test_what_was_fetched_and_waits_is_no_finding(self, account: Account) -> None:
         """A batch that did not finish leaves its logs in raw/, to be loaded by the next plan."""
@@ -489,9 +489,9 @@ class TestRunsMeanwhile:
         account.commit(plan)
         for path, content in parts.items():
             path.write_bytes(content)
-        found = verified(account.lake)
-        assert {finding.about for finding in found.findings} == {relative(account.lake, path) for path in parts}
-        assert all("did not finish" in finding.found for finding in found.findings)
+        verification = verified(account.lake)
+        assert {finding.about for finding in verification.findings} == {relative(account.lake, path) for path in parts}
+        assert all("did not finish" in finding.found for finding in verification.findings)
 
     def test_what_a_run_has_just_replaced_is_no_finding(
         self, account: Account, monkeypatch: pytest.MonkeyPatch
@@ -583,9 +583,9 @@ def test_rows_of_a_log_that_are_not_those_that_were_loaded_are_found(
     pq.write_table(table.set_column(table.column_names.index("src_line"), "src_line", lines), file)
     rewrite_part(account.lake, path, file.getvalue().to_pybytes())
     chain_anew(account.lake)
-    found = verified(account.lake).findings
-    assert {finding.about for finding in found} == {"8416_1.log", "8416_2.log"}
-    assert all("not those that were loaded" in finding.found for finding in found)
+    verification = verified(account.lake).findings
+    assert {finding.about for finding in verification} == {"8416_1.log", "8416_2.log"}
+    assert all("not those that were loaded" in finding.found for finding in verification)
 
 
 def test_a_commit_that_removes_what_is_no_part_of_the_lake_is_found(account: Account) -> None:
@@ -593,9 +593,9 @@ def test_a_commit_that_removes_what_is_no_part_of_the_lake_is_found(account: Acc
     for path in sorted((account.lake / LEDGER).glob("000000000002.*.json")):
         path.write_text(path.read_text().replace("part-000000000001-0000", "part-000000000001-0007"))
     chain_anew(account.lake)
-    found = verified(account.lake).findings
-    assert ("contradiction", f"{LEDGER}/000000000002.commit.json") in {(item.kind, item.about) for item in found}
-    assert any("was not in the lake" in item.found for item in found)
+    verification = verified(account.lake).findings
+    assert ("contradiction", f"{LEDGER}/000000000002.commit.json") in {(item.kind, item.about) for item in verification}
+    assert any("was not in the lake" in item.found for item in verification)
 
 
 def test_a_part_that_is_written_under_the_name_of_another_commit_is_found(account: Account) -> None:

@@ -29,11 +29,11 @@ def add_logs(repository: FakeRepository, logs: int, *, events_per_log: int, keys
     for log in forge_repository(logs, skip={7, 8, 200}, events_per_log=events_per_log, keys=[key]):
         repository.add(log.name, log.content)
         for line, event in enumerate(log.events, 1):
-            found = _REQUEST_ID.search(event)
-            assert found
+            match = _REQUEST_ID.search(event)
+            assert match
             names.append(log.name)
             lines.append(line)
-            requests.append(found[1])
+            requests.append(match[1])
     return pa.table({"src_file": names, "src_line": pa.array(lines, pa.int64()), "request_id": requests})
 
 

@@ -383,8 +383,8 @@ def _assert_table(account: CrashAccount) -> None:
     versions = delta.versions if table_kind(store) == "delta" else iceberg.versions
     numbers = [int(info["imperva.commit"]) for _, info in versions(store) if info and "imperva.commit" in info]
     assert numbers == sorted(set(numbers))
-    found = verify_lake(store)
-    assert found.ok, [str(item) for one in found.repositories for item in one.findings]
+    verification = verify_lake(store)
+    assert verification.ok, [str(item) for one in verification.repositories for item in one.findings]
 
 
 def _assert_chain(ledger: Ledger, commits: list[Commit]) -> None:

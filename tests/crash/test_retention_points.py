@@ -167,8 +167,12 @@ def points(account: CrashAccount, step: Step, table: TableKind | None) -> list[t
 
 def assert_done(account: CrashAccount, step: Step, table: TableKind | None, *, at: tuple[int, Moment]) -> None:
     lake = account.address.look()
-    found = verify_lake(account.address.open_to_read(), at=clock_of(step)())
-    assert found.ok, (at, [str(item) for one in found.repositories for item in one.findings], found.findings)
+    verification = verify_lake(account.address.open_to_read(), at=clock_of(step)())
+    assert verification.ok, (
+        at,
+        [str(item) for one in verification.repositories for item in one.findings],
+        verification.findings,
+    )
     paths = [lake / part.path for part, _ in live_set(account.ledger).parts.values() if part.event_class]
     assert _rows(paths) == left_after(step, account), at
     if table:

@@ -70,10 +70,14 @@ def verify(lake: Path, **arguments: Any) -> ImpervaVerifyLakeOperator:
 
 
 def test_a_sound_lake_gives_its_head_and_figures(load: Callable[[], Path]) -> None:
-    found = verify(load()).execute(context())
-    assert found["head"]["commit"] == 1
-    assert re.fullmatch("[0-9a-f]{64}", found["head"]["sha256"])
-    assert (found["lines"], found["rows"], found["objects"] - found["hashed"]) == (10, 10, 0)
+    verification = verify(load()).execute(context())
+    assert verification["head"]["commit"] == 1
+    assert re.fullmatch("[0-9a-f]{64}", verification["head"]["sha256"])
+    assert (verification["lines"], verification["rows"], verification["objects"] - verification["hashed"]) == (
+        10,
+        10,
+        0,
+    )
 
 
 def test_a_damaged_lake_makes_the_task_red_for_good(load: Callable[[], Path]) -> None:

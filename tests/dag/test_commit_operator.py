@@ -313,9 +313,9 @@ class TestAssetEvent:
 
     def test_it_tells_of_the_commit(self, account: Account, ti: TaskInstance) -> None:
         account.commit(account.ledger.plan(1))
-        told = self.run(account, ti)
-        assert (told["repository"], told["first_commit"], told["commit"]) == (account.repository.name, 2, 2)
-        assert (told["rows"], told["logs"]) == (3, {"committed": 3})
+        output = self.run(account, ti)
+        assert (output["repository"], output["first_commit"], output["commit"]) == (account.repository.name, 2, 2)
+        assert (output["rows"], output["logs"]) == (3, {"committed": 3})
 
     def test_commits_that_nobody_was_told_of_are_in_the_next_event(self, account: Account, ti: TaskInstance) -> None:
         """Airflow emits none for a red run, and none for what a later run recovers; the rows are there all the same."""
@@ -324,16 +324,16 @@ class TestAssetEvent:
         account.serve(4)
         account.run_some()
         account.serve(5)
-        told = self.run(account, ti)
-        assert (told["first_commit"], told["commit"], told["rows"]) == (3, 4, 10)
+        output = self.run(account, ti)
+        assert (output["first_commit"], output["commit"], output["rows"]) == (3, 4, 10)
 
     def test_another_repositorys_numbers_are_not_taken_for_ours(self, account: Account, ti: TaskInstance) -> None:
         account.commit(account.ledger.plan(1))
         ti.announced = {"repository": "another", "commit": 1}
         account.run_some()
         account.serve(4)
-        told = self.run(account, ti)
-        assert (told["first_commit"], told["commit"]) == (3, 3)
+        output = self.run(account, ti)
+        assert (output["first_commit"], output["commit"]) == (3, 3)
 
     def test_a_task_that_fails_takes_nothing_as_told(self, ti: TaskInstance, tmp_path: Path) -> None:
         with pytest.raises(AirflowFailException):

@@ -100,8 +100,8 @@ def test_a_uri_without_a_bucket_is_told() -> None:
 
 
 def test_an_event_tells_what_changed_and_how_far_the_repository_is_loaded() -> None:
-    told = extra(("access", "2026-11-21"), ("security", "2026-11-22"))
-    assert told == {
+    output = extra(("access", "2026-11-21"), ("security", "2026-11-22"))
+    assert output == {
         "repository": "8416_1745073",
         "first_commit": 41,
         "commit": 42,
@@ -122,11 +122,11 @@ def test_an_event_tells_what_changed_and_how_far_the_repository_is_loaded() -> N
 def test_an_event_of_many_partitions_is_bounded_and_leaves_no_date_out() -> None:
     """A replay of years changes thousands of partitions, and each event stays in Airflow's database."""
     dates = [f"{year}-{month:02d}-{day:02d}" for year in (2024, 2025) for month in range(1, 13) for day in range(1, 29)]
-    told = extra(*(("access", event_date) for event_date in dates))
-    assert len(told["partitions"]) == MOST_PARTITIONS
-    assert told["more_partitions"] == len(dates) - MOST_PARTITIONS
-    assert len(json.dumps(told)) < 20_000
-    [(repository, found)] = changed_dates({"lake": [Event(told)]}).items()
+    output = extra(*(("access", event_date) for event_date in dates))
+    assert len(output["partitions"]) == MOST_PARTITIONS
+    assert output["more_partitions"] == len(dates) - MOST_PARTITIONS
+    assert len(json.dumps(output)) < 20_000
+    [(repository, found)] = changed_dates({"lake": [Event(output)]}).items()
     assert repository == "8416_1745073"
     assert set(dates) <= set(found)
     assert (found[0], found[-1]) == ("2024-01-01", "2025-12-28")

@@ -60,8 +60,8 @@ def forward(lake: Path, **options: Any) -> Any:
 def test_it_sends_what_is_committed_and_then_skips(account: Account, receiver: SyslogReceiver) -> None:
     account.serve(1, 2)
     account.run_some()
-    told = forward(account.lake)
-    assert told == {
+    output = forward(account.lake)
+    assert output == {
         "repository": "8416_1745073",
         "destination": "syslog",
         "commits": 1,
@@ -106,9 +106,9 @@ def test_time_ends_between_commits(account: Account, receiver: SyslogReceiver) -
     for number in (1, 2):
         account.serve(number)
         account.run_some()
-    told = forward(account.lake, run_for=timedelta(microseconds=1))
-    assert (told["commits"], told["pending"]) == (1, 1)
-    assert told["lag_seconds"] > 0
+    output = forward(account.lake, run_for=timedelta(microseconds=1))
+    assert (output["commits"], output["pending"]) == (1, 1)
+    assert output["lag_seconds"] > 0
 
 
 def test_a_receiver_that_is_down_is_tried_again_by_airflow(

@@ -84,8 +84,8 @@ def test_the_value_comes_from_a_variable_and_is_shown_nowhere(
         done = task.execute(context())
     assert (done["rows"], done["raw_objects"]) == (2, 2)
     rendered = {name: getattr(task, name) for name in task.template_fields}
-    told = caplog.text + json.dumps(done) + repr(rendered) + repr(vars(task))
-    assert ADDRESS not in told
+    text = caplog.text + json.dumps(done) + repr(rendered) + repr(vars(task))
+    assert ADDRESS not in text
     assert account.where(ADDRESS) == []
     account.assert_sound()
 

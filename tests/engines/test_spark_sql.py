@@ -104,8 +104,8 @@ def test_the_logs_of_the_ledger_are_there(answered: Answers) -> None:
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_spark_answers_what_is_counted_by_hand(question: str, answered: Answers) -> None:
     expected = answers(make_rows())[question]
-    found = Counter(tuple(map(_plain, row)) for row in answered[QUESTIONS[question]])
-    assert found == Counter({tuple(map(cell, row)): count for row, count in expected.items()})
+    counts = Counter(tuple(map(_plain, row)) for row in answered[QUESTIONS[question]])
+    assert counts == Counter({tuple(map(cell, row)): count for row, count in expected.items()})
 
 
 @pytest.mark.parametrize("view", PRODUCTS)

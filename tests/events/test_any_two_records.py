@@ -58,16 +58,16 @@ def test_two_are_never_one(format_name: str, data: st.DataObject) -> None:
     head, write = WRITERS[format_name]
     one, other = (write(number, data.draw(TEXT)) for number in (1, 2))
     separator = data.draw(st.sampled_from(SEPARATORS))
-    found = Body.of(head + joined(one, separator, other))
+    body = Body.of(head + joined(one, separator, other))
     known = {("192.0.2.1", "91"), ("192.0.2.2", "92")}
-    assert {identity(row) for row in found.rows} <= known, "each row has the values of one record"
-    assert len({identity(row) for row in found.rows}) == len(found.rows)
+    assert {identity(row) for row in body.rows} <= known, "each row has the values of one record"
+    assert len({identity(row) for row in body.rows}) == len(body.rows)
     if separator in READ[format_name] or separator.startswith("\n<"):
-        assert (len(found.rows), found.refused) == (2, [])
+        assert (len(body.rows), body.refused) == (2, [])
     else:
-        in_quarantine = b"".join(raw for _, raw in found.refused)
+        in_quarantine = b"".join(raw for _, raw in body.refused)
         for text, row in zip((one, other), sorted(known), strict=True):
-            is_row = row in {identity(one) for one in found.rows}
+            is_row = row in {identity(one) for one in body.rows}
             assert is_row or row[0].encode() in in_quarantine, text
 
 
@@ -85,11 +85,11 @@ def test_two_of_two_formats_are_never_one(data: st.DataObject) -> None:
     separator = data.draw(st.sampled_from([some for some in SEPARATORS if some.startswith("\n")]))
     one, other = writers[first](1), writers[second](2)
     head = FIELDS + "\n" if "W3C" in (first, second) else ""
-    found = Body.of(head + joined(one, separator, other))
+    body = Body.of(head + joined(one, separator, other))
     lines = 2 + bool(head and first != "W3C" and second != "W3C")
-    assert len(found.rows) + len(found.refused) >= lines - 1
-    whole = " ".join(str(value) for row in found.rows for value in [*row.values(), *row["extra"].values()])
-    kept = whole.encode() + b"".join(raw for _, raw in found.refused)
+    assert len(body.rows) + len(body.refused) >= lines - 1
+    whole = " ".join(str(value) for row in body.rows for value in [*row.values(), *row["extra"].values()])
+    kept = whole.encode() + b"".join(raw for _, raw in body.refused)
     for text in (one, other):
         ids = [part for part in text.replace('"', " ").replace("=", " ").split() if part.startswith("192.0.2.")]
         assert all(part.encode() in kept for part in ids)

@@ -112,15 +112,15 @@ def test_two_records_are_two_whatever_is_between_them(format_name: str, data: st
     one, other = (data.draw(st.sampled_from(RECORDS[format_name])) for _ in range(2))
     separator = data.draw(st.sampled_from(SEPARATORS))
     alone = [Body.of(record).rows[0] for record in (one, other)]
-    found = Body.of(joined(one, separator, other))
-    assert found.refused == []
-    assert [{k: v for k, v in row.items() if k not in ASIDE} for row in found.rows] == [
+    body = Body.of(joined(one, separator, other))
+    assert body.refused == []
+    assert [{k: v for k, v in row.items() if k not in ASIDE} for row in body.rows] == [
         {k: v for k, v in row.items() if k not in ASIDE} for row in alone
     ]
-    prefixes = [row["extra"].pop("prefix", "") for row in found.rows]
+    prefixes = [row["extra"].pop("prefix", "") for row in body.rows]
     assert prefixes[0] == ""
-    assert found.column("extra") == [row["extra"] for row in alone]
-    assert [code for codes in found.column("parse_warnings") for code in codes if code != "text_before_header"] == [
+    assert body.column("extra") == [row["extra"] for row in alone]
+    assert [code for codes in body.column("parse_warnings") for code in codes if code != "text_before_header"] == [
         code for row in alone for code in row["parse_warnings"]
     ]
 
@@ -146,12 +146,12 @@ def test_records_that_lack_something_are_two_as_well(format_name: str, separator
         re.sub(r"[ \t]deviceExternalId=\d+", "", RECORD_OF[format_name](number, more)) + end
         for number, more, end in ((1, "", ""), (2, "", f"{' ' if format_name == 'CEF' else chr(9)}cn1=403"))
     )
-    found = Body.of(joined(one, separator, other))
-    assert [(row["session_id"], row["client_ip"], row["http_status"], row["action"]) for row in found.rows] == [
+    body = Body.of(joined(one, separator, other))
+    assert [(row["session_id"], row["client_ip"], row["http_status"], row["action"]) for row in body.rows] == [
         ("1", "192.0.2.1", None, "REQ_PASSED"),
         ("2", "192.0.2.2", 403, "REQ_PASSED"),
     ]
-    codes = [[code for code in codes if code != "text_before_header"] for codes in found.column("parse_warnings")]
+    codes = [[code for code in codes if code != "text_before_header"] for codes in body.column("parse_warnings")]
     assert codes == [["incomplete:deviceExternalId"], ["incomplete:deviceExternalId", "follows_incomplete"]]
 
 
@@ -159,16 +159,16 @@ def test_records_that_lack_something_are_two_as_well(format_name: str, separator
 @pytest.mark.parametrize("format_name", ["CEF", "LEEF"])
 def test_line_ends_of_any_kind(format_name: str, end: str) -> None:
     record = RECORD_OF[format_name]
-    found = Body.of("".join(f"{record(number)}{end}" for number in (1, 2, 3)))
-    assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
-    assert found.column("request_id") == ["91", "92", "93"]
-    assert found.column("parse_warnings") == [[], [], []]
+    body = Body.of("".join(f"{record(number)}{end}" for number in (1, 2, 3)))
+    assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    assert body.column("request_id") == ["91", "92", "93"]
+    assert body.column("parse_warnings") == [[], [], []]
 
 
 class TestIdentity:
     def test_it_is_the_line_and_for_further_records_on_it_more(self) -> None:
-        found = Body.of(f"{cef(1)}\n{cef(2)}{cef(3)}\r{cef(4)}\n\n{cef(5)}\n{cef(6)}")
-        assert dict(zip(found.column("session_id"), found.column("src_line"), strict=True)) == {
+        body = Body.of(f"{cef(1)}\n{cef(2)}{cef(3)}\r{cef(4)}\n\n{cef(5)}\n{cef(6)}")
+        assert dict(zip(body.column("session_id"), body.column("src_line"), strict=True)) == {
             "1": 1,
             "2": 2,
             "3": 2 + LINES_AT_MOST,
@@ -201,33 +201,33 @@ class TestClientText:
     def test_header_before_the_record_is_complete_sends_both_sides_to_quarantine(self, key: str, text: str) -> None:
         text = text.replace("{}", FORGED)
         record = cef(1, f" {key}={text}")
-        found = Body.of(f"{cef(2)}\n{record}\n{cef(3)}")
-        assert found.column("client_ip") == ["192.0.2.2", "192.0.2.3"]
-        assert {reason for reason, _ in found.refused} == {"ambiguous_header"}
-        assert sum(len(raw) for _, raw in found.refused) >= len(record) - 4
+        body = Body.of(f"{cef(2)}\n{record}\n{cef(3)}")
+        assert body.column("client_ip") == ["192.0.2.2", "192.0.2.3"]
+        assert {reason for reason, _ in body.refused} == {"ambiguous_header"}
+        assert sum(len(raw) for _, raw in body.refused) >= len(record) - 4
 
     def test_header_behind_a_complete_record_leaves_that_one(self) -> None:
-        found = Body.of(f"{cef(1)} xff=198.51.100.1 {FORGED}\n{cef(2)}")
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
-        assert found.column("parse_warnings") == [["header_in_text:xff"], []]
-        assert found.refused == [("ambiguous_header", FORGED.encode())]
+        body = Body.of(f"{cef(1)} xff=198.51.100.1 {FORGED}\n{cef(2)}")
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
+        assert body.column("parse_warnings") == [["header_in_text:xff"], []]
+        assert body.refused == [("ambiguous_header", FORGED.encode())]
 
     @pytest.mark.parametrize("key", ["additionalReqHeaders", "cs10", "newThing", "postbody"])
     def test_header_in_brackets_that_close_is_text(self, key: str) -> None:
         json = f'[{{"User-Agent":"x {FORGED} y"}},{{"b":"c"}}]'
         label = " cs10Label=Rule Info" if key == "cs10" else ""
-        found = Body.of(f"{cef(1, f' {key}={json}{label}')}\n{cef(2)}")
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
-        assert found.column("parse_warnings") == [[f"header_in_text:{key}"], []]
-        texts = [*found.rows[0]["extra"].values(), *found.rows[0].values()]
+        body = Body.of(f"{cef(1, f' {key}={json}{label}')}\n{cef(2)}")
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
+        assert body.column("parse_warnings") == [[f"header_in_text:{key}"], []]
+        texts = [*body.rows[0]["extra"].values(), *body.rows[0].values()]
         assert json in texts
 
     def test_brackets_that_do_not_close_prove_nothing(self) -> None:
-        found = Body.of(
+        body = Body.of(
             f"{cef(1, chr(32) + chr(34).join(['additionalReqHeaders=[{', 'a', ':', f'x {FORGED} y']))}\n{cef(2)}"
         )
-        assert found.column("client_ip") == ["192.0.2.2"]
-        assert [reason for reason, _ in found.refused] == ["ambiguous_header"] * 2
+        assert body.column("client_ip") == ["192.0.2.2"]
+        assert [reason for reason, _ in body.refused] == ["ambiguous_header"] * 2
 
     @pytest.mark.parametrize(
         "text",
@@ -240,22 +240,22 @@ class TestClientText:
         ],
     )
     def test_what_is_no_whole_header_is_text(self, text: str) -> None:
-        found = Body.of(f"{cef(1, f' requestClientApplication={text}')}\n{cef(2)}")
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
-        assert found.refused == []
-        assert "header_in_text:requestClientApplication" in found.rows[0]["parse_warnings"]
+        body = Body.of(f"{cef(1, f' requestClientApplication={text}')}\n{cef(2)}")
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
+        assert body.refused == []
+        assert "header_in_text:requestClientApplication" in body.rows[0]["parse_warnings"]
 
     @pytest.mark.parametrize("text", ["CEF:0|", "CEF:0|Acme|Box|1|1|a|0| src=x", "LEEF:1.0|", "0|Incapsula|"])
     def test_what_is_none_of_ours_is_text(self, text: str) -> None:
-        found = Body.of(f"{cef(1, f' requestClientApplication={text}')}\n{cef(2)}")
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
-        assert found.refused == []
+        body = Body.of(f"{cef(1, f' requestClientApplication={text}')}\n{cef(2)}")
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
+        assert body.refused == []
 
     def test_line_end_before_it_makes_two_records_that_say_so(self) -> None:
         """Nobody can tell this from a record that was cut off, so the two are marked."""
-        found = Body.of(f"{cef(1, f' postbody=a=1{chr(10)}{FORGED}')}\n{cef(2)}")
-        assert len(found.rows) == 3
-        first, second, third = found.column("parse_warnings")
+        body = Body.of(f"{cef(1, f' postbody=a=1{chr(10)}{FORGED}')}\n{cef(2)}")
+        assert len(body.rows) == 3
+        first, second, third = body.column("parse_warnings")
         assert first[:4] == [f"incomplete:{key}" for key in ("act", "src", "start", "deviceExternalId")]
         assert "follows_incomplete" in second
         assert third == []
@@ -265,8 +265,8 @@ class TestClientText:
         records[4] = cef(
             5, f" requestClientApplication={FORGED * 20} postbody=|Incapsula|SIEMintegration|{chr(10)}#Fields: a b"
         )
-        found = Body.of("\n".join(records))
-        assert found.column("session_id") == ["1", "2", "3", "4", "6", "7", "8"]
+        body = Body.of("\n".join(records))
+        assert body.column("session_id") == ["1", "2", "3", "4", "6", "7", "8"]
 
 
 class TestLines:
@@ -289,11 +289,11 @@ class TestLines:
         ],
     )
     def test_one_behind_what_is_open_belongs_to_it(self, open_text: str) -> None:
-        found = Body.of(f"CEF:0|{SIGNATURE} fileId=1 {open_text}\nsecond\nthird src=192.0.2.1\n{cef(2)}")
-        assert found.column("session_id") == ["1", "2"]
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
-        assert "joined_lines" in found.rows[0]["parse_warnings"]
-        assert (found.refused, found.lines) == ([], 2)
+        body = Body.of(f"CEF:0|{SIGNATURE} fileId=1 {open_text}\nsecond\nthird src=192.0.2.1\n{cef(2)}")
+        assert body.column("session_id") == ["1", "2"]
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
+        assert "joined_lines" in body.rows[0]["parse_warnings"]
+        assert (body.refused, body.lines) == ([], 2)
 
     @pytest.mark.parametrize(
         "closed",
@@ -310,20 +310,20 @@ class TestLines:
     )
     @pytest.mark.parametrize("junk", ["password=hunter2 token=abc", "x", '{"a":1}', "#Fields: a b", "CEF:", "|||||||"])
     def test_one_behind_what_is_not_is_quarantined(self, closed: str, junk: str) -> None:
-        found = Body.of(f"{cef(1)}{closed}\n{junk}\n\n{junk}\n{cef(2)}")
-        assert found.refused == [("not_a_record", junk.encode())] * 2
-        assert found.column("parse_warnings") == [[], []]
-        assert all("hunter2" not in str(row) for row in found.rows)
+        body = Body.of(f"{cef(1)}{closed}\n{junk}\n\n{junk}\n{cef(2)}")
+        assert body.refused == [("not_a_record", junk.encode())] * 2
+        assert body.column("parse_warnings") == [[], []]
+        assert all("hunter2" not in str(row) for row in body.rows)
 
     def test_joining_ends_where_the_text_does(self) -> None:
-        found = Body.of(f"CEF:0|{SIGNATURE} postbody=a\nb act=REQ_PASSED\njunk\n{cef(2)}")
-        assert found.rows[0]["request_body"] == "a\nb"
-        assert found.refused == [("not_a_record", b"junk")]
+        body = Body.of(f"CEF:0|{SIGNATURE} postbody=a\nb act=REQ_PASSED\njunk\n{cef(2)}")
+        assert body.rows[0]["request_body"] == "a\nb"
+        assert body.refused == [("not_a_record", b"junk")]
 
     def test_one_before_the_first_record(self) -> None:
-        found = Body.of(f"rest of\na body |Incapsula|SIEMintegration| |Incapsula|SIEMintegration|\n{cef(1)}")
-        assert [reason for reason, _ in found.refused] == ["not_a_record"] * 2
-        assert found.column("src_line") == [3]
+        body = Body.of(f"rest of\na body |Incapsula|SIEMintegration| |Incapsula|SIEMintegration|\n{cef(1)}")
+        assert [reason for reason, _ in body.refused] == ["not_a_record"] * 2
+        assert body.column("src_line") == [3]
 
 
 class TestPrefix:
@@ -343,26 +343,26 @@ class TestPrefix:
     @pytest.mark.parametrize("format_name", ["CEF", "LEEF"])
     def test_syslog_is_kept_and_nothing_is_wrong_with_it(self, format_name: str, prefix: str) -> None:
         record = RECORD_OF[format_name]
-        found = Body.of("".join(f"{prefix}{record(number)}\n" for number in (1, 2)))
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
-        assert found.column("extra") == [{"prefix": prefix.strip()}] * 2
-        assert found.column("parse_warnings") == [[], []]
+        body = Body.of("".join(f"{prefix}{record(number)}\n" for number in (1, 2)))
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
+        assert body.column("extra") == [{"prefix": prefix.strip()}] * 2
+        assert body.column("parse_warnings") == [[], []]
 
     def test_other_text_is_kept_and_noted(self) -> None:
-        found = Body.of(f"{cef(1)}\nwhatever it is, a=b; {cef(2)}")
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
-        assert found.rows[1]["extra"] == {"prefix": "whatever it is, a=b;"}
-        assert found.rows[1]["parse_warnings"] == ["text_before_header"]
+        body = Body.of(f"{cef(1)}\nwhatever it is, a=b; {cef(2)}")
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.2"]
+        assert body.rows[1]["extra"] == {"prefix": "whatever it is, a=b;"}
+        assert body.rows[1]["parse_warnings"] == ["text_before_header"]
 
     @pytest.mark.parametrize("start", ["0|", "CEF: 0|", "CEF:1|"])
     def test_any_version_and_none(self, start: str) -> None:
-        found = Body.of(cef(1) + cef(2, start=start) + "\n" + cef(3, start=start))
-        assert found.column("session_id") == ["1", "3", "2"] or sorted(found.column("session_id")) == ["1", "2", "3"]
+        body = Body.of(cef(1) + cef(2, start=start) + "\n" + cef(3, start=start))
+        assert body.column("session_id") == ["1", "3", "2"] or sorted(body.column("session_id")) == ["1", "2", "3"]
 
     def test_other_vendors_begin_lines_only(self) -> None:
         acme = "CEF:0|Acme|Box|9|42|Thing|3|src=192.0.2.7"
-        found = Body.of(f"{cef(1)}\n{acme}\n{acme} msg=|Incapsula|SIEMintegration|1\n{cef(2)}")
-        assert found.column("client_ip") == ["192.0.2.1", "192.0.2.7", "192.0.2.7", "192.0.2.2"]
+        body = Body.of(f"{cef(1)}\n{acme}\n{acme} msg=|Incapsula|SIEMintegration|1\n{cef(2)}")
+        assert body.column("client_ip") == ["192.0.2.1", "192.0.2.7", "192.0.2.7", "192.0.2.2"]
 
 
 class TestCount:
@@ -412,9 +412,9 @@ def test_no_text_takes_more_than_linear_time(body: str) -> None:
 @pytest.mark.parametrize("between", [" x ", ' "x ', " ", "", "\x00"])
 @pytest.mark.parametrize("end", ["src=192.0.2.1", '" "a=1', ""])
 def test_header_before_the_first_key_of_a_record_makes_nothing_fail(between: str, end: str) -> None:
-    found = Body.of(f"CEF:0|{SIGNATURE}{between}CEF:0|{SIGNATURE} {end}\n{cef(1)}\n")
-    assert found.lines == len(found.rows) + len(found.refused)
-    assert [row["client_ip"] for row in found.rows if row["src_line"] == 2] == ["192.0.2.1"]
+    body = Body.of(f"CEF:0|{SIGNATURE}{between}CEF:0|{SIGNATURE} {end}\n{cef(1)}\n")
+    assert body.lines == len(body.rows) + len(body.refused)
+    assert [row["client_ip"] for row in body.rows if row["src_line"] == 2] == ["192.0.2.1"]
 
 
 @pytest.mark.parametrize("format_name", ["CEF", "LEEF"])

@@ -140,13 +140,13 @@ def test_url_parts(url: str | None, host: str | None, path: str | None) -> None:
 
 
 def test_misfits_are_null_kept_and_noted() -> None:
-    found = row(
+    event = row(
         "cn1=70000 suid=12a spt=9999999999 in=99999999999999999999 cs2=maybe cs2Label=Javascript Support "
         "cs7=north cs7Label=latitude end=soon start=1700000000001 ccode=[]"
     )
     columns = ("http_status", "account_id", "server_port", "response_bytes", "javascript_support", "client_latitude")
-    assert [found[column] for column in (*columns, "end_time", "client_country_code")] == [None] * 8
-    assert found["extra"] == {
+    assert [event[column] for column in (*columns, "end_time", "client_country_code")] == [None] * 8
+    assert event["extra"] == {
         "cn1": "70000",
         "suid": "12a",
         "spt": "9999999999",
@@ -156,7 +156,7 @@ def test_misfits_are_null_kept_and_noted() -> None:
         "end": "soon",
         "ccode": "[]",
     }
-    assert set(found["parse_warnings"]) == {
+    assert set(event["parse_warnings"]) == {
         "bad_int:cn1",
         "bad_int:suid",
         "bad_int:spt",
@@ -170,33 +170,33 @@ def test_misfits_are_null_kept_and_noted() -> None:
 
 def test_misfits_stay_in_their_own_row() -> None:
     good = cef("start=1700000000001 cn1=200")
-    found = rows(good, cef("start=1700000000001 cn1=x foo=1"), good, cef("start=1700000000001 src=x"))
-    assert [r["extra"] for r in found] == [{}, {"cn1": "x", "foo": "1"}, {}, {}]
-    assert [r["parse_warnings"] for r in found] == [[], ["bad_int:cn1"], [], ["bad_ip:src"]]
-    assert [r["http_status"] for r in found] == [200, None, 200, None]
+    events = rows(good, cef("start=1700000000001 cn1=x foo=1"), good, cef("start=1700000000001 src=x"))
+    assert [r["extra"] for r in events] == [{}, {"cn1": "x", "foo": "1"}, {}, {}]
+    assert [r["parse_warnings"] for r in events] == [[], ["bad_int:cn1"], [], ["bad_ip:src"]]
+    assert [r["http_status"] for r in events] == [200, None, 200, None]
 
 
 def test_ids_of_nineteen_digits_are_exact() -> None:
-    found = row("fileId=9223372036854775807 deviceExternalId=123456789012345679 suid=9007199254740993")
-    assert (found["session_id"], found["request_id"]) == ("9223372036854775807", "123456789012345679")
-    assert found["account_id"] == 9_007_199_254_740_993
+    event = row("fileId=9223372036854775807 deviceExternalId=123456789012345679 suid=9007199254740993")
+    assert (event["session_id"], event["request_id"]) == ("9223372036854775807", "123456789012345679")
+    assert event["account_id"] == 9_007_199_254_740_993
 
 
 def test_no_origin_was_asked() -> None:
-    found = row("sip=0.0.0.0 spt=0 src=0.0.0.0 cpt=0 start=1700000000001")
-    assert (found["server_ip"], found["server_port"]) == (None, None)
-    assert (found["client_ip"], found["client_port"]) == ("0.0.0.0", 0)
-    assert (found["extra"], found["parse_warnings"]) == ({}, [])
+    event = row("sip=0.0.0.0 spt=0 src=0.0.0.0 cpt=0 start=1700000000001")
+    assert (event["server_ip"], event["server_port"]) == (None, None)
+    assert (event["client_ip"], event["client_port"]) == ("0.0.0.0", 0)
+    assert (event["extra"], event["parse_warnings"]) == ({}, [])
 
 
 def test_small_conversions() -> None:
-    found = row(
+    event = row(
         "ccode=[US] xff=192.0.2.1,  unknown ,x y ver=TLSv1.3 A_B_C src=2001:db8::1 cs3=TRUE cs3Label=CO Support"
     )
-    assert found["client_country_code"] == "US"
-    assert found["x_forwarded_for"] == ["192.0.2.1", "unknown", "x y"]
-    assert (found["tls"], found["tls_version"], found["tls_cipher"]) == ("TLSv1.3 A_B_C", "TLSv1.3", "A_B_C")
-    assert (found["client_ip"], found["cookie_support"]) == ("2001:db8::1", True)
+    assert event["client_country_code"] == "US"
+    assert event["x_forwarded_for"] == ["192.0.2.1", "unknown", "x y"]
+    assert (event["tls"], event["tls_version"], event["tls_cipher"]) == ("TLSv1.3 A_B_C", "TLSv1.3", "A_B_C")
+    assert (event["client_ip"], event["cookie_support"]) == ("2001:db8::1", True)
     assert row("ver=TLSv1.3")["tls_cipher"] is None
 
 
@@ -215,8 +215,8 @@ def test_small_conversions() -> None:
     ],
 )
 def test_outcome_goes_by_action(action: str, outcome: str) -> None:
-    found = row(f"act={action}")
-    assert (found["action"], found["outcome"]) == (action, outcome)
+    event = row(f"act={action}")
+    assert (event["action"], event["outcome"]) == (action, outcome)
 
 
 def test_duration() -> None:
@@ -246,32 +246,32 @@ class TestEventTime:
         "start", ["", "start=soon ", "start=0 ", "start=1262303999999 ", f"start={FETCHED + DAY + 1} "]
     )
     def test_missing_or_impossible_time_is_the_logs(self, start: str) -> None:
-        found = row(f"{start}src=192.0.2.1")
-        assert milliseconds(found["event_time"]) == START
-        assert found["event_date"] == date(2023, 11, 14)
-        assert "time_from_file" in found["parse_warnings"]
-        assert ("bad_time:start" in found["parse_warnings"]) == bool(start)
-        assert ("start" in found["extra"]) == bool(start)
+        event = row(f"{start}src=192.0.2.1")
+        assert milliseconds(event["event_time"]) == START
+        assert event["event_date"] == date(2023, 11, 14)
+        assert "time_from_file" in event["parse_warnings"]
+        assert ("bad_time:start" in event["parse_warnings"]) == bool(start)
+        assert ("start" in event["extra"]) == bool(start)
 
     @pytest.mark.parametrize("start", [1_262_304_000_000, FETCHED + DAY])
     def test_times_at_the_bounds_count(self, start: int) -> None:
-        found = row(f"start={start}")
-        assert (milliseconds(found["event_time"]), found["parse_warnings"]) == (start, [])
+        event = row(f"start={start}")
+        assert (milliseconds(event["event_time"]), event["parse_warnings"]) == (start, [])
 
     def test_seconds_are_told_from_milliseconds(self) -> None:
-        found = row("start=1700000001")
-        assert (milliseconds(found["event_time"]), found["parse_warnings"]) == (
+        event = row("start=1700000001")
+        assert (milliseconds(event["event_time"]), event["parse_warnings"]) == (
             1_700_000_001_000,
             ["epoch_seconds:start"],
         )
 
     def test_without_any_time_the_date_is_that_of_the_fetch(self) -> None:
         for start_time in (None, 5):
-            (found,) = rows(cef("src=192.0.2.1"), source=replace(SOURCE, start_time=start_time))
-            assert (found["event_time"], found["parse_warnings"]) == (None, ["no_time"])
-            assert found["event_date"] == date(2026, 11, 21)
-        (found,) = rows(cef("src=192.0.2.1"), source=LogSource(file="x"))
-        assert found["event_date"] == date(1970, 1, 1)
+            (event,) = rows(cef("src=192.0.2.1"), source=replace(SOURCE, start_time=start_time))
+            assert (event["event_time"], event["parse_warnings"]) == (None, ["no_time"])
+            assert event["event_date"] == date(2026, 11, 21)
+        (event,) = rows(cef("src=192.0.2.1"), source=LogSource(file="x"))
+        assert event["event_date"] == date(1970, 1, 1)
 
     def test_date_is_that_of_utc(self) -> None:
         last = int(datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC).timestamp() * 1000)

@@ -39,8 +39,8 @@ def rows(*lines: str, protection: Protection | None = None) -> list[dict[str, An
 
 
 def row(line: str, **options: Any) -> dict[str, Any]:
-    (found,) = rows(line, **options)
-    return found
+    (event,) = rows(line, **options)
+    return event
 
 
 def cef(extension: str, *, name: str = "Normal", code: object = 0) -> str:
@@ -82,12 +82,12 @@ class TestOutcome:
 class TestRules:
     @pytest.mark.parametrize("line", [cef("", name="SQL Injection"), leef("", name="SQL Injection")])
     def test_severity_follows_from_the_rule_type(self, line: str) -> None:
-        found = row(line)
-        assert (found["is_alert"], found["severity"]) == (True, "high")
+        event = row(line)
+        assert (event["is_alert"], event["severity"]) == (True, "high")
 
     def test_zero_is_no_sql_injection_in_an_access_event(self) -> None:
-        found = row(cef("act=REQ_PASSED"))
-        assert (found["is_alert"], found["severity"]) == (False, "informational")
+        event = row(cef("act=REQ_PASSED"))
+        assert (event["is_alert"], event["severity"]) == (False, "informational")
 
     def test_a_customers_rule_is_known_by_its_name_in_leef(self) -> None:
         assert row(leef("", name="IncapRules(no robots)"))["severity"] == RULE_TYPES[11].severity
@@ -140,7 +140,7 @@ class TestJson:
 
 class TestViolations:
     def test_slots_are_zipped(self) -> None:
-        found = row(
+        event = row(
             cef(
                 "fileType=12999,50999,50037,50044, filePermission=37,20,1,1, "
                 "cs9=,High Risk SQL Expressions,,SQL SELECT Expression, cs9Label=Rule name "
@@ -148,19 +148,19 @@ class TestViolations:
                 name="SQL Injection",
             )
         )
-        assert [tuple(violation.values()) for violation in found["violations"]] == [
+        assert [tuple(violation.values()) for violation in event["violations"]] == [
             ("12999", None, "37", None, None),
             ("50999", "SQL Injection", "20", "High Risk SQL Expressions", None),
             ("50037", "SQL Injection", "1", None, '[{"a":1}]'),
             ("50044", "SQL Injection", "1", "SQL SELECT Expression", None),
         ]
-        assert found["rule_names"] == ["", "High Risk SQL Expressions", "", "SQL SELECT Expression"]
+        assert event["rule_names"] == ["", "High Risk SQL Expressions", "", "SQL SELECT Expression"]
 
     def test_no_event_with_one_list_only_is_lost(self) -> None:
-        found = rows(
+        events = rows(
             cef("fileType=1 cs9= cs9Label=Rule name", name="DDoS"), cef("", name="DDoS"), cef("filePermission=7")
         )
-        assert [event["violations"] and len(event["violations"]) for event in found] == [1, None, 1]
+        assert [event["violations"] and len(event["violations"]) for event in events] == [1, None, 1]
 
     @given(
         st.lists(
@@ -219,10 +219,10 @@ class TestAddresses:
 
     def test_one_client_however_it_is_written(self) -> None:
         lines = [cef("").replace("192.0.2.1", text) for text in ("2001:0DB8:0::1", "2001:db8::1", "::ffff:10.1.2.3")]
-        found = rows(*lines)
-        assert [event["client_ip"] for event in found] == ["2001:0DB8:0::1", "2001:db8::1", "::ffff:10.1.2.3"]
-        assert [event["client_address"] for event in found] == ["2001:db8::1", "2001:db8::1", "10.1.2.3"]
-        assert [event["client_subnet"] for event in found] == ["2001:db8::/48", "2001:db8::/48", "10.1.2.0/24"]
+        events = rows(*lines)
+        assert [event["client_ip"] for event in events] == ["2001:0DB8:0::1", "2001:db8::1", "::ffff:10.1.2.3"]
+        assert [event["client_address"] for event in events] == ["2001:db8::1", "2001:db8::1", "10.1.2.3"]
+        assert [event["client_subnet"] for event in events] == ["2001:db8::/48", "2001:db8::/48", "10.1.2.0/24"]
 
     def test_bytes_sort_and_compare_as_addresses(self, tmp_path: Path) -> None:
         found = {text: read_address(text) for text in ("fe80::1", "2001:db8::1", "192.0.2.200", "192.0.2.3", "::1")}
@@ -235,9 +235,9 @@ class TestAddresses:
         assert rows == [("192.0.2.3",)]
 
     def test_distributed_is_no_address(self) -> None:
-        found = row(incident("src=Distributed"))
-        assert found["client_ip"] == "Distributed", "the text stays where version 1 had it"
-        assert [found[name] for name in ("client_address", "client_address_bytes", "client_subnet")] == [None] * 3
+        event = row(incident("src=Distributed"))
+        assert event["client_ip"] == "Distributed", "the text stays where version 1 had it"
+        assert [event[name] for name in ("client_address", "client_address_bytes", "client_subnet")] == [None] * 3
 
 
 class TestIncidents:
@@ -246,20 +246,20 @@ class TestIncidents:
             "src=192.0.2.1 dhost=www.example.com cs1=7 cs1Label=ImpervaAANumberOfEvents "
             "cs2=12.5 cs2Label=ImpervaAAPercentBlocked"
         )
-        found = row(line)
+        event = row(line)
         names = ("is_alert", "severity", "analytics_severity", "analytics_host", "analytics_events")
-        assert [found[name] for name in names] == [True, "high", "MAJOR", "www.example.com", 7]
-        assert found["analytics_blocked_percent"] == 12.5
-        assert found["extra"]["ImpervaAANumberOfEvents"] == "7", "what was there stays there"
+        assert [event[name] for name in names] == [True, "high", "MAJOR", "www.example.com", 7]
+        assert event["analytics_blocked_percent"] == 12.5
+        assert event["extra"]["ImpervaAANumberOfEvents"] == "7", "what was there stays there"
 
     def test_what_does_not_fit_is_null(self) -> None:
-        found = row(incident("dhost=Distributed cs1=many cs1Label=ImpervaAANumberOfEvents", level="ODD"))
+        event = row(incident("dhost=Distributed cs1=many cs1Label=ImpervaAANumberOfEvents", level="ODD"))
         names = ("severity", "analytics_severity", "analytics_host", "analytics_events", "analytics_blocked_percent")
-        assert [found[name] for name in names] == [None, "ODD", None, None, None]
+        assert [event[name] for name in names] == [None, "ODD", None, None, None]
 
     def test_beside_other_events(self) -> None:
-        found = rows(cef("act=REQ_PASSED"), incident("", level="MINOR"), cef("", name="DDoS", code=8))
-        assert [event["severity"] for event in found] == ["informational", "low", "high"]
+        events = rows(cef("act=REQ_PASSED"), incident("", level="MINOR"), cef("", name="DDoS", code=8))
+        assert [event["severity"] for event in events] == ["informational", "low", "high"]
 
 
 class TestIncidentId:
@@ -280,17 +280,17 @@ class TestIncidentId:
 
 class TestQueryString:
     def test_it_is_filled_from_the_url(self) -> None:
-        found = rows(
+        events = rows(
             cef("request=a.example/b?c\\=1&d\\=?e"),
             cef("request=a.example/b?c\\=1 qstr=own"),
             cef("request=a.example/b?"),
         )
-        assert [event["query_string"] for event in found] == ["c=1&d=?e", "own", None]
+        assert [event["query_string"] for event in events] == ["c=1&d=?e", "own", None]
 
     def test_without_its_secrets(self) -> None:
-        found = row(cef("request=a.example/b?password\\=hunter2hunter2&c\\=1"))
-        assert "hunter2" not in str(found)
-        assert found["query_string"] == "password=REDACTED&c=1"
+        event = row(cef("request=a.example/b?password\\=hunter2hunter2&c\\=1"))
+        assert "hunter2" not in str(event)
+        assert event["query_string"] == "password=REDACTED&c=1"
 
 
 SIMPLE = st.text("abAB-:,{}[] ", max_size=4)
@@ -299,10 +299,10 @@ SIMPLE = st.text("abAB-:,{}[] ", max_size=4)
 class TestHeaders:
     def test_names_are_in_lower_case_and_values_in_order(self) -> None:
         text = '[{"Accept":"*/*"},{"X-A":"1"},{"x-a":"2"}]'
-        found = row(cef(f'additionalReqHeaders={text} additionalResHeaders=[{{"Via": ["1", 2]}}]'))
-        assert found["request_headers"] == {"accept": ["*/*"], "x-a": ["1", "2"]}
-        assert found["response_headers"] == {"via": ["1", "2"]}
-        assert found["additional_request_headers"] == text
+        event = row(cef(f'additionalReqHeaders={text} additionalResHeaders=[{{"Via": ["1", 2]}}]'))
+        assert event["request_headers"] == {"accept": ["*/*"], "x-a": ["1", "2"]}
+        assert event["response_headers"] == {"via": ["1", "2"]}
+        assert event["additional_request_headers"] == text
 
     @given(
         st.lists(

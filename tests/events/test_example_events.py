@@ -24,6 +24,6 @@ def test_there_is_one_event_in_each_format() -> None:
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_a_line_on_the_page_becomes_the_row_beside_it(format_name: str) -> None:
     """If not: ``python -m pages.example_events > docs/reference/example-events.md``."""
-    found = row_of(BODIES[format_name], format_name)
+    event = row_of(BODIES[format_name], format_name)
     shown = {name: cells[FORMATS.index(format_name)] for name, *cells in TABLE}
-    assert {name: found.get(name, "") for name in shown} == shown
+    assert {name: event.get(name, "") for name in shown} == shown

@@ -22,18 +22,18 @@ LEEF = [
 
 @pytest.mark.parametrize("records", [CEF, LEEF], ids=["CEF", "LEEF"])
 def test_lines_are_joined_and_noted(records: list[str]) -> None:
-    found = rows(*records, keep_raw=True)
-    assert [row["raw"] for row in found] == records
-    assert [row["request_body"] for row in found][:2] == [
+    events = rows(*records, keep_raw=True)
+    assert [row["raw"] for row in events] == records
+    assert [row["request_body"] for row in events][:2] == [
         "first line",
         "first line\nsecond\r\n\n  third" if records is CEF else "first line\nmore\n\n\tor less",
     ]
-    assert [row["action"] for row in found] == ["REQ_PASSED"] * len(records)
-    assert [row["parse_warnings"] for row in found] == [[], *[["joined_lines"]] * (len(records) - 1)]
+    assert [row["action"] for row in events] == ["REQ_PASSED"] * len(records)
+    assert [row["parse_warnings"] for row in events] == [[], *[["joined_lines"]] * (len(records) - 1)]
     starts = [1]
     for record in records[:-1]:
         starts.append(starts[-1] + record.count("\n") + 1)
-    assert [row["src_line"] for row in found] == starts
+    assert [row["src_line"] for row in events] == starts
 
 
 @pytest.mark.parametrize("records", [CEF, LEEF], ids=["CEF", "LEEF"])

@@ -75,8 +75,8 @@ class TestShapes:
         assert [json.loads(r["raw"]) for r in events] == EVENTS
 
     def test_what_stands_beside_the_list_is_kept_with_each(self) -> None:
-        found = rows(json.dumps({"cursor": 7, "records": [{"a": 1}, {"a": 2}], "more": False}))
-        assert [r["extra"] for r in found] == [{"a": str(n), "cursor": "7", "more": "false"} for n in (1, 2)]
+        events = rows(json.dumps({"cursor": 7, "records": [{"a": 1}, {"a": 2}], "more": False}))
+        assert [r["extra"] for r in events] == [{"a": str(n), "cursor": "7", "more": "false"} for n in (1, 2)]
 
     @pytest.mark.parametrize(
         "event",
@@ -153,26 +153,26 @@ class TestShapes:
 
 class TestValues:
     def test_inner_objects_are_flattened_and_the_rest_is_text(self) -> None:
-        found = row({"a": {"b": {"c": 1, "d": None}, "e": [1, "x", {"y": []}], "f": {}}, "g": True, "h": "", "i": []})
-        assert found["extra"] == {"a.b.c": "1", "a.e": '[1,"x",{"y":[]}]', "a.f": "{}", "g": "true", "i": "[]"}
+        event = row({"a": {"b": {"c": 1, "d": None}, "e": [1, "x", {"y": []}], "f": {}}, "g": True, "h": "", "i": []})
+        assert event["extra"] == {"a.b.c": "1", "a.e": '[1,"x",{"y":[]}]', "a.f": "{}", "g": "true", "i": "[]"}
 
     @pytest.mark.parametrize(
         "number", ["9007199254740993", "123456789012345678901234567890", "0.1000000000000000055", "1e400", "-0", "NaN"]
     )
     def test_numbers_are_kept_digit_by_digit(self, number: str) -> None:
-        found = row(f'{{"event":{{"id":{number}}},"x":{number},"y":[{number}]}}')
-        assert (found["request_id"], found["extra"]) == (number, {"x": number, "y": f"[{number}]"})
+        event = row(f'{{"event":{{"id":{number}}},"x":{number},"y":[{number}]}}')
+        assert (event["request_id"], event["extra"]) == (number, {"x": number, "y": f"[{number}]"})
 
     def test_id_of_nineteen_digits_is_exact_as_number_and_as_text(self) -> None:
         number = 9223372036854775807
-        found = rows(*(json.dumps({"imperva": {"ids": {"account_id": n}}}) for n in (number, str(number))))
-        assert [r["account_id"] for r in found] == [number, number]
+        events = rows(*(json.dumps({"imperva": {"ids": {"account_id": n}}}) for n in (number, str(number))))
+        assert [r["account_id"] for r in events] == [number, number]
 
     def test_second_value_of_a_key_is_kept(self) -> None:
-        found = row('{"x":1,"client":{"ip":"192.0.2.1","ip":"192.0.2.2"},"x":2,"client":{"ip":"192.0.2.3"}}')
-        assert found["client_ip"] == "192.0.2.1"
-        assert found["extra"] == {"x": "1", "x#2": "2", "client.ip": "192.0.2.2", "client.ip#2": "192.0.2.3"}
-        assert set(found["parse_warnings"]) >= {"duplicate_key:x", "duplicate_key:client.ip"}
+        event = row('{"x":1,"client":{"ip":"192.0.2.1","ip":"192.0.2.2"},"x":2,"client":{"ip":"192.0.2.3"}}')
+        assert event["client_ip"] == "192.0.2.1"
+        assert event["extra"] == {"x": "1", "x#2": "2", "client.ip": "192.0.2.2", "client.ip#2": "192.0.2.3"}
+        assert set(event["parse_warnings"]) >= {"duplicate_key:x", "duplicate_key:client.ip"}
 
     def test_dotted_key_is_the_same_as_an_inner_one(self) -> None:
         assert set_in(row({"client.ip": "192.0.2.1", "http": {"request.method": "GET"}})) == {
@@ -198,9 +198,9 @@ class TestValues:
         ]
 
     def test_object_with_a_column_is_its_text(self) -> None:
-        found = row({"imperva": {"abp": {"policy_name": "P", "n": 1.50, "x": ["a"]}, "path": "/"}})
-        assert found["rule_info"] == '{"policy_name":"P","n":1.5,"x":["a"]}'
-        assert (found["rule_names"], found["extra"]) == (["P"], {"imperva.path": "/"})
+        event = row({"imperva": {"abp": {"policy_name": "P", "n": 1.50, "x": ["a"]}, "path": "/"}})
+        assert event["rule_info"] == '{"policy_name":"P","n":1.5,"x":["a"]}'
+        assert (event["rule_names"], event["extra"]) == (["P"], {"imperva.path": "/"})
 
     @pytest.mark.parametrize(
         ("value", "names"),
@@ -218,13 +218,13 @@ class TestValues:
         assert row({"imperva": {"abp": {"policy_name": value}}})["rule_names"] == names
 
     def test_second_list_of_names_is_kept_as_json(self) -> None:
-        found = row('{"imperva.abp.policy_name":["A, B"],"imperva":{"abp":{"policy_name":["C","D"]}}}')
-        assert (found["rule_names"], found["extra"]) == (["A, B"], {"imperva.abp.policy_name": '["C","D"]'})
+        event = row('{"imperva.abp.policy_name":["A, B"],"imperva":{"abp":{"policy_name":["C","D"]}}}')
+        assert (event["rule_names"], event["extra"]) == (["A, B"], {"imperva.abp.policy_name": '["C","D"]'})
 
     def test_half_a_surrogate_pair_is_replaced_and_noted(self) -> None:
-        found = row(r'{"a":"x\ud800y","\udc00":1,"user_agent":{"original":"\ud83d\ude00"}}')
-        assert (found["extra"], found["user_agent"]) == ({"a": "x\ufffdy", "\ufffd": "1"}, "\U0001f600")
-        assert "replaced_bytes" in found["parse_warnings"]
+        event = row(r'{"a":"x\ud800y","\udc00":1,"user_agent":{"original":"\ud83d\ude00"}}')
+        assert (event["extra"], event["user_agent"]) == ({"a": "x\ufffdy", "\ufffd": "1"}, "\U0001f600")
+        assert "replaced_bytes" in event["parse_warnings"]
 
     @pytest.mark.parametrize("item", [r'"\ud800"', r'"x\udc80"', r'["\ud83d"]', r'"\ud83d\ude00"'])
     def test_what_is_no_object_is_quarantined_as_the_log_has_it(self, item: str) -> None:
@@ -308,8 +308,8 @@ class TestBombs:
         assert [(r["reason"], r["raw"].decode()) for r in quarantined] == [(TOO_LONG, record[:1024])]
 
     def test_what_stands_beside_a_list_is_not_copied_without_bounds(self) -> None:
-        found = rows(json.dumps({"x": "y" * 10_000, "events": [{"a": 1}] * 1000}))
-        assert [r["extra"] for r in found] == [{"a": "1", "x": "y" * 10_000}] + [{"a": "1"}] * 999
+        events = rows(json.dumps({"x": "y" * 10_000, "events": [{"a": 1}] * 1000}))
+        assert [r["extra"] for r in events] == [{"a": "1", "x": "y" * 10_000}] + [{"a": "1"}] * 999
 
     def test_envelope_gives_blocks_as_any_body_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(LINES, "BLOCK_BYTES", 10_000)

@@ -82,21 +82,21 @@ def row(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
 
 @pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS.keys())
 def test_odd_text_is_text(row: Callable[..., dict[str, Any]], text: str) -> None:
-    found = row(agent=text, country="IL")
-    assert (found["user_agent"], found["client_ip"], found["client_country_code"]) == (text, "192.0.2.1", "IL")
-    assert (found["extra"], found["parse_warnings"]) == ({}, [])
+    event = row(agent=text, country="IL")
+    assert (event["user_agent"], event["client_ip"], event["client_country_code"]) == (text, "192.0.2.1", "IL")
+    assert (event["extra"], event["parse_warnings"]) == ({}, [])
 
 
 def test_bytes_that_are_no_utf8_are_replaced_and_noted(row: Callable[..., dict[str, Any]]) -> None:
-    found = row(agent="Stra\udcdfe \udcff!")
-    assert (found["user_agent"], found["client_ip"]) == ("Stra\ufffde \ufffd!", "192.0.2.1")
-    assert found["parse_warnings"] == ["replaced_bytes"]
+    event = row(agent="Stra\udcdfe \udcff!")
+    assert (event["user_agent"], event["client_ip"]) == ("Stra\ufffde \ufffd!", "192.0.2.1")
+    assert event["parse_warnings"] == ["replaced_bytes"]
 
 
 def test_line_of_ten_megabytes(row: Callable[..., dict[str, Any]]) -> None:
     begin = time.monotonic()
-    found = row(agent="x y=z " * 1_800_000, country="IL")
-    assert (len(found["user_agent"]), found["client_country_code"]) == (10_799_999, "IL")
+    event = row(agent="x y=z " * 1_800_000, country="IL")
+    assert (len(event["user_agent"]), event["client_country_code"]) == (10_799_999, "IL")
     assert time.monotonic() - begin < 60
 
 
@@ -106,9 +106,9 @@ def test_country_in_brackets(row: Callable[..., dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("address", ["192.0.2.x1", "92.140.985.97", "Distributed", "x"])
 def test_what_is_no_address_is_kept_and_noted(row: Callable[..., dict[str, Any]], address: str) -> None:
-    found = row(ip=address)
-    assert found["client_ip"] == address
-    assert [code.split(":")[0] for code in found["parse_warnings"]] == ["bad_ip"]
+    event = row(ip=address)
+    assert event["client_ip"] == address
+    assert [code.split(":")[0] for code in event["parse_warnings"]] == ["bad_ip"]
 
 
 @pytest.mark.parametrize(
@@ -122,16 +122,16 @@ def test_what_is_no_address_is_kept_and_noted(row: Callable[..., dict[str, Any]]
 def test_what_was_masked_at_the_source_is_kept_and_nothing_is_wrong_with_it(
     row: Callable[..., dict[str, Any]], address: str
 ) -> None:
-    found = row(ip=address)
-    assert (found["client_ip"], found["parse_warnings"]) == (address, [])
+    event = row(ip=address)
+    assert (event["client_ip"], event["parse_warnings"]) == (address, [])
 
 
 @pytest.mark.parametrize("port", ["XXX", "***", "d41d8cd98f00b204e9800998ecf8427e"])
 @pytest.mark.parametrize("write", [as_cef, as_leef, as_w3c], ids=["CEF", "LEEF", "W3C"])
 def test_masked_number_is_kept_beside_the_column(write: Callable[[dict[str, str]], bytes], port: str) -> None:
-    (found,) = rows(write({"time": str(START), "port": port}))
-    assert (found["server_port"], found["parse_warnings"]) == (None, [])
-    assert list(found["extra"].values()) == [port]
+    (event,) = rows(write({"time": str(START), "port": port}))
+    assert (event["server_port"], event["parse_warnings"]) == (None, [])
+    assert list(event["extra"].values()) == [port]
 
 
 def test_what_is_odd_about_the_log_s_header_is_noted_in_each_event() -> None:
@@ -153,10 +153,10 @@ def test_what_is_odd_about_the_log_s_header_is_noted_in_each_event() -> None:
     ],
 )
 def test_times(row: Callable[..., dict[str, Any]], text: str, expected: int, codes: list[str]) -> None:
-    found = row(time=text)
-    assert round(found["event_time"].timestamp() * 1000) == expected
-    assert [code.split(":")[0] for code in found["parse_warnings"]] == codes
-    assert list(found["extra"].values()) == ([text] if "bad_time" in codes else [])
+    event = row(time=text)
+    assert round(event["event_time"].timestamp() * 1000) == expected
+    assert [code.split(":")[0] for code in event["parse_warnings"]] == codes
+    assert list(event["extra"].values()) == ([text] if "bad_time" in codes else [])
 
 
 @pytest.mark.parametrize("write", [as_cef, as_leef, as_w3c], ids=["CEF", "LEEF", "W3C"])

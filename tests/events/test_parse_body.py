@@ -48,9 +48,9 @@ def test_only_lf_ends_a_line_and_blank_lines_keep_their_number() -> None:
 
 
 def test_bytes_that_are_no_utf8_are_replaced_and_noted() -> None:
-    found = rows(cef("start=1700000000001 cicode=").encode() + b"Stra\xdfe", cef("start=1700000000001 cicode=Straße"))
-    assert [row["client_city"] for row in found] == ["Stra\ufffde", "Straße"]
-    assert [row["parse_warnings"] for row in found] == [["replaced_bytes"], []]
+    events = rows(cef("start=1700000000001 cicode=").encode() + b"Stra\xdfe", cef("start=1700000000001 cicode=Straße"))
+    assert [row["client_city"] for row in events] == ["Stra\ufffde", "Straße"]
+    assert [row["parse_warnings"] for row in events] == [["replaced_bytes"], []]
 
 
 def test_every_row_says_where_it_came_from() -> None:
@@ -184,13 +184,13 @@ def test_escaped_values_come_back_as_they_were(values: dict[Any, str], random: A
     pairs = [f"{column.cef}={escaped(text)}" for column, text in values.items()]
     pairs += [f"{column.cef}Label={LABELS[column.cef]}" for column in values if column.cef in LABELS]
     random.shuffle(pairs)
-    (found,) = rows(cef(" ".join(pairs)))
+    (event,) = rows(cef(" ".join(pairs)))
     wanted = {column.name: text for column, text in values.items() if (column.name, text) != ("server_ip", "0.0.0.0")}
-    assert {name: found[name] for name in wanted} == wanted
-    assert found["extra"] == {}
+    assert {name: event[name] for name in wanted} == wanted
+    assert event["extra"] == {}
 
 
 @given(st.dictionaries(st.from_regex(r"new[A-Z][A-Za-z0-9]{0,20}", fullmatch=True), FREE))
 def test_unknown_keys_come_back_as_they_were(values: dict[str, str]) -> None:
-    (found,) = rows(cef(" ".join(["src=192.0.2.1", *(f"{key}={escaped(text)}" for key, text in values.items())])))
-    assert found["extra"] == values
+    (event,) = rows(cef(" ".join(["src=192.0.2.1", *(f"{key}={escaped(text)}" for key, text in values.items())])))
+    assert event["extra"] == values

@@ -55,13 +55,13 @@ class TestEachFormat:
         assert_read(end.join(prefix + line for line in [FIELDS, *(w3c(n, "a") for n in (1, 2, 3))]), [prefix] * 3)
 
     def test_more_rows_than_are_read_one_by_one(self, prefix: str) -> None:
-        found = Body.of("\n".join([FIELDS, *(prefix + w3c(n % 9, "a") for n in range(200))]))
-        assert (len(found.rows), found.refused) == (200, [])
-        assert {row["extra"]["prefix"].strip("\ufeff ") for row in found.rows} == {prefix.strip("\ufeff ")}
+        body = Body.of("\n".join([FIELDS, *(prefix + w3c(n % 9, "a") for n in range(200))]))
+        assert (len(body.rows), body.refused) == (200, [])
+        assert {row["extra"]["prefix"].strip("\ufeff ") for row in body.rows} == {prefix.strip("\ufeff ")}
 
     def test_quarantined_row_keeps_its_bytes(self, prefix: str) -> None:
-        found = Body.of(f'{FIELDS}\n{w3c(1, "a")}\n{prefix}"a" "b"\n{w3c(2, "a")}')
-        assert found.refused == [("field_count", f'{prefix}"a" "b"'.encode())]
+        body = Body.of(f'{FIELDS}\n{w3c(1, "a")}\n{prefix}"a" "b"\n{w3c(2, "a")}')
+        assert body.refused == [("field_count", f'{prefix}"a" "b"'.encode())]
 
     def test_rows_without_quotes(self, prefix: str) -> None:
         assert_read("\n".join([prefix + FIELDS, *(prefix + bare(n, "a") for n in (1, 2, 3))]), [prefix] * 3)
@@ -75,9 +75,9 @@ class TestEachFormat:
         assert_read("\n".join(f"{prefix}@cee: {text}" for text in OBJECTS), [f"{prefix}@cee:"] * 3)
 
     def test_bad_json_goes_alone(self, prefix: str) -> None:
-        found = Body.of("\n".join(prefix + text for text in [OBJECTS[0], '{"a": b, "c"', OBJECTS[1]]))
-        assert found.column("request_id") == ["91", "92"]
-        assert found.refused == [("bad_json", prefix.encode() + b'{"a": b, "c"')]
+        body = Body.of("\n".join(prefix + text for text in [OBJECTS[0], '{"a": b, "c"', OBJECTS[1]]))
+        assert body.column("request_id") == ["91", "92"]
+        assert body.refused == [("bad_json", prefix.encode() + b'{"a": b, "c"')]
 
     @pytest.mark.parametrize("step", [1, 7, 100])
     def test_it_does_not_hang_on_how_a_body_is_cut(
@@ -103,6 +103,6 @@ class TestEachFormat:
 
 @pytest.mark.parametrize("text", ["12 monkeys", "<b>bold</b>", "Jul 23 17:02:01 it rained", "7 ", "<13>"])
 def test_text_of_a_client_that_begins_so_is_text(text: str) -> None:
-    found = Body.of(f"{FIELDS}\n{w3c(1, f'a{chr(10)}{text}')}\n{w3c(2, 'a')}")
-    assert found.column("user_agent") == [f"a\n{text}".rstrip(), "a"]
-    assert found.column("parse_warnings") == [["joined_lines"], []]
+    body = Body.of(f"{FIELDS}\n{w3c(1, f'a{chr(10)}{text}')}\n{w3c(2, 'a')}")
+    assert body.column("user_agent") == [f"a\n{text}".rstrip(), "a"]
+    assert body.column("parse_warnings") == [["joined_lines"], []]

@@ -102,8 +102,8 @@ class TestDelimiters:
     )
     def test_any_that_the_header_names(self, named: str, delimiter: str) -> None:
         record = f"LEEF:2.0|Incapsula|SIEMintegration|1.0|Normal|{named}|{delimiter.join(self.PAIRS)}"
-        found = Body.of("\n".join([record] * 3))
-        assert (len(found.rows), found.refused) == (3, [])
+        body = Body.of("\n".join([record] * 3))
+        assert (len(body.rows), body.refused) == (3, [])
         row = assert_servers_own(Body.of(record))
         assert (row["session_id"], row["site_name"]) == ("1", "shop example")
         assert row["user_agent"] == "Mozilla/5.0 (X; rv) a"
@@ -185,8 +185,8 @@ class TestEnvelopes:
         value: Any = {"meta": {"page": 1}, name: self.EVENTS, "next": None, "errors": []}
         for level in range(depth):
             value = {f"level{level}": value, "status": "ok"}
-        found = Body.of(json.dumps(value, indent=indent))
-        assert (found.column("request_id"), found.refused) == (["1", "2", "3"], [])
+        body = Body.of(json.dumps(value, indent=indent))
+        assert (body.column("request_id"), body.refused) == (["1", "2", "3"], [])
 
     @pytest.mark.parametrize(
         "value",
@@ -214,14 +214,14 @@ class TestEnvelopes:
     def test_one_whose_end_is_missing_keeps_the_events_that_are_whole(
         self, end: str, rows: int, refused: list[str]
     ) -> None:
-        found = Body.of('{"data": [' + ", ".join(map(json.dumps, self.EVENTS)) + end)
-        assert found.column("request_id") == ["1", "2", "3"][:rows]
-        assert [reason for reason, _ in found.refused] == refused
+        body = Body.of('{"data": [' + ", ".join(map(json.dumps, self.EVENTS)) + end)
+        assert body.column("request_id") == ["1", "2", "3"][:rows]
+        assert [reason for reason, _ in body.refused] == refused
 
     @pytest.mark.parametrize("before", [",", ", ", ",\n", "\u2028", "\ufeff,"])
     def test_rest_of_an_array(self, before: str) -> None:
-        found = Body.of(before + ",\n".join(map(json.dumps, self.EVENTS)) + "]")
-        assert found.column("request_id") == ["1", "2", "3"]
+        body = Body.of(before + ",\n".join(map(json.dumps, self.EVENTS)) + "]")
+        assert body.column("request_id") == ["1", "2", "3"]
 
 
 class TestFields:
@@ -244,11 +244,11 @@ class TestFields:
         ],
     )
     def test_however_they_are_listed(self, directive: str) -> None:
-        found = Body.of(f"{directive}\n{self.rows()}")
-        assert (found.column("request_id"), found.refused) == (["91", "92", "93"], [])
-        assert found.column("http_status") == [200] * 3
+        body = Body.of(f"{directive}\n{self.rows()}")
+        assert (body.column("request_id"), body.refused) == (["91", "92", "93"], [])
+        assert body.column("http_status") == [200] * 3
 
     @pytest.mark.parametrize("between", ["", " ", "\t", "\r", "\0", " \r", "\x0c"])
     def test_first_row_glued_to_them(self, between: str) -> None:
-        found = Body.of(f"#Software: x\n#Fields: {self.NAMES}{between}{self.rows()}")
-        assert (found.column("request_id"), found.refused) == (["91", "92", "93"], [])
+        body = Body.of(f"#Software: x\n#Fields: {self.NAMES}{between}{self.rows()}")
+        assert (body.column("request_id"), body.refused) == (["91", "92", "93"], [])

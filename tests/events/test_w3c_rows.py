@@ -42,7 +42,7 @@ def rejected(*lines: str) -> list[tuple[int, str, bytes]]:
 
 class TestDirectives:
     def test_later_names_replace_earlier_ones(self) -> None:
-        found = rows(
+        events = rows(
             "#Version: 1.1",
             "#Fields: c-ip sc-status",
             quoted("192.0.2.1", "200"),
@@ -52,7 +52,7 @@ class TestDirectives:
             "#Fields:",
             quoted("405", "192.0.2.3", ""),
         )
-        assert [(r["src_line"], r["client_ip"], r["http_status"], r["event_class"]) for r in found] == [
+        assert [(r["src_line"], r["client_ip"], r["http_status"], r["event_class"]) for r in events] == [
             (3, "192.0.2.1", 200, "access"),
             (6, "192.0.2.2", 404, "security"),
             (8, "192.0.2.3", 405, "access"),
@@ -78,15 +78,15 @@ class TestDirectives:
     def test_without_directive_the_first_names_hold(self) -> None:
         texts = [""] * 41
         texts[7], texts[32], texts[36] = "192.0.2.1", "200", "SQL Injection"
-        (found,) = rows(quoted(*texts))
-        assert (found["client_ip"], found["http_status"], found["event_name"]) == ("192.0.2.1", 200, "SQL Injection")
+        (event,) = rows(quoted(*texts))
+        assert (event["client_ip"], event["http_status"], event["event_name"]) == ("192.0.2.1", 200, "SQL Injection")
 
     def test_directives_alone_are_no_events(self) -> None:
         assert list(parse([b"#Version: 1.1\n#Fields: c-ip\n#Date: x\n"], SOURCE)) == []
 
     def test_directive_inside_a_value_is_text(self) -> None:
-        found = rows("#Fields: cs-uri c-ip", quoted("#Fields: c-ip cs-uri", "192.0.2.1"), quoted("x", "192.0.2.2"))
-        assert [(r["url"], r["client_ip"]) for r in found] == [
+        events = rows("#Fields: cs-uri c-ip", quoted("#Fields: c-ip cs-uri", "192.0.2.1"), quoted("x", "192.0.2.2"))
+        assert [(r["url"], r["client_ip"]) for r in events] == [
             ("#Fields: c-ip cs-uri", "192.0.2.1"),
             ("x", "192.0.2.2"),
         ]
@@ -111,14 +111,14 @@ class TestSpreadRows:
     WHOLE = quoted("192.0.2.1", "a", "u")
 
     def test_lines_are_joined_and_noted(self) -> None:
-        found = rows(self.FIELDS, self.WHOLE, '"192.0.2.2" "b\nc: d\r', ' e" "u"', self.WHOLE, keep_raw=True)
-        assert [(r["src_line"], r["client_ip"], r["request_body"]) for r in found] == [
+        events = rows(self.FIELDS, self.WHOLE, '"192.0.2.2" "b\nc: d\r', ' e" "u"', self.WHOLE, keep_raw=True)
+        assert [(r["src_line"], r["client_ip"], r["request_body"]) for r in events] == [
             (2, "192.0.2.1", "a"),
             (3, "192.0.2.2", "b\nc: d\r\n e"),
             (6, "192.0.2.1", "a"),
         ]
-        assert ["joined_lines" in r["parse_warnings"] for r in found] == [False, True, False]
-        assert found[1]["raw"] == '"192.0.2.2" "b\nc: d\r\n e" "u"'
+        assert ["joined_lines" in r["parse_warnings"] for r in events] == [False, True, False]
+        assert events[1]["raw"] == '"192.0.2.2" "b\nc: d\r\n e" "u"'
 
     def test_a_row_that_is_whole_is_not_spoiled_by_what_stands_behind_it(self) -> None:
         lines = [self.FIELDS, self.WHOLE, "nonsense", '"192.0.2.2" "b', "and more", self.WHOLE]
@@ -132,12 +132,12 @@ class TestSpreadRows:
         assert [number for number, _, _ in rejected(self.FIELDS, '"192.0.2.2" "b', self.WHOLE, 'c" "u"')] == [2, 4]
 
     def test_what_looks_like_a_directive_inside_a_row_is_its_text(self) -> None:
-        (found,) = rows(self.FIELDS, '"192.0.2.2" "b', "#Remark: x", 'c" "u"')
-        assert (found["request_body"], found["user_agent"]) == ("b\n#Remark: x\nc", "u")
+        (event,) = rows(self.FIELDS, '"192.0.2.2" "b', "#Remark: x", 'c" "u"')
+        assert (event["request_body"], event["user_agent"]) == ("b\n#Remark: x\nc", "u")
 
     def test_body_that_ends_in_a_line_end_is_joined(self) -> None:
-        found = rows(self.FIELDS, '"192.0.2.2" "a=b', '" "u"', '"192.0.2.3" "c" "d', '"', self.WHOLE)
-        assert [(r["client_ip"], r["request_body"], r["user_agent"]) for r in found] == [
+        events = rows(self.FIELDS, '"192.0.2.2" "a=b', '" "u"', '"192.0.2.3" "c" "d', '"', self.WHOLE)
+        assert [(r["client_ip"], r["request_body"], r["user_agent"]) for r in events] == [
             ("192.0.2.2", "a=b\n", "u"),
             ("192.0.2.3", "c", "d\n"),
             ("192.0.2.1", "a", "u"),
@@ -159,17 +159,17 @@ class TestSpreadRows:
 
 class TestNames:
     def test_new_names_go_to_extra(self) -> None:
-        found = row("c-ip sr-pop x-new", quoted("192.0.2.1", "mia", ""))
-        assert (set_in(found), found["extra"]) == ({"client_ip": "192.0.2.1"}, {"sr-pop": "mia"})
+        event = row("c-ip sr-pop x-new", quoted("192.0.2.1", "mia", ""))
+        assert (set_in(event), event["extra"]) == ({"client_ip": "192.0.2.1"}, {"sr-pop": "mia"})
 
     def test_case_and_the_standards_spelling_do_not_matter(self) -> None:
-        found = row("C-IP cs(referer) CS(USER-AGENT)", quoted("192.0.2.1", "a.example", "x"))
-        assert set_in(found) == {"client_ip": "192.0.2.1", "referrer": "a.example", "user_agent": "x"}
+        event = row("C-IP cs(referer) CS(USER-AGENT)", quoted("192.0.2.1", "a.example", "x"))
+        assert set_in(event) == {"client_ip": "192.0.2.1", "referrer": "a.example", "user_agent": "x"}
 
     def test_second_value_of_a_name_is_kept(self) -> None:
-        found = row("cs-uri c-ip cs-uri cs-uri", quoted("a", "192.0.2.1", "", "b"))
-        assert (found["url"], found["extra"]) == ("a", {"cs-uri": "b"})
-        assert "duplicate_key:cs-uri" in found["parse_warnings"]
+        event = row("cs-uri c-ip cs-uri cs-uri", quoted("a", "192.0.2.1", "", "b"))
+        assert (event["url"], event["extra"]) == ("a", {"cs-uri": "b"})
+        assert "duplicate_key:cs-uri" in event["parse_warnings"]
 
 
 class TestQuotes:
@@ -196,9 +196,9 @@ class TestQuotes:
         ],
     )
     def test_quote_inside_a_value(self, line: str, agent: str | None) -> None:
-        found = row(self.FIELDS, line)
-        assert (found["url"], found["user_agent"], found["client_ip"]) == ("u", agent, "192.0.2.1")
-        assert found["extra"] == {}
+        event = row(self.FIELDS, line)
+        assert (event["url"], event["user_agent"], event["client_ip"]) == ("u", agent, "192.0.2.1")
+        assert event["extra"] == {}
 
     @pytest.mark.parametrize(
         ("line", "reason"),
@@ -225,8 +225,8 @@ class TestQuotes:
 
 class TestValues:
     def test_empty_rule_is_an_access_event(self) -> None:
-        found = rows("#Fields: cs-rule cs-severity", quoted("", ""), quoted("Normal", "0"), quoted("DDoS", "8"))
-        assert [(r["event_class"], r["event_name"], r["rule_type_code"]) for r in found] == [
+        events = rows("#Fields: cs-rule cs-severity", quoted("", ""), quoted("Normal", "0"), quoted("DDoS", "8"))
+        assert [(r["event_class"], r["event_name"], r["rule_type_code"]) for r in events] == [
             ("access", "Normal", None),
             ("access", "Normal", 0),
             ("security", "DDoS", 8),
@@ -248,15 +248,15 @@ class TestValues:
     def test_date_and_time_stand_in_for_the_start(
         self, date: str, time: str, start: str, expected: int, extra: dict[str, str]
     ) -> None:
-        found = row("date time cs-start", quoted(date, time, start))
-        assert (round(found["event_time"].timestamp() * 1000), found["extra"]) == (expected, extra)
+        event = row("date time cs-start", quoted(date, time, start))
+        assert (round(event["event_time"].timestamp() * 1000), event["extra"]) == (expected, extra)
 
     def test_numbers_lists_and_json(self) -> None:
-        found = row(
+        event = row(
             "s-externalid cs-attacktype s-ruleName cs-ruleInfo s-xff",
             quoted("9223372036854775807", "1,,2,", ",a,b,", '[{""k"":""v w""}]', "192.0.2.1, x"),
         )
-        assert set_in(found) == {
+        assert set_in(event) == {
             "request_id": "9223372036854775807",
             "attack_type_codes": ["1", "", "2"],
             "rule_names": ["", "a", "b"],

@@ -53,11 +53,11 @@ def change(forwards: Forwards, **fields: Any) -> None:
 
 
 def test_a_lake_that_forwards_is_whole_and_its_sums_are_told(account: Account, forwarded: Forwards) -> None:
-    found = checked(account)
-    assert found.ok, found.findings
-    told = "\n".join(describe_repository(found))
-    assert "Forwarded to siem: 3 commits = 2 acknowledged + 1 pending + 0 left out" in told
-    assert "Forwarded to backup: 3 commits = 2 acknowledged + 0 pending + 1 left out" in told
+    verification = checked(account)
+    assert verification.ok, verification.findings
+    text = "\n".join(describe_repository(verification))
+    assert "Forwarded to siem: 3 commits = 2 acknowledged + 1 pending + 0 left out" in text
+    assert "Forwarded to backup: 3 commits = 2 acknowledged + 0 pending + 1 left out" in text
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_what_contradicts_the_ledger_is_found(
     account: Account, forwarded: Forwards, fields: dict[str, Any], message: str
 ) -> None:
     change(forwarded, **fields)
-    found = checked(account)
-    assert any(message in finding.found for finding in found.findings), found.findings
+    verification = checked(account)
+    assert any(message in finding.found for finding in verification.findings), verification.findings
 
 
 def test_a_forward_of_a_commit_that_is_not_there_is_found(account: Account, forwarded: Forwards) -> None:
@@ -92,12 +92,12 @@ def test_an_object_that_does_not_read_is_found(account: Account, forwarded: Forw
 def test_the_coverage_page_shows_backlog_and_lag(account: Account, forwarded: Forwards) -> None:
     store = account.ledger.store
     history = History.read(store, account.repository.name)
-    found = measure_coverage(store, history, window=timedelta(hours=48), days=30)
-    assert {(one.destination, one.sent, one.pending, one.left_out) for one in found.forwards} == {
+    coverage = measure_coverage(store, history, window=timedelta(hours=48), days=30)
+    assert {(one.destination, one.sent, one.pending, one.left_out) for one in coverage.forwards} == {
         ("siem", 2, 1, 0),
         ("backup", 2, 0, 1),
     }
-    page = render([found], lake="lake")
+    page = render([coverage], lake="lake")
     assert "<h3>Forwarded</h3>" in page
     assert '<th scope="row">siem</th><td>2</td><td>1</td><td>0</td>' in page
 

@@ -104,8 +104,8 @@ def test_verify_finds_a_commit_that_removed_nothing(account: KeptAccount, by: in
     sending = to(account, Collector())
     first = send_all(sending)[0]
     sending.forwards.record(msgspec.structs.replace(first, removed_logs={"8416_1.log": by}), again=True)
-    found = verify(account.ledger.store, account.repository.name)
-    assert f"commit {by} removed its bytes from raw/, and that commit did not" in str(found.findings)
+    verification = verify(account.ledger.store, account.repository.name)
+    assert f"commit {by} removed its bytes from raw/, and that commit did not" in str(verification.findings)
 
 
 def test_commits_are_looked_through_once_and_again_for_an_earlier_one(account: KeptAccount) -> None:
@@ -133,9 +133,9 @@ def test_the_command_says_so_once(account: KeptAccount, capsys: pytest.CaptureFi
     with SyslogReceiver() as receiver:
         command += ["--port", str(receiver.port)]
         assert main(command) == 1
-        told = capsys.readouterr().err
-        assert "1 log with 4 lines could not be sent, since retention had removed their bytes from raw/" in told
-        assert f"(commit {EXPIRED}): 8416_1.log" in told
+        output = capsys.readouterr().err
+        assert "1 log with 4 lines could not be sent, since retention had removed their bytes from raw/" in output
+        assert f"(commit {EXPIRED}): 8416_1.log" in output
         assert main(command) == 0
     capsys.readouterr()
     assert main(["forwards", str(account.lake), "--json"]) == 0

@@ -228,13 +228,13 @@ class TestVerify:
         assert "nothing of its month in raw/ can be read" in findings[0].found
 
     def test_logs_are_decoded_again(self, loaded: EncryptedAccount) -> None:
-        found = verify_lake(
+        verification = verify_lake(
             loaded.ledger.store, trusted=TrustedInputs(master=MASTER), redo=RedoSelection(2), at=loaded.clock()
         )
-        assert found.ok
-        assert any("2 of 2 logs decoded again" in note for note in found.repositories[0].notes)
-        found = verify_lake(loaded.ledger.store, redo=RedoSelection(2), at=loaded.clock())
-        assert any("its private key or data key is not at hand" in note for note in found.repositories[0].notes)
+        assert verification.ok
+        assert any("2 of 2 logs decoded again" in note for note in verification.repositories[0].notes)
+        verification = verify_lake(loaded.ledger.store, redo=RedoSelection(2), at=loaded.clock())
+        assert any("its private key or data key is not at hand" in note for note in verification.repositories[0].notes)
 
 
 class TestOtherReaders:
@@ -326,10 +326,10 @@ class TestDestroyedKeys:
     def test_verify_stays_green_and_says_what_can_no_longer_be_proved(self, over: EncryptedAccount) -> None:
         self.destroy(over)
         for master in (MASTER, None):
-            found = over.verify(master=master)
-            assert found.ok, found
+            verification = over.verify(master=master)
+            assert verification.ok, verification
             told = "2 objects in raw/ were compared as stored"
-            notes = found.repositories[0].notes
+            notes = verification.repositories[0].notes
             assert any(told in note and "was destroyed on" in note for note in notes), notes
 
     def test_nobody_can_read_them_not_even_with_a_copy_of_raw(self, over: EncryptedAccount) -> None:

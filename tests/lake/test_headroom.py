@@ -42,16 +42,16 @@ def commit(
 
 
 def test_without_a_backlog_the_whole_window_is_left() -> None:
-    found = measure([commit(1, at=T0, loaded=5)], at=T0, window=WINDOW, window_bytes=500_000_000)
-    assert (found.backlog, found.seconds, found.bytes) == (0, WINDOW.total_seconds(), 500_000_000)
-    assert found.edge_at is None
+    coverage = measure([commit(1, at=T0, loaded=5)], at=T0, window=WINDOW, window_bytes=500_000_000)
+    assert (coverage.backlog, coverage.seconds, coverage.bytes) == (0, WINDOW.total_seconds(), 500_000_000)
+    assert coverage.edge_at is None
 
 
 def test_the_oldest_log_waiting_sets_the_time_and_the_backlog_the_room() -> None:
-    found = measure(
+    coverage = measure(
         [commit(1, at=T0, loaded=5, listed=(1, 100))], at=T0 + 10 * HOUR, window=WINDOW, window_bytes=500_000_000
     )
-    assert (found.backlog, found.seconds, found.bytes) == (100, 38 * 3600, 400_000_000)
+    assert (coverage.backlog, coverage.seconds, coverage.bytes) == (100, 38 * 3600, 400_000_000)
 
 
 def test_what_is_in_raw_already_cannot_be_lost() -> None:
@@ -60,11 +60,11 @@ def test_what_is_in_raw_already_cannot_be_lost() -> None:
         open={"8416_1.log": "whatever is said", "8416_2.log": "of it"},
         open_codes={"8416_1.log": OpenCode.FETCHED_ONLY, "8416_2.log": OpenCode.COPY_BEING_LOADED},
     )
-    found = measure([last], at=T0 + 10 * HOUR, window=WINDOW, window_bytes=500_000_000)
-    assert (found.backlog, found.seconds, found.bytes) == (3, 38 * 3600, 499_000_000)
+    coverage = measure([last], at=T0 + 10 * HOUR, window=WINDOW, window_bytes=500_000_000)
+    assert (coverage.backlog, coverage.seconds, coverage.bytes) == (3, 38 * 3600, 499_000_000)
     last = msgspec.structs.replace(last, open_codes=last.open_codes | {"8416_3.log": OpenCode.FETCHED_ONLY})
-    found = measure([last], at=T0 + 10 * HOUR, window=WINDOW, window_bytes=500_000_000)
-    assert (found.backlog, found.seconds, found.bytes) == (3, 48 * 3600, 500_000_000)
+    coverage = measure([last], at=T0 + 10 * HOUR, window=WINDOW, window_bytes=500_000_000)
+    assert (coverage.backlog, coverage.seconds, coverage.bytes) == (3, 48 * 3600, 500_000_000)
 
 
 def test_no_byte_cap_no_bytes() -> None:
@@ -78,9 +78,9 @@ def test_a_backlog_that_grows_meets_the_edge() -> None:
         commit(2, at=T0 + 1 * HOUR, loaded=50, listed=(51, 200)),
         commit(3, at=T0 + 2 * HOUR, loaded=50, listed=(101, 300), since=T0 + 2 * HOUR),
     ]
-    found = measure(commits, at=T0 + 2 * HOUR, window=WINDOW, window_bytes=None)
-    assert (found.logs_in_per_hour, found.logs_out_per_hour) == (100, 50)
-    assert found.edge_at == T0 + 2 * HOUR + 96 * HOUR
+    coverage = measure(commits, at=T0 + 2 * HOUR, window=WINDOW, window_bytes=None)
+    assert (coverage.logs_in_per_hour, coverage.logs_out_per_hour) == (100, 50)
+    assert coverage.edge_at == T0 + 2 * HOUR + 96 * HOUR
 
 
 def test_a_backlog_that_shrinks_does_not() -> None:

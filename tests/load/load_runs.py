@@ -233,9 +233,9 @@ def current_parts(commits: Iterable[Commit]) -> dict[str, Part]:
 
 
 def request_id(event: str) -> str:
-    found = _REQUEST_ID.search(event)
-    assert found
-    return found[1]
+    match = _REQUEST_ID.search(event)
+    assert match
+    return match[1]
 
 
 def without_notice(content: bytes, size: int) -> Fault:

@@ -235,8 +235,8 @@ class TestTornObjects:
         account.run()
         assert account.rows() == account.expected()
         account.assert_balanced()
-        found = verify_lake(account.ledger.store).repositories[0].findings
-        assert [finding for finding in found if finding.kind is not Kind.UNREADABLE] == []
+        verification = verify_lake(account.ledger.store).repositories[0].findings
+        assert [finding for finding in verification if finding.kind is not Kind.UNREADABLE] == []
 
     def test_a_commit_that_is_torn_stops_runs_and_the_logs_come_to_raw_all_the_same(self, account: Account) -> None:
         account.serve(1)

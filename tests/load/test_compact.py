@@ -611,12 +611,12 @@ class TestAudit:
         clock.ahead = GRACE + timedelta(minutes=1)
         run_compaction(compacted)
         assert main(["explain", str(compacted.lake), "8416_1.log"]) == 0
-        told = capsys.readouterr().out
+        output = capsys.readouterr().out
         order = ["commit 1: committed", "commit 5: 4 parts, its batch's among them, were merged into events/"]
         order += ["commit 6: 1 part, its batch's among them, was taken apart for a replay, into 2 parts"]
         order += ["commit 8: parts that others took the place of were deleted"]
         order += ["commit 9: 2 parts, its batch's among them, were merged into events/"]
-        lines = told.splitlines()
+        lines = output.splitlines()
         places = [min(at for at, line in enumerate(lines) if text in line) for text in order]
         assert places == sorted(places)
 

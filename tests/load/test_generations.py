@@ -79,8 +79,8 @@ class TestRestart:
         return forge_anew(account, *numbers, keys=keys, **options)
 
     def assert_all_there(self, account: Account, *logs: ForgedLog) -> None:
-        found = Counter(row[2] for row in account.rows().elements())
-        assert found == requests_of([*account.forged.values(), *logs])
+        counts = Counter(row[2] for row in account.rows().elements())
+        assert counts == requests_of([*account.forged.values(), *logs])
         identities = Counter((file, line) for file, line, _ in account.rows().elements())
         assert max(identities.values()) == 1, "a row's identity is its own"
         account.assert_balanced()
@@ -237,9 +237,9 @@ class TestRestart:
         clock.ahead = 7 * DAY
         run_late(loaded)
         history = History.read(loaded.ledger.store, loaded.repository.name)
-        found = measure_coverage(loaded.ledger.store, history, window=2 * DAY, days=1)
-        assert {item.prefix for item in found.numbers} == {"8416", "8416-2"}
-        html = render([found], lake="lake")
+        coverage = measure_coverage(loaded.ledger.store, history, window=2 * DAY, days=1)
+        assert {item.prefix for item in coverage.numbers} == {"8416", "8416-2"}
+        html = render([coverage], lake="lake")
         assert "The logs of prefix 8416 that are listed from now on are loaded as 8416-2" in html
 
     def test_explain_tells_of_every_generation(self, loaded: Account, clock: Clock) -> None:
@@ -279,8 +279,8 @@ class TestLeftOver:
         return logs
 
     def assert_accounted_for(self, account: Account, rows: Iterable[ForgedLog]) -> None:
-        found = Counter(row[2] for row in account.rows().elements())
-        assert found == requests_of(rows)
+        counts = Counter(row[2] for row in account.rows().elements())
+        assert counts == requests_of(rows)
         account.assert_balanced()
         (told,) = verify_lake(account.ledger.store, at=account.clock()).repositories
         assert told.findings == ()
@@ -307,8 +307,8 @@ class TestLeftOver:
         account.ledger.raw.create(layout.raw_beside(LogName.parse(name(3)), sha256), new[1].content)
         assert account.run_some().restarts
         assert account.states()["8416-2_3.log"] == "committed"
-        found = Counter(row[2] for row in account.rows().elements())
-        assert found == requests_of([*account.forged.values(), *new])
+        counts = Counter(row[2] for row in account.rows().elements())
+        assert counts == requests_of([*account.forged.values(), *new])
 
     def test_one_that_came_cut_and_is_still_listed_is_a_duplicate_of_what_comes(self, loaded: Account) -> None:
         new = self.restart(loaded, 1)

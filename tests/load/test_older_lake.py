@@ -96,8 +96,8 @@ def test_a_replay_that_broke_off_halfway_is_done_by_the_next_runs(older: Account
         commit |= {"commit": 2, "previous_sha256": older.ledger.sha256(1), "replaying": ends}
         commit |= {"batches": [], "failed_batches": [0, 1], "parts": []}
         write_older(older, "commit.json", commit)
-    found = verify_lake(open_store(str(older.lake))).repositories[0]
-    assert "1-0, 1-1" in " ".join(found.notes), "its parts are not judged until then"
+    verification = verify_lake(open_store(str(older.lake))).repositories[0]
+    assert "1-0, 1-1" in " ".join(verification.notes), "its parts are not judged until then"
     older.serve(5)
     older.run()
     older.run()

@@ -121,12 +121,12 @@ def marks(account: Account) -> Counter[str]:
 
 def lines(lake: Path) -> Counter[tuple[str, int | None]]:
     """How often each line is in the lake, events and quarantine together, as DuckDB reads it."""
-    found: Counter[tuple[str, int | None]] = Counter()
+    counts: Counter[tuple[str, int | None]] = Counter()
     for folder in ("events", "quarantine"):
         if list(lake.glob(f"{folder}/repository=*/**/*.parquet")):
             glob = f"{lake}/{folder}/repository=*/**/*.parquet"
-            found.update(duckdb.execute(f"SELECT src_file, src_line FROM read_parquet('{glob}')").fetchall())
-    return found
+            counts.update(duckdb.execute(f"SELECT src_file, src_line FROM read_parquet('{glob}')").fetchall())
+    return counts
 
 
 def assert_nothing_twice(lake: Path) -> None:
@@ -135,14 +135,14 @@ def assert_nothing_twice(lake: Path) -> None:
 
 def committed(account: Account) -> Counter[tuple[str, int | None, str]]:
     """The lines in the parts that the commits say the lake is made of, each with its mark; quarantine has none."""
-    found: Counter[tuple[str, int | None, str]] = Counter()
+    counts: Counter[tuple[str, int | None, str]] = Counter()
     columns = {"events": "CASE account_ref WHEN 'new' THEN 'new' ELSE 'old' END", "quarantine": "'quarantine'"}
     for folder, mark in columns.items():
         if paths := [str(account.lake / path) for path in account.parts() if path.startswith(f"{folder}/")]:
             rows = duckdb.execute(f"SELECT src_file, src_line, {mark} FROM read_parquet({paths})").fetchall()
-            found.update(rows)
-    assert max(found.values()) == 1, "a line is there twice"
-    return found
+            counts.update(rows)
+    assert max(counts.values()) == 1, "a line is there twice"
+    return counts
 
 
 def digests(account: Account, *, batch: str) -> dict[str, str]:
@@ -427,8 +427,8 @@ class TestSelection:
         account.run()
 
         def select(**conditions: Any) -> list[int]:
-            found = find_batches(account.ledger, Selection.of(**conditions))
-            return sorted(log.sequence for loaded in found.values() for log in loaded.logs)
+            batches = find_batches(account.ledger, Selection.of(**conditions))
+            return sorted(log.sequence for loaded in batches.values() for log in loaded.logs)
 
         return select
 

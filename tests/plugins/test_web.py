@@ -171,11 +171,11 @@ def test_above_the_page_is_how_old_it_is_and_how_the_repository_stands_now(
     monkeypatch.setattr(web, "_runs_since", runs_since)
     may_see("shop")
     page = client.get("/dags/shop").text
-    told = text_of(page)
-    assert f"{level}." in told.partition("Coverage")[0]
-    assert ("Nobody has looked at the repository for 30.0 h" in told) is (level == "red")
-    assert "The page below was made 40.0 h ago" in told
-    assert "Since then 18 runs of this DAG ended: 17 success, 1 failed." in told
+    text = text_of(page)
+    assert f"{level}." in text.partition("Coverage")[0]
+    assert ("Nobody has looked at the repository for 30.0 h" in text) is (level == "red")
+    assert "The page below was made 40.0 h ago" in text
+    assert "Since then 18 runs of this DAG ended: 17 success, 1 failed." in text
     assert page.index("<body>") < page.index("Now:") < page.index("<h1>Coverage")
     assert asked == [("shop", made_at)]
 
@@ -200,8 +200,8 @@ def test_the_list_has_the_worst_first(client: TestClient, may_see: Any, monkeypa
     found["imperva_bank"] = summary(made_at=now, observed_at=now - timedelta(hours=49))
     monkeypatch.setattr(Destination, "read_summary", lambda self: found[self.imperva_conn_id])
     may_see("shop", "bank")
-    told = text_of(client.get("/").text)
-    assert told.index("✗ red imperva_bank Nobody has looked") < told.index("… amber imperva_shop Nothing is lost")
+    text = text_of(client.get("/").text)
+    assert text.index("✗ red imperva_bank Nobody has looked") < text.index("… amber imperva_shop Nothing is lost")
 
 
 def test_a_dag_is_read_again_only_when_it_has_changed(

@@ -300,9 +300,9 @@ class TestAttempts:
             pytest.raises(RepositoryUnavailableError) as caught,
         ):
             client.read_log(NAME)
-        told = "".join(traceback.format_exception(caught.value)) + caplog.text
-        assert "8416_5.log" in told
-        assert "alice" not in told
+        text = "".join(traceback.format_exception(caught.value)) + caplog.text
+        assert "8416_5.log" in text
+        assert "alice" not in text
 
     def test_bytes_beyond_the_announced_length_do_not_spoil_the_next_answer(
         self, client: RepositoryClient, repository: FakeRepository

@@ -79,10 +79,13 @@ class KeptAccount(Account):
 
     def assert_sound(self) -> None:
         """Hold ledger, lake and table against each other."""
-        found = self.verify()
-        every = [*found.findings, *(item for repository in found.repositories for item in repository.findings)]
+        verification = self.verify()
+        every = [
+            *verification.findings,
+            *(item for repository in verification.repositories for item in repository.findings),
+        ]
         assert not every, [str(item) for item in every]
-        for item in found.repositories:
+        for item in verification.repositories:
             assert item.lines == item.rows + item.quarantined_lines + item.expired_lines + item.erased_lines
         assert not list(self.lake.glob(".tmp/*"))
 
@@ -96,12 +99,12 @@ class KeptAccount(Account):
 
     def live_rows(self) -> Counter[tuple[str, int]]:
         """The rows of all live parts of events: log and line."""
-        found: Counter[tuple[str, int]] = Counter()
+        counts: Counter[tuple[str, int]] = Counter()
         for path, part in self.live().items():
             if part.event_class:
                 rows = pq.read_table(self.lake / path, columns=["src_file", "src_line"]).to_pylist()
-                found.update((row["src_file"], row["src_line"]) for row in rows)
-        return found
+                counts.update((row["src_file"], row["src_line"]) for row in rows)
+        return counts
 
     def raw_names(self) -> list[str]:
         return sorted(path.name for path in (self.lake / "raw").rglob("*") if path.is_file())

@@ -52,9 +52,9 @@ def test_hold(account: KeptAccount, policy: str, capsys: pytest.CaptureFixture[s
     assert main(["expire", lake, "--policy", policy]) == 1
     assert "hold CASE-7" in capsys.readouterr().err
     assert main(["erase", lake, "--client-ip", ADDRESS, *ASKED]) == 2
-    told = capsys.readouterr().err
-    assert "CASE-7" in told
-    assert ADDRESS not in told
+    output = capsys.readouterr().err
+    assert "CASE-7" in output
+    assert ADDRESS not in output
     assert main(["hold", lake, "lift", "--reference", "CASE-8", "--by", "legal", "--why", "settled"]) == 2
     assert main(["hold", lake, "lift", "--reference", "CASE-7", "--by", "legal", "--why", "settled"]) == 0
     assert main(["hold", lake, "list"]) == 0

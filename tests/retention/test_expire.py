@@ -173,13 +173,15 @@ class TestAccounts:
         clock.ahead = timedelta(days=7)
         loaded.expire(events={"access": 5}, raw=5)
         store = loaded.ledger.store
-        told = "\n".join(describe_lake(loaded.verify()))
+        text = "\n".join(describe_lake(loaded.verify()))
         expired = loaded.sums()[3]
-        assert f" + {expired} expired" in told
-        found = measure_coverage(store, History.read(store, loaded.repository.name), window=timedelta(hours=48), days=3)
-        assert all(one.holds for one in found.sums)
-        assert found.expired_lines == expired > 0
-        assert (found.logs, found.raw_bytes) == (0, 0), "there are no bytes any more"
+        assert f" + {expired} expired" in text
+        coverage = measure_coverage(
+            store, History.read(store, loaded.repository.name), window=timedelta(hours=48), days=3
+        )
+        assert all(one.holds for one in coverage.sums)
+        assert coverage.expired_lines == expired > 0
+        assert (coverage.logs, coverage.raw_bytes) == (0, 0), "there are no bytes any more"
         (story,) = explain_log(store, loaded.repository.name, "8416_1.log")
         steps = "\n".join(step.text for step in story.steps)
         assert "expired" in steps

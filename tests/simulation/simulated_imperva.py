@@ -303,6 +303,6 @@ class Imperva:
 
 def request_id(event: str) -> str:
     """Return the request's id of an event in CEF."""
-    found = _REQUEST_ID.search(event)
-    assert found
-    return found[1]
+    match = _REQUEST_ID.search(event)
+    assert match
+    return match[1]

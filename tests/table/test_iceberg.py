@@ -114,8 +114,8 @@ def entries_by_hand(account: Account) -> list[dict[str, Any]]:
 
 
 def found_by_verify(account: Account) -> list[str]:
-    found = verify_lake(open_store(str(account.lake)))
-    every = [*found.findings, *(finding for item in found.repositories for finding in item.findings)]
+    verification = verify_lake(open_store(str(account.lake)))
+    every = [*verification.findings, *(finding for item in verification.repositories for finding in item.findings)]
     return [f"{finding.about}: {finding.found}" for finding in every]
 
 

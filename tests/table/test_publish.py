@@ -355,8 +355,8 @@ class TestVerify:
         return account
 
     def found(self, account: Account) -> list[tuple[str, str]]:
-        found = verify_lake(open_store(str(account.lake)))
-        every = [*found.findings, *(finding for item in found.repositories for finding in item.findings)]
+        verification = verify_lake(open_store(str(account.lake)))
+        every = [*verification.findings, *(finding for item in verification.repositories for finding in item.findings)]
         return [(finding.kind, finding.about) for finding in every]
 
     def test_a_table_that_is_as_the_ledger_says_is_no_finding(self, loaded: Account) -> None:
