@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from airflow_provider_imperva.events.grammar.formats import find_format
+from airflow_provider_imperva.events.scan.lines import BLOCK_BYTES
 from airflow_provider_imperva.events.scan.long_lines import ShortLines
 from airflow_provider_imperva.events.schema.columns import Format
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA, QUARANTINE_SCHEMA
@@ -48,12 +49,15 @@ class ParsedBlock:
     format: Format | None
 
 
-def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False) -> Iterator[ParsedBlock]:
+def parse(
+    chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False, block_bytes: int = BLOCK_BYTES
+) -> Iterator[ParsedBlock]:
     """Parse a plain body, one block after the other; nothing in it makes this fail.
 
     :param chunks: the body's bytes in order, cut anywhere; how they are cut changes no row.
     :param source: where the body came from.
     :param keep_raw: whether to keep each record's text in ``raw``.
+    :param block_bytes: how much of the body is read into one table, or somewhat more; it changes no row either.
     :return: at least nothing (an empty body), else one :class:`ParsedBlock` a block.
     """
     # What reads and converts is compiled, which takes a second to import; whoever parses nothing is spared it.
@@ -68,8 +72,11 @@ def parse(chunks: Iterable[bytes], source: LogSource, *, keep_raw: bool = False)
     format_name = find_format(head, source.format)
     body = ShortLines(chain([begin], remaining))
     dates = LogDates.of(source)
-    known = _read(body, format_name, source, head=head, keep_raw=keep_raw) if format_name else None
-    for text_block in known or unknown.read(body, head=head):
+    if format_name:
+        text_blocks = _read(body, format_name, source, head=head, keep_raw=keep_raw, block_bytes=block_bytes)
+    else:
+        text_blocks = unknown.read(body, head=head, block_bytes=block_bytes)
+    for text_block in text_blocks:
         parsed = ParsedBlock(
             events=to_table(text_block.columns, source, dates),
             quarantined=_quarantined(text_block.rejected, source),
@@ -97,18 +104,18 @@ def _first(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _read(
-    body: ShortLines, format_name: Format, source: LogSource, *, head: bytes, keep_raw: bool
+    body: ShortLines, format_name: Format, source: LogSource, *, head: bytes, keep_raw: bool, block_bytes: int
 ) -> Iterator[TextBlock]:
     from airflow_provider_imperva.events.bodies import keyed, objects, rows
 
     match format_name:
         case "CEF" | "LEEF":
-            return keyed.read(body, format_name=format_name, keep_raw=keep_raw)
+            return keyed.read(body, format_name=format_name, keep_raw=keep_raw, block_bytes=block_bytes)
         case "W3C":
-            return rows.read(body, head=head, names=source.fields or "", keep_raw=keep_raw)
+            return rows.read(body, head=head, names=source.fields or "", keep_raw=keep_raw, block_bytes=block_bytes)
         case "JSON":
             # One line may hold all records there are: their lengths are bounded one by one.
-            return objects.read(body.chunks, keep_raw=keep_raw)
+            return objects.read(body.chunks, keep_raw=keep_raw, block_bytes=block_bytes)
 
 
 def _quarantined(rejected: list[RejectedLine], source: LogSource) -> pa.Table:

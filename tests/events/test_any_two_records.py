@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.events.test_boundaries import EVENTS, SEPARATORS, Body, as_leef, joined
 
-EXAMPLES = int(os.environ.get("IMPERVA_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("IMPERVA_EXAMPLES", "50"))
 FIELDS = "#Fields: date time c-ip sc-status cs(User-Agent) s-externalid"
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters='"\\=\r\n\0\x0b\x0c\x1c\x1d\x1e\x1f'), max_size=20)
 

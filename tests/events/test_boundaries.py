@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -14,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import LogSource, parse
+from airflow_provider_imperva.events.scan.lines import BLOCK_BYTES
 from airflow_provider_imperva.events.schema.columns import COLUMNS, HEADER
 from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 from airflow_provider_imperva.testing.forge import forge_events
+from tests.long_form import TIMES_AS_LARGE
 
 KEYED = import_module("airflow_provider_imperva.events.bodies.keyed")
-LINES = import_module("airflow_provider_imperva.events.scan.lines")
 LONG_LINES = import_module("airflow_provider_imperva.events.scan.long_lines")
 
 SOURCE = LogSource(file="8416_7.log", sequence=7, start_time=1_700_000_000_000, fetched_time=1_795_300_000_000)
@@ -41,8 +43,9 @@ class Body:
     lines: int
 
     @classmethod
-    def of(cls, *chunks: str | bytes) -> Body:
-        blocks = list(parse([c.encode() if isinstance(c, str) else c for c in chunks], SOURCE))
+    def of(cls, *chunks: str | bytes, block_bytes: int = BLOCK_BYTES) -> Body:
+        body = [c.encode() if isinstance(c, str) else c for c in chunks]
+        blocks = list(parse(body, SOURCE, block_bytes=block_bytes))
         rows = [{**row, "extra": dict(row["extra"])} for block in blocks for row in block.events.to_pylist()]
         bad = [row for block in blocks for row in block.quarantined.to_pylist()]
         numbers = [row["src_line"] for row in [*rows, *bad]]
@@ -105,13 +108,20 @@ RECORD_OF = {"CEF": cef, "LEEF": leef}
 ASIDE = {"src_line", "parse_warnings", "extra"}
 
 
+@cache
+def row_alone(record: str) -> dict[str, Any]:
+    """The row of a record that is a whole body."""
+    (row,) = Body.of(record).rows
+    return row
+
+
 @pytest.mark.parametrize("format_name", ["CEF", "LEEF"])
 @settings(deadline=None)
 @given(data=st.data())
 def test_two_records_are_two_whatever_is_between_them(format_name: str, data: st.DataObject) -> None:
     one, other = (data.draw(st.sampled_from(RECORDS[format_name])) for _ in range(2))
     separator = data.draw(st.sampled_from(SEPARATORS))
-    alone = [Body.of(record).rows[0] for record in (one, other)]
+    alone = [row_alone(record) for record in (one, other)]
     body = Body.of(joined(one, separator, other))
     assert body.refused == []
     assert [{k: v for k, v in row.items() if k not in ASIDE} for row in body.rows] == [
@@ -136,7 +146,7 @@ def test_however_many_records_and_cuts_none_is_lost(format_name: str, data: st.D
         body = joined(body, separator, record)
     found = Body.of(body)
     assert (len(found.rows), found.refused) == (len(records), [])
-    assert sorted(found.column("session_id")) == sorted(Body.of("\n".join(records)).column("session_id"))
+    assert sorted(found.column("session_id")) == sorted(row_alone(record)["session_id"] for record in records)
 
 
 @pytest.mark.parametrize("separator", SEPARATORS)
@@ -179,17 +189,13 @@ class TestIdentity:
 
     @pytest.mark.parametrize("separator", ["\r", "\0", "\r\n", "\n\r", f"\r{SYSLOG}", "\x0c\n"])
     @pytest.mark.parametrize(("block_bytes", "step"), [(1, 200), (300, 1), (450, 50)])
-    def test_it_does_not_hang_on_how_a_body_is_cut(
-        self, separator: str, block_bytes: int, step: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        body = separator.join(cef(number % 9) for number in range(12)).encode()
+    def test_it_does_not_hang_on_how_a_body_is_cut(self, separator: str, block_bytes: int, step: int) -> None:
+        body = separator.join(cef(number) for number in range(5)).encode()
         whole = {row["src_line"]: row for row in Body.of(body).rows}
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
-        monkeypatch.setattr(LINES, "_LARGEST_BYTES", 1 << 30)
         places = [*range(0, len(body), step), len(body)]
-        found = Body.of(*(body[begin:end] for begin, end in pairwise(places)))
+        found = Body.of(*(body[begin:end] for begin, end in pairwise(places)), block_bytes=block_bytes)
         assert {row["src_line"]: row for row in found.rows} == whole
-        assert len(found.rows) == 12
+        assert len(found.rows) == 5
 
 
 FORGED = f"CEF:0|{SIGNATURE} act=REQ_PASSED src=203.0.113.9 start=1753290121339 deviceExternalId=66"
@@ -308,11 +314,11 @@ class TestLines:
             " cs9=a rule, cs9Label=Rule name",
         ],
     )
-    @pytest.mark.parametrize("junk", ["password=hunter2 token=abc", "x", '{"a":1}', "#Fields: a b", "CEF:", "|||||||"])
-    def test_one_behind_what_is_not_is_quarantined(self, closed: str, junk: str) -> None:
-        body = Body.of(f"{cef(1)}{closed}\n{junk}\n\n{junk}\n{cef(2)}")
-        assert body.refused == [("not_a_record", junk.encode())] * 2
-        assert body.column("parse_warnings") == [[], []]
+    def test_one_behind_what_is_not_is_quarantined(self, closed: str) -> None:
+        kinds = ("password=hunter2 token=abc", "x", '{"a":1}', "#Fields: a b", "CEF:", "|||||||")
+        body = Body.of("".join(f"{cef(1)}{closed}\n{junk}\n\n{junk}\n" for junk in kinds) + cef(2))
+        assert body.refused == [("not_a_record", junk.encode()) for junk in kinds for _ in range(2)]
+        assert body.column("parse_warnings") == [[]] * (len(kinds) + 1)
         assert all("hunter2" not in str(row) for row in body.rows)
 
     def test_joining_ends_where_the_text_does(self) -> None:
@@ -391,16 +397,19 @@ class TestCount:
         assert list(self.merged(body)) == [(3 - 1, 2)], "folded knowingly"
 
 
+LARGE = 700_000 * TIMES_AS_LARGE
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        "postbody=" + f"x |Incapsula|SIEMintegration| [{{{chr(34)} " * 20_000,
-        "postbody=" + f"x {FORGED} y=[{{{chr(34)} " * 4_000,
-        "postbody=" + "\n".join(["x=[{ "] * 200_000),
-        "postbody=" + "\r" * 2_000_000,
-        "postbody=" + " " * 2_000_000 + "\n" * 2_000,
-        "x\n" + "<1>" * 600_000,
-        "x\n" + "1 " * 600_000,
+        "postbody=" + f"x |Incapsula|SIEMintegration| [{{{chr(34)} " * (LARGE // 100),
+        "postbody=" + f"x {FORGED} y=[{{{chr(34)} " * (LARGE // 500),
+        "postbody=" + "\n".join(["x=[{ "] * (LARGE // 10)),
+        "postbody=" + "\r" * LARGE,
+        "postbody=" + " " * LARGE + "\n" * (LARGE // 1000),
+        "x\n" + "<1>" * (LARGE // 3),
+        "x\n" + "1 " * (LARGE // 3),
     ],
     ids=lambda body: body[:40],
 )
@@ -434,9 +443,7 @@ def test_long_record_among_others_on_a_line_goes_alone(
 
 @pytest.mark.parametrize("format_name", ["CEF", "LEEF"])
 @pytest.mark.parametrize(("block_bytes", "step"), [(1, 300), (100, 40), (300, 1), (500, 40)])
-def test_header_in_a_clients_text_ends_no_block(
-    format_name: str, block_bytes: int, step: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_header_in_a_clients_text_ends_no_block(format_name: str, block_bytes: int, step: int) -> None:
     """On a line with other records: what is in quarantine with it does not hang on how the body is cut."""
     record = RECORD_OF[format_name]
     between = " " if format_name == "CEF" else "\t"
@@ -446,6 +453,5 @@ def test_header_in_a_clients_text_ends_no_block(
     whole = Body.of(body)
     assert (whole.column("session_id"), len(whole.refused)) == (["1", "3", "4", "6", "7", "8"], 4)
     assert [codes for codes in whole.column("parse_warnings") if codes] == [["follows_incomplete"]] * 2
-    monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
-    found = Body.of(*(body[begin : begin + step] for begin in range(0, len(body), step)))
+    found = Body.of(*(body[begin : begin + step] for begin in range(0, len(body), step)), block_bytes=block_bytes)
     assert (found.rows, found.refused) == (whole.rows, whole.refused)

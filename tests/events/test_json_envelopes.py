@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from airflow_provider_imperva.events import parse
 from tests.events.cef_lines import SOURCE
 
-LINES = import_module("airflow_provider_imperva.events.scan.lines")
 OBJECTS = import_module("airflow_provider_imperva.events.bodies.objects")
 RECORDS = import_module("airflow_provider_imperva.events.bodies.records")
 VALUES = import_module("airflow_provider_imperva.events.bodies.values")
@@ -219,12 +218,12 @@ class TestDamage:
         assert looked_at < 20 * len(body)
 
     @pytest.mark.parametrize("block_bytes", [1, 30, 200])
-    def test_wherever_the_body_is_cut(self, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_wherever_the_body_is_cut(self, block_bytes: int) -> None:
         body = b'[{"a":1},\n{"b":x},\n{"c":"y},\n{"d":4}]\n{"n":1,"events":[{"e":x},null]}\n{"f":'
         whole = read(body)
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
         for step in (1, 7, 40):
-            blocks = list(parse((body[place : place + step] for place in range(0, len(body), step)), SOURCE))
+            pieces = (body[place : place + step] for place in range(0, len(body), step))
+            blocks = list(parse(pieces, SOURCE, block_bytes=block_bytes))
             assert [dict(r["extra"]) for b in blocks for r in b.events.to_pylist()] == [r["extra"] for r in whole[0]]
             assert [r["reason"] for b in blocks for r in b.quarantined.to_pylist()] == [r for _, r, _ in whole[1]]
 

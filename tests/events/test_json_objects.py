@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
+from airflow_provider_imperva.events.scan.lines import BLOCK_BYTES
 from tests.events.cef_lines import SOURCE, TOO_LONG, rows, set_in
 from tests.long_form import TIMES_AS_LARGE
 
@@ -18,7 +19,6 @@ PARSE = import_module("airflow_provider_imperva.events.parse")
 OBJECTS = import_module("airflow_provider_imperva.events.bodies.objects")
 RECORDS = import_module("airflow_provider_imperva.events.bodies.records")
 VALUES = import_module("airflow_provider_imperva.events.bodies.values")
-LINES = import_module("airflow_provider_imperva.events.scan.lines")
 EVENTS = [
     {"timestamp": 1700000000001, "client": {"ip": "192.0.2.1"}, "message": "one"},
     {"timestamp": 1700000000002, "client": {"ip": "192.0.2.2"}, "message": "two"},
@@ -35,8 +35,10 @@ def as_bytes(text: str | bytes) -> bytes:
     return text.encode() if isinstance(text, str) else text
 
 
-def tables(*chunks: str | bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
-    blocks = list(parse(map(as_bytes, chunks), SOURCE, keep_raw=True))
+def tables(
+    *chunks: str | bytes, block_bytes: int = BLOCK_BYTES
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+    blocks = list(parse(map(as_bytes, chunks), SOURCE, keep_raw=True, block_bytes=block_bytes))
     events = [row for block in blocks for row in block.events.to_pylist()]
     quarantined = [row for block in blocks for row in block.quarantined.to_pylist()]
     return events, quarantined, sum(block.lines for block in blocks)
@@ -61,12 +63,11 @@ class TestShapes:
         ],
     )
     @pytest.mark.parametrize("block_bytes", [1, 50, 8 << 20])
-    def test_every_shape_gives_the_same(self, body: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
-        self.assert_two_events(body)
+    def test_every_shape_gives_the_same(self, body: str, block_bytes: int) -> None:
+        self.assert_two_events(body, block_bytes=block_bytes)
 
-    def assert_two_events(self, body: str) -> None:
-        events, quarantined, lines = tables(body)
+    def assert_two_events(self, body: str, *, block_bytes: int = BLOCK_BYTES) -> None:
+        events, quarantined, lines = tables(body, block_bytes=block_bytes)
         assert [(r["src_line"], r["client_ip"], dict(r["extra"])) for r in events] == [
             (1, "192.0.2.1", {"message": "one"}),
             (2, "192.0.2.2", {"message": "two"}),
@@ -137,18 +138,17 @@ class TestShapes:
     def test_body_of_any_size_is_read_in_blocks(
         self, opening: str, item: str, between: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", 10_000)
         monkeypatch.setattr(PARSE, "HEAD_BYTES", 100)
-        pieces = [f'{{"a":1}}\n{opening}', *[item + between] * 5000]
+        pieces = [f'{{"a":1}}\n{opening}', *[item + between] * 3000]
         left = iter(pieces)
         sizes = []
-        for block in parse((piece.encode() for piece in left), SOURCE):
+        for block in parse((piece.encode() for piece in left), SOURCE, block_bytes=2500):
             sizes.append(block.lines)
             assert block.lines == block.events.num_rows + block.quarantined.num_rows
             if len(sizes) == 2:
                 assert len(list(zip(range(100), left, strict=False))) == 100, "the body was read to its end"
         assert max(sizes) < 100
-        assert sum(sizes) > 4800
+        assert sum(sizes) > 2800
 
 
 class TestValues:
@@ -261,11 +261,11 @@ class TestBombs:
     @pytest.mark.parametrize(
         "text",
         [
-            "[" * 100_000 * TIMES_AS_LARGE,
-            '{"a":' * 20_000 * TIMES_AS_LARGE,
-            "[1,\n" * 3_000 * TIMES_AS_LARGE,
-            '{"' * 33_000 * TIMES_AS_LARGE,
-            '[{"a":[' + "{}," * 33_333 * TIMES_AS_LARGE,
+            "[" * 40_000 * TIMES_AS_LARGE,
+            '{"a":' * 8_000 * TIMES_AS_LARGE,
+            "[1,\n" * 2_000 * TIMES_AS_LARGE,
+            '{"' * 15_000 * TIMES_AS_LARGE,
+            '[{"a":[' + "{}," * 15_000 * TIMES_AS_LARGE,
         ],
         ids=lambda text: text[:10],
     )
@@ -282,10 +282,9 @@ class TestBombs:
             return decode(text, place)
 
         monkeypatch.setattr(VALUES, "_decoded", counted)
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", 100)
         for body in ('{"a":"' + "x" * 100_000 + '"}', '{"a":"' + "x" * 100_000, '{"a":[' + "1, " * 30_000):
             looked_at = 0
-            tables(body)
+            tables(body, block_bytes=100)
             assert looked_at < 6 * len(body)
 
     def test_longer_value_than_any_column_could_hold_is_quarantined(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,10 +310,10 @@ class TestBombs:
         events = rows(json.dumps({"x": "y" * 10_000, "events": [{"a": 1}] * 1000}))
         assert [r["extra"] for r in events] == [{"a": "1", "x": "y" * 10_000}] + [{"a": "1"}] * 999
 
-    def test_envelope_gives_blocks_as_any_body_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", 10_000)
+    def test_envelope_gives_blocks_as_any_body_does(self) -> None:
         body = json.dumps({"tenant": "t" * 50, "events": [{"message": "m" * 50}] * 500})
-        sizes = [(block.lines, block.events.num_rows) for block in parse([body.encode()], SOURCE)]
+        blocks = parse([body.encode()], SOURCE, block_bytes=10_000)
+        sizes = [(block.lines, block.events.num_rows) for block in blocks]
         assert sum(rows for _, rows in sizes) == 500
         assert all(lines == rows < 50 for lines, rows in sizes)
 
@@ -363,9 +362,9 @@ def test_cuts_change_no_row_and_every_value_is_a_row_or_quarantined(pieces: list
     numbers = sorted(row["src_line"] for row in (*events, *quarantined))
     assert numbers == list(range(1, lines + 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LINES, "BLOCK_BYTES", block)
         patch.setattr(PARSE, "HEAD_BYTES", 1)
-        assert tables(*(body[place : place + size] for place in range(0, len(body), size))) == whole
+        chunks = (body[place : place + size] for place in range(0, len(body), size))
+        assert tables(*chunks, block_bytes=block) == whole
 
 
 @given(st.lists(st.dictionaries(st.text(max_size=5), JSON, max_size=5), max_size=4), st.sampled_from([None, 2]))

@@ -40,15 +40,15 @@ JSON = [
 
 class TestBrackets:
     @pytest.mark.parametrize("json", JSON)
-    @pytest.mark.parametrize("key", ["newThing", "cs12", "postbody", "tag", "requestClientApplication", "x.y-z", "cn3"])
-    def test_no_key_stands_in_them_whatever_the_key_before(self, key: str, json: str) -> None:
-        event = row(f"fileId=1 act=REQ_PASSED {key}={json} requestMethod=GET src=192.0.2.7 cn1=200 deviceExternalId=5")
-        assert_has(
-            event, client_ip="192.0.2.7", http_status=200, http_method="GET", request_id="5", action="REQ_PASSED"
-        )
-        texts = [*event["extra"].values(), event["request_body"], event["account_ref"], event["user_agent"]]
-        assert json.replace(r"\=", "=") in texts
-        assert event["parse_warnings"] == ["time_from_file"]
+    def test_no_key_stands_in_them_whatever_the_key_before(self, json: str) -> None:
+        keys = ("newThing", "cs12", "postbody", "tag", "requestClientApplication", "x.y-z", "cn3")
+        server = "requestMethod=GET src=192.0.2.7 cn1=200 deviceExternalId=5"
+        read = rows(*(cef(f"fileId=1 act=REQ_PASSED {key}={json} {server}") for key in keys))
+        for key, event in zip(keys, read, strict=True):
+            assert_has(event, client_ip="192.0.2.7", http_status=200, http_method="GET", request_id="5")
+            texts = [*event["extra"].values(), event["request_body"], event["account_ref"], event["user_agent"]]
+            assert json.replace(r"\=", "=") in texts, key
+            assert (event["action"], event["parse_warnings"]) == ("REQ_PASSED", ["time_from_file"]), key
 
     def test_label_of_such_a_key(self) -> None:
         event = row('cs12=[{"v":"a src=203.0.113.9"}] cs12Label=New Info src=192.0.2.7')
@@ -114,12 +114,11 @@ class TestDelimiter:
 
 class TestKeys:
     @pytest.mark.parametrize("key", ["bot.score", "x-risk", "_time", "a.b-c_d", "X-A", "k9.", "_"])
-    @pytest.mark.parametrize("before", ["cn1=200", "src=192.0.2.7", "cs6=Edge cs6Label=clapp", "in=5"])
-    def test_words_with_dots_and_hyphens(self, before: str, key: str) -> None:
-        event = row(f"fileId=1 {before} {key}=17")
-        assert event["extra"] == {key: "17"}
-        assert event["session_id"] == "1"
-        assert [code for code in event["parse_warnings"] if code.startswith("bad_")] == []
+    def test_words_with_dots_and_hyphens(self, key: str) -> None:
+        before = ("cn1=200", "src=192.0.2.7", "cs6=Edge cs6Label=clapp", "in=5")
+        for case, event in zip(before, rows(*(cef(f"fileId=1 {pair} {key}=17") for pair in before)), strict=True):
+            assert (event["extra"], event["session_id"]) == ({key: "17"}, "1"), case
+            assert [code for code in event["parse_warnings"] if code.startswith("bad_")] == [], case
 
     @pytest.mark.parametrize("sign", [" =", "\t=", "  =", " = ", "= ", " \t = "])
     def test_blanks_around_the_sign(self, sign: str) -> None:
@@ -154,15 +153,18 @@ class TestHeader:
             ("a|-1x|b", "a|-1x|b"),
         ],
     )
-    @pytest.mark.parametrize("code", ["11", "-1", "0"])
-    @pytest.mark.parametrize("blank", [" ", "", "  "])
-    def test_bars_in_a_rule_s_name(self, name: str, expected: str, code: str, blank: str) -> None:
-        (event,) = rows(
-            f"CEF:0|Incapsula|SIEMintegration|1|1|{name}|{code}|{blank}fileId=1 src=192.0.2.7 "
-            "requestClientApplication=a|3|b"
+    def test_bars_in_a_rule_s_name(self, name: str, expected: str) -> None:
+        ends = [(code, blank) for code in ("11", "-1", "0") for blank in (" ", "", "  ")]
+        read = rows(
+            *(
+                f"CEF:0|Incapsula|SIEMintegration|1|1|{name}|{code}|{blank}fileId=1 src=192.0.2.7 "
+                "requestClientApplication=a|3|b"
+                for code, blank in ends
+            )
         )
-        assert_has(event, event_name=expected, rule_type_code=int(code), event_class="security", session_id="1")
-        assert_has(event, client_ip="192.0.2.7", user_agent="a|3|b", extra={})
+        for (code, _), event in zip(ends, read, strict=True):
+            assert_has(event, event_name=expected, rule_type_code=int(code), event_class="security", session_id="1")
+            assert_has(event, client_ip="192.0.2.7", user_agent="a|3|b", extra={})
 
     @pytest.mark.parametrize("more", ["|", " |", "| ", "|  "])
     def test_empty_eighth_part(self, more: str) -> None:

@@ -81,10 +81,9 @@ def test_blocks_hold_all_bytes_and_end_with_a_line(chunks: list[bytes]) -> None:
 def test_a_body_in_which_no_record_starts_is_cut_all_the_same(
     block: bytes, bytes_at_most: int, lines_at_most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LINES, "BLOCK_BYTES", 10)
     monkeypatch.setattr(LINES, "_LARGEST_BYTES", bytes_at_most)
     monkeypatch.setattr(LINES, "_LARGEST_LINES", lines_at_most)
-    found = list(blocks([block * 500], cut=lambda _: 0))
+    found = list(blocks([block * 500], block_bytes=10, cut=lambda _: 0))
     assert b"".join(found) == block * 500
     assert max(map(len, found)) <= bytes_at_most + 10
     assert max(piece.count(b"\n") for piece in found) <= lines_at_most + 10

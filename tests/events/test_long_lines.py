@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import parse
 from airflow_provider_imperva.events.bodies.brackets import Brackets
+from airflow_provider_imperva.events.scan.lines import BLOCK_BYTES
 from airflow_provider_imperva.events.scan.long_lines import LongLine, ShortLines
 from tests.events.cef_lines import SOURCE, TOO_LONG, cef
 
@@ -101,10 +102,12 @@ def test_log_of_one_long_line_only() -> None:
         assert (events, [row[1] for row in quarantined], counted) == ([], [TOO_LONG], 1)
 
 
-def values(body: str, *, step: int | None = None) -> tuple[list[dict[str, str]], list[tuple[str, bytes]], int]:
+def values(
+    body: str, *, step: int | None = None, block_bytes: int = BLOCK_BYTES
+) -> tuple[list[dict[str, str]], list[tuple[str, bytes]], int]:
     content = body.encode()
     places = [*range(0, len(content), step or len(content)), len(content)]
-    blocks = list(parse((content[a:b] for a, b in pairwise(places)), SOURCE))
+    blocks = list(parse((content[a:b] for a, b in pairwise(places)), SOURCE, block_bytes=block_bytes))
     return (
         [dict(row["extra"]) for block in blocks for row in block.events.to_pylist()],
         [(row["reason"], row["raw"]) for block in blocks for row in block.quarantined.to_pylist()],
@@ -124,13 +127,9 @@ def values(body: str, *, step: int | None = None) -> tuple[list[dict[str, str]],
     ],
 )
 @pytest.mark.parametrize("shape", ["{}\n{}\n{}\n", "[{},{},{}]", "{}{}{}", "[\n  {},\n  {},\n  {}\n]\n"])
-def test_json_records_beside_a_long_one_are_loaded(
-    long: Any, shape: str, step: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = import_module("airflow_provider_imperva.events.scan.lines")
-    monkeypatch.setattr(lines, "BLOCK_BYTES", 150)
+def test_json_records_beside_a_long_one_are_loaded(long: Any, shape: str, step: int) -> None:
     text = json.dumps(long)
-    events, quarantined, counted = values(shape.format('{"b":1}', text, '{"c":2}'), step=step)
+    events, quarantined, counted = values(shape.format('{"b":1}', text, '{"c":2}'), step=step, block_bytes=150)
     assert events == [{"b": "1"}, {"c": "2"}]
     assert quarantined == [(TOO_LONG, text.encode()[:1024].rstrip())]
     assert counted == 3

@@ -20,25 +20,25 @@ MOST_MEGABYTES = 5 * MEGABYTES
 READ = """
 import resource, sys
 from airflow_provider_imperva.events import LogSource, parse
-from airflow_provider_imperva.events.scan import lines
+from airflow_provider_imperva.events.scan.lines import BLOCK_BYTES
 from tests.events.readers import reading_with
 from tests.events.test_any_two_records import json
 from tests.events.test_boundaries import cef, leef
 
-lines.BLOCK_BYTES = min(lines.BLOCK_BYTES, int(sys.argv[3]) << 16)
 reader, format_name, megabytes, separator = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 separator = separator.encode().decode("unicode_escape")
 more = " requestClientApplication=Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36" * 8
 write = {"CEF": cef, "LEEF": lambda n, more: leef(n, more.replace(" ", chr(9), 1)), "JSON": json}[format_name]
 piece = separator.join([*(write(number, more) for number in range(1, 9)), ""]).encode()
 count = megabytes * 1_000_000 // len(piece)
+pieces = (piece * 64 for _ in range(count // 64))
 source = LogSource(file="8416_7.log", sequence=7, start_time=1_700_000_000_000, fetched_time=1_795_300_000_000)
 rows = quarantined = 0
 addresses = set()
 with reading_with(reader):
     list(parse([piece], source))
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for block in parse((piece * 64 for _ in range(count // 64)), source):
+    for block in parse(pieces, source, block_bytes=min(BLOCK_BYTES, megabytes << 16)):
         rows += block.events.num_rows
         quarantined += block.quarantined.num_rows
         addresses.update(block.events["client_ip"].unique().to_pylist())
@@ -55,10 +55,15 @@ def reader() -> None:
 @pytest.mark.parametrize(
     ("reader", "format_name", "separator"),
     [
-        *((reader, "CEF", "") for reader in READERS),
+        ("compiled", "CEF", ""),
         ("compiled", "JSON", ""),
         *(
-            [*((reader, "LEEF", "") for reader in READERS), ("compiled", "CEF", "\\r"), ("compiled", "CEF", "\\0")]
+            [
+                ("plain", "CEF", ""),
+                *((reader, "LEEF", "") for reader in READERS),
+                ("compiled", "CEF", "\\r"),
+                ("compiled", "CEF", "\\0"),
+            ]
             if LONG
             else ()
         ),

@@ -12,22 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_imperva.events import QUARANTINE_SCHEMA, SCHEMA, LogSource, parse
+from airflow_provider_imperva.events.scan.lines import BLOCK_BYTES
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LABELS
 from airflow_provider_imperva.events.schema.schema import PARSED_SCHEMA
 from tests.events.cef_lines import FETCHED, SOURCE, TOO_LONG, cef, rows
 
-LINES = import_module("airflow_provider_imperva.events.scan.lines")
 TEXT_BLOCK = import_module("airflow_provider_imperva.events.bodies.text_block")
 LEEF = b"LEEF:1.0|Incapsula|SIEMintegration|1|Normal|src=192.0.2.1\tstart=1700000000001"
 ROW = b" ".join(b'"%d"' % number for number in range(41))
 GOOD = cef("start=1700000000001 src=192.0.2.1").encode()
 
 
-def tables(*chunks: bytes) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
+def tables(*chunks: bytes, block_bytes: int = BLOCK_BYTES) -> tuple[list[dict[str, Any]], list[dict[str, Any]], int]:
     events: list[dict[str, Any]] = []
     quarantined: list[dict[str, Any]] = []
     lines = 0
-    for block in parse(chunks, SOURCE):
+    for block in parse(chunks, SOURCE, block_bytes=block_bytes):
         assert block.events.schema.equals(PARSED_SCHEMA, check_metadata=True)
         assert block.quarantined.schema.equals(QUARANTINE_SCHEMA, check_metadata=True)
         block.events.validate(full=True)
@@ -155,14 +155,11 @@ def test_any_bytes_are_rows_or_quarantined_and_counted(body: bytes) -> None:
 def test_cuts_change_nothing(body: bytes, cuts: list[int], block_bytes: int) -> None:
     whole = tables(body)
     places = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LINES, "BLOCK_BYTES", block_bytes)
-        assert tables(*(body[a:b] for a, b in pairwise(places))) == whole
+    assert tables(*(body[a:b] for a, b in pairwise(places)), block_bytes=block_bytes) == whole
 
 
-def test_memory_stays_flat_because_blocks_are_yielded_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LINES, "BLOCK_BYTES", 4 * len(GOOD))
-    blocks = list(parse([(GOOD + b"\n") * 100], SOURCE))
+def test_memory_stays_flat_because_blocks_are_yielded_on_the_way() -> None:
+    blocks = list(parse([(GOOD + b"\n") * 100], SOURCE, block_bytes=4 * len(GOOD)))
     assert len(blocks) > 20
     assert sum(block.events.num_rows for block in blocks) == 100
     assert [n for block in blocks for n in block.events.column("src_line").to_pylist()] == list(range(1, 101))

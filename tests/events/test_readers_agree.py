@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from airflow_provider_imperva.events import LogSource, parse
 from airflow_provider_imperva.events.parse import ParsedBlock
 from airflow_provider_imperva.events.scan import kernel
-from airflow_provider_imperva.events.scan import lines as lines_module
 from airflow_provider_imperva.events.scan.buffers import BACKSLASH, PLAIN, QUOTE
 from airflow_provider_imperva.events.scan.texts import copy_texts
 from airflow_provider_imperva.testing.forge import forge_events
@@ -23,6 +22,7 @@ from tests.events.readers import READERS, reading_with
 from tests.events.test_scan_agrees import AS_LONG_AS_IT_TAKES, LONG, bodies, mutated
 from tests.events.test_w3c_rows import NAMES, ROW
 from tests.fuzz.fuzz_parsers import Fuzz
+from tests.long_form import EXAMPLES
 
 T = TypeVar("T")
 SOURCE = LogSource(file="8416_7.log", sequence=7, start_time=1_700_000_000_000, fetched_time=1_795_300_000_000)
@@ -35,9 +35,7 @@ def reader() -> None:
 
 
 def read(body: bytes, *, block_bytes: int) -> list[ParsedBlock]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines_module, "BLOCK_BYTES", block_bytes)
-        return list(parse([body], SOURCE, keep_raw=True))
+    return list(parse([body], SOURCE, keep_raw=True, block_bytes=block_bytes))
 
 
 def with_each(one: Callable[[], T]) -> Iterator[T]:
@@ -102,7 +100,7 @@ def test_both_read_any_damaged_body_alike(body: bytes, block_bytes: int) -> None
 
 @pytest.mark.parametrize("format_name", corpus.FORMATS)
 def test_both_read_usual_logs_alike(format_name: str) -> None:
-    events = list(forge_events(2000, seed=11, security_share=0.3))
+    events = list(forge_events(800, seed=11, security_share=0.3))
     assert_same("\n".join(corpus._WRITERS[format_name](events)).encode())
 
 
@@ -110,7 +108,7 @@ PIECES = st.sampled_from([b"\\", b"\\", b'"', b'"', b"=", b"n", b"r", b"a", b" "
 TEXT = st.lists(PIECES, min_size=1, max_size=8).map(b"".join)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * EXAMPLES)
 @given(
     st.lists(TEXT, max_size=8),
     st.sampled_from([PLAIN, BACKSLASH, QUOTE]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from itertools import pairwise
 
 import pytest
@@ -12,7 +11,6 @@ from airflow_provider_imperva.beginnings import format_at_begin
 from tests.events.test_any_two_records import FIELDS, bare, w3c
 from tests.events.test_boundaries import Body, cef, leef
 
-LINES = import_module("airflow_provider_imperva.events.scan.lines")
 PREFIXES = [
     "<134>Jul 23 17:02:01 collector imperva: ",
     "<134>Jul  3 2025 17:02:01 collector imperva[123]: ",
@@ -80,18 +78,15 @@ class TestEachFormat:
         assert body.refused == [("bad_json", prefix.encode() + b'{"a": b, "c"')]
 
     @pytest.mark.parametrize("step", [1, 7, 100])
-    def test_it_does_not_hang_on_how_a_body_is_cut(
-        self, prefix: str, step: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_it_does_not_hang_on_how_a_body_is_cut(self, prefix: str, step: int) -> None:
         rows = "\n".join([FIELDS, *(prefix + w3c(n, "a") for n in (1, 2, 3))])
         objects = "\n".join(prefix + text for text in OBJECTS)
         for body in (rows, objects):
             whole = Body.of(body).rows
-            with monkeypatch.context() as patch:
-                patch.setattr(LINES, "BLOCK_BYTES", step)
-                content = body.encode()
-                places = [*range(0, len(content), step), len(content)]
-                assert Body.of(*(content[begin:end] for begin, end in pairwise(places))).rows == whole
+            content = body.encode()
+            places = [*range(0, len(content), step), len(content)]
+            pieces = (content[begin:end] for begin, end in pairwise(places))
+            assert Body.of(*pieces, block_bytes=step).rows == whole
 
     @pytest.mark.parametrize(
         ("body", "format_name"),

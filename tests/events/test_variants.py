@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,8 +17,21 @@ FORGED = "src=1.2.3.4 cn1=500"
 def assert_servers_own(found: Body) -> dict[str, Any]:
     """One row, with the values that the server wrote."""
     (row,) = found.rows
-    assert (found.refused, {name: row[name] for name in SERVERS_OWN}) == ([], SERVERS_OWN)
+    assert found.refused == []
+    assert_servers(row, found)
     return row
+
+
+def assert_servers(row: dict[str, Any], case: object) -> None:
+    assert {name: row[name] for name in SERVERS_OWN} == SERVERS_OWN, case
+
+
+def rows_of(records: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Read records of one format as the lines of one body: the row of each, which its case names."""
+    found = Body.of("".join(f"{record}\n" for record in records.values()))
+    assert found.refused == []
+    assert found.column("src_line") == [*range(1, len(records) + 1)]
+    return dict(zip(records, found.rows, strict=True))
 
 
 class TestJsonInAnyKey:
@@ -41,19 +55,20 @@ class TestJsonInAnyKey:
         f'{{}}{{"a":"b {FORGED}"}}',
     )
 
-    @pytest.mark.parametrize("key", KEYS)
     @pytest.mark.parametrize("value", VALUES)
-    def test_it_stays_whole(self, key: str, value: str) -> None:
-        bodies = [
-            cef(7, f" {key}={value} cn1=200"),
-            cef(7) + f" cn1=200 {key}={value}",
-            leef(7, f"\t{key}={value}\tcn1=200"),
-        ]
-        for body in bodies:
-            row = assert_servers_own(Body.of(f"{body}\n"))
-            texts = [*row.values(), *row["extra"].values()]
-            assert any(json.dumps(value.replace("\\", "")) in json.dumps(str(text).replace("\\", "")) for text in texts)
-            assert "1.2.3.4" not in [str(text) for text in texts]
+    def test_it_stays_whole(self, value: str) -> None:
+        for records in (
+            {key: cef(7, f" {key}={value} cn1=200") for key in self.KEYS},
+            {key: f"{cef(7)} cn1=200 {key}={value}" for key in self.KEYS},
+            {key: leef(7, f"\t{key}={value}\tcn1=200") for key in self.KEYS},
+        ):
+            for key, row in rows_of(records).items():
+                assert_servers(row, key)
+                texts = [str(text) for text in [*row.values(), *row["extra"].values()]]
+                assert any(
+                    json.dumps(value.replace("\\", "")) in json.dumps(text.replace("\\", "")) for text in texts
+                ), key
+                assert "1.2.3.4" not in texts, key
 
     @pytest.mark.parametrize(
         "value", ['{"a":"b app=X"}', '[ "b app=X"]', '{ "a": "b app=X" }', '["b app=X"]', "{'a': ' app=X'}"]
@@ -62,11 +77,13 @@ class TestJsonInAnyKey:
         row = assert_servers_own(Body.of(cef(7, f" newThing={value} cn1=200")))
         assert (row["protocol"], row["extra"], row["parse_warnings"]) == (None, {"newThing": value}, [])
 
-    @pytest.mark.parametrize("key", ["cs12", "newThing", "cs9", "cs10", "cs11", "requestClientApplication", "postbody"])
     @pytest.mark.parametrize("text", [f"a {FORGED}", f"[{{ {FORGED}", f"Info: [{{'a': ' {FORGED}'}}]"])
-    def test_without_brackets_that_close_the_servers_own_value_counts(self, key: str, text: str) -> None:
-        row = assert_servers_own(Body.of(cef(7, f" {key}={text} cs6=Chrome cs6Label=clapp") + " cn1=200"))
-        assert {"key_in_text:src", "key_in_text:cn1"} <= {*row["parse_warnings"]}
+    def test_without_brackets_that_close_the_servers_own_value_counts(self, text: str) -> None:
+        keys = ("cs12", "newThing", "cs9", "cs10", "cs11", "requestClientApplication", "postbody")
+        records = {key: cef(7, f" {key}={text} cs6=Chrome cs6Label=clapp") + " cn1=200" for key in keys}
+        for key, row in rows_of(records).items():
+            assert_servers(row, key)
+            assert {"key_in_text:src", "key_in_text:cn1"} <= {*row["parse_warnings"]}, key
 
 
 class TestDelimiters:
@@ -132,13 +149,22 @@ class TestKeys:
     def test_blanks_around_a_sign(self, sign: str, between: str) -> None:
         pairs = ["fileId=7", "cn1=200", "app=HTTPS", "requestClientApplication=a b", "start=1753290121336"]
         pairs += ["act=REQ_PASSED", "deviceExternalId=97", "src=192.0.2.7"]
+        extensions = {}
         for some in (slice(None), slice(1, None, 2), slice(2, 3)):
             written = [*pairs]
             written[some] = [pair.replace("=", sign) for pair in pairs[some]]
-            row = assert_servers_own(Body.of(f"CEF:0|{SIGNATURE} {between.join(written)}"))
-            assert (row["protocol"], row["user_agent"], row["session_id"]) == ("HTTPS", "a b", "7")
-            in_leef = between.join(written).replace("app", "proto").replace("act", "cat")
-            assert_servers_own(Body.of(f"LEEF:1.0|Incapsula|SIEMintegration|1|Normal|{in_leef}"))
+            extensions[str(some)] = between.join(written)
+        in_cef = {signs: f"CEF:0|{SIGNATURE} {extension}" for signs, extension in extensions.items()}
+        for signs, row in rows_of(in_cef).items():
+            assert_servers(row, signs)
+            assert (row["protocol"], row["user_agent"], row["session_id"]) == ("HTTPS", "a b", "7"), signs
+        header, names = "LEEF:1.0|Incapsula|SIEMintegration|1|Normal|", {"app": "proto", "act": "cat"}
+        in_leef = {
+            signs: header + re.sub("app|act", lambda key: names[key[0]], extension)
+            for signs, extension in extensions.items()
+        }
+        for signs, row in rows_of(in_leef).items():
+            assert_servers(row, signs)
 
     @pytest.mark.parametrize("key", ["bot.score", "x-risk", "_x", "__x", "A_b-c.d", "cn1.x", "src-ip", "k" * 63])
     def test_unknown_key_of_any_characters_ends_the_value_before_it(self, key: str) -> None:
@@ -164,13 +190,18 @@ class TestRuleNames:
     @pytest.mark.parametrize(
         "name", ["IncapRules(block a|b)", "a|b|c", "|", "||", "a|", "|a", "x=y|z", "a|b=c", "a|11|b", "1|2|3", "a | b"]
     )
-    @pytest.mark.parametrize("code", ["11", "-1", "0", " 11 "])
-    @pytest.mark.parametrize("end", [" ", "", "| ", " requestClientApplication=a |5| b=c "])
-    def test_bars_in_one(self, name: str, code: str, end: str) -> None:
-        record = f"CEF:0|Incapsula|SIEMintegration|1|1|{name}|{code}|{end}fileId=7 src=192.0.2.7 cn1=200"
-        (row,) = Body.of(record).rows
-        assert (row["event_name"], row["rule_type_code"]) == (name.strip(), int(code))
-        assert (row["client_ip"], row["session_id"], row["http_status"]) == ("192.0.2.7", "7", 200)
+    def test_bars_in_one(self, name: str) -> None:
+        headers = [
+            f"{name}|{code}|{end}"
+            for code in ("11", "-1", "0", " 11 ")
+            for end in (" ", "", "| ", " requestClientApplication=a |5| b=c ")
+        ]
+        signature = "CEF:0|Incapsula|SIEMintegration|1|1"
+        records = {header: f"{signature}|{header}fileId=7 src=192.0.2.7 cn1=200" for header in headers}
+        for header, row in rows_of(records).items():
+            code = header.removeprefix(f"{name}|").partition("|")[0]
+            assert (row["event_name"], row["rule_type_code"]) == (name.strip(), int(code)), header
+            assert (row["client_ip"], row["session_id"], row["http_status"]) == ("192.0.2.7", "7", 200), header
 
 
 class TestEnvelopes:

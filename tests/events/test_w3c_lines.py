@@ -16,7 +16,6 @@ from airflow_provider_imperva.events.grammar.w3c import iso_date, read_row
 from airflow_provider_imperva.events.schema.source import LINES_AT_MOST
 from tests.events.cef_lines import SOURCE
 
-LINES = import_module("airflow_provider_imperva.events.scan.lines")
 ROWS = import_module("airflow_provider_imperva.events.bodies.rows")
 LAYOUTS = import_module("airflow_provider_imperva.events.bodies.layouts")
 ROW_LINES = import_module("airflow_provider_imperva.events.bodies.row_lines")
@@ -80,12 +79,12 @@ class TestLineEnds:
 
     @pytest.mark.parametrize("end", ["\r", "\r\r\n", "\0", "\n\r", "\f"])
     @pytest.mark.parametrize("block_bytes", [1, 100, 150])
-    def test_wherever_the_body_is_cut(self, end: str, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_wherever_the_body_is_cut(self, end: str, block_bytes: int) -> None:
         body = end.join([FIELDS, *map(row, range(10)), FIELDS, *map(row, range(10))]).encode()
         (whole,) = parse([body], SOURCE)
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
         for step in (1, 45, 100):
-            blocks = list(parse((body[place : place + step] for place in range(0, len(body), step)), SOURCE))
+            pieces = (body[place : place + step] for place in range(0, len(body), step))
+            blocks = list(parse(pieces, SOURCE, block_bytes=block_bytes))
             assert [found for b in blocks for found in b.events.to_pylist()] == whole.events.to_pylist()
             assert whole.events.num_rows == 20
 

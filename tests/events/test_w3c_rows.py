@@ -20,7 +20,6 @@ from airflow_provider_imperva.events.scan.w3c_scan import scan
 from tests.events.cef_lines import SOURCE, START, rows, set_in
 from tests.long_form import TIMES_AS_LARGE
 
-LINES = import_module("airflow_provider_imperva.events.scan.lines")
 ROWS = import_module("airflow_provider_imperva.events.bodies.rows")
 
 
@@ -59,7 +58,7 @@ class TestDirectives:
         ]
 
     @pytest.mark.parametrize("block_bytes", [1, 20, 60, 150])
-    def test_names_hold_in_later_blocks(self, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_names_hold_in_later_blocks(self, block_bytes: int) -> None:
         body = "\n".join(
             line
             for n in range(9)
@@ -67,9 +66,8 @@ class TestDirectives:
                 quoted("192.0.2.1", "200") if n % 2 else quoted("200", "192.0.2.1")
             ] * 5)
         ).encode()  # fmt: skip
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
         places = [*range(0, len(body), 33), len(body)]
-        blocks = list(parse((body[a:b] for a, b in pairwise(places)), SOURCE))
+        blocks = list(parse((body[a:b] for a, b in pairwise(places)), SOURCE, block_bytes=block_bytes))
         found = [row for block in blocks for row in block.events.to_pylist()]
         assert [(r["client_ip"], r["http_status"]) for r in found] == [("192.0.2.1", 200)] * 45
         assert [r["src_line"] for r in found] == [n for n in range(1, 55) if n % 6 != 1]
@@ -144,14 +142,13 @@ class TestSpreadRows:
         ]
 
     @pytest.mark.parametrize("block_bytes", [1, 7, 40, 100])
-    def test_wherever_the_body_is_cut(self, block_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_wherever_the_body_is_cut(self, block_bytes: int) -> None:
         body = "\n".join([self.FIELDS, *[self.WHOLE, '"192.0.2.2" "b\nc\n\nd" "u"', "nonsense"] * 5]).encode()
         (whole,) = parse([body], SOURCE)
         assert (whole.lines, whole.events.num_rows, whole.quarantined.num_rows) == (15, 10, 5)
-        monkeypatch.setattr(LINES, "BLOCK_BYTES", block_bytes)
         for step in (1, 13, len(body)):
             places = [*range(0, len(body), step), len(body)]
-            blocks = list(parse((body[a:b] for a, b in pairwise(places)), SOURCE))
+            blocks = list(parse((body[a:b] for a, b in pairwise(places)), SOURCE, block_bytes=block_bytes))
             assert [row for b in blocks for row in b.events.to_pylist()] == whole.events.to_pylist()
             assert [row for b in blocks for row in b.quarantined.to_pylist()] == whole.quarantined.to_pylist()
             assert sum(block.lines for block in blocks) == whole.lines
@@ -216,7 +213,7 @@ class TestQuotes:
     def test_no_value_lands_in_the_wrong_column(self, line: str, reason: str) -> None:
         assert rejected(f"#Fields: {self.FIELDS}", line) == [(2, reason, line.encode())]
 
-    @pytest.mark.parametrize("text", ['"' * 700_000, '\\"' * 350_000, '" ' * 350_000, 'a""' * 240_000])
+    @pytest.mark.parametrize("text", ['"' * 150_000, '\\"' * 75_000, '" ' * 75_000, 'a""' * 50_000])
     def test_no_text_takes_more_than_linear_time(self, text: str) -> None:
         text *= TIMES_AS_LARGE
         blocks = list(parse([f'#Fields: {self.FIELDS}\n"u" "{text}" "192.0.2.1"'.encode()], SOURCE))
@@ -288,7 +285,7 @@ ROW = st.lists(VALUE, min_size=8, max_size=10).map(lambda values: quoted(*values
 )
 
 
-@settings(max_examples=int(os.environ.get("IMPERVA_EXAMPLES", "100")))
+@settings(max_examples=int(os.environ.get("IMPERVA_EXAMPLES", "40")))
 @given(st.lists(ROW, max_size=12), st.booleans())
 def test_scan_and_careful_reader_give_the_same(lines: list[str], keep_raw: bool) -> None:
     body = "\n".join([f"#Fields: {' '.join(NAMES)}", *lines]).encode(errors="surrogateescape")
@@ -347,7 +344,7 @@ def test_scan_takes_quotes_that_are_doubled() -> None:
 
 
 def test_long_list_of_names_takes_no_memory_for_short_rows() -> None:
-    names = " ".join(f"x{number}" for number in range(20_000))
-    found = rejected(f"#Fields: {names}", *['"a"'] * 20_000)
+    names = " ".join(f"x{number}" for number in range(5000))
+    found = rejected(f"#Fields: {names}", *['"a"'] * 5000)
     assert {reason for _, reason, _ in found} == {"field_count"}
-    assert len(found) == 20_000
+    assert len(found) == 5000

@@ -20,7 +20,6 @@ from pathlib import Path
 from airflow_provider_imperva.container import KeyRing, decode
 from airflow_provider_imperva.errors import ImpervaError
 from airflow_provider_imperva.events import LogSource, parse
-from airflow_provider_imperva.events.scan import lines as lines_module
 from airflow_provider_imperva.testing.forge import KeyPair, forge_events, forge_log
 
 TOKENS = [
@@ -99,11 +98,9 @@ class Fuzz:
             start_time=header.start_time if header else None,
             fetched_time=1_795_300_000_000,
         )
-        kept, lines_module.BLOCK_BYTES = lines_module.BLOCK_BYTES, self.random.choice([plain.size // 4 + 1, 8 << 20])
-        try:
-            blocks = list(parse(plain.chunks(self.random.choice([7, 1000, 1 << 20])), source, keep_raw=True))
-        finally:
-            lines_module.BLOCK_BYTES = kept
+        block_bytes = self.random.choice([plain.size // 4 + 1, 8 << 20])
+        chunks = plain.chunks(self.random.choice([7, 1000, 1 << 20]))
+        blocks = list(parse(chunks, source, keep_raw=True, block_bytes=block_bytes))
         numbers: list[int] = []
         for block in blocks:
             block.events.validate(full=True)

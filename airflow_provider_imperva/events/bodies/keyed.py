@@ -41,13 +41,15 @@ _READERS: dict[str, Callable[[str], TextRecord | RejectionReason]] = {"CEF": cef
 _KEYS = {"CEF": keys.CEF, "LEEF": keys.LEEF}
 
 
-def read(chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_raw: bool) -> Iterator[TextBlock]:
+def read(
+    chunks: Iterable[bytes], *, format_name: Literal["CEF", "LEEF"], keep_raw: bool, block_bytes: int
+) -> Iterator[TextBlock]:
     """Read a body in blocks that begin with a record."""
     number = 1
     begun = 0
     after_incomplete = False
     cut, cut_within_line = (partial(one, format_name=format_name) for one in (_last_start, _last_start_within_line))
-    for block in blocks(chunks, cut=cut, cut_within_line=cut_within_line):
+    for block in blocks(chunks, block_bytes=block_bytes, cut=cut, cut_within_line=cut_within_line):
         count = Count.of(block)
         records = _Records.cut(block, count, first_number=number, begun=begun, format_name=format_name)
         columns, rejected = read_lines(

@@ -32,7 +32,7 @@ from airflow_provider_imperva.events.grammar.envelopes import (
 )
 from airflow_provider_imperva.events.grammar.record import RejectionReason, TextRecord
 from airflow_provider_imperva.events.grammar.text_columns import TextColumns
-from airflow_provider_imperva.events.scan import lines
+from airflow_provider_imperva.events.scan.lines import Lines, blocks
 from airflow_provider_imperva.events.scan.long_lines import HEAD_BYTES, ShortLines
 from airflow_provider_imperva.events.schema.columns import COLUMNS, LIST
 from airflow_provider_imperva.events.schema.vocabulary import class_of_json
@@ -58,9 +58,9 @@ _Found = tuple[TextRecord | RejectionReason, str]
 """A record, or why there is none, with its text."""
 
 
-def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
+def read(chunks: Iterable[bytes], *, keep_raw: bool, block_bytes: int) -> Iterator[TextBlock]:
     """Read a body in blocks; the ``lines`` of the last one are all that were counted less those of the others."""
-    body = _Body()
+    body = _Body(block_bytes)
     kept_records: list[_Found] = []
     size = yielded = 0
     for record, text in body.read(chunks):
@@ -69,7 +69,7 @@ def read(chunks: Iterable[bytes], *, keep_raw: bool) -> Iterator[TextBlock]:
         kept = text if keep_raw or isinstance(record, RejectionReason) else ""
         kept_records.append((record, kept))
         size += _size(record) + len(kept)
-        if size >= lines.BLOCK_BYTES:
+        if size >= block_bytes:
             text_block = _block(kept_records, first_number=yielded + 1, lines=len(kept_records), keep_raw=keep_raw)
             yielded += len(kept_records)
             kept_records, size = [], 0
@@ -86,13 +86,16 @@ class _Body:
         them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, block_bytes: int) -> None:
         self.lines = 0
+        self._block_bytes = block_bytes
 
     def read(self, chunks: Iterable[bytes]) -> Iterator[_Found]:
         """Read all of it."""
         # Bytes that are not UTF-8 become surrogates, which can be encoded back.
-        values = Values(codecs.iterdecode(lines.blocks(chunks, cut=len), "utf-8", "surrogateescape"))
+        values = Values(
+            codecs.iterdecode(blocks(chunks, block_bytes=self._block_bytes, cut=len), "utf-8", "surrogateescape")
+        )
         yield from self._records(values)
         while values.failed is not None and not values.is_costly:
             reason, text = values.skip()
@@ -101,8 +104,8 @@ class _Body:
             yield from self._records(values)
         if values.failed is not None:
             short = ShortLines(text.encode(errors="surrogateescape") for text in values.rest())
-            for block in lines.blocks(short):
-                split = lines.Lines.split(block, first_number=1)
+            for block in blocks(short, block_bytes=self._block_bytes):
+                split = Lines.split(block, first_number=1)
                 for index in range(len(split)):
                     yield from self._line(split.text(index))
             for line in short.long:

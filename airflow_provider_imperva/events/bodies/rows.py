@@ -45,7 +45,9 @@ FEW = 64
 """Rows of one layout that are read one by one, since a scan of so few takes longer."""
 
 
-def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: bool) -> Iterator[TextBlock]:
+def read(
+    chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: bool, block_bytes: int
+) -> Iterator[TextBlock]:
     """Read a body in blocks; one of directives only gives nothing.
 
     :param head: how the body begins.
@@ -56,7 +58,7 @@ def read(chunks: Iterable[bytes], *, head: bytes, names: str = "", keep_raw: boo
     layouts = Layouts(layout)
     numbers = Numbers()
     after_incomplete = False
-    for block in blocks(chunks, cut=partial(last_row, bare=layout.bare)):
+    for block in blocks(chunks, block_bytes=block_bytes, cut=partial(last_row, bare=layout.bare)):
         tally = Tally.of(block)
         plain = is_plain(block, tally.line_ends)
         lines, line_feeds = split(block, bare=layout.bare, plain=plain)

@@ -18,7 +18,7 @@ SHOWN = 80
 _LOOKED_AT = 4096
 
 
-def read(chunks: Iterable[bytes], *, head: bytes) -> Iterator[TextBlock]:
+def read(chunks: Iterable[bytes], *, head: bytes, block_bytes: int) -> Iterator[TextBlock]:
     """Give every line; one row with the first bytes if there is a NUL among them, for that has no lines.
 
     :param head: how the body begins.
@@ -28,7 +28,7 @@ def read(chunks: Iterable[bytes], *, head: bytes) -> Iterator[TextBlock]:
         yield _block([RejectedLine(1, reason, head[:SHOWN])], lines=1)
         return
     number = 1
-    for block in blocks(chunks):
+    for block in blocks(chunks, block_bytes=block_bytes):
         lines = Lines.split(block, first_number=number)
         rejected = [RejectedLine(line, reason, lines.text(index)) for index, line in enumerate(lines.numbers.tolist())]
         tally = Tally.of(block)

@@ -200,10 +200,11 @@ def _nowhere(_: bytes) -> int:
 def blocks(
     chunks: Iterable[bytes],
     *,
+    block_bytes: int = BLOCK_BYTES,
     cut: Callable[[bytes], int] = _after_last_lf,
     cut_within_line: Callable[[bytes], int] = _nowhere,
 ) -> Iterator[bytes]:
-    """Gather chunks into blocks of ``BLOCK_BYTES`` or ``BLOCK_LINES``, or some more.
+    """Gather chunks into blocks of ``block_bytes`` or ``BLOCK_LINES``, or some more.
 
     :param chunks: bytes in order, cut anywhere.
     :param cut: says after how many bytes of a piece a block may end, 0 if nowhere. By default after its last LF; there
@@ -212,31 +213,31 @@ def blocks(
     """
     _keep_freed_memory()
     pieces: list[bytes] = []
-    size, lines, next_size = 0, 0, 2 * BLOCK_BYTES
+    size, lines, next_size = 0, 0, 2 * block_bytes
     for chunk in chunks:
         # A chunk is a piece as it is, without a copy, unless it holds a block's lines by itself.
         in_chunk = count_text(chunk, b"\n")
-        length = BLOCK_BYTES if in_chunk < BLOCK_LINES else min(BLOCK_BYTES, _PIECE_BYTES)
+        length = block_bytes if in_chunk < BLOCK_LINES else min(block_bytes, _PIECE_BYTES)
         for begin in range(0, len(chunk), length):
             piece = chunk[begin : begin + length]
             size += len(piece)
             lines += in_chunk if len(piece) == len(chunk) else count_text(piece, b"\n")
-            place = cut(piece) if size >= BLOCK_BYTES or lines >= BLOCK_LINES else 0
+            place = cut(piece) if size >= block_bytes or lines >= BLOCK_LINES else 0
             if not place and size >= next_size:
-                next_size = size + BLOCK_BYTES
+                next_size = size + block_bytes
                 whole = b"".join([*pieces, piece])
                 begin_of_tail = max(len(whole) - TAIL_BYTES, 0)
                 if within := cut_within_line(whole[begin_of_tail:]):
                     yield whole[: begin_of_tail + within]
                     piece = whole[begin_of_tail + within :]
-                    pieces, size, lines, next_size = [], len(piece), count_text(piece, b"\n"), 2 * BLOCK_BYTES
+                    pieces, size, lines, next_size = [], len(piece), count_text(piece, b"\n"), 2 * block_bytes
                 del whole
             if not place and (size >= _LARGEST_BYTES or lines >= _LARGEST_LINES):
                 place = _after_last_lf(piece)
             if place:
                 yield b"".join([*pieces, piece[:place]])
                 piece = piece[place:]
-                pieces, size, lines, next_size = [], len(piece), count_text(piece, b"\n"), 2 * BLOCK_BYTES
+                pieces, size, lines, next_size = [], len(piece), count_text(piece, b"\n"), 2 * block_bytes
             pieces.append(piece)
     if size:
         yield b"".join(pieces)
