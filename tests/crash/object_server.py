@@ -21,6 +21,9 @@ from aiobotocore.session import AioSession
 SESSION = AioSession()
 """For all connections of this process: it reads the descriptions of S3 once, which takes longer than a test."""
 
+WITHOUT_TLS = {"verify": False}
+"""For clients of an http server: to load the certificates of all authorities takes longer than a request."""
+
 KEY = "crash-tests"
 READER = "who-only-reads"
 BUCKET = "lake"
@@ -112,7 +115,7 @@ def catalog_server(folder: Path) -> Iterator[CatalogServer]:
 
 def object_filesystem(url: str) -> fsspec.AbstractFileSystem:
     """Connect to the server; fsspec keeps the connection for the next one in this process who asks."""
-    return fsspec.filesystem("s3", key=KEY, secret=KEY, endpoint_url=url, session=SESSION)
+    return fsspec.filesystem("s3", key=KEY, secret=KEY, endpoint_url=url, session=SESSION, client_kwargs=WITHOUT_TLS)
 
 
 def _wait_until_it_stores(url: str, server: subprocess.Popen[bytes], output: Path) -> None:

@@ -47,11 +47,11 @@ OTHERS: list[Others] = [another_run, several_runs, the_same_tasks]
 
 
 @pytest.mark.parametrize("others", OTHERS)
-@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS)
+@pytest.mark.parametrize("name", PLAYS)
 def test_a_run_that_is_overtaken_at_any_operation_doubles_nothing(
-    scene: Scene, play: Play, others: Others, record_property: Callable[[str, object], None]
+    scene: Scene, name: str, others: Others, record_property: Callable[[str, object], None]
 ) -> None:
-    points = operations(scene, play)
+    points, play = operations(scene, name), PLAYS[name]
     tried = some_of(points, OTHERS.index(others) * STRIDE // len(OTHERS))
     for number, repository in numbered(tried):
         try:

@@ -11,10 +11,11 @@ from typing import Any
 
 import fsspec
 from moto.backends import get_backend
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from tests.crash.object_server import SESSION
+from tests.crash.object_server import SESSION, WITHOUT_TLS
 
 BUCKET = "lake"
 _STATUS = {"SlowDown": "503 Slow Down", "ExpiredToken": "400 Bad Request", "XMinioStorageFull": "507 Full"}
@@ -88,6 +89,7 @@ class Front:
     def filesystem(self, *, attempts: int = 0, **options: Any) -> fsspec.AbstractFileSystem:
         """Connect to the server; ``attempts`` is how often botocore asks again when it is told to slow down."""
         settings: dict[str, Any] = {
+            "client_kwargs": WITHOUT_TLS,
             "key": "key",
             "secret": "secret",
             "endpoint_url": self.url,
@@ -108,8 +110,7 @@ def moto_server() -> Iterator[Front]:
     serving = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     serving.start()
     try:
-        front.filesystem().mkdir(BUCKET)
-        front.requests.clear()
+        get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(BUCKET, "us-east-1")
         yield front
     finally:
         server.shutdown()

@@ -36,7 +36,7 @@ class S3Account(Account):
 def account(front: Front, tmp_path: Path) -> Iterator[S3Account]:
     with FakeRepository() as repository:
         account = S3Account(repository, tmp_path / "lake", options=PlanOptions(logs_per_batch=4), front=front)
-        account.serve(*range(1, 13), events=20, security_share=0.3)
+        account.serve(*range(1, 9), events=4, security_share=0.3)
         yield account
 
 

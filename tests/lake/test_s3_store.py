@@ -21,7 +21,7 @@ from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.errors import LakeError, ObjectExistsError
 from airflow_provider_imperva.lake.bucket import S3Store
 from airflow_provider_imperva.lake.store import Store, open_store
-from tests.crash.object_server import BUCKET, KEY, READER, SESSION
+from tests.crash.object_server import BUCKET, KEY, READER, SESSION, WITHOUT_TLS
 from tests.lake import test_store
 from tests.lake.s3_front import Front, Refusal
 
@@ -29,7 +29,13 @@ MB = 1 << 20
 
 
 def seaweedfs_filesystem(url: str, *, key: str = KEY, **options: Any) -> fsspec.AbstractFileSystem:
-    settings = {"key": key, "secret": key, "endpoint_url": url, "session": SESSION}
+    settings: dict[str, Any] = {
+        "client_kwargs": WITHOUT_TLS,
+        "key": key,
+        "secret": key,
+        "endpoint_url": url,
+        "session": SESSION,
+    }
     return fsspec.filesystem("s3", skip_instance_cache=True, **settings | options)
 
 
