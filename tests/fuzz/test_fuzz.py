@@ -1,6 +1,6 @@
 """Damaged logs raise nothing but our errors, and no line of them is lost.
 
-Ten seconds of it, or as many as ``IMPERVA_FUZZ_SECONDS`` says.
+Four seconds of it, or as many as ``IMPERVA_FUZZ_SECONDS`` says.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import pytest
 
 from tests.fuzz.fuzz_parsers import Fuzz, run
 
-SECONDS = float(os.environ.get("IMPERVA_FUZZ_SECONDS", "10"))
+SECONDS = float(os.environ.get("IMPERVA_FUZZ_SECONDS", "4"))
 
 
 def test_nothing_unexpected_comes_of_damaged_logs() -> None:
-    assert run(seconds=SECONDS, seed=random.SystemRandom().randrange(2**32), show=print) > 20
+    assert run(seconds=SECONDS, seed=random.SystemRandom().randrange(2**32), show=print) > 10
 
 
 def test_every_format_and_some_errors_are_reached() -> None:

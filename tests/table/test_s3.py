@@ -19,10 +19,11 @@ from airflow_provider_imperva.table.delta import application
 from airflow_provider_imperva.table.publish import create_table, publish
 from tests.crash.object_server import BUCKET, KEY, object_filesystem
 from tests.lake.ledger_records import commit_of, finish_batch, plan_of
+from tests.long_form import LONG
 
 pytestmark = pytest.mark.slow
 
-PUBLISHERS = 50
+PUBLISHERS = 50 if LONG else 12
 _numbers = count(1)
 
 
@@ -44,10 +45,10 @@ def opened(store: Store) -> DeltaTable:
     return DeltaTable(address.url, storage_options=address.options)
 
 
-def test_fifty_publishers_at_once_lose_nothing_and_double_nothing(
+def test_many_publishers_at_once_lose_nothing_and_double_nothing(
     store: Store, record_property: Callable[[str, object], None]
 ) -> None:
-    """One table, fifty repositories with a commit each at the same moment."""
+    """One table, many repositories with a commit each at the same moment: fifty in the long form."""
     create_table(store)
     ledgers = [Ledger(store, f"8416_{number}") for number in range(PUBLISHERS)]
     with ThreadPoolExecutor(8) as pool:
