@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,9 +23,14 @@ def rows_below(heading: str) -> list[str]:
     return [line for line in lines if line not in heads and not set(line) <= set("|- ")]
 
 
-def is_there(file: str, names: list[str]) -> bool:
+@cache
+def parsed(file: str) -> ast.Module | None:
     path = ROOT / file
-    scope: ast.AST | None = ast.parse(path.read_text()) if path.exists() else None
+    return ast.parse(path.read_text()) if path.exists() else None
+
+
+def is_there(file: str, names: list[str]) -> bool:
+    scope: ast.AST | None = parsed(file)
     for name in names:
         scope = next((item for item in getattr(scope, "body", []) if name in _defined(item)), None)
     return scope is not None
