@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.testing import FakeRepository
 from tests.debian import program
 from tests.load.load_runs import Account
@@ -21,13 +23,30 @@ def account(tmp_path: Path) -> Iterator[Account]:
         yield Account(repository, tmp_path / "lake")
 
 
+@pytest.fixture(scope="session")
+def loaded() -> dict[tuple[object, ...], Path]:
+    """Lakes after the first commit of an account, by what was loaded; not to be changed."""
+    return {}
+
+
 @pytest.fixture
-def load(account: Account) -> Callable[..., None]:
-    """Load logs of these numbers, in one commit."""
+def load(
+    account: Account, loaded: dict[tuple[object, ...], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., None]:
+    """Load logs of these numbers, in one commit; the same ones into a new lake, without options, only once."""
 
     def load(*numbers: int, events: int = 50, **options: Any) -> None:
         account.serve(*numbers, events=events, **options)
-        account.run_some()
+        if options or account.lake.exists() or account.normalize_options != NormalizeOptions():
+            account.run_some()
+            return
+        key = (*numbers, events)
+        if key in loaded:
+            account.next_run()
+            shutil.copytree(loaded[key], account.lake)
+        else:
+            account.run_some()
+            loaded[key] = Path(shutil.copytree(account.lake, tmp_path_factory.mktemp("loaded") / "lake"))
 
     return load
 

@@ -204,7 +204,7 @@ class TestReplays:
 
     @pytest.mark.parametrize(("replays", "again"), [("changed", 50), ("none", 0)])
     def test_one_that_loads_what_was_in_quarantine_sends_it(
-        self, account: Account, load: Load, monkeypatch: pytest.MonkeyPatch, replays: str, again: int
+        self, account: Account, monkeypatch: pytest.MonkeyPatch, replays: str, again: int
     ) -> None:
         from airflow_provider_imperva.load import normalize
 
@@ -214,7 +214,8 @@ class TestReplays:
 
         with monkeypatch.context() as patched:
             patched.setattr(normalize, "parse", unforeseen)
-            load(1)
+            account.serve(1, events=50)
+            account.run_some()
         assert account.states() == {"8416_1.log": "quarantined"}
         send_all(to(account, Collector()))
         self.do(account, state="quarantined")
