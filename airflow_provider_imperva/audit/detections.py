@@ -87,7 +87,7 @@ class Detections:
         self._store = ledger.store
         self._duckdb = duckdb_module()
         self._statements = {one.name: one.statement for one in statements(sql or PUBLISHED.read_text())}
-        self._folder = f"reports/detections/repository={ledger.layout.repository}"
+        self._folder = ledger.layout.detections_folder
 
     def look(self, days: Iterable[date]) -> list[Findings]:
         """Look at some days, and write their profiles; a day that is over by then is asked what is missing on it, too.

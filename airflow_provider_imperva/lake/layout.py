@@ -79,6 +79,15 @@ class Layout:
         """A picture of one line that says how the repository stands, to be shown elsewhere."""
         return f"reports/repository={self.repository}/badge.svg"
 
+    @property
+    def detections_folder(self) -> str:
+        """Folder of what detections found, by day."""
+        return f"reports/detections/repository={self.repository}"
+
+    def findings(self, day: str) -> str:
+        """What detections found on a day, with the clients that it is about."""
+        return f"{self.detections_folder}/event_date={day}/findings.parquet"
+
     def forwards(self, destination: str) -> str:
         """Folder of what was sent to a destination."""
         return f"{FORWARDS}/{destination}/repository={self.repository}"

@@ -63,6 +63,7 @@ from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.retention.expire import raw_objects
 from airflow_provider_imperva.retention.idle import idle_head, last_commit, stop_if_overtaken
 from airflow_provider_imperva.retention.logs import OPEN, LastLogs, LogKey, TakenLogs, key_of
+from airflow_provider_imperva.retention.reports import findings_about, traffic_page
 from airflow_provider_imperva.retention.search import find_in_rows, is_in_bytes, text_columns, without
 from airflow_provider_imperva.retention.subject import Subject
 from airflow_provider_imperva.table.settle import settle
@@ -87,6 +88,7 @@ class Trace:
     :ivar quarantined_rows: how many rows leave ``quarantine/``.
     :ivar logs: the last row of ``logs.parquet`` about each log that names the person.
     :ivar raw: the objects in ``raw/`` that hold the bytes of these logs.
+    :ivar findings: objects with what detections found, some of it about the person.
     :ivar waiting: parts that left the lake before, name the person, and are deleted once their grace is over.
     :ivar open_logs: logs that name the person and are not loaded yet.
     :ivar unread: logs whose bytes could not be looked into, and none of whose rows name the person.
@@ -98,6 +100,7 @@ class Trace:
     quarantined_rows: int = 0
     logs: dict[LogKey, Mapping[str, Any]] = field(default_factory=dict)
     raw: dict[LogKey, list[RawObject]] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
     waiting: list[Part] = field(default_factory=list)
     open_logs: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
@@ -112,6 +115,7 @@ class Trace:
             "parts": len(self.parts),
             "logs": len(self.logs),
             "raw_objects": sum(map(len, self.raw.values())),
+            "findings": len(self.findings),
             "waiting_parts": len(self.waiting),
             "open_logs": len(self.open_logs),
             "unread_logs": len(self.unread),
@@ -185,7 +189,12 @@ def erase(
     logs = LastLogs(ledger, last.commit)
     trace = find(ledger, subject, logs, keys=keys, progress=progress)
     _stop_if_held(last.holds, trace)
-    if dry_run or not (trace.parts or trace.raw):
+    if dry_run:
+        return Erasure(trace)
+    if trace.parts or trace.raw or trace.findings:
+        # Before the commit: after it, nothing would tell the next run that they are still there.
+        ledger.store.delete([*trace.findings, *traffic_page(ledger)])
+    if not (trace.parts or trace.raw):
         return Erasure(trace)
     at = clock()
     plan = plan_maintenance(
@@ -258,6 +267,7 @@ def find(
                 else:
                     trace.quarantined_rows += seen.rows
     trace.waiting = [part for part in _waiting(ledger) if _find_in_part(ledger, part, subject).keys]
+    trace.findings = findings_about(ledger, subject)
     in_raw, unread = _find_in_raw(ledger, subject, keys, progress)
     rows = logs.rows(named)
     if missing := named - rows.keys():

@@ -43,6 +43,7 @@ from airflow_provider_imperva.repository.names import LogName
 from airflow_provider_imperva.retention.idle import idle_head, last_commit, stop_if_overtaken
 from airflow_provider_imperva.retention.logs import OPEN, LastLogs, LogKey, TakenLogs, key_of
 from airflow_provider_imperva.retention.policy import EVENT_CLASSES, RetentionPolicy
+from airflow_provider_imperva.retention.reports import findings, traffic_page
 from airflow_provider_imperva.table.settle import settle
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class Due:
     """What a policy takes out of a lake now.
 
     :ivar first_kept: the first date of each class that stays.
+    :ivar pages: coverage pages.
+    :ivar reports: those that name clients: findings of detections, and the page about the traffic.
     :ivar held: how many objects stay since a hold covers them, by its reference.
     :ivar open_logs: how many logs stay in ``raw/`` although they are old enough, since they are not loaded yet.
     """
@@ -83,6 +86,7 @@ class Due:
     parts: list[Part] = field(default_factory=list)
     raw: dict[LogKey, list[RawObject]] = field(default_factory=dict)
     pages: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
     held: Counter[str] = field(default_factory=Counter)
     open_logs: int = 0
 
@@ -96,6 +100,8 @@ class Due:
             counts["raw"] += Count(len(objects), 0, sum(item.size for item in objects))
         if self.pages:
             counts["coverage_pages"] = Count(len(self.pages))
+        if self.reports:
+            counts["reports"] = Count(len(self.reports))
         return dict(sorted(counts.items()))
 
     def pieces(self) -> Iterator[tuple[list[Part], dict[LogKey, list[RawObject]]]]:
@@ -160,6 +166,14 @@ def find_due(ledger: Ledger, last: Commit, policy: RetentionPolicy, *, today: da
         folder = ledger.layout.coverage_page.rpartition("/")[0]
         first = due.first_kept["coverage_pages"]
         due.pages += [item.path for item in ledger.store.objects(folder) if item.modified.date() < first]
+    if firsts := [due.first_kept[name] for name in EVENT_CLASSES if name in due.first_kept]:
+        first_kept = max(firsts)
+        due.reports += [
+            path
+            for day, path in findings(ledger).items()
+            if day < first_kept.isoformat() and not _held(due, last.holds, day)
+        ]
+        due.reports += traffic_page(ledger, before=first_kept)
     return due, logs
 
 
@@ -303,7 +317,7 @@ def expire(
             last = _expire(ledger, last, due, logs, parts, raw, run=run, at=at)
             commits.append(last)
             logs = LastLogs(ledger, last.commit) if done + 1 < len(pieces) else logs
-        ledger.store.delete(due.pages)
+        ledger.store.delete([*due.pages, *due.reports])
         if commits and (problem := settle(ledger, last, run=run, clock=clock)):
             raise problem
     return Expiry(due.counts, dict(due.held), due.open_logs, tuple(commits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from airflow_provider_imperva.audit.detections import FINDINGS
 from airflow_provider_imperva.audit.verify import LakeVerification, verify_lake
 from airflow_provider_imperva.clock import wall_clock
 from airflow_provider_imperva.container.decode import decode
@@ -60,6 +63,20 @@ def serve_day(
     account.forged[log.name] = log
     account.repository.add(log.name, log.content)
     return log
+
+
+def write_findings(account: Account, day: str, client: str) -> None:
+    """Put into the lake what a detection would have found about a client."""
+    row = {
+        "detection": "scanner",
+        "account_id": 1745073,
+        "site_name": "shop.example.com",
+        "subject": client,
+        "events": 9,
+    }
+    found = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row], schema=FINDINGS), found)
+    account.ledger.store.write(account.ledger.layout.findings(day), found.getvalue())
 
 
 class KeptAccount(Account):

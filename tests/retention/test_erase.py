@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_imperva.container.keys import KeyRing
 from airflow_provider_imperva.errors import ConfigurationError, HoldError, LakeError, LedgerConflictError
+from airflow_provider_imperva.lake.layout import TRAFFIC_PAGE
 from airflow_provider_imperva.lake.records import Kind
 from airflow_provider_imperva.load.compact import compact
 from airflow_provider_imperva.options import CompactionOptions
@@ -21,7 +22,7 @@ from airflow_provider_imperva.retention.holds import lift_hold, set_hold
 from airflow_provider_imperva.retention.subject import Subject
 from airflow_provider_imperva.testing.forge import KeyPair, forge_log
 from tests.load.load_runs import Clock
-from tests.retention.kept_account import KeptAccount, files_of
+from tests.retention.kept_account import KeptAccount, files_of, write_findings
 from tests.table.table_reader import files_of as files_of_table
 
 ADDRESS = "203.0.113.77"
@@ -197,6 +198,21 @@ class TestRows:
         assert forget(loaded).trace.rows == 2
         assert loaded.where(ADDRESS) == []
         loaded.assert_sound()
+
+    def test_reports_that_name_the_person_leave_too(self, loaded: KeptAccount) -> None:
+        store, layout = loaded.ledger.store, loaded.ledger.layout
+        about = {"2026-11-20": ADDRESS, "2026-11-21": ANOTHER}
+        for day, client in about.items():
+            write_findings(loaded, day, client)
+        store.write(TRAFFIC_PAGE, ADDRESS.encode())
+        assert forget(loaded, dry_run=True).trace.counts["findings"] == 1
+        assert store.exists(TRAFFIC_PAGE)
+        forget(loaded)
+        assert [day for day in about if store.exists(layout.findings(day))] == ["2026-11-21"]
+        assert not store.exists(TRAFFIC_PAGE)
+        write_findings(loaded, "2026-11-20", ADDRESS)
+        assert forget(loaded).commit is None, "nothing else is left of the person"
+        assert not store.exists(layout.findings("2026-11-20"))
 
 
 class TestRaw:
@@ -406,6 +422,7 @@ class TestSecret:
             "parts": len(done.trace.parts),
             "logs": 2,
             "raw_objects": 2,
+            "findings": 0,
             "waiting_parts": 0,
             "open_logs": 0,
             "unread_logs": 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,11 @@ from airflow_provider_imperva.audit.history import History
 from airflow_provider_imperva.audit.words import describe_lake
 from airflow_provider_imperva.errors import LedgerConflictError
 from airflow_provider_imperva.lake import records
-from airflow_provider_imperva.retention.expire import expire, find_due, oldest_days
+from airflow_provider_imperva.lake.layout import TRAFFIC_PAGE
+from airflow_provider_imperva.retention.expire import Count, expire, find_due, oldest_days
 from airflow_provider_imperva.retention.policy import RetentionPolicy
 from tests.load.load_runs import Clock
-from tests.retention.kept_account import KeptAccount, day_of, files_of
+from tests.retention.kept_account import KeptAccount, day_of, files_of, write_findings
 from tests.table.table_reader import files_of as files_of_table
 
 EVERY = {"events": {"access": 5, "security": 5}, "quarantine": 5}
@@ -237,6 +239,21 @@ class TestRuns:
         clock.ahead = timedelta(days=7)
         assert loaded.expire(coverage_pages=5).counts["coverage_pages"].objects == 1
         assert not loaded.ledger.store.exists(page)
+
+    def test_reports_that_name_clients_leave_with_events(self, loaded: KeptAccount, clock: Clock) -> None:
+        store, layout = loaded.ledger.store, loaded.ledger.layout
+        today = clock().date()
+        old, recent = (str(today - timedelta(days=days)) for days in (6, 4))
+        for day in (old, recent):
+            write_findings(loaded, day, "203.0.113.7")
+        store.write(TRAFFIC_PAGE, b"<html>")
+        policy: dict[str, Any] = {"events": {"access": 400, "other": 5}}
+        assert loaded.expire(**policy).counts == {"reports": Count(1)}
+        assert [store.exists(layout.findings(day)) for day in (old, recent)] == [False, True]
+        assert store.exists(TRAFFIC_PAGE)
+        clock.ahead = timedelta(days=7)
+        assert loaded.expire(**policy).counts == {"reports": Count(2)}
+        assert not store.exists(TRAFFIC_PAGE)
 
     def test_much_is_cut_into_several_commits(self, loaded: KeptAccount, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("airflow_provider_imperva.retention.expire.OBJECTS_A_COMMIT", 1)

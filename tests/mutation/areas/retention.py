@@ -20,6 +20,20 @@ MUTATIONS = [
         ("retention/test_erase.py::TestTable",),
     ),
     Mutation(
+        "findings of detections name whom an erasure took out",
+        "retention/erase.py",
+        "[*trace.findings, *traffic_page(ledger)]",
+        "[]",
+        ("retention/test_erase.py::TestRows",),
+    ),
+    Mutation(
+        "findings of detections outlive their events",
+        "retention/expire.py",
+        "[*due.pages, *due.reports]",
+        "due.pages",
+        ("retention/test_expire.py::TestRuns",),
+    ),
+    Mutation(
         "the last day that a policy keeps leaves as well",
         "retention/expire.py",
         "part.event_date < first.isoformat()",
