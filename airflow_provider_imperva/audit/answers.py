@@ -143,7 +143,8 @@ def ask(
     :param last: last day; by default the last one that the lake has events of.
     :param site: only of the site of this name.
     :returns: the first and the last day, and the answers.
-    :raises ConfigurationError: if DuckDB is not installed, or nothing here speaks the lake's protocol.
+    :raises ConfigurationError: if DuckDB is not installed, nothing here speaks the lake's protocol, or no event of the
+        period is of the site.
     :raises LakeError: if the lake has no committed events of the period, or does not read.
     """
     duckdb = duckdb_module()
@@ -159,6 +160,12 @@ def ask(
                 f"CREATE VIEW events AS FROM (FROM committed_events('{first}', '{last}')"
                 " UNION ALL BY NAME FROM columns) WHERE site_name = getvariable('site') OR getvariable('site') IS NULL"
             )
+            if site is not None and not connection.execute("SELECT 1 FROM events LIMIT 1").fetchall():
+                raise ConfigurationError(
+                    f"no committed event of {first} to {last} is of the site that was named",
+                    do="Spell it as the column site_name does: the page of all sites names them",
+                    about=str(lake),
+                )
             return first, last, list(_answers(connection, first, last))
         except duckdb.Error as error:
             raise LakeError(

@@ -115,6 +115,16 @@ def test_of_one_site(lake: Path, tmp_path: Path) -> None:
     assert found["ports"] == sorted((row[2] for row in expected["ports"]), reverse=True)
 
 
+def test_a_site_without_events_is_no_page_without_attacks(
+    lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    period = ["--first", "2026-06-01", "--last", "2026-06-30"]
+    file = tmp_path / "r.html"
+    assert main(["report", str(lake), "--html", str(file), "--site", "shop.exmaple.com", *period]) == 2
+    assert "of the site that was named" in capsys.readouterr().err
+    assert not file.exists()
+
+
 def test_a_lake_of_an_older_release_answers_what_it_can(tmp_path: Path) -> None:
     """Of the columns that its parts lack, nothing is known."""
     lake = make_lake(tmp_path / "lake", make_rows())
