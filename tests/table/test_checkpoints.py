@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from tests.table.table_reader import files_of
 
 pytestmark = pytest.mark.slow
 
+_numbers = count(1)
 HINT = f"{DELTA_LOG}/_last_checkpoint"
 OLD, NEW = (f"{DELTA_LOG}/{version:020d}.checkpoint.parquet" for version in (1, 3))
 
@@ -90,7 +92,7 @@ def a_store(place: str, request: pytest.FixtureRequest, name: str) -> Store:
 
 @pytest.fixture(scope="module", params=["disk", "S3"])
 def made(request: pytest.FixtureRequest) -> Lake:
-    lake = Lake(Ledger(a_store(request.param, request, "checkpoints"), "8416_1745073"), {}, [])
+    lake = Lake(Ledger(a_store(request.param, request, f"checkpoints-{next(_numbers)}"), "8416_1745073"), {}, [])
     create_table(lake.store)
     for number in (1, 2, 3):
         load(lake.ledger)
@@ -140,7 +142,11 @@ LOST_POWER: dict[str, Callable[[Lake], object]] = {
 }
 
 
-@pytest.mark.parametrize("state", KILLED)
+@pytest.mark.parametrize(
+    ("made", "state"),
+    [*(("disk", state) for state in KILLED), ("S3", "none is named"), ("S3", "the old one is named")],
+    indirect=["made"],
+)
 def test_killed_beside_a_checkpoint_readers_and_publishers_go_on(lake: Lake, state: str) -> None:
     KILLED[state](lake)
     assert lake.opened().version() == 3
@@ -149,7 +155,11 @@ def test_killed_beside_a_checkpoint_readers_and_publishers_go_on(lake: Lake, sta
     assert_published(lake)
 
 
-@pytest.mark.parametrize("state", LOST_POWER)
+@pytest.mark.parametrize(
+    ("made", "state"),
+    [*(("disk", state) for state in LOST_POWER), ("S3", "the named one is half there")],
+    indirect=["made"],
+)
 def test_a_damaged_checkpoint_is_deleted_since_the_versions_are_there(
     lake: Lake, state: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -167,6 +177,7 @@ def test_a_damaged_checkpoint_is_deleted_since_the_versions_are_there(
     assert (OLD in left) == (state != "half of both")
 
 
+@pytest.mark.parametrize("made", ["disk"], indirect=True)
 def test_where_versions_are_gone_that_it_stood_for_it_stays(lake: Lake) -> None:
     lake.halve(NEW)
     lake.store.delete([f"{DELTA_LOG}/{2:020d}.json"])
