@@ -46,7 +46,12 @@ _GROWTH, _MOST_TIMES, _LONGEST_PAUSE = 4, 16, 60.0
 
 
 def pause(attempt: int, *, took: float) -> None:
-    """Wait before an attempt that follows a conflict, at random, and the longer the more there were.
+    """Wait before an attempt that follows a conflict, at random, and the longer the more there were."""
+    time.sleep(random.uniform(0, longest_pause(attempt, took=took)))  # noqa: S311
+
+
+def longest_pause(attempt: int, *, took: float) -> float:
+    """Return how many seconds to wait at most.
 
     All who are at it slow each other down, and one of them gets in: so the wait is in proportion to what the attempt
     took, until few of many are about to write at the same time.
@@ -54,7 +59,7 @@ def pause(attempt: int, *, took: float) -> None:
     :param attempt: how many conflicts there were before this one.
     :param took: seconds that the attempt took, or most of it.
     """
-    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, took * min(_MOST_TIMES, _GROWTH ** (attempt + 1)))))  # noqa: S311
+    return min(_LONGEST_PAUSE, took * min(_MOST_TIMES, _GROWTH ** (attempt + 1)))
 
 
 def too_busy(about: str) -> LakeError:

@@ -110,6 +110,7 @@ def test_an_authority_whose_certificate_lacks_an_extension(
             send_all(forwarding(account, options, address=address, retry_policy=TWICE))
 
 
+@pytest.mark.timeout(60)
 def test_a_receiver_by_relp_that_never_acknowledges_is_given_up(account: Account, load: Load) -> None:
     """It opens each session and takes each message, as one does whose queue is full."""
     load(1)

@@ -36,7 +36,8 @@ _COPIED = (
 _OPTIONS = ("-q", "-p", "no:cacheprovider", "--hypothesis-profile=unshrunk")
 _PASSED, _FAILED = 0, 1
 _NOTICED = "red"
-_AT_ONCE = os.cpu_count() or 1
+_AT_ONCE = (os.cpu_count() or 1) + 1
+"""One more than there are processors, since some tests wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from airflow_provider_imperva.lake.store import open_store
 from airflow_provider_imperva.load.normalize import NormalizeOptions
 from airflow_provider_imperva.load.replay import Selection, make_replay_plan, replay
 from airflow_provider_imperva.table import delta, settle
-from airflow_provider_imperva.table.changes import TableConflictError, changes, table_schema
+from airflow_provider_imperva.table.changes import TableConflictError, changes, longest_pause, table_schema
 from airflow_provider_imperva.table.delta import Delta
 from airflow_provider_imperva.table.publish import create_table, open_table, publish
 from airflow_provider_imperva.testing import FakeRepository
@@ -402,3 +402,10 @@ def test_a_new_column_comes_into_the_table(account: Account, monkeypatch: pytest
     assert set(names) == set(whole.names)
     assert rows_of_table(account.ledger.store, account.lake) == account.expected()
     assert verify_lake(open_store(str(account.lake))).ok
+
+
+def test_a_pause_after_a_conflict_is_in_proportion_to_the_attempt() -> None:
+    """Fifty who write at once slow each other down, and with pauses of a fixed length most attempts were in vain."""
+    assert [longest_pause(conflicts, took=0.5) for conflicts in (0, 1, 2, 40)] == [2, 8, 8, 8]
+    assert longest_pause(40, took=3) == 48
+    assert longest_pause(40, took=3600) == 60

@@ -248,4 +248,11 @@ MUTATIONS = [
         "if index < end else _AT_THE_END + _STEP * (len(SCHEMA) - index)",
         ("lake/test_field_ids.py",),
     ),
+    Mutation(
+        "a pause after a conflict is as long whatever an attempt took",
+        "table/changes.py",
+        "took * min(_MOST_TIMES, ",
+        "min(_MOST_TIMES, ",
+        ("table/test_publish.py::test_a_pause_after_a_conflict_is_in_proportion_to_the_attempt",),
+    ),
 ]
