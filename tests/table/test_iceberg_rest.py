@@ -95,7 +95,9 @@ def test_commits_are_published_once_by_many_and_no_credential_is_in_the_lake(
         *fs.find(f"{read.location().removeprefix('s3://')}/metadata"),
     ]
     assert len(written) > 3
-    assert [path for path in written if KEY.encode() in fs.cat_file(path)] == []
+    # The server lists the folder itself too once the bucket has other tables, and lets nobody read it.
+    files = [path for path in written if not path.endswith("/")]
+    assert [path for path in files if KEY.encode() in fs.cat_file(path)] == []
 
 
 @pytest.mark.skipif(not LONG, reason="LONG=1 tries it")
