@@ -41,7 +41,7 @@ OF_TABLE = MappingProxyType({CREATED: "1"})
 ATTEMPTS = 50
 """How often somebody tries to write to a table before whom others always come first."""
 
-_GROWTH, _MOST_TIMES, _LONGEST_PAUSE = 4, 16, 60.0
+_GROWTH, _MOST_TIMES, _LONGEST_PAUSE = 4.0, 16.0, 60.0
 """By how much longer a pause may be than the one before; how many times as long as an attempt; and seconds."""
 
 
